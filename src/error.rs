@@ -1,0 +1,76 @@
+//! The one error of the domain, with the stable codes that clients see.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+/// Why a request was refused or could not be carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// A field is missing or wrong; the text names it.
+    #[error("{0}")]
+    InvalidPayload(String),
+    /// The message's body is over the limit, in bytes of UTF-8.
+    #[error("message: must be at most {limit} bytes")]
+    MessageTooLarge {
+        /// The most bytes that a body may have.
+        limit: usize,
+    },
+    /// No such event in the contract.
+    #[error("there is no event {0:?}")]
+    UnknownEvent(String),
+    /// The connection has not joined the room that it speaks of.
+    #[error("join the room first")]
+    NotInRoom,
+    /// Not for this identity.
+    #[error("{0}")]
+    Forbidden(String),
+    /// Too many requests at once.
+    #[error("too many requests at once")]
+    RateLimited {
+        /// How long to wait before trying again.
+        retry_after: Duration,
+    },
+    /// The database did not answer in time, or the server is stopping. Nothing acknowledged was lost.
+    #[error("the server cannot store or read messages right now; try again")]
+    Unavailable,
+    /// A bug. What happened is in the log, under this id.
+    #[error("internal error {0}")]
+    Internal(Uuid),
+}
+
+impl Error {
+    /// The code that clients may rely on.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::InvalidPayload(_) => "INVALID_PAYLOAD",
+            Self::MessageTooLarge { .. } => "MESSAGE_TOO_LARGE",
+            Self::UnknownEvent(_) => "UNKNOWN_EVENT",
+            Self::NotInRoom => "NOT_IN_ROOM",
+            Self::Forbidden(_) => "FORBIDDEN",
+            Self::RateLimited { .. } => "RATE_LIMITED",
+            Self::Unavailable => "UNAVAILABLE",
+            Self::Internal(_) => "INTERNAL",
+        }
+    }
+
+    /// Whether the same request may succeed later.
+    pub fn retryable(&self) -> bool {
+        matches!(self, Self::RateLimited { .. } | Self::Unavailable)
+    }
+
+    /// How long to wait before trying again, where the server can say.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after } => Some(*retry_after),
+            _ => None,
+        }
+    }
+
+    /// Logs `cause` under a new id and gives the error that carries only the id.
+    pub fn internal(cause: impl std::fmt::Display) -> Self {
+        let id = Uuid::now_v7();
+        tracing::error!(%id, %cause, "internal error");
+        Self::Internal(id)
+    }
+}

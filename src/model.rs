@@ -1,0 +1,248 @@
+//! Values parsed at the edge, so that everything inside can trust them.
+
+use std::{fmt, sync::Arc};
+
+use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
+use serde::{Deserialize, Serialize, Serializer};
+use uuid::Uuid;
+
+use crate::error::Error;
+
+/// The most bytes of UTF-8 that an identifier may have.
+pub const MAX_IDENTIFIER_BYTES: usize = 128;
+
+/// The text is no identifier: it is empty, over [`MAX_IDENTIFIER_BYTES`], or has a control character.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be 1 to {MAX_IDENTIFIER_BYTES} bytes of UTF-8 without control characters")]
+pub struct InvalidIdentifier;
+
+macro_rules! identifier {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+        #[serde(try_from = "String")]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The identifier as it came.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidIdentifier;
+
+            fn try_from(text: String) -> Result<Self, InvalidIdentifier> {
+                let fits = (1..=MAX_IDENTIFIER_BYTES).contains(&text.len());
+                if fits && !text.chars().any(char::is_control) {
+                    Ok(Self(text.into()))
+                } else {
+                    Err(InvalidIdentifier)
+                }
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = InvalidIdentifier;
+
+            fn try_from(text: &str) -> Result<Self, InvalidIdentifier> {
+                text.to_owned().try_into()
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+identifier! {
+    /// A room's name.
+    RoomId
+}
+identifier! {
+    /// Who speaks; the same on every tab and device of a person.
+    UserId
+}
+identifier! {
+    /// The sender's own name for a message, by which a repeated send is known.
+    ClientMessageId
+}
+
+/// A message's place in its room: 1, 2, 3, …; 0 stands before the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "i64")]
+pub struct Seq(i64);
+
+impl Seq {
+    /// Before the first message of a room.
+    pub const ZERO: Self = Self(0);
+    /// After every message of a room.
+    pub const END: Self = Self(i64::MAX);
+
+    /// The place after this one.
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
+    /// How many places lie after `earlier`, up to and with this one; 0 when `earlier` is not earlier.
+    pub fn since(self, earlier: Self) -> usize {
+        usize::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
+    }
+
+    /// The number, as databases and clients know it.
+    pub fn get(self) -> i64 {
+        self.0
+    }
+}
+
+impl TryFrom<i64> for Seq {
+    type Error = &'static str;
+
+    fn try_from(number: i64) -> Result<Self, Self::Error> {
+        if number >= 0 { Ok(Self(number)) } else { Err("must not be negative") }
+    }
+}
+
+/// What a message says: not blank, no NUL, no longer than the server allows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Body(Arc<str>);
+
+impl Body {
+    /// Accepts a text of at most `limit` bytes of UTF-8.
+    ///
+    /// Errors: [`Error::MessageTooLarge`] over the limit, [`Error::InvalidPayload`] when blank or with a NUL
+    /// (which Postgres cannot store in a text).
+    pub fn parse(text: &str, limit: usize) -> Result<Self, Error> {
+        if text.len() > limit {
+            return Err(Error::MessageTooLarge { limit });
+        }
+        if text.trim().is_empty() {
+            return Err(Error::InvalidPayload("message: must not be blank".into()));
+        }
+        if text.contains('\0') {
+            return Err(Error::InvalidPayload("message: must not contain NUL".into()));
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// A text that was checked when it was stored.
+    pub(crate) fn stored(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+/// A message on its way into the log: all of it but the `seq`.
+///
+/// The id is given before the first attempt to store it, so an attempt with an unknown outcome can be repeated
+/// without storing it twice.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// UUID version 7.
+    pub id: Uuid,
+    /// The room it goes to.
+    pub room_id: RoomId,
+    /// Its author.
+    pub user_id: UserId,
+    /// The author again, when speaking as an operator.
+    pub operator_id: Option<UserId>,
+    /// What it says.
+    pub body: Body,
+    /// When the server took it, in whole milliseconds.
+    pub timestamp: DateTime<Utc>,
+    /// The sender's name for it.
+    pub client_message_id: Option<ClientMessageId>,
+}
+
+impl Draft {
+    /// Gives a new message its id and time.
+    pub fn new(
+        room_id: RoomId,
+        user_id: UserId,
+        operator_id: Option<UserId>,
+        body: Body,
+        client_message_id: Option<ClientMessageId>,
+    ) -> Self {
+        Self {
+            id: Uuid::now_v7(),
+            room_id,
+            user_id,
+            operator_id,
+            body,
+            timestamp: Utc::now().trunc_subsecs(3),
+            client_message_id,
+        }
+    }
+
+    /// The message that the log holds once it has given the draft a place.
+    pub fn at(&self, seq: Seq) -> Message {
+        let draft = self.clone();
+        Message {
+            id: draft.id,
+            room_id: draft.room_id,
+            seq,
+            user_id: draft.user_id,
+            operator_id: draft.operator_id,
+            body: draft.body,
+            timestamp: draft.timestamp,
+            client_message_id: draft.client_message_id,
+        }
+    }
+}
+
+/// A message as the log holds it and as every client gets it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Message {
+    /// UUID version 7.
+    pub id: Uuid,
+    /// The room it was said in.
+    pub room_id: RoomId,
+    /// Its place in the room.
+    pub seq: Seq,
+    /// Its author.
+    pub user_id: UserId,
+    /// The author again, when speaking as an operator.
+    pub operator_id: Option<UserId>,
+    /// What it says.
+    #[serde(rename = "message")]
+    pub body: Body,
+    /// When the server took it, in whole milliseconds.
+    #[serde(serialize_with = "iso8601_millis")]
+    pub timestamp: DateTime<Utc>,
+    /// The sender's name for it.
+    pub client_message_id: Option<ClientMessageId>,
+}
+
+fn iso8601_millis<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true))
+}
+
+/// A send's outcome: the message as the log holds it.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// The message of this send, or of the first send with the same `clientMessageId`.
+    pub message: Arc<Message>,
+    /// Whether an earlier send stored it.
+    pub duplicate: bool,
+}

@@ -1,0 +1,235 @@
+//! The log on Postgres: one statement per batch.
+
+use std::borrow::Cow;
+
+use async_trait::async_trait;
+use sqlx::{
+    Connection, PgConnection, PgPool, SqlSafeStr,
+    migrate::{Migration, MigrationType, Migrator},
+    postgres::{PgConnectOptions, PgPoolOptions, PgRow},
+};
+use uuid::Uuid;
+
+use super::{
+    ACQUIRE_TIMEOUT, Keep, MessageStore, MigrateError, Page, STATEMENT_TIMEOUT, StoreError, batch::Distinct, row,
+};
+use crate::model::{Body, ClientMessageId, Draft, Message, RoomId, Stored, UserId};
+
+/// Stores a batch in one statement, so that it costs one round trip and one commit.
+///
+/// Rooms are counted up in the order of their names, so that two writers cannot wait for each other in a circle.
+/// A row counted up stays locked until the commit, which is what makes a room's messages visible in `seq` order.
+/// A repeated send that another writer commits while this statement waits for the room is not in its snapshot:
+/// the unique index then fails the statement, and the next attempt finds the message.
+const APPEND: &str = r#"
+WITH input AS (
+    SELECT *
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
+        WITH ORDINALITY
+        AS input (id, room_id, user_id, operator_id, message, client_message_id, "timestamp", place)
+), held AS (
+    SELECT input.place, held.*
+    FROM input CROSS JOIN LATERAL (
+        SELECT m.seq, m.id, m.operator_id, m.message, m."timestamp"
+        FROM messages m WHERE m.id = input.id
+        UNION ALL
+        SELECT m.seq, m.id, m.operator_id, m.message, m."timestamp"
+        FROM messages m
+        WHERE m.room_id = input.room_id AND m.user_id = input.user_id
+            AND m.client_message_id = input.client_message_id
+        LIMIT 1
+    ) AS held
+), fresh AS (
+    SELECT input.*, row_number() OVER (PARTITION BY room_id ORDER BY place) AS nth
+    FROM input
+    WHERE NOT EXISTS (SELECT FROM held WHERE held.place = input.place)
+), grown AS (
+    SELECT room_id, max(nth) AS by FROM fresh GROUP BY room_id
+), counted AS (
+    INSERT INTO rooms (room_id, last_seq)
+    SELECT room_id, by FROM grown ORDER BY room_id
+    ON CONFLICT (room_id) DO UPDATE SET last_seq = rooms.last_seq + excluded.last_seq
+    RETURNING room_id, last_seq
+), numbered AS (
+    SELECT fresh.*, counted.last_seq - grown.by + fresh.nth AS seq
+    FROM fresh JOIN counted USING (room_id) JOIN grown USING (room_id)
+), stored AS (
+    INSERT INTO messages (room_id, seq, id, user_id, operator_id, message, client_message_id, "timestamp")
+    SELECT room_id, seq, id, user_id, operator_id, message, client_message_id, "timestamp"
+    FROM numbered
+)
+SELECT place, seq, NULL::uuid AS id, NULL AS operator_id, NULL AS message, NULL::timestamptz AS "timestamp"
+FROM numbered
+UNION ALL
+SELECT place, seq, id, operator_id, message, "timestamp" FROM held
+ORDER BY place"#;
+
+const READ_OLDEST: &str = r#"
+SELECT room_id, seq, id, user_id, operator_id, message, client_message_id, "timestamp" FROM messages
+WHERE room_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq LIMIT $4"#;
+
+const READ_NEWEST: &str = r#"
+SELECT room_id, seq, id, user_id, operator_id, message, client_message_id, "timestamp" FROM messages
+WHERE room_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq DESC LIMIT $4"#;
+
+/// The log on a Postgres server.
+#[derive(Debug)]
+pub struct PostgresStore {
+    options: PgConnectOptions,
+    pool: PgPool,
+}
+
+impl PostgresStore {
+    /// Takes a `postgres://` URL; connects when first used, with at most `max_connections`.
+    pub fn open(url: &str, max_connections: u32) -> Result<Self, sqlx::Error> {
+        // Every query here has an index to go by. On a new table, before it has statistics, the planner may think
+        // that reading all of it is cheaper, and a prepared statement would keep that plan while the table grows.
+        let options = url.parse::<PgConnectOptions>()?.application_name("parlor").options([("enable_seqscan", "off")]);
+        let pool = PgPoolOptions::new()
+            .max_connections(max_connections)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_lazy_with(options.clone());
+        Ok(Self { options, pool })
+    }
+
+    /// Runs `work` on a connection of the pool; one that does not answer in time is thrown away, not given back.
+    async fn run<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+    ) -> Result<T, StoreError> {
+        let mut connection = self.pool.acquire().await.map_err(classify)?;
+        match tokio::time::timeout(STATEMENT_TIMEOUT, work(&mut connection)).await {
+            Ok(result) => result.map_err(classify),
+            Err(_) => {
+                drop(connection.detach());
+                let late = std::io::Error::from(std::io::ErrorKind::TimedOut);
+                Err(StoreError::Unavailable(late.into()))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl MessageStore for PostgresStore {
+    async fn migrate(&self) -> Result<(), MigrateError> {
+        // A connection of its own: the migrator's lock belongs to it and must not outlive a failure.
+        let mut connection = PgConnection::connect_with(&self.options).await.map_err(MigrateError::Unavailable)?;
+        let result = migrator().run_direct(None, &mut connection, false).await;
+        connection.close().await.ok();
+        result.map_err(|error| match error {
+            sqlx::migrate::MigrateError::Execute(cause) if is_transient(&cause) => MigrateError::Unavailable(cause),
+            sqlx::migrate::MigrateError::ExecuteMigration(cause, _) if is_transient(&cause) => {
+                MigrateError::Unavailable(cause)
+            }
+            other => MigrateError::Failed(other),
+        })
+    }
+
+    async fn append(&self, drafts: &[Draft]) -> Result<Vec<Stored>, StoreError> {
+        let distinct = Distinct::of(drafts);
+        let rows = self.run(async |connection| append(distinct.drafts()).fetch_all(connection).await).await?;
+        if rows.len() != distinct.drafts().len() {
+            return Err(StoreError::Unreadable("not every draft was answered".into()));
+        }
+        let messages = distinct.drafts().iter().zip(&rows);
+        let messages = messages.map(|(draft, row)| appended(draft, row)).collect::<Result<_, _>>()?;
+        Ok(distinct.answer(drafts, messages))
+    }
+
+    async fn read(&self, room: &RoomId, page: Page) -> Result<Vec<Message>, StoreError> {
+        let sql = match page.keep {
+            Keep::Oldest => READ_OLDEST,
+            Keep::Newest => READ_NEWEST,
+        };
+        let limit = i64::try_from(page.limit).unwrap_or(i64::MAX);
+        let query = sqlx::query(sql).bind(room.as_str()).bind(page.after.get()).bind(page.before.get()).bind(limit);
+        let mut rows = self.run(async |connection| query.fetch_all(connection).await).await?;
+        if page.keep == Keep::Newest {
+            rows.reverse();
+        }
+        rows.iter().map(message).collect()
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.run(async |connection| connection.ping().await).await
+    }
+
+    async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+fn migrator() -> Migrator {
+    Migrator::with_migrations(vec![Migration::new(
+        1,
+        Cow::Borrowed("messages"),
+        MigrationType::Simple,
+        include_str!("../../migrations/postgres/0001_messages.sql").into_sql_str(),
+        false,
+    )])
+}
+
+type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
+
+fn append(drafts: &[&Draft]) -> Query<'static> {
+    fn column<'a, T>(drafts: &[&'a Draft], field: impl Fn(&'a Draft) -> T) -> Vec<T> {
+        drafts.iter().map(|draft| field(draft)).collect()
+    }
+    sqlx::query(APPEND)
+        .bind(column(drafts, |draft| draft.id))
+        .bind(column(drafts, |draft| draft.room_id.as_str()))
+        .bind(column(drafts, |draft| draft.user_id.as_str()))
+        .bind(column(drafts, |draft| draft.operator_id.as_ref().map(UserId::as_str)))
+        .bind(column(drafts, |draft| draft.body.as_str()))
+        .bind(column(drafts, |draft| draft.client_message_id.as_ref().map(ClientMessageId::as_str)))
+        .bind(column(drafts, |draft| draft.timestamp))
+}
+
+/// The message that a row of [`APPEND`]'s answer stands for: `draft` itself, or the one that the log held already.
+fn appended(draft: &Draft, row: &PgRow) -> Result<Message, StoreError> {
+    let mut message = draft.at(row::seq(row)?);
+    if let Some(id) = row::value::<_, Option<Uuid>>(row, "id")? {
+        message.id = id;
+        message.operator_id = row::optional(row, "operator_id")?;
+        message.body = Body::stored(row::value(row, "message")?);
+        message.timestamp = row::value(row, "timestamp")?;
+    }
+    Ok(message)
+}
+
+fn message(row: &PgRow) -> Result<Message, StoreError> {
+    Ok(Message {
+        id: row::value(row, "id")?,
+        room_id: row::parsed(row, "room_id")?,
+        seq: row::seq(row)?,
+        user_id: row::parsed(row, "user_id")?,
+        operator_id: row::optional(row, "operator_id")?,
+        body: Body::stored(row::value(row, "message")?),
+        timestamp: row::value(row, "timestamp")?,
+        client_message_id: row::optional(row, "client_message_id")?,
+    })
+}
+
+/// What an error means, by its SQLSTATE class:
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+fn classify(error: sqlx::Error) -> StoreError {
+    let state = sqlstate(&error).unwrap_or_default();
+    match state.as_str() {
+        // unique violation, serialization failure, deadlock: somebody else wrote meanwhile
+        "23505" | "40001" | "40P01" => StoreError::Conflict(error),
+        _ if state.starts_with("22") || state.starts_with("23") => StoreError::Rejected(error),
+        _ => StoreError::Unavailable(error),
+    }
+}
+
+/// Whether a migration that failed so may succeed later: the server is away, starting, stopping, full or locked.
+fn is_transient(error: &sqlx::Error) -> bool {
+    match sqlstate(error) {
+        None => true,
+        Some(state) => ["08", "40", "53", "55", "57"].iter().any(|class| state.starts_with(class)),
+    }
+}
+
+fn sqlstate(error: &sqlx::Error) -> Option<String> {
+    error.as_database_error()?.code().map(Into::into)
+}

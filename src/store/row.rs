@@ -1,0 +1,53 @@
+//! Reading a row's columns into parsed values.
+
+use sqlx::{ColumnIndex, Decode, Row, Type};
+
+use super::StoreError;
+use crate::model::Seq;
+
+pub(super) fn value<'r, R, T>(row: &'r R, column: &'static str) -> Result<T, StoreError>
+where
+    R: Row,
+    T: Decode<'r, R::Database> + Type<R::Database>,
+    &'static str: ColumnIndex<R>,
+{
+    row.try_get(column).map_err(|error| unreadable(column, error))
+}
+
+/// A text column that holds an identifier.
+pub(super) fn parsed<'r, R, T>(row: &'r R, column: &'static str) -> Result<T, StoreError>
+where
+    R: Row,
+    T: TryFrom<String, Error: std::fmt::Display>,
+    String: Decode<'r, R::Database> + Type<R::Database>,
+    &'static str: ColumnIndex<R>,
+{
+    let text: String = value(row, column)?;
+    text.try_into().map_err(|error| unreadable(column, error))
+}
+
+/// A text column that holds an identifier or nothing.
+pub(super) fn optional<'r, R, T>(row: &'r R, column: &'static str) -> Result<Option<T>, StoreError>
+where
+    R: Row,
+    T: TryFrom<String, Error: std::fmt::Display>,
+    Option<String>: Decode<'r, R::Database> + Type<R::Database>,
+    &'static str: ColumnIndex<R>,
+{
+    let text: Option<String> = value(row, column)?;
+    text.map(|text| text.try_into().map_err(|error| unreadable(column, error))).transpose()
+}
+
+pub(super) fn seq<'r, R>(row: &'r R) -> Result<Seq, StoreError>
+where
+    R: Row,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+    &'static str: ColumnIndex<R>,
+{
+    let number: i64 = value(row, "seq")?;
+    number.try_into().map_err(|error| unreadable("seq", error))
+}
+
+pub(super) fn unreadable(column: &str, error: impl std::fmt::Display) -> StoreError {
+    StoreError::Unreadable(format!("{column}: {error}"))
+}

@@ -1,0 +1,271 @@
+//! The log on SQLite: the embedded default, one file beside the program.
+
+use std::{borrow::Cow, fs, path::PathBuf, time::Duration};
+
+use async_trait::async_trait;
+use chrono::DateTime;
+use serde::Serialize;
+use sqlx::{
+    Connection, SqlSafeStr, SqliteConnection, SqlitePool,
+    migrate::{Migration, MigrationType, Migrator},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
+};
+use uuid::Uuid;
+
+use super::{ACQUIRE_TIMEOUT, Keep, MessageStore, MigrateError, Page, StoreError, batch::Distinct, row};
+use crate::model::{Body, ClientMessageId, Draft, Message, RoomId, Seq, Stored, UserId};
+
+/// How long a writer waits for another process that is writing to the same file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The drafts of a batch that are in the log already. A batch goes to the database as one JSON array, so that it
+/// costs a few statements however long it is: <https://www.sqlite.org/json1.html#jeach>.
+const HELD: &str = r#"
+SELECT input.key AS place, m.seq, m.room_id, m.id, m.user_id, m.operator_id, m.message, m.client_message_id, m."timestamp"
+FROM json_each(?1) AS input CROSS JOIN messages AS m
+WHERE m.rowid = coalesce(
+    (SELECT rowid FROM messages WHERE id = input.value ->> 'id'),
+    (SELECT rowid FROM messages WHERE room_id = input.value ->> 'room_id'
+        AND user_id = input.value ->> 'user_id' AND client_message_id = input.value ->> 'client_message_id'))"#;
+
+/// Counts the rooms up, each by its number of new messages.
+const COUNT: &str = r#"
+INSERT INTO rooms (room_id, last_seq)
+SELECT value ->> 'room_id', count(*) FROM json_each(?1) WHERE true GROUP BY 1
+ON CONFLICT (room_id) DO UPDATE SET last_seq = last_seq + excluded.last_seq"#;
+
+/// Stores the new messages, numbered up to their room's count.
+const INSERT: &str = r#"
+INSERT INTO messages (room_id, seq, id, user_id, operator_id, message, client_message_id, "timestamp")
+SELECT input.room_id,
+    rooms.last_seq - count(*) OVER (PARTITION BY input.room_id)
+        + row_number() OVER (PARTITION BY input.room_id ORDER BY input.place),
+    input.id, input.user_id, input.operator_id, input.message, input.client_message_id, input."timestamp"
+FROM (
+    SELECT key AS place, value ->> 'room_id' AS room_id, value ->> 'id' AS id, value ->> 'user_id' AS user_id,
+        value ->> 'operator_id' AS operator_id, value ->> 'message' AS message,
+        value ->> 'client_message_id' AS client_message_id, value ->> 'timestamp' AS "timestamp"
+    FROM json_each(?1)
+) AS input JOIN rooms USING (room_id)
+RETURNING id, seq"#;
+
+const READ_OLDEST: &str = r#"
+SELECT room_id, seq, id, user_id, operator_id, message, client_message_id, "timestamp" FROM messages
+WHERE room_id = ?1 AND seq > ?2 AND seq < ?3 ORDER BY seq LIMIT ?4"#;
+
+const READ_NEWEST: &str = r#"
+SELECT room_id, seq, id, user_id, operator_id, message, client_message_id, "timestamp" FROM messages
+WHERE room_id = ?1 AND seq > ?2 AND seq < ?3 ORDER BY seq DESC LIMIT ?4"#;
+
+/// The log in an SQLite file, in WAL mode with `synchronous=FULL`: a commit survives a power cut.
+#[derive(Debug)]
+pub struct SqliteStore {
+    options: SqliteConnectOptions,
+    /// One connection: SQLite has one writer at a time, and waiting for it here is fair.
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl SqliteStore {
+    /// Takes a `sqlite:` URL that names a file; its folder and it are created when first used.
+    ///
+    /// One connection writes, the rest of `max_connections` (at least one more) read.
+    pub fn open(url: &str, max_connections: u32) -> Result<Self, sqlx::Error> {
+        let options = url
+            .parse::<SqliteConnectOptions>()?
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY_TIMEOUT);
+        if is_in_memory(url) {
+            return Err(sqlx::Error::Configuration(
+                "must name a file: a database in memory would be another one on each connection".into(),
+            ));
+        }
+        let pool = |connections: u32| {
+            SqlitePoolOptions::new().max_connections(connections.max(1)).acquire_timeout(ACQUIRE_TIMEOUT)
+        };
+        Ok(Self {
+            writer: pool(1).connect_lazy_with(options.clone()),
+            readers: pool(max_connections.saturating_sub(1)).connect_lazy_with(options.clone()),
+            options,
+        })
+    }
+
+    /// Holds a file beside the database locked while `self` lives, after waiting for whoever holds it now.
+    async fn migration_lock(&self) -> std::io::Result<fs::File> {
+        let mut path = PathBuf::from(self.options.get_filename());
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        path.as_mut_os_string().push("-migrate.lock");
+        let waiting = tokio::task::spawn_blocking(move || {
+            let file = fs::File::create(path)?;
+            file.lock()?;
+            Ok(file)
+        });
+        waiting.await.map_err(std::io::Error::other)?
+    }
+}
+
+#[async_trait]
+impl MessageStore for SqliteStore {
+    async fn migrate(&self) -> Result<(), MigrateError> {
+        let failed = |cause: sqlx::Error| MigrateError::Failed(cause.into());
+        let _lock = self.migration_lock().await.map_err(|cause| {
+            let path = self.options.get_filename().display();
+            failed(std::io::Error::new(cause.kind(), format!("{path}: {cause}")).into())
+        })?;
+        let mut connection = SqliteConnection::connect_with(&self.options).await.map_err(failed)?;
+        let result = migrator().run_direct(None, &mut connection, false).await;
+        connection.close().await.ok();
+        result.map_err(MigrateError::Failed)
+    }
+
+    async fn append(&self, drafts: &[Draft]) -> Result<Vec<Stored>, StoreError> {
+        let distinct = Distinct::of(drafts);
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(classify)?;
+        let messages = append(&mut transaction, distinct.drafts()).await?;
+        transaction.commit().await.map_err(classify)?;
+        Ok(distinct.answer(drafts, messages))
+    }
+
+    async fn read(&self, room: &RoomId, page: Page) -> Result<Vec<Message>, StoreError> {
+        let sql = match page.keep {
+            Keep::Oldest => READ_OLDEST,
+            Keep::Newest => READ_NEWEST,
+        };
+        let mut rows = sqlx::query(sql)
+            .bind(room.as_str())
+            .bind(page.after.get())
+            .bind(page.before.get())
+            .bind(i64::try_from(page.limit).unwrap_or(i64::MAX))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(classify)?;
+        if page.keep == Keep::Newest {
+            rows.reverse();
+        }
+        rows.iter().map(message).collect()
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        let answer = sqlx::query("SELECT 1").execute(&self.readers).await;
+        answer.map(drop).map_err(classify)
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+fn is_in_memory(url: &str) -> bool {
+    url.contains(":memory:") || url.contains("mode=memory")
+}
+
+fn migrator() -> Migrator {
+    Migrator::with_migrations(vec![Migration::new(
+        1,
+        Cow::Borrowed("messages"),
+        MigrationType::Simple,
+        include_str!("../../migrations/sqlite/0001_messages.sql").into_sql_str(),
+        false,
+    )])
+}
+
+/// A draft as the statements read it.
+#[derive(Serialize)]
+struct Input<'a> {
+    id: Uuid,
+    room_id: &'a RoomId,
+    user_id: &'a UserId,
+    operator_id: Option<&'a UserId>,
+    message: &'a Body,
+    client_message_id: Option<&'a ClientMessageId>,
+    timestamp: i64,
+}
+
+fn json(drafts: &[&Draft]) -> Result<String, StoreError> {
+    let input = drafts.iter().map(|draft| Input {
+        id: draft.id,
+        room_id: &draft.room_id,
+        user_id: &draft.user_id,
+        operator_id: draft.operator_id.as_ref(),
+        message: &draft.body,
+        client_message_id: draft.client_message_id.as_ref(),
+        timestamp: draft.timestamp.timestamp_millis(),
+    });
+    let input: Vec<_> = input.collect();
+    serde_json::to_string(&input).map_err(|error| StoreError::Rejected(sqlx::Error::Encode(error.into())))
+}
+
+/// Stores those drafts that the log does not hold, and answers each with its message.
+async fn append(connection: &mut SqliteConnection, drafts: &[&Draft]) -> Result<Vec<Message>, StoreError> {
+    let mut answers = held(connection, drafts).await?;
+    let vacant = |place: &usize| answers[*place].is_none();
+    let places: Vec<usize> = (0..drafts.len()).filter(vacant).collect();
+    let fresh: Vec<&Draft> = places.iter().map(|&place| drafts[place]).collect();
+    if !fresh.is_empty() {
+        let seqs = insert(connection, &fresh).await?;
+        for (place, message) in places.into_iter().zip(numbered(&fresh, &seqs)) {
+            answers[place] = message;
+        }
+    }
+    let answers: Option<Vec<Message>> = answers.into_iter().collect();
+    answers.ok_or_else(|| StoreError::Unreadable("not every draft was answered".into()))
+}
+
+/// For each draft, the message that the log holds already.
+async fn held(connection: &mut SqliteConnection, drafts: &[&Draft]) -> Result<Vec<Option<Message>>, StoreError> {
+    let rows = sqlx::query(HELD).bind(json(drafts)?).fetch_all(connection).await.map_err(classify)?;
+    let mut found = vec![None; drafts.len()];
+    for row in &rows {
+        let place: i64 = row::value(row, "place")?;
+        let slot = usize::try_from(place).ok().and_then(|place| found.get_mut(place));
+        *slot.ok_or_else(|| row::unreadable("place", place))? = Some(message(row)?);
+    }
+    Ok(found)
+}
+
+type Numbers = std::collections::HashMap<String, Seq>;
+
+async fn insert(connection: &mut SqliteConnection, drafts: &[&Draft]) -> Result<Numbers, StoreError> {
+    let input = json(drafts)?;
+    let counting = sqlx::query(COUNT).bind(input.as_str());
+    counting.execute(&mut *connection).await.map_err(classify)?;
+    let inserting = sqlx::query(INSERT).bind(input.as_str());
+    let rows = inserting.fetch_all(connection).await.map_err(classify)?;
+    rows.iter().map(|row| Ok((row::value(row, "id")?, row::seq(row)?))).collect()
+}
+
+fn numbered(drafts: &[&Draft], seqs: &Numbers) -> Vec<Option<Message>> {
+    let seq = |draft: &Draft| seqs.get(&draft.id.to_string()).copied();
+    let messages = drafts.iter().map(|draft| seq(draft).map(|seq| draft.at(seq)));
+    messages.collect()
+}
+
+fn message(row: &SqliteRow) -> Result<Message, StoreError> {
+    let id: String = row::value(row, "id")?;
+    let millis: i64 = row::value(row, "timestamp")?;
+    Ok(Message {
+        id: id.parse().map_err(|error| row::unreadable("id", error))?,
+        room_id: row::parsed(row, "room_id")?,
+        seq: row::seq(row)?,
+        user_id: row::parsed(row, "user_id")?,
+        operator_id: row::optional(row, "operator_id")?,
+        body: Body::stored(row::value(row, "message")?),
+        timestamp: DateTime::from_timestamp_millis(millis).ok_or_else(|| row::unreadable("timestamp", millis))?,
+        client_message_id: row::optional(row, "client_message_id")?,
+    })
+}
+
+/// What an error means: a broken constraint can only come from the data, as a batch looks before it writes and nobody
+/// writes in between.
+fn classify(error: sqlx::Error) -> StoreError {
+    use sqlx::error::ErrorKind;
+    match error.as_database_error().map(|error| error.kind()) {
+        Some(ErrorKind::Other) | None => StoreError::Unavailable(error),
+        Some(_) => StoreError::Rejected(error),
+    }
+}
