@@ -1,0 +1,279 @@
+//! What one can do: join, leave, send, read the history, type. Knows no sockets and no HTTP.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use tokio::time::{Instant, timeout};
+
+use crate::{
+    auth::Identity,
+    error::Error,
+    model::{Body, ClientMessageId, Draft, Message, RoomId, Seq, UserId},
+    room::{ConnectionId, Departure, Join, Joined, READ_TIMEOUT, RoomHandle, unread},
+    rooms::Rooms,
+    store::{Keep, MessageStore, Page},
+    writer::{Receipt, Writer},
+};
+
+/// The most messages that one answer carries.
+pub const MAX_HISTORY: usize = crate::room::CAPACITY;
+
+/// What a deployment may set.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The most bytes of UTF-8 in a message.
+    pub max_message_bytes: usize,
+    /// How many messages an answer carries when the client does not say; at most [`MAX_HISTORY`].
+    pub history_limit: usize,
+}
+
+/// The use cases, for all connections of this node.
+pub struct Chat {
+    rooms: Rooms,
+    writer: Writer,
+    store: Arc<dyn MessageStore>,
+    limits: Limits,
+    connections: AtomicU64,
+    stopping: AtomicBool,
+}
+
+/// One connection's part in the chat.
+#[derive(Debug)]
+pub struct Session {
+    /// Its number on this node.
+    pub connection: ConnectionId,
+    identity: OnceLock<Identity>,
+    attendance: Mutex<Attendance>,
+}
+
+/// Where a connection is.
+#[derive(Debug, Default)]
+struct Attendance {
+    rooms: HashMap<RoomId, RoomHandle>,
+    closed: bool,
+}
+
+/// Which part of a room's history is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Range {
+    /// The newest ones.
+    Newest,
+    /// The newest ones before a message.
+    Before(Seq),
+    /// The oldest ones after a message.
+    After(Seq),
+}
+
+impl Session {
+    /// Whom the connection speaks for, if that is settled.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.get()
+    }
+
+    fn identify(&self, claim: Option<Identity>) -> Result<&Identity, Error> {
+        let known = match (self.identity.get(), claim.clone()) {
+            (Some(known), _) => known,
+            (None, Some(claim)) => self.identity.get_or_init(|| claim),
+            (None, None) => {
+                return Err(Error::InvalidPayload(
+                    "userId: is required, as the connection has not said yet whom it speaks for".into(),
+                ));
+            }
+        };
+        if let Some(claim) = claim {
+            known.covers(&claim)?;
+        }
+        Ok(known)
+    }
+
+    fn attendance(&self) -> MutexGuard<'_, Attendance> {
+        self.attendance.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn member(&self, room: &RoomId) -> Result<&Identity, Error> {
+        let present = self.attendance().rooms.contains_key(room);
+        let identity = self.identity.get().filter(|_| present);
+        identity.ok_or(Error::NotInRoom)
+    }
+
+    /// Whether the connection has ended.
+    fn is_closed(&self) -> bool {
+        self.attendance().closed
+    }
+}
+
+impl Chat {
+    /// Puts the use cases together.
+    pub fn new(rooms: Rooms, writer: Writer, store: Arc<dyn MessageStore>, limits: Limits) -> Self {
+        Self { rooms, writer, store, limits, connections: AtomicU64::new(1), stopping: AtomicBool::new(false) }
+    }
+
+    /// Begins a connection's part in the chat.
+    pub fn connect(&self, identity: Option<Identity>) -> Session {
+        Session {
+            connection: self.connections.fetch_add(1, Ordering::Relaxed),
+            identity: identity.map(OnceLock::from).unwrap_or_default(),
+            attendance: Mutex::default(),
+        }
+    }
+
+    /// From now on every request is answered with [`Error::Unavailable`]; those under way go on.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    /// Joins a room, or joins it again: `admit` answers the caller and subscribes it.
+    ///
+    /// Errors, without `admit` being called: no identity ([`Error::InvalidPayload`]), another identity than before
+    /// ([`Error::Forbidden`]), the log cannot be read ([`Error::Unavailable`]).
+    pub async fn join(
+        &self,
+        session: &Arc<Session>,
+        room: RoomId,
+        claim: Option<Identity>,
+        last_seq: Option<Seq>,
+        limit: Option<usize>,
+        admit: impl FnOnce(Joined) -> bool + Send + 'static,
+    ) -> Result<(), Error> {
+        self.check_running()?;
+        let user_id = session.identify(claim)?.user_id().clone();
+        let (handle, joined_before) = self.enter(session, &room)?;
+        let joining = handle.join(|done| Join {
+            connection: session.connection,
+            user_id,
+            last_seq,
+            limit: self.limit(limit),
+            deadline: Instant::now() + READ_TIMEOUT,
+            admit: admit_unless_closed(session.clone(), admit),
+            done,
+        });
+        let result = joining.await;
+        if result.is_err() && !joined_before {
+            session.attendance().rooms.remove(&room);
+        }
+        result
+    }
+
+    /// Notes the room with the session before the room knows of the session: whenever the connection ends from here on,
+    /// [`Chat::disconnect`] tells the room.
+    fn enter(&self, session: &Session, room: &RoomId) -> Result<(RoomHandle, bool), Error> {
+        let mut attendance = session.attendance();
+        if attendance.closed {
+            return Err(Error::Unavailable);
+        }
+        if let Some(handle) = attendance.rooms.get(room) {
+            return Ok((handle.clone(), true));
+        }
+        let handle = self.rooms.enter(room);
+        attendance.rooms.insert(room.clone(), handle.clone());
+        Ok((handle, false))
+    }
+
+    /// Leaves a room; afterwards the room knows nothing of the connection.
+    ///
+    /// Errors: [`Error::NotInRoom`].
+    pub async fn leave(&self, session: &Session, room: &RoomId) -> Result<(), Error> {
+        let handle = session.attendance().rooms.remove(room);
+        let handle = handle.ok_or(Error::NotInRoom)?;
+        handle.leave(session.connection, Departure::Left).await;
+        Ok(())
+    }
+
+    /// Queues a message; its place among this connection's messages is settled when this returns.
+    ///
+    /// Errors: [`Error::NotInRoom`], a body that is blank or too large, [`Error::Unavailable`] when the queue is full.
+    pub fn send(
+        &self,
+        session: &Session,
+        room: RoomId,
+        text: &str,
+        client_message_id: Option<ClientMessageId>,
+    ) -> Result<Receipt, Error> {
+        self.check_running()?;
+        let body = Body::parse(text, self.limits.max_message_bytes)?;
+        let author = session.member(&room)?;
+        self.writer.enqueue(Draft::new(
+            room,
+            author.user_id().clone(),
+            author.operator_id().cloned(),
+            body,
+            client_message_id,
+        ))
+    }
+
+    /// Reads a part of the room's log, oldest first, and whether there is more of it in the direction asked for.
+    ///
+    /// Errors: [`Error::NotInRoom`], [`Error::Unavailable`] when the log cannot be read.
+    pub async fn history(
+        &self,
+        session: &Session,
+        room: &RoomId,
+        range: Range,
+        limit: Option<usize>,
+    ) -> Result<(Vec<Message>, bool), Error> {
+        self.check_running()?;
+        session.member(room)?;
+        let limit = self.limit(limit);
+        let page = page(range, limit + 1);
+        let reading = timeout(READ_TIMEOUT, self.store.read(room, page)).await;
+        let mut messages = reading.map_err(|_| Error::Unavailable)?.map_err(unread)?;
+        let has_more = messages.len() > limit;
+        match page.keep {
+            Keep::Oldest => messages.truncate(limit),
+            Keep::Newest => drop(messages.drain(..messages.len().saturating_sub(limit))),
+        }
+        Ok((messages, has_more))
+    }
+
+    /// Whom to name as typing in the room.
+    ///
+    /// Errors: [`Error::NotInRoom`].
+    pub fn typing(&self, session: &Session, room: &RoomId) -> Result<UserId, Error> {
+        session.member(room).map(|identity| identity.user_id().clone())
+    }
+
+    /// Ends a connection's part: it leaves all its rooms.
+    pub async fn disconnect(&self, session: &Session, how: Departure) {
+        let rooms = {
+            let mut attendance = session.attendance();
+            attendance.closed = true;
+            std::mem::take(&mut attendance.rooms)
+        };
+        for handle in rooms.into_values() {
+            handle.leave(session.connection, how).await;
+        }
+    }
+
+    fn limit(&self, asked: Option<usize>) -> usize {
+        asked.unwrap_or(self.limits.history_limit).min(MAX_HISTORY)
+    }
+
+    fn check_running(&self) -> Result<(), Error> {
+        if self.stopping.load(Ordering::Acquire) {
+            return Err(Error::Unavailable);
+        }
+        Ok(())
+    }
+}
+
+/// A join that waited in the room's queue while its connection ended must not leave a member behind.
+fn admit_unless_closed(
+    session: Arc<Session>,
+    admit: impl FnOnce(Joined) -> bool + Send + 'static,
+) -> crate::room::Admit {
+    Box::new(move |joined| !session.is_closed() && admit(joined))
+}
+
+fn page(range: Range, limit: usize) -> Page {
+    let (after, before, keep) = match range {
+        Range::Newest => (Seq::ZERO, Seq::END, Keep::Newest),
+        Range::Before(seq) => (Seq::ZERO, seq, Keep::Newest),
+        Range::After(seq) => (seq, Seq::END, Keep::Oldest),
+    };
+    Page { after, before, limit, keep }
+}

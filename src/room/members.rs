@@ -1,0 +1,286 @@
+//! Who is in a room, and what the room is told of their coming and going.
+//!
+//! Members are users, not connections. So that presence does not cost the square of a big room's size, a change goes out
+//! at once only when the room has been quiet; further ones go out together.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::model::{RoomId, UserId};
+
+/// The most members that a join's answer lists.
+pub const MAX_LISTED: usize = 200;
+/// The least time between two presence packets of a room.
+pub const INTERVAL: Duration = Duration::from_millis(250);
+/// The least time between two presence packets of a large room.
+pub const LARGE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How presence is told.
+#[derive(Debug, Clone, Copy)]
+pub struct PresenceSettings {
+    /// How long a user whose connection broke counts as present.
+    pub grace: Duration,
+    /// The number of members over which changes carry no names.
+    pub large_room: usize,
+}
+
+/// One connection, on this node.
+pub type ConnectionId = u64;
+
+/// How a connection left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Departure {
+    /// On purpose: its user, if nowhere else, is gone at once.
+    Left,
+    /// It broke: its user may be back soon.
+    Broken,
+}
+
+/// A change of the members, as the room is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Presence {
+    /// Where.
+    pub room_id: RoomId,
+    /// Users who came; empty in a large room.
+    pub joined: Vec<UserId>,
+    /// Users who went; empty in a large room.
+    pub left: Vec<UserId>,
+    /// How many users there are now.
+    pub member_count: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Members {
+    settings: PresenceSettings,
+    connections: HashMap<ConnectionId, UserId>,
+    users: HashMap<UserId, Attendance>,
+    /// Users whose last connection broke, by the time when they count as gone; some may have come back since.
+    away: VecDeque<(Instant, UserId)>,
+    news: News,
+}
+
+#[derive(Debug, Default)]
+struct Attendance {
+    connections: usize,
+    away_until: Option<Instant>,
+}
+
+/// What the room has not been told yet.
+#[derive(Debug)]
+struct News {
+    joined: HashSet<UserId>,
+    left: HashSet<UserId>,
+    quiet_until: Instant,
+    told_count: usize,
+}
+
+impl Members {
+    pub(super) fn new(settings: PresenceSettings) -> Self {
+        Self {
+            settings,
+            connections: HashMap::new(),
+            users: HashMap::new(),
+            away: VecDeque::new(),
+            news: News { joined: HashSet::new(), left: HashSet::new(), quiet_until: Instant::now(), told_count: 0 },
+        }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.users.len()
+    }
+
+    pub(super) fn listed(&self) -> Vec<UserId> {
+        self.users.keys().take(MAX_LISTED).cloned().collect()
+    }
+
+    /// Counts a connection in; one that is in already changes nothing.
+    pub(super) fn enter(&mut self, connection: ConnectionId, user: &UserId) {
+        if self.connections.insert(connection, user.clone()).is_some() {
+            return;
+        }
+        let news = &mut self.news;
+        let attendance = self.users.entry(user.clone()).or_insert_with(|| {
+            news.came(user);
+            Attendance::default()
+        });
+        attendance.connections += 1;
+        attendance.away_until = None;
+    }
+
+    /// Counts a connection out; one that is not in changes nothing.
+    pub(super) fn leave(&mut self, connection: ConnectionId, how: Departure) {
+        let Some(user) = self.connections.remove(&connection) else {
+            return;
+        };
+        let Some(attendance) = self.users.get_mut(&user) else {
+            return;
+        };
+        attendance.connections -= 1;
+        if attendance.connections > 0 {
+            return;
+        }
+        match how {
+            Departure::Left => self.remove(&user),
+            Departure::Broken => {
+                let until = Instant::now() + self.settings.grace;
+                attendance.away_until = Some(until);
+                self.away.push_back((until, user));
+            }
+        }
+    }
+
+    fn remove(&mut self, user: &UserId) {
+        self.users.remove(user);
+        self.news.went(user);
+    }
+
+    /// When to call [`Members::tick`] next.
+    pub(super) fn next_tick(&self) -> Option<Instant> {
+        let departure = self.away.front().map(|(until, _)| *until);
+        let packet = self.news.pending().then_some(self.news.quiet_until);
+        departure.into_iter().chain(packet).min()
+    }
+
+    /// Lets go of those who have not come back in time, and gives what the room is to be told now.
+    pub(super) fn tick(&mut self, room_id: &RoomId) -> Option<Presence> {
+        let now = Instant::now();
+        while let Some((_, user)) = self.away.pop_front_if(|(until, _)| *until <= now) {
+            let until = self.users.get(&user).and_then(|user| user.away_until);
+            if until.is_some_and(|until| until <= now) {
+                self.remove(&user);
+            }
+        }
+        if !self.news.pending() || now < self.news.quiet_until {
+            return None;
+        }
+        let large = self.count() > self.settings.large_room;
+        self.news.tell(now, room_id, self.users.len(), large)
+    }
+}
+
+impl News {
+    fn pending(&self) -> bool {
+        !self.joined.is_empty() || !self.left.is_empty()
+    }
+
+    fn came(&mut self, user: &UserId) {
+        if !self.left.remove(user) {
+            self.joined.insert(user.clone());
+        }
+    }
+
+    fn went(&mut self, user: &UserId) {
+        if !self.joined.remove(user) {
+            self.left.insert(user.clone());
+        }
+    }
+
+    /// Takes the news for a packet; none when a large room's count is what it was.
+    fn tell(&mut self, now: Instant, room: &RoomId, count: usize, large: bool) -> Option<Presence> {
+        let (joined, left) = (self.joined.drain(), self.left.drain());
+        let (joined, left) = if large { (vec![], vec![]) } else { (joined.collect(), left.collect()) };
+        let unchanged = large && count == self.told_count;
+        self.told_count = count;
+        self.quiet_until = now + if large { LARGE_INTERVAL } else { INTERVAL };
+        (!unchanged).then(|| Presence { room_id: room.clone(), joined, left, member_count: count })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTINGS: PresenceSettings = PresenceSettings { grace: Duration::from_secs(5), large_room: 3 };
+
+    fn user(name: &str) -> UserId {
+        name.try_into().unwrap()
+    }
+
+    fn room() -> RoomId {
+        "room".try_into().unwrap()
+    }
+
+    fn names(users: &[UserId]) -> Vec<&str> {
+        let mut names: Vec<_> = users.iter().map(UserId::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_change_goes_out_at_once_and_further_ones_together() {
+        let mut members = Members::new(SETTINGS);
+        members.enter(1, &user("ann"));
+        let first = members.tick(&room()).unwrap();
+        assert_eq!((names(&first.joined), first.member_count), (vec!["ann"], 1));
+
+        members.enter(2, &user("bob"));
+        members.enter(3, &user("cid"));
+        assert_eq!(members.tick(&room()), None);
+        tokio::time::advance(INTERVAL).await;
+        let second = members.tick(&room()).unwrap();
+        assert_eq!((names(&second.joined), second.member_count), (vec!["bob", "cid"], 3));
+        assert_eq!(members.next_tick(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_came_and_went_in_between_is_not_named() {
+        let mut members = Members::new(SETTINGS);
+        members.enter(1, &user("ann"));
+        members.tick(&room());
+        members.enter(2, &user("bob"));
+        members.leave(2, Departure::Left);
+        tokio::time::advance(INTERVAL).await;
+        assert_eq!(members.tick(&room()), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_users_tabs_are_one_member() {
+        let mut members = Members::new(SETTINGS);
+        members.enter(1, &user("ann"));
+        members.enter(2, &user("ann"));
+        members.enter(2, &user("ann"));
+        members.tick(&room());
+        members.leave(1, Departure::Left);
+        assert_eq!((members.count(), members.next_tick()), (1, None));
+        members.leave(2, Departure::Left);
+        tokio::time::advance(INTERVAL).await;
+        let told = members.tick(&room()).unwrap();
+        assert_eq!((names(&told.left), told.member_count), (vec!["ann"], 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_broken_connection_leaves_after_the_grace_unless_it_returns() {
+        let mut members = Members::new(SETTINGS);
+        members.enter(1, &user("ann"));
+        members.enter(2, &user("bob"));
+        members.tick(&room());
+        members.leave(1, Departure::Broken);
+        members.leave(2, Departure::Broken);
+        tokio::time::advance(SETTINGS.grace / 2).await;
+        members.enter(3, &user("ann"));
+        members.leave(3, Departure::Broken);
+        tokio::time::advance(SETTINGS.grace / 2).await;
+        assert_eq!(names(&members.tick(&room()).unwrap().left), ["bob"]);
+        tokio::time::advance(SETTINGS.grace / 2).await;
+        assert_eq!(names(&members.tick(&room()).unwrap().left), ["ann"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_large_room_is_told_only_how_many_and_once_a_second() {
+        let mut members = Members::new(SETTINGS);
+        for (number, name) in ["ann", "bob", "cid", "dot"].into_iter().enumerate() {
+            members.enter(number as u64, &user(name));
+        }
+        let told = members.tick(&room()).unwrap();
+        assert_eq!((told.joined, told.left, told.member_count), (vec![], vec![], 4));
+        members.enter(9, &user("eve"));
+        tokio::time::advance(LARGE_INTERVAL - Duration::from_millis(1)).await;
+        assert_eq!(members.tick(&room()), None);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(members.tick(&room()).unwrap().member_count, 5);
+    }
+}
