@@ -1,0 +1,197 @@
+//! The parts put together, started, and stopped in order.
+
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use axum::{
+    Router,
+    http::StatusCode,
+    routing::{any, any_service},
+    serve::Listener,
+};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, timeout_at},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    chat::{Chat, Limits},
+    config::Config,
+    http::{self, Readiness},
+    net::{self, Incoming},
+    realtime::{self, Realtime},
+    room::{PresenceSettings, RoomContext},
+    rooms::Rooms,
+    store::{self, MessageStore, MigrateError},
+    writer::Writer,
+};
+
+/// The pause before a database that was away is tried again; it doubles up to [`MAX_DATABASE_DELAY`].
+pub const MIN_DATABASE_DELAY: Duration = Duration::from_millis(250);
+/// The longest pause before a database that was away is tried again.
+pub const MAX_DATABASE_DELAY: Duration = Duration::from_secs(5);
+
+/// A server, bound to its port.
+pub struct App {
+    listener: Incoming,
+    router: Router,
+    parts: Parts,
+}
+
+/// What runs, and is stopped in order.
+struct Parts {
+    store: Arc<dyn MessageStore>,
+    chat: Arc<Chat>,
+    rooms: Rooms,
+    writer: JoinHandle<()>,
+    realtime: Realtime,
+    unanswered: TaskTracker,
+    migrated: CancellationToken,
+    stopping: CancellationToken,
+    stop_writer: CancellationToken,
+    shutdown_timeout: Duration,
+}
+
+impl App {
+    /// Binds the port and puts the server together; the database may still be away.
+    ///
+    /// Errors when the address cannot be bound, or the database's URL is malformed.
+    pub async fn bind(config: &Config) -> anyhow::Result<Self> {
+        let address = SocketAddr::new(config.host, config.port);
+        let listener =
+            net::listen(address).await.with_context(|| format!("cannot listen on {address} (HOST, PORT)"))?;
+        let settings = realtime::Settings {
+            ping_interval: config.ping_interval_ms,
+            ping_timeout: config.ping_timeout_ms,
+            max_message_bytes: config.max_message_bytes as usize,
+        };
+        let (socket_io, realtime) = realtime::prepare(settings, any(StatusCode::NOT_FOUND));
+        let parts = Parts::start(config, realtime)?;
+        let router = http::router(any_service(socket_io), config.allowed_origins.clone(), parts.readiness());
+        Ok(Self { listener, router, parts })
+    }
+
+    /// Where the server listens.
+    ///
+    /// Errors as the operating system does.
+    pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `shutdown`, then stops in order: no new connections, no new requests; what is under way is stored and
+    /// answered; the clients are told; the database is let go. All of it within the configured time.
+    ///
+    /// Errors when the database's tables cannot be brought up to date.
+    pub async fn serve_until(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let accepting = self.parts.stopping.clone().cancelled_owned();
+        let server = axum::serve(self.listener, self.router).with_graceful_shutdown(accepting);
+        let server = tokio::spawn(server.into_future());
+        let prepared = tokio::select! {
+            () = shutdown => Ok(()),
+            Err(error) = self.parts.serve() => Err(error),
+        };
+        self.parts.stop(server).await;
+        prepared
+    }
+}
+
+impl Parts {
+    fn start(config: &Config, realtime: Realtime) -> anyhow::Result<Self> {
+        let store = store(config)?;
+        let rooms = Rooms::new(RoomContext {
+            store: store.clone(),
+            fanout: Arc::new(realtime.fanout()),
+            history_limit: config.history_limit.into(),
+            presence: PresenceSettings { grace: config.presence_grace_ms, large_room: config.presence_names_limit },
+        });
+        let stop_writer = CancellationToken::new();
+        let observer = rooms.clone();
+        let (queue, writer) = Writer::start(
+            store.clone(),
+            config.send_timeout_ms,
+            Box::new(move |outcome| observer.observe(outcome)),
+            stop_writer.clone(),
+        );
+        let limits =
+            Limits { max_message_bytes: config.max_message_bytes as usize, history_limit: config.history_limit.into() };
+        let chat = Arc::new(Chat::new(rooms.clone(), queue, store.clone(), limits));
+        let unanswered = TaskTracker::new();
+        realtime.serve(chat.clone(), unanswered.clone());
+        Ok(Self {
+            store,
+            chat,
+            rooms,
+            writer,
+            realtime,
+            unanswered,
+            migrated: CancellationToken::new(),
+            stopping: CancellationToken::new(),
+            stop_writer,
+            shutdown_timeout: config.shutdown_timeout_ms,
+        })
+    }
+
+    fn readiness(&self) -> Readiness {
+        Readiness { store: self.store.clone(), migrated: self.migrated.clone(), stopping: self.stopping.clone() }
+    }
+
+    /// Brings the tables up to date, however long the database is away; then there is nothing to do but serve.
+    async fn serve(&self) -> anyhow::Result<()> {
+        let mut delay = MIN_DATABASE_DELAY;
+        loop {
+            match self.store.migrate().await {
+                Ok(()) => break,
+                Err(MigrateError::Unavailable(cause)) => {
+                    tracing::warn!(%cause, "waiting for the database");
+                    tokio::time::sleep(delay).await;
+                    delay = (delay * 2).min(MAX_DATABASE_DELAY);
+                }
+                Err(failed) => return Err(failed.into()),
+            }
+        }
+        self.migrated.cancel();
+        tracing::info!("ready");
+        std::future::pending().await
+    }
+
+    async fn stop(self, server: JoinHandle<std::io::Result<()>>) {
+        tracing::info!("stopping");
+        let begun = Instant::now();
+        self.stopping.cancel();
+        self.chat.stop();
+        // The last quarter of the time is for the clients, whatever the database does.
+        let drained_by = begun + self.shutdown_timeout.mul_f32(0.75);
+        let (writer, server_task) = (self.writer.abort_handle(), server.abort_handle());
+        let Self { store, rooms, realtime, unanswered, stop_writer, writer: writing, .. } = self;
+        let drain = async {
+            unanswered.close();
+            unanswered.wait().await;
+            stop_writer.cancel();
+            writing.await.ok();
+            rooms.stop().await;
+        };
+        if timeout_at(drained_by, drain).await.is_err() {
+            tracing::warn!("stopping with requests unanswered");
+            writer.abort();
+        }
+        let close = async {
+            realtime.close().await;
+            server.await.ok();
+            store.close().await;
+        };
+        if timeout_at(begun + self.shutdown_timeout, close).await.is_err() {
+            tracing::warn!("stopping with connections open");
+            server_task.abort();
+        }
+        tracing::info!(milliseconds = begun.elapsed().as_millis(), "stopped");
+    }
+}
+
+/// Opens the configured database.
+///
+/// Errors when its URL is malformed.
+pub fn store(config: &Config) -> anyhow::Result<Arc<dyn MessageStore>> {
+    let connections = config.database_max_connections;
+    store::open(config.database_url.expose(), connections).map_err(|error| anyhow::anyhow!("DATABASE_URL: {error}"))
+}

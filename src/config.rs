@@ -1,0 +1,280 @@
+//! Settings: for each a flag, an environment variable of the same name, and a default.
+
+use std::{fmt, net::IpAddr, str::FromStr, time::Duration};
+
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum, error::ContextKind, error::ContextValue};
+
+use crate::chat::MAX_HISTORY;
+
+/// A Socket.IO-compatible real-time chat server: rooms, history, acknowledgements; one binary, one database.
+#[derive(Debug, Clone, Parser)]
+#[command(version, max_term_width = 100)]
+pub struct Config {
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// TCP port to listen on; 0 takes a free one.
+    #[arg(long, env, default_value_t = 3000)]
+    pub port: u16,
+
+    /// Address to listen on.
+    #[arg(long, env, default_value = "0.0.0.0")]
+    pub host: IpAddr,
+
+    /// Where messages are kept: `sqlite://FILE` (created when missing) or `postgres://USER:PASSWORD@HOST/DATABASE`.
+    #[arg(long, env, global = true, hide_env_values = true, default_value = "sqlite://data/parlor.db")]
+    pub database_url: Secret,
+
+    /// Most connections to the database.
+    #[arg(long, env, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub database_max_connections: u32,
+
+    /// Web origins whose pages may connect, separated by commas, such as `https://example.com`; `*` for all.
+    /// Unset: only pages that come from the host and port that they connect to.
+    #[arg(long, env, default_value = "")]
+    pub allowed_origins: AllowedOrigins,
+
+    /// Most bytes of UTF-8 in a message.
+    #[arg(long, env, default_value_t = 8192, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    pub max_message_bytes: u32,
+
+    /// How many messages a join or a history read answers with when the client does not say.
+    #[arg(long, env, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=MAX_HISTORY as i64))]
+    pub history_limit: u16,
+
+    /// How long a user whose connection broke still counts as present, in milliseconds.
+    #[arg(long, env, default_value = "5000", value_parser = millis)]
+    pub presence_grace_ms: Duration,
+
+    /// Members over which a room is told only how many they are, not who came and went.
+    #[arg(long, env, default_value_t = 200)]
+    pub presence_names_limit: usize,
+
+    /// Time between two pings to a client, in milliseconds.
+    #[arg(long, env, default_value = "20000", value_parser = positive_millis)]
+    pub ping_interval_ms: Duration,
+
+    /// How long a client may take to answer a ping, in milliseconds.
+    #[arg(long, env, default_value = "20000", value_parser = positive_millis)]
+    pub ping_timeout_ms: Duration,
+
+    /// How long a message may wait to be stored, in milliseconds.
+    #[arg(long, env, default_value = "15000", value_parser = positive_millis)]
+    pub send_timeout_ms: Duration,
+
+    /// How long stopping may take, in milliseconds.
+    #[arg(long, env, default_value = "20000", value_parser = positive_millis)]
+    pub shutdown_timeout_ms: Duration,
+
+    /// What to log, such as `info` or `parlor=debug`.
+    #[arg(long, env, global = true, default_value = "info")]
+    pub rust_log: String,
+
+    /// How log lines look.
+    #[arg(long, env, global = true, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+/// What to do instead of serving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Brings the database's tables up to date, and ends.
+    Migrate,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A setting that is not shown, as it may hold a password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Secret {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// Which web origins may connect; see [RFC 6454](https://www.rfc-editor.org/rfc/rfc6454#section-6).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AllowedOrigins {
+    /// Those with the host and port that the request goes to.
+    Same,
+    /// All.
+    Any,
+    /// Those listed, in lower case.
+    Listed(Vec<String>),
+}
+
+impl AllowedOrigins {
+    /// Whether a page from `origin` may connect to `host`, as the request's headers give them.
+    pub fn allow(&self, origin: &str, host: Option<&str>) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Listed(listed) => listed.iter().any(|one| one.eq_ignore_ascii_case(origin)),
+            // Whatever the scheme: TLS may end at a proxy.
+            Self::Same => match (origin.split_once("://"), host) {
+                (Some((_, authority)), Some(host)) => authority.eq_ignore_ascii_case(host),
+                _ => false,
+            },
+        }
+    }
+}
+
+impl FromStr for AllowedOrigins {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let origins = text.split(',').map(str::trim).filter(|one| !one.is_empty());
+        let origins: Vec<String> = origins.map(str::to_lowercase).collect();
+        match origins.as_slice() {
+            [] => Ok(Self::Same),
+            [one] if one == "*" => Ok(Self::Any),
+            listed => match listed.iter().find(|one| !is_origin(one)) {
+                None => Ok(Self::Listed(origins)),
+                Some(one) => Err(format!("{one:?} is no origin such as https://example.com")),
+            },
+        }
+    }
+}
+
+fn is_origin(text: &str) -> bool {
+    match text.split_once("://") {
+        Some((scheme, authority)) => !scheme.is_empty() && !authority.is_empty() && !authority.contains('/'),
+        None => false,
+    }
+}
+
+fn millis(text: &str) -> Result<Duration, std::num::ParseIntError> {
+    Ok(Duration::from_millis(text.parse::<u32>()?.into()))
+}
+
+fn positive_millis(text: &str) -> Result<Duration, String> {
+    match millis(text) {
+        Ok(Duration::ZERO) => Err("must be more than 0".into()),
+        other => other.map_err(|error| error.to_string()),
+    }
+}
+
+impl Config {
+    /// Reads the command line and the environment; `--help` and `--version` are answered and end the process.
+    ///
+    /// Errors: one line that names the variable whose value is bad.
+    pub fn from_args() -> Result<Self, String> {
+        let config = Self::try_parse().map_err(|error| match bad_value(&error) {
+            Some(line) => line,
+            None => error.exit(),
+        })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// What no single value shows.
+    fn check(&self) -> Result<(), String> {
+        // A token that nobody checks would let everybody in.
+        match std::env::var_os("JWT_SECRET") {
+            Some(secret) if !secret.is_empty() => {
+                Err("JWT_SECRET: this version does not check tokens yet; unset it to serve guests".into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The variable, the value and the reason, where the error is a bad value.
+fn bad_value(error: &clap::Error) -> Option<String> {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let argument = text(ContextKind::InvalidArg)?;
+    let value = text(ContextKind::InvalidValue)?;
+    let flag = argument.split([' ', '=']).next()?.trim_start_matches('-');
+    let command = Config::command();
+    let known = command.get_arguments().find(|known| known.get_long() == Some(flag))?;
+    let variable = known.get_env()?.to_string_lossy().into_owned();
+    let reason = std::error::Error::source(error).map(|source| format!(" ({source})"));
+    Some(format!("{variable}: {value:?} is not valid{}", reason.unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Config, clap::Error> {
+        Config::try_parse_from([&["parlor"], arguments].concat())
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Config::command().debug_assert();
+    }
+
+    #[test]
+    fn a_bad_value_names_its_variable() {
+        for (flag, value, variable) in [
+            ("--port", "70000", "PORT"),
+            ("--port", "x", "PORT"),
+            ("--host", "nowhere", "HOST"),
+            ("--history-limit", "201", "HISTORY_LIMIT"),
+            ("--history-limit", "0", "HISTORY_LIMIT"),
+            ("--max-message-bytes", "0", "MAX_MESSAGE_BYTES"),
+            ("--send-timeout-ms", "0", "SEND_TIMEOUT_MS"),
+            ("--send-timeout-ms", "-1", "SEND_TIMEOUT_MS"),
+            ("--allowed-origins", "example.com", "ALLOWED_ORIGINS"),
+            ("--log-format", "xml", "LOG_FORMAT"),
+        ] {
+            let error = parse(&[&format!("{flag}={value}")]).unwrap_err();
+            let line = bad_value(&error).unwrap();
+            assert!(line.starts_with(&format!("{variable}: ")), "{line}");
+            assert_eq!(line.lines().count(), 1, "{line}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let config = parse(&["--database-url=postgres://ann:pass@host/db"]).unwrap();
+        assert!(!format!("{config:?}").contains("pass@"));
+        assert_eq!(config.database_url.expose(), "postgres://ann:pass@host/db");
+    }
+
+    #[test]
+    fn same_origin_means_the_host_and_port_of_the_request() {
+        let same: AllowedOrigins = "".parse().unwrap();
+        assert!(same.allow("https://Chat.example", Some("chat.example")));
+        assert!(same.allow("http://localhost:3000", Some("localhost:3000")));
+        assert!(!same.allow("http://localhost:3001", Some("localhost:3000")));
+        assert!(!same.allow("null", Some("localhost:3000")));
+        assert!(!same.allow("http://evil.example", None));
+    }
+
+    #[test]
+    fn listed_origins_are_the_only_ones() {
+        let listed: AllowedOrigins = "https://a.example, HTTPS://B.example".parse().unwrap();
+        assert!(listed.allow("https://b.example", Some("chat.example")));
+        assert!(!listed.allow("http://a.example", Some("a.example")));
+        assert!("*".parse::<AllowedOrigins>().unwrap().allow("null", None));
+    }
+}

@@ -1,0 +1,72 @@
+//! Plain HTTP beside Socket.IO: the page, the client bundle, health.
+
+mod assets;
+mod origin;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    middleware,
+    routing::{MethodRouter, get},
+};
+use tokio_util::sync::CancellationToken;
+use tower_http::{compression::CompressionLayer, set_header::SetResponseHeaderLayer};
+
+pub use self::assets::has_client;
+use crate::{config::AllowedOrigins, store::MessageStore};
+
+/// How long the database may take to answer a readiness probe.
+pub const READY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What the page may do: talk to this server, and nothing else.
+const CONTENT_SECURITY_POLICY: &str =
+    "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'";
+
+/// What decides whether this node should get traffic.
+#[derive(Clone)]
+pub struct Readiness {
+    /// The database.
+    pub store: Arc<dyn MessageStore>,
+    /// Cancelled when the tables are up to date.
+    pub migrated: CancellationToken,
+    /// Cancelled when the server stops.
+    pub stopping: CancellationToken,
+}
+
+/// All routes; `socket_io` serves those of Socket.IO.
+pub fn router(socket_io: MethodRouter, origins: AllowedOrigins, ready: Readiness) -> Router {
+    let socket_io = Router::new()
+        .route("/socket.io", socket_io.clone())
+        .route("/socket.io/", socket_io)
+        .layer(origin::cors(origins.clone()))
+        .layer(middleware::from_fn_with_state(Arc::new(origins), origin::check));
+    let health = Router::new().route("/healthz", get(async || "ok\n")).route("/readyz", get(readyz).with_state(ready));
+    Router::new().merge(pages()).merge(socket_io).merge(health)
+}
+
+fn pages() -> Router {
+    let header = |name: HeaderName, value| SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value));
+    Router::new()
+        .route("/socket.io/{file}", get(assets::client))
+        .fallback(get(assets::page))
+        .layer(header(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
+        .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(header(header::REFERRER_POLICY, "same-origin"))
+        .layer(CompressionLayer::new())
+}
+
+async fn readyz(State(ready): State<Readiness>) -> (StatusCode, &'static str) {
+    if ready.stopping.is_cancelled() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
+    }
+    if !ready.migrated.is_cancelled() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "waiting for the database\n");
+    }
+    match tokio::time::timeout(READY_TIMEOUT, ready.store.ping()).await {
+        Ok(Ok(())) => (StatusCode::OK, "ready\n"),
+        Ok(Err(_)) | Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n"),
+    }
+}

@@ -1,0 +1,123 @@
+//! One socket's requests, each in its turn.
+
+use std::{convert::Infallible, sync::Arc};
+
+use futures_util::FutureExt;
+use socketioxide::{
+    adapter::LocalAdapter,
+    handler::{FromDisconnectParts, FromMessageParts, Value},
+    socket::{DisconnectReason, Socket},
+};
+use tracing::Instrument;
+
+use super::{
+    Connection,
+    payload::Payload,
+    protocol::{
+        Empty, GetHistory, HistoryPage, JoinRoom, Joined, LeaveRoom, Left, SendMessage, Typing, UserTyping, event,
+    },
+    reply::Reply,
+    turn::Turn,
+};
+use crate::{chat::Chat, error::Error, room, writer::Receipt};
+
+/// The connection that an event came by.
+pub struct Caller(pub(super) Arc<Connection>);
+
+impl Caller {
+    /// Joins; on success the room has sent the answer.
+    pub async fn join(&self, turn: Turn, reply: Reply, payload: Payload<JoinRoom>) -> Result<(), Error> {
+        let _turn = turn.come().await?;
+        let join = payload.0?;
+        let admit = move |joined: room::Joined| admit(reply, joined);
+        let Connection { chat, session, span, .. } = &*self.0;
+        let (claim, last_seq, limit) = (join.claim(), join.last_seq, join.limit());
+        let joining = chat.join(session, join.room_id, claim, last_seq, limit, admit);
+        let result = joining.instrument(span.clone()).await;
+        if let Some(identity) = session.identity() {
+            span.record("user", identity.user_id().as_str());
+        }
+        result
+    }
+
+    /// Leaves, and takes the socket out of what the room sends to.
+    pub async fn leave(&self, turn: Turn, socket: &Socket, payload: Payload<LeaveRoom>) -> Result<Left, Error> {
+        let _turn = turn.come().await?;
+        let LeaveRoom { room_id } = payload.0?;
+        let leaving = self.chat().leave(&self.0.session, &room_id);
+        leaving.instrument(self.0.span.clone()).await?;
+        socket.leave(room_id.to_string());
+        Ok(Left { room_id })
+    }
+
+    /// Queues a message. The turn ends here: later sends may join it in the same commit.
+    pub async fn enqueue(&self, turn: Turn, payload: Payload<SendMessage>) -> Result<Receipt, Error> {
+        let _turn = turn.come().await?;
+        let send = payload.0?;
+        let (room, name) = (send.room_id, send.client_message_id);
+        self.chat().send(&self.0.session, room, &send.message, name)
+    }
+
+    /// Reads history, while later events go on.
+    pub async fn history(&self, turn: Turn, payload: Payload<GetHistory>) -> Result<HistoryPage, Error> {
+        drop(turn.come().await?);
+        let query = payload.0?;
+        let (room, range) = (&query.room_id, query.range()?);
+        let reading = self.chat().history(&self.0.session, room, range, query.limit());
+        let (messages, has_more) = reading.await?;
+        Ok(HistoryPage { messages, has_more })
+    }
+
+    /// Tells the others that the user types; whoever cannot take it now does not get it.
+    pub async fn typing(&self, turn: Turn, socket: &Socket, payload: Payload<Typing>) -> Result<Empty, Error> {
+        let _turn = turn.come().await?;
+        let Typing { room_id, is_typing } = payload.0?;
+        let user_id = &self.chat().typing(&self.0.session, &room_id)?;
+        let typing = UserTyping { room_id: &room_id, user_id, is_typing };
+        let others = socket.to(room_id.to_string()).volatile();
+        others.emit(event::TYPING, &typing).now_or_never();
+        Ok(Empty {})
+    }
+
+    fn chat(&self) -> &Chat {
+        &self.0.chat
+    }
+}
+
+/// Answers a joiner, then subscribes it, so that what comes live comes after the answer.
+fn admit(reply: Reply, joined: room::Joined) -> bool {
+    let socket = reply.socket().clone();
+    if !socket.connected() {
+        return false;
+    }
+    let room = joined.room_id.to_string();
+    reply.ok(Some(event::HISTORY), Joined::from(joined));
+    subscribe(&socket, room)
+}
+
+/// Puts a socket into the Socket.IO room. A socket that ended meanwhile has been taken out of all its rooms already and
+/// would stay in this one for ever.
+fn subscribe(socket: &Socket, room: String) -> bool {
+    socket.join(room.clone());
+    if !socket.connected() {
+        socket.leave(room);
+        return false;
+    }
+    true
+}
+
+impl FromMessageParts<LocalAdapter> for Caller {
+    type Error = Infallible;
+
+    fn from_message_parts(socket: &Arc<Socket>, _: &mut Value, _: &Option<i64>) -> Result<Self, Infallible> {
+        Ok(Self(Connection::of(socket)))
+    }
+}
+
+impl FromDisconnectParts<LocalAdapter> for Caller {
+    type Error = Infallible;
+
+    fn from_disconnect_parts(socket: &Arc<Socket>, _: DisconnectReason) -> Result<Self, Infallible> {
+        Ok(Self(Connection::of(socket)))
+    }
+}

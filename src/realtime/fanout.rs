@@ -1,0 +1,40 @@
+//! A room's way to its members.
+
+use futures_util::FutureExt;
+use serde::Serialize;
+use socketioxide::SocketIo;
+
+use super::protocol::{self, event};
+use crate::{
+    model::{Message, RoomId},
+    room::{Fanout, Presence},
+};
+
+/// Sends to all sockets in a Socket.IO room; a packet is encoded once, whatever their number.
+#[derive(Debug)]
+pub struct SocketIoFanout(pub SocketIo);
+
+impl SocketIoFanout {
+    fn emit<T: Serialize>(&self, room: &RoomId, event: &str, data: &T) {
+        // There is no namespace any more when the server is closing.
+        let Some(namespace) = self.0.of("/") else {
+            return;
+        };
+        let emit = namespace.to(room.to_string()).emit(event, data);
+        // The local adapter queues the packet at once; there is nothing to wait for.
+        if let Some(Err(error)) = emit.now_or_never() {
+            tracing::warn!(%room, event, %error, "not every member could be sent to");
+        }
+    }
+}
+
+impl Fanout for SocketIoFanout {
+    fn message(&self, message: &Message) {
+        self.emit(&message.room_id, event::NEW_MESSAGE, message);
+    }
+
+    fn presence(&self, presence: &Presence) {
+        let packet = protocol::Presence::from(presence);
+        self.emit(&presence.room_id, event::PRESENCE, &packet);
+    }
+}

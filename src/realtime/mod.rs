@@ -1,0 +1,212 @@
+//! Chat over Socket.IO: limits, connecting, and thin handlers that parse, call [`Chat`] and reply.
+
+mod caller;
+mod fanout;
+mod payload;
+mod protocol;
+mod reply;
+mod turn;
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::value::RawValue;
+use socketioxide::{
+    ParserConfig, SocketIo,
+    extract::{Event, SocketRef, TryData},
+    handler::ConnectHandler,
+    service::SocketIoService,
+    socket::{DisconnectReason, Socket},
+};
+use tokio_util::task::TaskTracker;
+use tracing::Span;
+
+use self::{
+    caller::Caller,
+    payload::Payload,
+    protocol::{Auth, GetHistory, JoinRoom, LeaveRoom, SendMessage, Sent, Typing, event},
+    reply::Reply,
+    turn::{Turn, Turns},
+};
+pub use self::{
+    fanout::SocketIoFanout,
+    protocol::{ErrorBody, MAX_ECHOED_CHARS},
+    turn::MAX_WAITING,
+};
+use crate::{
+    auth::Identity,
+    chat::{Chat, Session},
+    error::Error,
+    model::UserId,
+    room::Departure,
+};
+
+/// Where Socket.IO is served, as stock clients expect it.
+pub const PATH: &str = "/socket.io";
+
+/// How many packets may wait for one client; what does not fit is dropped.
+///
+/// The library's default of 128 is less than a burst of messages to a busy room; memory is used only as it fills.
+pub const SEND_QUEUE_PACKETS: usize = 8 * 1024;
+
+/// The least bytes that a request or a frame may have: the `maxHttpBufferSize` of Node's server.
+pub const MIN_PAYLOAD_BYTES: usize = 1_000_000;
+
+/// How many binary attachments a packet may have. The contract knows none; a few are read so that the packet can be refused
+/// with an answer.
+const MAX_ATTACHMENTS: usize = 10;
+
+/// JSON may take six bytes, `\u00XX`, for one.
+const MAX_ESCAPED_BYTES: usize = 6;
+/// Room for a packet's names and identifiers beside the message.
+const PACKET_OVERHEAD_BYTES: usize = 4 * 1024;
+
+/// What a deployment may set.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// The time between two pings to a client.
+    pub ping_interval: Duration,
+    /// How long a client may take to answer one.
+    pub ping_timeout: Duration,
+    /// The most bytes of UTF-8 in a message.
+    pub max_message_bytes: usize,
+}
+
+/// What this layer keeps of one socket.
+struct Connection {
+    chat: Arc<Chat>,
+    session: Arc<Session>,
+    turns: Turns,
+    unanswered: TaskTracker,
+    span: Span,
+}
+
+impl Connection {
+    fn of(socket: &Socket) -> Arc<Self> {
+        let connection = socket.extensions.get::<Arc<Self>>();
+        connection.expect("a socket gets its connection before it gets its handlers")
+    }
+}
+
+/// The handle by which Socket.IO is driven.
+pub struct Realtime(SocketIo);
+
+/// Prepares Socket.IO: the service that answers at [`PATH`], and its handle; other requests go to `inner`.
+pub fn prepare<S: Clone>(settings: Settings, inner: S) -> (SocketIoService<S>, Realtime) {
+    let packet = settings.max_message_bytes * MAX_ESCAPED_BYTES + PACKET_OVERHEAD_BYTES;
+    let max_payload = packet.max(MIN_PAYLOAD_BYTES);
+    let (service, io) = SocketIo::builder()
+        .req_path(PATH)
+        .ping_interval(settings.ping_interval)
+        .ping_timeout(settings.ping_timeout)
+        .max_buffer_size(SEND_QUEUE_PACKETS)
+        .max_payload(max_payload as u64)
+        .ws_max_message_size(max_payload)
+        .ws_max_frame_size(max_payload)
+        .with_parser(
+            ParserConfig::common().max_incoming_binaries(MAX_ATTACHMENTS).max_incoming_binary_buf_size(max_payload),
+        )
+        .build_with_inner_svc(inner);
+    (service, Realtime(io))
+}
+
+impl Realtime {
+    /// A room's way to its members.
+    pub fn fanout(&self) -> SocketIoFanout {
+        SocketIoFanout(self.0.clone())
+    }
+
+    /// Lets clients in. Every event taken counts as unanswered, in `unanswered`, until it has its answer.
+    pub fn serve(&self, chat: Arc<Chat>, unanswered: TaskTracker) {
+        let connect = move |socket: SocketRef, auth: TryData<Box<RawValue>>| {
+            let (chat, unanswered) = (chat.clone(), unanswered.clone());
+            async move { connect(&socket, auth, chat, unanswered) }
+        };
+        // A socket's handlers are set in a middleware, which runs before the client is told that it is connected: a
+        // handler set later can miss the client's first events.
+        self.0.ns("/", (async || {}).with(connect));
+    }
+
+    /// Sends what is queued for each client, and closes its connection.
+    ///
+    /// Clients see their transport close, and so connect again by themselves; after a Socket.IO disconnect packet from the
+    /// server they would not: <https://socket.io/docs/v4/client-socket-instance/#disconnect>.
+    pub async fn close(&self) {
+        self.0.close().await;
+    }
+}
+
+/// The message of a refused connection begins with the error's code.
+fn connect(
+    socket: &SocketRef,
+    auth: TryData<Box<RawValue>>,
+    chat: Arc<Chat>,
+    unanswered: TaskTracker,
+) -> Result<(), String> {
+    let user = user(auth).map_err(|error| format!("{}: {error}", error.code()))?;
+    let session = Arc::new(chat.connect(user.map(Identity::user)));
+    let span = tracing::info_span!("socket", connection = session.connection, user = tracing::field::Empty);
+    if let Some(identity) = session.identity() {
+        span.record("user", identity.user_id().as_str());
+    }
+    span.in_scope(|| tracing::debug!(transport = ?socket.transport_type(), "connected"));
+    socket.extensions.insert(Arc::new(Connection { chat, session, turns: Turns::default(), unanswered, span }));
+    socket.on(event::JOIN_ROOM, join_room);
+    socket.on(event::LEAVE_ROOM, leave_room);
+    socket.on(event::SEND_MESSAGE, send_message);
+    socket.on(event::GET_HISTORY, get_history);
+    socket.on(event::TYPING, typing);
+    socket.on_fallback(unknown_event);
+    socket.on_disconnect(disconnected);
+    Ok(())
+}
+
+/// Whom the client says it speaks for when it connects.
+fn user(auth: TryData<Box<RawValue>>) -> Result<Option<UserId>, Error> {
+    let auth = auth.0.map_err(|error| Error::InvalidPayload(format!("auth: {error}")))?;
+    let auth: Auth = protocol::parse(auth.get())?;
+    Ok(auth.user_id)
+}
+
+async fn join_room(caller: Caller, turn: Turn, reply: Reply, payload: Payload<JoinRoom>) {
+    let answer = reply.clone();
+    if let Err(error) = caller.join(turn, answer, payload).await {
+        reply.error(event::JOIN_ROOM, &error);
+    }
+}
+
+async fn leave_room(caller: Caller, turn: Turn, reply: Reply, payload: Payload<LeaveRoom>) {
+    let result = caller.leave(turn, reply.socket(), payload).await;
+    reply.with(event::LEAVE_ROOM, result);
+}
+
+async fn send_message(caller: Caller, turn: Turn, reply: Reply, payload: Payload<SendMessage>) {
+    let stored = match caller.enqueue(turn, payload).await {
+        Ok(receipt) => receipt.stored().await,
+        Err(error) => Err(error),
+    };
+    reply.with(event::SEND_MESSAGE, stored.map(Sent::from));
+}
+
+async fn get_history(caller: Caller, turn: Turn, reply: Reply, payload: Payload<GetHistory>) {
+    let result = caller.history(turn, payload).await;
+    reply.with(event::GET_HISTORY, result);
+}
+
+async fn typing(caller: Caller, turn: Turn, reply: Reply, payload: Payload<Typing>) {
+    let result = caller.typing(turn, reply.socket(), payload).await;
+    reply.with(event::TYPING, result);
+}
+
+async fn unknown_event(Event(event): Event, reply: Reply) {
+    let event = protocol::echoed(&event);
+    reply.error(&event, &Error::UnknownEvent(event.to_string()));
+}
+
+async fn disconnected(caller: Caller, reason: DisconnectReason) {
+    let how = match reason {
+        DisconnectReason::ClientNSDisconnect | DisconnectReason::ServerNSDisconnect => Departure::Left,
+        _ => Departure::Broken,
+    };
+    caller.0.span.in_scope(|| tracing::debug!(?reason, "disconnected"));
+    caller.0.chat.disconnect(&caller.0.session, how).await;
+}

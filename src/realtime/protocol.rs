@@ -1,0 +1,318 @@
+//! The wire contract: event names, payloads, and the ack's envelope.
+//!
+//! Namespace `/`, Socket.IO protocol 5 over Engine.IO 4, and 4 over Engine.IO 3 for old clients:
+//! <https://socket.io/docs/v4/socket-io-protocol/>.
+
+use std::{borrow::Cow, sync::Arc};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+
+use crate::{
+    auth::Identity,
+    chat::Range,
+    error::Error,
+    model::{ClientMessageId, Message, RoomId, Seq, Stored, UserId},
+    room,
+};
+
+/// The names of events.
+pub mod event {
+    /// Client: enter a room.
+    pub const JOIN_ROOM: &str = "joinRoom";
+    /// Client: leave a room.
+    pub const LEAVE_ROOM: &str = "leaveRoom";
+    /// Client: say something in a room.
+    pub const SEND_MESSAGE: &str = "sendMessage";
+    /// Client: read a part of a room's log.
+    pub const GET_HISTORY: &str = "getHistory";
+    /// Both ways: somebody is typing, or has stopped.
+    pub const TYPING: &str = "typing";
+    /// Server: something was said in a room.
+    pub const NEW_MESSAGE: &str = "newMessage";
+    /// Server: the answer to a join that asked for no ack.
+    pub const HISTORY: &str = "history";
+    /// Server: users came or went.
+    pub const PRESENCE: &str = "presence";
+    /// Server: a request that asked for no ack failed.
+    pub const ERROR: &str = "error";
+}
+
+/// The longest part of an unknown event's name that an answer repeats, in characters.
+pub const MAX_ECHOED_CHARS: usize = 64;
+
+/// Reads a payload's JSON object; unknown fields are ignored.
+///
+/// Errors: [`Error::InvalidPayload`] that names the field.
+pub fn parse<T: DeserializeOwned>(json: &str) -> Result<T, Error> {
+    if !json.trim_start().starts_with('{') {
+        return Err(Error::InvalidPayload("the payload must be an object".into()));
+    }
+    let deserializer = &mut serde_json::Deserializer::from_str(json);
+    serde_path_to_error::deserialize(deserializer).map_err(|error| {
+        let cause = error.inner().to_string();
+        // Where in the text the parser stood tells a caller nothing that the field's name does not.
+        let cause = cause.split(" at line ").next().unwrap_or_default();
+        Error::InvalidPayload(match error.path().to_string().as_str() {
+            "." => cause.to_owned(),
+            field => format!("{field}: {cause}"),
+        })
+    })
+}
+
+/// The first argument of an event packet, `["name", first, …]`.
+///
+/// Errors: [`Error::InvalidPayload`] when there is none.
+pub fn first_argument(packet: &str) -> Result<&RawValue, Error> {
+    let arguments: Result<Vec<&RawValue>, _> = serde_json::from_str(packet);
+    let first = arguments.ok().and_then(|arguments| arguments.get(1).copied());
+    first.ok_or_else(|| Error::InvalidPayload("a payload is required".into()))
+}
+
+/// What a client says of itself when it connects.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Auth {
+    /// Whom it speaks for, in guest mode.
+    pub user_id: Option<UserId>,
+}
+
+/// `joinRoom`
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JoinRoom {
+    /// The room.
+    pub room_id: RoomId,
+    user_id: Option<UserId>,
+    operator_id: Option<UserId>,
+    /// The newest message that the client has.
+    pub last_seq: Option<Seq>,
+    limit: Option<u64>,
+}
+
+impl JoinRoom {
+    /// Whom the client says it speaks for.
+    pub fn claim(&self) -> Option<Identity> {
+        Identity::claimed(self.user_id.clone(), self.operator_id.clone())
+    }
+
+    /// How many messages it wants.
+    pub fn limit(&self) -> Option<usize> {
+        self.limit.map(saturating)
+    }
+}
+
+/// `leaveRoom`
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeaveRoom {
+    /// The room.
+    pub room_id: RoomId,
+}
+
+/// `sendMessage`
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SendMessage {
+    /// The room.
+    pub room_id: RoomId,
+    /// What to say.
+    pub message: String,
+    /// The client's name for it.
+    pub client_message_id: Option<ClientMessageId>,
+}
+
+/// `getHistory`
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GetHistory {
+    /// The room.
+    pub room_id: RoomId,
+    before_seq: Option<Seq>,
+    after_seq: Option<Seq>,
+    limit: Option<u64>,
+}
+
+impl GetHistory {
+    /// Which part is asked for.
+    ///
+    /// Errors: [`Error::InvalidPayload`] when both directions are given.
+    pub fn range(&self) -> Result<Range, Error> {
+        match (self.before_seq, self.after_seq) {
+            (None, None) => Ok(Range::Newest),
+            (Some(seq), None) => Ok(Range::Before(seq)),
+            (None, Some(seq)) => Ok(Range::After(seq)),
+            (Some(_), Some(_)) => {
+                Err(Error::InvalidPayload("beforeSeq and afterSeq: only one of them may be given".into()))
+            }
+        }
+    }
+
+    /// How many messages it wants.
+    pub fn limit(&self) -> Option<usize> {
+        self.limit.map(saturating)
+    }
+}
+
+/// `typing`, from a client.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Typing {
+    /// The room.
+    pub room_id: RoomId,
+    /// Whether the user types now.
+    pub is_typing: bool,
+}
+
+/// A larger number than fits is larger than any limit.
+fn saturating(limit: u64) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
+/// The one object that every ack carries.
+#[derive(Debug, Serialize)]
+#[serde(tag = "status", rename_all = "lowercase")]
+pub enum Ack<'a, T> {
+    /// It is done.
+    Ok(T),
+    /// It is not.
+    Error {
+        /// Why.
+        error: ErrorBody<'a>,
+    },
+}
+
+/// An error, as clients get it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ErrorBody<'a> {
+    code: &'a str,
+    message: String,
+    retryable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
+}
+
+impl<'a> From<&'a Error> for ErrorBody<'a> {
+    fn from(error: &'a Error) -> Self {
+        let retry_after = error.retry_after();
+        Self {
+            code: error.code(),
+            message: error.to_string(),
+            retryable: error.retryable(),
+            retry_after_ms: retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+        }
+    }
+}
+
+/// `error`, to a caller that asked for no ack.
+#[derive(Debug, Serialize)]
+pub struct Failure<'a> {
+    /// The event that failed.
+    pub event: &'a str,
+    /// Why.
+    pub error: ErrorBody<'a>,
+}
+
+/// A join's answer.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Joined {
+    room_id: RoomId,
+    user_id: UserId,
+    messages: Vec<Arc<Message>>,
+    last_seq: Seq,
+    has_more: bool,
+    members: Vec<UserId>,
+    member_count: usize,
+}
+
+impl From<room::Joined> for Joined {
+    fn from(joined: room::Joined) -> Self {
+        Self {
+            room_id: joined.room_id,
+            user_id: joined.user_id,
+            messages: joined.messages,
+            last_seq: joined.last_seq,
+            has_more: joined.has_more,
+            members: joined.members,
+            member_count: joined.member_count,
+        }
+    }
+}
+
+/// A leave's answer.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Left {
+    /// The room.
+    pub room_id: RoomId,
+}
+
+/// A send's answer.
+#[derive(Debug, Serialize)]
+pub struct Sent {
+    message: Arc<Message>,
+    duplicate: bool,
+}
+
+impl From<Stored> for Sent {
+    fn from(stored: Stored) -> Self {
+        Self { message: stored.message, duplicate: stored.duplicate }
+    }
+}
+
+/// A history read's answer.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryPage {
+    /// Oldest first.
+    pub messages: Vec<Message>,
+    /// Whether there are more in the direction asked for.
+    pub has_more: bool,
+}
+
+/// An answer without content.
+#[derive(Debug, Serialize)]
+pub struct Empty {}
+
+/// `presence`
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Presence<'a> {
+    room_id: &'a RoomId,
+    joined: &'a [UserId],
+    left: &'a [UserId],
+    member_count: usize,
+}
+
+impl<'a> From<&'a room::Presence> for Presence<'a> {
+    fn from(presence: &'a room::Presence) -> Self {
+        Self {
+            room_id: &presence.room_id,
+            joined: &presence.joined,
+            left: &presence.left,
+            member_count: presence.member_count,
+        }
+    }
+}
+
+/// `typing`, to the others in the room.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UserTyping<'a> {
+    /// The room.
+    pub room_id: &'a RoomId,
+    /// Who.
+    pub user_id: &'a UserId,
+    /// Whether they type now.
+    pub is_typing: bool,
+}
+
+/// An event's name, cut to what an answer repeats.
+pub fn echoed(event: &str) -> Cow<'_, str> {
+    match event.char_indices().nth(MAX_ECHOED_CHARS) {
+        Some((end, _)) => format!("{}…", &event[..end]).into(),
+        None => event.into(),
+    }
+}
