@@ -1,0 +1,40 @@
+# rustup's directory, so that a shell opened before its installation finds cargo too.
+export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test check check-format check-lints check-docs check-dependencies client test-tools rust
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: rust client ## Build the server and start it (ARGS="--port 8080")
+	cargo run --release --locked -- $(ARGS)
+
+build: rust client ## Build the server: target/release/parlor
+	cargo build --release --locked
+
+test: rust client test-tools ## Install what the tests need and run them all (ARGS="name of a test")
+	cargo test --locked $(ARGS)
+
+check: check-format check-lints check-docs check-dependencies ## All checks but the tests
+
+check-format: rust ## Formatting
+	cargo fmt --check
+
+check-lints: rust client ## Clippy, warnings are errors
+	cargo clippy --locked --all-targets -- -D warnings
+
+check-docs: rust client ## The crate's documentation, warnings are errors
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+
+check-dependencies: rust ## Licences, bans, sources and advisories of the crates
+	@scripts/check-dependencies
+
+client:
+	@scripts/install-client
+
+test-tools:
+	@scripts/install-test-tools
+
+rust:
+	@command -v cargo >/dev/null || { echo "error: Rust is missing. Install it from https://rustup.rs and try again." >&2; exit 1; }
