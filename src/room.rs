@@ -168,12 +168,14 @@ impl Room {
         loop {
             let next_tick = self.next_tick();
             tokio::select! {
-                () = stop.cancelled() => break,
+                // What was stored before the stop is delivered.
+                biased;
                 command = self.commands.recv() => match command {
                     Some(command) => self.obey(command).await,
                     None => break,
                 },
-                () = sleep_until(next_tick) => self.retry_at = None,
+                () = stop.cancelled() => break,
+                () = sleep_until(next_tick) => {}
             }
             if self.missed.swap(false, Ordering::AcqRel) {
                 self.behind = true;
@@ -287,10 +289,11 @@ impl Room {
 
     /// Catches up if there is need; what fails is tried again after a pause.
     async fn keep_up(&mut self) {
-        if self.recent.is_none() || !self.behind || self.retry_at.is_some() {
+        let now = Instant::now();
+        if self.recent.is_none() || !self.behind || self.retry_at.is_some_and(|retry_at| now < retry_at) {
             return;
         }
-        if self.catch_up(Instant::now() + READ_TIMEOUT).await.is_err() {
+        if self.catch_up(now + READ_TIMEOUT).await.is_err() {
             self.retry_at = Some(Instant::now() + RETRY_DELAY);
         }
     }
@@ -305,6 +308,7 @@ impl Room {
                 self.deliver(Arc::new(message));
             }
         }
+        self.retry_at = None;
         Ok(())
     }
 

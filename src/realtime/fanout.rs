@@ -2,7 +2,7 @@
 
 use futures_util::FutureExt;
 use serde::Serialize;
-use socketioxide::SocketIo;
+use socketioxide::{BroadcastError, SocketError, SocketIo};
 
 use super::protocol::{self, event};
 use crate::{
@@ -22,9 +22,19 @@ impl SocketIoFanout {
         };
         let emit = namespace.to(room.to_string()).emit(event, data);
         // The local adapter queues the packet at once; there is nothing to wait for.
-        if let Some(Err(error)) = emit.now_or_never() {
-            tracing::warn!(%room, event, %error, "not every member could be sent to");
+        match emit.now_or_never() {
+            Some(Err(BroadcastError::Socket(errors))) => report(room, event, &errors),
+            Some(Err(error)) => tracing::error!(%room, event, %error, "not sent"),
+            Some(Ok(())) | None => {}
         }
+    }
+}
+
+/// A connection that has just ended is nothing to speak of; one whose queue is full has lost a packet.
+fn report(room: &RoomId, event: &str, errors: &[SocketError]) {
+    let full = errors.iter().filter(|error| matches!(error, SocketError::InternalChannelFull)).count();
+    if full > 0 {
+        tracing::warn!(%room, event, full, "clients that do not read lost a packet");
     }
 }
 

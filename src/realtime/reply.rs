@@ -4,7 +4,7 @@ use std::{convert::Infallible, sync::Arc};
 
 use serde::Serialize;
 use socketioxide::{
-    SendError,
+    SendError, SocketError,
     adapter::LocalAdapter,
     extract::AckSender,
     handler::{FromMessageParts, Value},
@@ -72,8 +72,9 @@ impl Reply {
 
 /// An answer to a connection that has ended reaches nobody, as with every connection that breaks.
 fn logged(sent: Result<(), SendError>) {
-    if let Err(error) = sent {
-        tracing::debug!(%error, "answer not sent");
+    match sent {
+        Ok(()) | Err(SendError::Socket(SocketError::Closed)) => {}
+        Err(error) => tracing::warn!(%error, "answer not sent"),
     }
 }
 

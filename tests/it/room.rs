@@ -1,0 +1,194 @@
+//! Rooms as tasks: they start and end, and heal what they were not told of.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use parlor::{
+    auth::Identity,
+    chat::{Chat, Limits, Session},
+    model::{Body, Draft, Message, RoomId},
+    room::{Departure, Fanout, Joined, Presence, PresenceSettings, RoomContext},
+    rooms::Rooms,
+    store::MessageStore,
+    writer::{Outcome, Writer},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{DEADLINE, Database, eventually, within_deadline};
+
+/// What rooms sent.
+#[derive(Default)]
+struct Recorder(Mutex<Vec<Message>>);
+
+impl Fanout for Recorder {
+    fn message(&self, message: &Message) {
+        self.0.lock().unwrap().push(message.clone());
+    }
+
+    fn presence(&self, _: &Presence) {}
+}
+
+/// Rooms and the use cases, without sockets.
+struct House {
+    rooms: Rooms,
+    chat: Chat,
+    store: Arc<dyn MessageStore>,
+    sent: Arc<Recorder>,
+    _database: Database,
+}
+
+impl House {
+    async fn new() -> Self {
+        let database = Database::sqlite();
+        let (store, sent) = (database.store().await, Arc::new(Recorder::default()));
+        let presence = PresenceSettings { grace: DEADLINE, large_room: 200 };
+        let (fanout, history_limit) = (sent.clone(), 3);
+        let rooms = Rooms::new(RoomContext { store: store.clone(), fanout, history_limit, presence });
+        let observer = rooms.clone();
+        let observe = Box::new(move |outcome| observer.observe(outcome));
+        let (writer, _) = Writer::start(store.clone(), DEADLINE, observe, CancellationToken::new());
+        let limits = Limits { max_message_bytes: 8192, history_limit };
+        let chat = Chat::new(rooms.clone(), writer, store.clone(), limits);
+        Self { rooms, chat, store, sent, _database: database }
+    }
+
+    fn user(&self, name: &str) -> Arc<Session> {
+        Arc::new(self.chat.connect(Some(Identity::user(name.try_into().unwrap()))))
+    }
+
+    async fn join(&self, session: &Arc<Session>) -> Joined {
+        let (sender, joined) = tokio::sync::oneshot::channel();
+        let admit = move |joined| sender.send(joined).is_ok();
+        within_deadline("a join", self.chat.join(session, room(), None, None, None, admit)).await.unwrap();
+        joined.await.unwrap()
+    }
+
+    async fn send(&self, session: &Session, text: &str) {
+        let receipt = self.chat.send(session, room(), text, None).unwrap();
+        receipt.stored().await.unwrap();
+    }
+
+    fn sent(&self) -> Vec<String> {
+        let sent = self.sent.0.lock().unwrap();
+        sent.iter().map(|message| message.body.as_str().to_owned()).collect()
+    }
+}
+
+fn room() -> RoomId {
+    "room".try_into().unwrap()
+}
+
+fn texts(joined: &Joined) -> Vec<&str> {
+    joined.messages.iter().map(|message| message.body.as_str()).collect()
+}
+
+#[tokio::test]
+async fn a_room_ends_with_its_last_member_and_starts_again_with_the_next() {
+    let house = House::new().await;
+    for round in 0..3 {
+        let ann = house.user("ann");
+        let joined = house.join(&ann).await;
+        assert_eq!((joined.last_seq.get(), joined.member_count), (round, 1));
+        assert_eq!(house.rooms.count(), 1);
+        house.send(&ann, "hello").await;
+        match round {
+            0 => house.chat.leave(&ann, &room()).await.unwrap(),
+            _ => house.chat.disconnect(&ann, Departure::Broken).await,
+        }
+        eventually("the room's end", async || house.rooms.count() == 0).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_joiner_is_lost_while_a_room_ends() {
+    const ROUNDS: usize = 500;
+    let house = Arc::new(House::new().await);
+    let joined = Arc::new(AtomicUsize::new(0));
+    let users = ["ann", "bob", "cid"].map(|name| {
+        let (house, joined) = (house.clone(), joined.clone());
+        tokio::spawn(async move {
+            let session = house.user(name);
+            for _ in 0..ROUNDS {
+                house.join(&session).await;
+                joined.fetch_add(1, Ordering::Relaxed);
+                house.chat.leave(&session, &room()).await.unwrap();
+            }
+        })
+    });
+    for user in users {
+        within_deadline("the joins", user).await.unwrap();
+    }
+    assert_eq!(joined.load(Ordering::Relaxed), 3 * ROUNDS);
+    eventually("the room's end", async || house.rooms.count() == 0).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_while_it_joins_leaves_no_member_behind() {
+    let house = House::new().await;
+    let (ann, bob) = (house.user("ann"), house.user("bob"));
+    house.join(&bob).await;
+    house.chat.disconnect(&ann, Departure::Broken).await;
+    let late = house.chat.join(&ann, room(), None, None, None, |_| true).await;
+    assert_eq!(late.unwrap_err().code(), "UNAVAILABLE");
+    let refusing = house.user("cid");
+    let refused = house.chat.join(&refusing, room(), None, None, None, |_| false).await;
+    assert_eq!(refused.unwrap_err().code(), "UNAVAILABLE");
+    assert_eq!(house.join(&bob).await.member_count, 1);
+}
+
+#[tokio::test]
+async fn what_another_process_wrote_in_between_is_delivered_first() {
+    let house = House::new().await;
+    let ann = house.user("ann");
+    house.join(&ann).await;
+    let others = ["1", "2", "3"].map(|text| {
+        let body = Body::parse(text, 10).unwrap();
+        Draft::new(room(), "other".try_into().unwrap(), None, body, None)
+    });
+    house.store.append(&others).await.unwrap();
+    house.send(&ann, "4").await;
+    eventually("all four", async || house.sent().len() >= 4).await;
+    assert_eq!(house.sent(), ["1", "2", "3", "4"]);
+    assert_eq!(texts(&house.join(&ann).await), ["2", "3", "4"]);
+}
+
+#[tokio::test]
+async fn what_was_committed_without_an_answer_is_delivered() {
+    let house = House::new().await;
+    let ann = house.user("ann");
+    house.join(&ann).await;
+    let body = Body::parse("unanswered", 10).unwrap();
+    let draft = Draft::new(room(), "ann".try_into().unwrap(), None, body, None);
+    house.store.append(&[draft]).await.unwrap();
+    house.rooms.observe(Outcome::Unknown(vec![room()]));
+    eventually("the message", async || !house.sent().is_empty()).await;
+    assert_eq!(house.sent(), ["unanswered"]);
+}
+
+#[tokio::test]
+async fn a_room_that_cannot_take_more_reads_what_it_missed() {
+    let house = House::new().await;
+    let ann = house.user("ann");
+    house.join(&ann).await;
+    // Nothing awaits here, so the room's task does not run, and its mailbox overflows.
+    const MESSAGES: usize = parlor::room::MAILBOX_CAPACITY + 50;
+    let bodies = (0..MESSAGES).map(|number| Body::parse(&number.to_string(), 10).unwrap());
+    let drafts: Vec<_> = bodies.map(|body| Draft::new(room(), "other".try_into().unwrap(), None, body, None)).collect();
+    for stored in house.store.append(&drafts).await.unwrap() {
+        house.rooms.observe(Outcome::Stored(vec![stored]));
+    }
+    eventually("all messages", async || house.sent().len() >= MESSAGES).await;
+    assert!(house.sent().into_iter().eq((0..MESSAGES).map(|number| number.to_string())));
+}
+
+#[tokio::test]
+async fn stopping_delivers_what_was_stored_and_ends_all_rooms() {
+    let house = House::new().await;
+    let ann = house.user("ann");
+    house.join(&ann).await;
+    house.send(&ann, "last").await;
+    within_deadline("the rooms to end", house.rooms.stop()).await;
+    assert_eq!(house.sent(), ["last"]);
+}

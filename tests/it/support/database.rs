@@ -1,0 +1,161 @@
+//! A database per test, empty and with its tables.
+
+use std::sync::{
+    LazyLock,
+    atomic::{AtomicU32, Ordering},
+};
+
+use parlor::store;
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+
+use super::{gate::Gate, postgres::Postgres};
+
+const TEMPLATE: &str = "parlor_template";
+
+/// A database that only one test uses.
+pub struct Database {
+    url: String,
+    _kind: Kind,
+}
+
+enum Kind {
+    /// Deleted with its folder.
+    Sqlite { _folder: TempDir },
+    /// Gone with the throw-away server, or, on somebody's server, dropped.
+    Postgres { _external: Option<Drops> },
+}
+
+struct Drops {
+    admin: String,
+    name: String,
+}
+
+impl Database {
+    /// One of each kind.
+    pub async fn each_kind() -> [Self; 2] {
+        [Self::sqlite(), Self::postgres().await]
+    }
+
+    /// A new SQLite file, without tables yet.
+    pub fn sqlite() -> Self {
+        let folder = TempDir::with_prefix("parlor-sqlite-").unwrap();
+        let url = format!("sqlite://{}/parlor.db", folder.path().display());
+        Self { url, _kind: Kind::Sqlite { _folder: folder } }
+    }
+
+    /// A new Postgres database with tables.
+    pub async fn postgres() -> Self {
+        static TEMPLATE_MADE: OnceCell<()> = OnceCell::const_new();
+        TEMPLATE_MADE.get_or_init(make_template).await;
+        Self::from_template(&format!("TEMPLATE {}", template())).await
+    }
+
+    /// A new Postgres database without tables.
+    pub async fn empty_postgres() -> Self {
+        Self::from_template("").await
+    }
+
+    async fn from_template(template: &str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("parlor_test_{}_{number}", std::process::id());
+        execute(&admin_url(), format!("CREATE DATABASE {name} {template}")).await;
+        let url = url_of(&name);
+        let drops = external().map(|admin| Drops { admin, name });
+        Self { url, _kind: Kind::Postgres { _external: drops } }
+    }
+
+    /// The same, reached through a gate. (Always on the throw-away server.)
+    pub fn through(mut self, gate: &Gate) -> Self {
+        let name = self.url.split(['/', '?']).nth(3).expect("a database's name").to_owned();
+        self.url = gate.url(&name);
+        self
+    }
+
+    /// What goes into `DATABASE_URL`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The store over it, with its tables.
+    pub async fn store(&self) -> std::sync::Arc<dyn store::MessageStore> {
+        let store = store::open(&self.url, 4).unwrap();
+        store.migrate().await.unwrap();
+        store
+    }
+
+    /// Runs a statement on it.
+    pub async fn execute(&self, sql: &str) {
+        self.try_execute(sql).await.unwrap();
+    }
+
+    /// Runs a statement that it may refuse.
+    pub async fn try_execute(&self, sql: &str) -> sqlx::Result<()> {
+        let sql = AssertSqlSafe(sql.to_owned());
+        if self.url.starts_with("sqlite") {
+            let mut connection = SqliteConnection::connect(&self.url).await?;
+            connection.execute(sql).await?;
+            return connection.close().await;
+        }
+        let mut connection = PgConnection::connect(&self.url).await?;
+        connection.execute(sql).await?;
+        connection.close().await
+    }
+}
+
+impl Drop for Drops {
+    fn drop(&mut self) {
+        let (admin, name) = (self.admin.clone(), self.name.clone());
+        let drop = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(execute(&admin, format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")));
+        };
+        std::thread::spawn(drop).join().ok();
+    }
+}
+
+async fn make_template() {
+    let template = template();
+    execute(&admin_url(), format!("DROP DATABASE IF EXISTS {template}")).await;
+    execute(&admin_url(), format!("CREATE DATABASE {template}")).await;
+    let store = store::open(&url_of(template), 2).unwrap();
+    store.migrate().await.unwrap();
+    store.close().await;
+}
+
+/// On somebody's server another run of the tests may be under way.
+fn template() -> &'static str {
+    static NAME: LazyLock<String> = LazyLock::new(|| match external() {
+        None => TEMPLATE.to_owned(),
+        Some(_) => format!("{TEMPLATE}_{}", std::process::id()),
+    });
+    &NAME
+}
+
+/// A server to use instead of a throw-away one.
+fn external() -> Option<String> {
+    std::env::var("TEST_DATABASE_URL").ok()
+}
+
+fn admin_url() -> String {
+    external().unwrap_or_else(|| Postgres::shared().url("postgres"))
+}
+
+fn url_of(database: &str) -> String {
+    match external() {
+        None => Postgres::shared().url(database),
+        Some(url) => {
+            let mut url = reqwest::Url::parse(&url).expect("TEST_DATABASE_URL is a URL");
+            url.set_path(database);
+            url.into()
+        }
+    }
+}
+
+async fn execute(url: &str, sql: String) {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    connection.execute(AssertSqlSafe(sql)).await.unwrap();
+    connection.close().await.unwrap();
+}

@@ -1,0 +1,115 @@
+//! A throw-away Postgres: started once per test process, gone when that ends, however it ends.
+
+use std::{
+    fs,
+    os::unix::{fs::chown, process::CommandExt},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::OnceLock,
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::unistd::{User, geteuid};
+use tempfile::TempDir;
+
+const START_DEADLINE: Duration = Duration::from_secs(60);
+
+/// The line of `postmaster.pid` that says how far the start is:
+/// <https://www.postgresql.org/docs/current/storage-file-layout.html>.
+const STATUS_LINE: usize = 7;
+
+/// Waits for the end of its input, which comes when the test process is gone, and then ends the server.
+const GUARD: &str = r#""$@" >&2 & server=$!; cat >/dev/null; kill -QUIT $server; wait $server; rm -rf "$0""#;
+
+/// A Postgres server of the tests' own.
+pub struct Postgres {
+    directory: PathBuf,
+    /// Holds the pipe whose end ends the server.
+    _guard: Child,
+}
+
+impl Postgres {
+    /// The server that all tests of this process share.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Postgres> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
+    }
+
+    /// Starts a server with a directory and a Unix socket of its own.
+    pub fn start() -> Self {
+        let directory = TempDir::with_prefix("parlor-postgres-").unwrap().keep();
+        let user = unprivileged_user();
+        if let Some(user) = &user {
+            chown(&directory, Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
+        }
+        let as_user = |command: &mut Command| {
+            if let Some(user) = &user {
+                command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+            }
+            command.current_dir(&directory).env("LC_ALL", "C");
+        };
+        let binaries = binaries();
+        let mut initdb = Command::new(binaries.join("initdb"));
+        as_user(initdb.args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-sync", "-D", "data"]));
+        let made = initdb.output().unwrap();
+        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        let mut guard = Command::new("sh");
+        guard.arg("-c").arg(GUARD).arg(&directory).arg(binaries.join("postgres"));
+        guard.args(["-D", "data", "-c", "listen_addresses=", "-c", "fsync=off"]).arg("-k").arg(&directory);
+        guard.args(["-c", "max_connections=300"]);
+        as_user(guard.stdin(Stdio::piped()).stderr(fs::File::create(directory.join("log")).unwrap()));
+        // Ctrl-C in a terminal goes to the whole process group; the server has to outlive the tests.
+        guard.process_group(0);
+        let guard = guard.spawn().unwrap();
+        wait_until_ready(&directory);
+        Self { directory, _guard: guard }
+    }
+
+    /// Its Unix socket.
+    pub fn socket(&self) -> PathBuf {
+        self.directory.join(".s.PGSQL.5432")
+    }
+
+    /// The URL of one of its databases.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@localhost/{database}?host={}", self.directory.display())
+    }
+}
+
+fn wait_until_ready(directory: &Path) {
+    let begun = Instant::now();
+    let status = || {
+        let text = fs::read_to_string(directory.join("data/postmaster.pid")).ok()?;
+        text.lines().nth(STATUS_LINE).map(|line| line.trim().to_owned())
+    };
+    while status().as_deref() != Some("ready") {
+        let log = || fs::read_to_string(directory.join("log")).unwrap_or_default();
+        assert!(begun.elapsed() < START_DEADLINE, "Postgres did not start: {}", log());
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Postgres refuses to run as root.
+fn unprivileged_user() -> Option<User> {
+    if !geteuid().is_root() {
+        return None;
+    }
+    let known = ["postgres", "nobody"].into_iter();
+    let user = known.filter_map(|name| User::from_name(name).unwrap()).next();
+    Some(user.expect("a user postgres or nobody, as Postgres refuses to run as root"))
+}
+
+/// Where `postgres` and `initdb` are: `$PG_BIN`, Debian's newest, or the `PATH`.
+fn binaries() -> PathBuf {
+    if let Some(folder) = std::env::var_os("PG_BIN") {
+        return folder.into();
+    }
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let versions = versions.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let debian = versions.max().map(|newest| PathBuf::from(format!("/usr/lib/postgresql/{newest}/bin")));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders = debian.into_iter().chain(std::env::split_paths(&path));
+    let found = folders.find(|folder| folder.join("initdb").exists() && folder.join("postgres").exists());
+    found.expect("Postgres's server programs: install them, or set PG_BIN")
+}

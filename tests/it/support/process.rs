@@ -1,0 +1,86 @@
+//! The server's program, as a process of its own.
+
+use std::{
+    net::SocketAddr,
+    process::{ExitStatus, Stdio},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
+    process::{Child, ChildStderr, Command},
+    task::JoinHandle,
+};
+
+use super::{Database, within_deadline};
+
+/// A running `parlor`; killed when dropped.
+pub struct Process {
+    child: Child,
+    /// Reads what it logs, lest it wait for a reader.
+    log: JoinHandle<String>,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl Process {
+    /// The program without the settings of whoever runs the tests.
+    pub fn command() -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_parlor"));
+        command.env_clear().kill_on_drop(true).stdin(Stdio::null());
+        command
+    }
+
+    /// Starts it on a database, and waits until it is ready.
+    pub async fn start(database: &Database) -> Self {
+        let mut command = Self::command();
+        command.env("DATABASE_URL", database.url()).args(["--port=0", "--host=127.0.0.1", "--log-format=json"]);
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let line = line_with(&mut log, "listening").await;
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let address = line["address"].as_str().unwrap().parse().unwrap();
+        line_with(&mut log, "\"ready\"").await;
+        let log = tokio::spawn(async move {
+            let mut rest = String::new();
+            log.read_to_string(&mut rest).await.unwrap();
+            rest
+        });
+        Self { child, log, address }
+    }
+
+    /// `http://…`, without a path.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        let id = self.child.id().expect("the process runs");
+        kill(Pid::from_raw(id.try_into().unwrap()), signal).unwrap();
+    }
+
+    /// Waits for its end: how it ended, and the rest of its log.
+    pub async fn ended(mut self) -> (ExitStatus, String) {
+        let status = within_deadline("the process to end", self.child.wait()).await.unwrap();
+        (status, self.log.await.unwrap())
+    }
+}
+
+async fn line_with(log: &mut BufReader<ChildStderr>, text: &str) -> String {
+    let reading = async {
+        let mut seen = String::new();
+        loop {
+            let begin = seen.len();
+            let read = log.read_line(&mut seen).await.unwrap();
+            assert!(read > 0, "the process ended: {seen}");
+            if seen[begin..].contains(text) {
+                return seen.split_off(begin);
+            }
+        }
+    };
+    within_deadline(&format!("a log line with {text}"), reading).await
+}

@@ -1,0 +1,94 @@
+//! A server in the test's own process, on a free port, by the way that production takes.
+
+use std::net::SocketAddr;
+
+use clap::Parser;
+use parlor::{app::App, config::Config};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{Client, Database, RawClient, within_deadline};
+
+/// A running server; it is stopped when dropped.
+pub struct Server {
+    address: SocketAddr,
+    stop: CancellationToken,
+    serving: JoinHandle<anyhow::Result<()>>,
+    /// Outlives the server.
+    pub database: Database,
+}
+
+impl Server {
+    /// Starts on a new SQLite file.
+    pub async fn start() -> Self {
+        Self::on(Database::sqlite(), &[]).await
+    }
+
+    /// One on each kind of database.
+    pub async fn on_each_kind() -> [Self; 2] {
+        let [sqlite, postgres] = Database::each_kind().await;
+        [Self::on(sqlite, &[]).await, Self::on(postgres, &[]).await]
+    }
+
+    /// Starts with settings, as flags.
+    pub async fn on(database: Database, flags: &[&str]) -> Self {
+        let server = Self::on_absent(database, flags).await;
+        server.until_ready().await;
+        server
+    }
+
+    /// Starts without waiting for the database.
+    pub async fn on_absent(database: Database, flags: &[&str]) -> Self {
+        let url = format!("--database-url={}", database.url());
+        let fixed = ["parlor", "--port=0", "--host=127.0.0.1", &url];
+        let config = Config::try_parse_from([&fixed, flags].concat()).unwrap();
+        let app = App::bind(&config).await.unwrap();
+        let address = app.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(app.serve_until(stop.clone().cancelled_owned()));
+        Self { address, stop, serving, database }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `http://…`, without a path.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Waits until `/readyz` says so.
+    pub async fn until_ready(&self) {
+        let url = format!("{}/readyz", self.url());
+        super::eventually("the server to be ready", async || {
+            reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success())
+        })
+        .await;
+    }
+
+    /// A connected client that speaks for `user`.
+    pub async fn client(&self, user: &str) -> Client {
+        Client::connect(&self.url(), user).await
+    }
+
+    /// The same, for load and for packets that no stock client sends.
+    pub async fn raw(&self, user: &str) -> RawClient {
+        RawClient::connect(self.address, user).await
+    }
+
+    /// Stops it, and gives its database and how it ended.
+    pub async fn stop(mut self) -> (Database, anyhow::Result<()>) {
+        self.stop.cancel();
+        let ended = within_deadline("the server to stop", &mut self.serving).await.unwrap();
+        let database = std::mem::replace(&mut self.database, Database::sqlite());
+        (database, ended)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
