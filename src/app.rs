@@ -56,8 +56,8 @@ struct Parts {
 impl App {
     /// Binds the port and puts the server together; the database may still be away.
     ///
-    /// Errors when the address cannot be bound, or the database's URL is malformed.
-    pub async fn bind(config: &Config) -> anyhow::Result<Self> {
+    /// Errors when the address cannot be bound.
+    pub async fn bind(config: &Config, store: Arc<dyn MessageStore>) -> anyhow::Result<Self> {
         let address = SocketAddr::new(config.host, config.port);
         let listener =
             net::listen(address).await.with_context(|| format!("cannot listen on {address} (HOST, PORT)"))?;
@@ -67,7 +67,7 @@ impl App {
             max_message_bytes: config.max_message_bytes as usize,
         };
         let (socket_io, realtime) = realtime::prepare(settings, any(StatusCode::NOT_FOUND));
-        let parts = Parts::start(config, realtime)?;
+        let parts = Parts::start(config, store, realtime);
         let router = http::router(any_service(socket_io), config.allowed_origins.clone(), parts.readiness());
         Ok(Self { listener, router, parts })
     }
@@ -97,8 +97,7 @@ impl App {
 }
 
 impl Parts {
-    fn start(config: &Config, realtime: Realtime) -> anyhow::Result<Self> {
-        let store = store(config)?;
+    fn start(config: &Config, store: Arc<dyn MessageStore>, realtime: Realtime) -> Self {
         let rooms = Rooms::new(RoomContext {
             store: store.clone(),
             fanout: Arc::new(realtime.fanout()),
@@ -118,7 +117,7 @@ impl Parts {
         let chat = Arc::new(Chat::new(rooms.clone(), queue, store.clone(), limits));
         let unanswered = TaskTracker::new();
         realtime.serve(chat.clone(), unanswered.clone());
-        Ok(Self {
+        Self {
             store,
             chat,
             rooms,
@@ -129,7 +128,7 @@ impl Parts {
             stopping: CancellationToken::new(),
             stop_writer,
             shutdown_timeout: config.shutdown_timeout_ms,
-        })
+        }
     }
 
     fn readiness(&self) -> Readiness {

@@ -2,7 +2,11 @@
 
 use std::{fmt, net::IpAddr, str::FromStr, time::Duration};
 
-use clap::{CommandFactory, Parser, Subcommand, ValueEnum, error::ContextKind, error::ContextValue};
+use clap::{
+    CommandFactory, Parser, Subcommand, ValueEnum,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
+use tracing_subscriber::filter::Targets;
 
 use crate::chat::MAX_HISTORY;
 
@@ -68,8 +72,8 @@ pub struct Config {
     pub shutdown_timeout_ms: Duration,
 
     /// What to log, such as `info` or `parlor=debug`.
-    #[arg(long, env, global = true, default_value = "info")]
-    pub rust_log: String,
+    #[arg(long, env, global = true, default_value = "info,sqlx=warn")]
+    pub rust_log: Targets,
 
     /// How log lines look.
     #[arg(long, env, global = true, value_enum, default_value_t = LogFormat::Text)]
@@ -183,7 +187,7 @@ impl Config {
     ///
     /// Errors: one line that names the variable whose value is bad.
     pub fn from_args() -> Result<Self, String> {
-        let config = Self::try_parse().map_err(|error| match bad_value(&error) {
+        let config = Self::try_parse().map_err(|error| match bad_value(&error).or_else(|| bad_encoding(&error)) {
             Some(line) => line,
             None => error.exit(),
         })?;
@@ -217,6 +221,14 @@ fn bad_value(error: &clap::Error) -> Option<String> {
     let variable = known.get_env()?.to_string_lossy().into_owned();
     let reason = std::error::Error::source(error).map(|source| format!(" ({source})"));
     Some(format!("{variable}: {value:?} is not valid{}", reason.unwrap_or_default()))
+}
+
+/// The variable, where the error is a value that is not UTF-8.
+fn bad_encoding(error: &clap::Error) -> Option<String> {
+    let command = (error.kind() == ErrorKind::InvalidUtf8).then(Config::command)?;
+    let mut variables = command.get_arguments().filter_map(|known| known.get_env());
+    let bad = variables.find(|name| std::env::var_os(name).is_some_and(|value| value.to_str().is_none()))?;
+    Some(format!("{}: the value is not UTF-8", bad.to_string_lossy()))
 }
 
 #[cfg(test)]

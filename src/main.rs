@@ -1,11 +1,13 @@
 //! The server's program: see `parlor --help`.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
 use parlor::{
     app::{self, App},
     config::{Command, Config},
-    http, telemetry,
+    http,
+    store::MessageStore,
+    telemetry,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -21,9 +23,17 @@ async fn main() -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
+    // Opening connects to nothing yet: what fails here is the URL.
+    let store = match app::store(&config) {
+        Ok(store) => store,
+        Err(error) => {
+            eprintln!("parlor: {error:#}");
+            return ExitCode::from(USAGE);
+        }
+    };
     let result = match config.command {
-        Some(Command::Migrate) => migrate(&config).await,
-        None => serve(&config).await,
+        Some(Command::Migrate) => migrate(&config, store).await,
+        None => serve(&config, store).await,
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -34,20 +44,19 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn migrate(config: &Config) -> anyhow::Result<()> {
-    telemetry::start(&config.rust_log, config.log_format)?;
-    let store = app::store(config)?;
+async fn migrate(config: &Config, store: Arc<dyn MessageStore>) -> anyhow::Result<()> {
+    telemetry::start(config.rust_log.clone(), config.log_format)?;
     store.migrate().await?;
     store.close().await;
     tracing::info!("the database is up to date");
     Ok(())
 }
 
-async fn serve(config: &Config) -> anyhow::Result<()> {
-    telemetry::start(&config.rust_log, config.log_format)?;
+async fn serve(config: &Config, store: Arc<dyn MessageStore>) -> anyhow::Result<()> {
+    telemetry::start(config.rust_log.clone(), config.log_format)?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let app = App::bind(config).await?;
+    let app = App::bind(config, store).await?;
     tracing::info!(address = %app.local_addr()?, version = env!("CARGO_PKG_VERSION"), "listening");
     tracing::warn!("guest mode: clients are who they say they are");
     if !http::has_client() {

@@ -123,7 +123,8 @@ impl Realtime {
         };
         // A socket's handlers are set in a middleware, which runs before the client is told that it is connected: a
         // handler set later can miss the client's first events.
-        self.0.ns("/", (async || {}).with(connect));
+        let connected = async |socket: SocketRef| Connection::of(&socket).turns.connected();
+        self.0.ns("/", connected.with(connect));
     }
 
     /// Sends what is queued for each client, and closes its connection.
@@ -149,7 +150,13 @@ fn connect(
         span.record("user", identity.user_id().as_str());
     }
     span.in_scope(|| tracing::debug!(transport = ?socket.transport_type(), "connected"));
-    socket.extensions.insert(Arc::new(Connection { chat, session, turns: Turns::default(), unanswered, span }));
+    socket.extensions.insert(Arc::new(Connection {
+        chat,
+        session,
+        turns: Turns::while_connecting(),
+        unanswered,
+        span,
+    }));
     socket.on(event::JOIN_ROOM, join_room);
     socket.on(event::LEAVE_ROOM, leave_room);
     socket.on(event::SEND_MESSAGE, send_message);
@@ -197,9 +204,10 @@ async fn typing(caller: Caller, turn: Turn, reply: Reply, payload: Payload<Typin
     reply.with(event::TYPING, result);
 }
 
-async fn unknown_event(Event(event): Event, reply: Reply) {
+async fn unknown_event(Event(event): Event, turn: Turn, reply: Reply) {
     let event = protocol::echoed(&event);
-    reply.error(&event, &Error::UnknownEvent(event.to_string()));
+    let error = turn.come().await.err().unwrap_or_else(|| Error::UnknownEvent(event.to_string()));
+    reply.error(&event, &error);
 }
 
 async fn disconnected(caller: Caller, reason: DisconnectReason) {

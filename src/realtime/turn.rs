@@ -6,7 +6,7 @@
 use std::{
     convert::Infallible,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -29,11 +29,13 @@ pub const MAX_WAITING: usize = 4096;
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The queue of one socket's events.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Turns {
     /// Ends when the last event in the queue gives on its turn.
     last: Mutex<Option<oneshot::Receiver<Infallible>>>,
     waiting: Arc<AtomicUsize>,
+    /// The first turn, which is the connection's own.
+    connecting: Mutex<Option<Ticket>>,
 }
 
 /// An event's place in the queue.
@@ -60,6 +62,25 @@ impl Drop for OnTurn {
 }
 
 impl Turns {
+    /// A queue whose first turn is the connection's own.
+    ///
+    /// The library tells a client that it is connected, and takes its events, a moment before it lets anything be emitted
+    /// to it: what was handled in between would be answered to nobody.
+    pub fn while_connecting() -> Self {
+        let turns = Self { last: Mutex::default(), waiting: Arc::default(), connecting: Mutex::default() };
+        *turns.connecting() = turns.draw().ok();
+        turns
+    }
+
+    /// Lets events have their turns.
+    pub fn connected(&self) {
+        self.connecting().take();
+    }
+
+    fn connecting(&self) -> MutexGuard<'_, Option<Ticket>> {
+        self.connecting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn draw(&self) -> Result<Ticket, Error> {
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= MAX_WAITING {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -90,5 +111,57 @@ impl FromMessageParts<LocalAdapter> for Turn {
 
     fn from_message_parts(socket: &Arc<Socket>, _: &mut Value, _: &Option<i64>) -> Result<Self, Infallible> {
         Ok(Self(Connection::of(socket).turns.draw()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn turn(turns: &Turns) -> Turn {
+        Turn(turns.draw())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_event_has_its_turn_before_the_socket_is_connected() {
+        let turns = Turns::while_connecting();
+        let mut first = tokio::spawn(turn(&turns).come());
+        let waiting = tokio::time::timeout(Duration::from_secs(3600), &mut first);
+        assert!(waiting.await.is_err());
+        turns.connected();
+        assert!(first.await.unwrap().is_ok());
+    }
+
+    #[tokio::test]
+    async fn turns_come_in_the_order_of_the_tickets_whoever_asks_first() {
+        let turns = Turns::while_connecting();
+        turns.connected();
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let tickets: Vec<_> = (0..100).map(|number| (number, turn(&turns))).collect();
+        let events = tickets.into_iter().rev().map(|(number, turn)| {
+            let order = order.clone();
+            tokio::spawn(async move {
+                let _turn = turn.come().await.unwrap();
+                tokio::task::yield_now().await;
+                order.lock().unwrap().push(number);
+            })
+        });
+        for event in events.collect::<Vec<_>>() {
+            event.await.unwrap();
+        }
+        assert!(order.lock().unwrap().iter().copied().eq(0..100));
+    }
+
+    #[tokio::test]
+    async fn too_many_waiting_events_are_refused_until_some_have_gone() {
+        let turns = Turns::while_connecting();
+        turns.connected();
+        let mut waiting: Vec<_> = (0..MAX_WAITING).map(|_| turn(&turns)).collect();
+        assert_eq!(turn(&turns).come().await.unwrap_err().code(), "RATE_LIMITED");
+        drop(waiting.remove(0).come().await.unwrap());
+        waiting.push(turn(&turns));
+        for turn in waiting {
+            turn.come().await.unwrap();
+        }
     }
 }

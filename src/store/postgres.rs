@@ -8,6 +8,7 @@ use sqlx::{
     migrate::{Migration, MigrationType, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions, PgRow},
 };
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{
@@ -98,12 +99,11 @@ impl PostgresStore {
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
     ) -> Result<T, StoreError> {
         let mut connection = self.pool.acquire().await.map_err(classify)?;
-        match tokio::time::timeout(STATEMENT_TIMEOUT, work(&mut connection)).await {
+        match timeout(STATEMENT_TIMEOUT, work(&mut connection)).await {
             Ok(result) => result.map_err(classify),
             Err(_) => {
                 drop(connection.detach());
-                let late = std::io::Error::from(std::io::ErrorKind::TimedOut);
-                Err(StoreError::Unavailable(late.into()))
+                Err(StoreError::Unavailable(timed_out()))
             }
         }
     }
@@ -113,7 +113,8 @@ impl PostgresStore {
 impl MessageStore for PostgresStore {
     async fn migrate(&self) -> Result<(), MigrateError> {
         // A connection of its own: the migrator's lock belongs to it and must not outlive a failure.
-        let mut connection = PgConnection::connect_with(&self.options).await.map_err(MigrateError::Unavailable)?;
+        let connecting = timeout(ACQUIRE_TIMEOUT, PgConnection::connect_with(&self.options)).await;
+        let mut connection = connecting.unwrap_or_else(|_| Err(timed_out())).map_err(MigrateError::Unavailable)?;
         let result = migrator().run_direct(None, &mut connection, false).await;
         connection.close().await.ok();
         result.map_err(|error| match error {
@@ -228,6 +229,10 @@ fn is_transient(error: &sqlx::Error) -> bool {
         None => true,
         Some(state) => ["08", "40", "53", "55", "57"].iter().any(|class| state.starts_with(class)),
     }
+}
+
+fn timed_out() -> sqlx::Error {
+    std::io::Error::from(std::io::ErrorKind::TimedOut).into()
 }
 
 fn sqlstate(error: &sqlx::Error) -> Option<String> {

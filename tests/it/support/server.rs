@@ -3,7 +3,10 @@
 use std::net::SocketAddr;
 
 use clap::Parser;
-use parlor::{app::App, config::Config};
+use parlor::{
+    app::{self, App},
+    config::Config,
+};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -37,12 +40,23 @@ impl Server {
         server
     }
 
+    /// Starts on a port that was chosen beforehand.
+    pub async fn at(port: u16, database: Database) -> Self {
+        let server = Self::bind(port, database, &[]).await;
+        server.until_ready().await;
+        server
+    }
+
     /// Starts without waiting for the database.
     pub async fn on_absent(database: Database, flags: &[&str]) -> Self {
-        let url = format!("--database-url={}", database.url());
-        let fixed = ["parlor", "--port=0", "--host=127.0.0.1", &url];
+        Self::bind(0, database, flags).await
+    }
+
+    async fn bind(port: u16, database: Database, flags: &[&str]) -> Self {
+        let (url, port) = (format!("--database-url={}", database.url()), format!("--port={port}"));
+        let fixed = ["parlor", "--host=127.0.0.1", &port, &url];
         let config = Config::try_parse_from([&fixed, flags].concat()).unwrap();
-        let app = App::bind(&config).await.unwrap();
+        let app = App::bind(&config, app::store(&config).unwrap()).await.unwrap();
         let address = app.local_addr().unwrap();
         let stop = CancellationToken::new();
         let serving = tokio::spawn(app.serve_until(stop.clone().cancelled_owned()));
