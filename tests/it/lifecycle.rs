@@ -5,7 +5,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use parlor::{
     model::Seq,
-    store::{Keep, MessageStore, Page},
+    store::{Keep, Page},
 };
 use serde_json::{Value, json};
 

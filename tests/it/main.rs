@@ -2,7 +2,11 @@
 
 mod support;
 
+mod clients;
+mod command;
 mod lifecycle;
+mod page;
+mod procfile;
 mod promises;
 mod room;
 mod store;

@@ -5,7 +5,7 @@ use std::{collections::HashSet, net::SocketAddr};
 use futures_util::future::join_all;
 use parlor::{
     model::Seq,
-    store::{Keep, MessageStore, Page},
+    store::{Keep, Page},
 };
 use serde_json::{Value, json};
 

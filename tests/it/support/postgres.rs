@@ -33,11 +33,11 @@ impl Postgres {
     /// The server that all tests of this process share.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Postgres> = OnceLock::new();
-        SHARED.get_or_init(Self::start)
+        SHARED.get_or_init(|| Self::start(&["fsync=off", "max_connections=300"]))
     }
 
-    /// Starts a server with a directory and a Unix socket of its own.
-    pub fn start() -> Self {
+    /// Starts a server with a directory and a Unix socket of its own, and settings.
+    pub fn start(settings: &[&str]) -> Self {
         let directory = TempDir::with_prefix("parlor-postgres-").unwrap().keep();
         let user = unprivileged_user();
         if let Some(user) = &user {
@@ -56,8 +56,8 @@ impl Postgres {
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
         let mut guard = Command::new("sh");
         guard.arg("-c").arg(GUARD).arg(&directory).arg(binaries.join("postgres"));
-        guard.args(["-D", "data", "-c", "listen_addresses=", "-c", "fsync=off"]).arg("-k").arg(&directory);
-        guard.args(["-c", "max_connections=300"]);
+        guard.args(["-D", "data", "-c", "listen_addresses=", "-k"]).arg(&directory);
+        guard.args(settings.iter().flat_map(|setting| ["-c", setting]));
         as_user(guard.stdin(Stdio::piped()).stderr(fs::File::create(directory.join("log")).unwrap()));
         // Ctrl-C in a terminal goes to the whole process group; the server has to outlive the tests.
         guard.process_group(0);

@@ -1,0 +1,144 @@
+//! The program's command line.
+
+use std::{collections::BTreeSet, net::TcpListener, process::Output};
+
+use clap::CommandFactory;
+use parlor::config::Config;
+use tempfile::TempDir;
+
+use crate::support::{Process, within_deadline};
+
+const USAGE: i32 = 2;
+const FAILURE: i32 = 1;
+
+/// For each variable, values that it must not have.
+const BAD: &[(&str, &[&str])] = &[
+    ("PORT", &["abc", "65536", "-1", ""]),
+    ("HOST", &["nowhere", ""]),
+    ("DATABASE_URL", &["mysql://host/db", "nonsense", "", "postgres://host:port/db", "sqlite://:memory:"]),
+    ("DATABASE_MAX_CONNECTIONS", &["0", "1001"]),
+    ("ALLOWED_ORIGINS", &["example.com", "https://a.example, b.example"]),
+    ("MAX_MESSAGE_BYTES", &["0", "1048577", "8k"]),
+    ("HISTORY_LIMIT", &["0", "201"]),
+    ("PRESENCE_GRACE_MS", &["-1", "5s"]),
+    ("PRESENCE_NAMES_LIMIT", &["-1", "many"]),
+    ("PING_INTERVAL_MS", &["0", "20s"]),
+    ("PING_TIMEOUT_MS", &["0", "20s"]),
+    ("SEND_TIMEOUT_MS", &["0", "1.5"]),
+    ("SHUTDOWN_TIMEOUT_MS", &["0", "-1"]),
+    ("RUST_LOG", &["parlor=loud", "["]),
+    ("LOG_FORMAT", &["xml", ""]),
+];
+
+/// Runs the program to its end, in a folder of its own.
+async fn parlor(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let folder = TempDir::with_prefix("parlor-command-").unwrap();
+    let mut command = Process::command();
+    command.current_dir(folder.path()).env("HOST", "127.0.0.1").env("PORT", "0");
+    command.envs(variables.iter().copied()).args(arguments);
+    within_deadline(&format!("parlor {arguments:?} {variables:?} to end"), command.output()).await.unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// The one line that it said, having ended with `code`.
+fn only_line(output: &Output, code: i32) -> String {
+    let line = text(&output.stderr);
+    assert_eq!((output.status.code(), line.lines().count()), (Some(code), 1), "{line}");
+    assert_eq!(text(&output.stdout), "");
+    line
+}
+
+fn variables() -> BTreeSet<String> {
+    let command = Config::command();
+    let arguments = command.get_arguments().filter_map(|argument| argument.get_env());
+    arguments.map(|variable| variable.to_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn help_names_every_variable_and_no_secret() {
+    let output = parlor(&["--help"], &[("DATABASE_URL", "postgres://ann:hunter2@host/db")]).await;
+    let help = text(&output.stdout);
+    assert!(output.status.success() && !help.contains("hunter2"), "{help}");
+    for variable in variables() {
+        assert!(help.contains(&format!("[env: {variable}")), "{variable}: {help}");
+    }
+}
+
+#[tokio::test]
+async fn version_is_the_packages() {
+    let output = parlor(&["--version"], &[]).await;
+    assert!(output.status.success());
+    assert_eq!(text(&output.stdout), format!("parlor {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[tokio::test]
+async fn a_bad_value_stops_the_start_with_one_line_that_names_the_variable() {
+    assert_eq!(BAD.iter().map(|(variable, _)| variable.to_string()).collect::<BTreeSet<_>>(), variables());
+    for (variable, values) in BAD {
+        for value in *values {
+            let line = only_line(&parlor(&[], &[(variable, value)]).await, USAGE);
+            assert!(line.starts_with(&format!("parlor: {variable}: ")), "{line}");
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_value_that_is_not_utf_8_is_a_bad_value() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+
+    let mut command = Process::command();
+    command.env("HOST", "127.0.0.1").env("PORT", OsStr::from_bytes(b"\xff"));
+    let line = only_line(&within_deadline("the end", command.output()).await.unwrap(), USAGE);
+    assert!(line.starts_with("parlor: PORT: "), "{line}");
+}
+
+#[tokio::test]
+async fn a_password_is_not_told_when_the_database_cannot_be_used() {
+    for url in [
+        "mysql://ann:hunter2@host/db",
+        "postgres://ann:hunter2@host:port/db",
+        "postgres://ann:hunter2@host/db?sslmode=hunter",
+        "postgres://ann:hun/ter2@host/db",
+        "hunter2",
+    ] {
+        let line = only_line(&parlor(&[], &[("DATABASE_URL", url)]).await, USAGE);
+        assert!(line.starts_with("parlor: DATABASE_URL: ") && !line.contains("ter2"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_secret_is_refused_as_long_as_tokens_are_not_checked() {
+    let line = only_line(&parlor(&[], &[("JWT_SECRET", "hunter2")]).await, USAGE);
+    assert!(line.starts_with("parlor: JWT_SECRET: ") && !line.contains("hunter2"), "{line}");
+}
+
+#[tokio::test]
+async fn migrate_makes_a_database_where_there_is_not_even_a_folder() {
+    let folder = TempDir::with_prefix("parlor-migrate-").unwrap();
+    let file = folder.path().join("not/there/chat.db");
+    let url = format!("sqlite://{}", file.display());
+    for _ in 0..2 {
+        let output = parlor(&["migrate"], &[("DATABASE_URL", &url)]).await;
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert!(file.exists());
+    }
+}
+
+#[tokio::test]
+async fn migrate_says_in_one_line_that_the_database_is_away() {
+    let url = "postgres://ann:hunter2@127.0.0.1:1/db";
+    let line = only_line(&parlor(&["migrate"], &[("DATABASE_URL", url)]).await, FAILURE);
+    assert!(line.contains("unavailable") && !line.contains("hunter2"), "{line}");
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let line = only_line(&parlor(&[], &[("PORT", &port)]).await, FAILURE);
+    assert!(line.contains("PORT") && line.contains(&port), "{line}");
+}

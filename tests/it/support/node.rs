@@ -1,0 +1,44 @@
+//! Scripts of `tests/clients`, run by Node.
+
+use std::{
+    fs::File,
+    io::{Read, Seek},
+    path::Path,
+    process::Stdio,
+};
+
+use tokio::{process::Command, time::timeout};
+
+use super::{DEADLINE, HOW_TO_GET_TOOLS};
+
+const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
+const PACKAGES: [&str; 3] = ["socket.io-client", "socket.io-client-v2", "playwright-core"];
+
+/// Runs a script to its end; the test fails with all that the script said when it fails or takes too long.
+pub async fn run(script: &str, arguments: &[&str]) {
+    assert_packages();
+    let mut output = tempfile::tempfile().unwrap();
+    let mut command = Command::new("node");
+    command.arg(format!("{SCRIPTS}/{script}")).args(arguments).kill_on_drop(true).stdin(Stdio::null());
+    command.stdout(output.try_clone().unwrap()).stderr(output.try_clone().unwrap());
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("node: {error}: {HOW_TO_GET_TOOLS}"));
+    match timeout(DEADLINE, child.wait()).await {
+        Ok(status) if status.as_ref().is_ok_and(|status| status.success()) => {}
+        Ok(status) => panic!("{script} {arguments:?}: {}\n{}", status.unwrap(), text(&mut output)),
+        Err(_) => panic!("{script} {arguments:?}: waited {DEADLINE:?} for its end\n{}", text(&mut output)),
+    }
+}
+
+fn assert_packages() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("node_modules");
+    for package in PACKAGES {
+        assert!(folder.join(package).exists(), "the node package {package} is missing: {HOW_TO_GET_TOOLS}");
+    }
+}
+
+fn text(output: &mut File) -> String {
+    let mut bytes = Vec::new();
+    output.rewind().unwrap();
+    output.read_to_end(&mut bytes).unwrap();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
