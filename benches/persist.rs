@@ -91,7 +91,6 @@ async fn run(kind: &str, time: Duration) -> Figures {
     let mut connected = Vec::new();
     for number in 0..ROOMS * SENDERS_PER_ROOM {
         connected.push(Sender::connect(&parlor.address, number).await);
-        eprint!("{number} {:?};", t.elapsed());
     }
     let mut senders = JoinSet::new();
     for sender in connected {

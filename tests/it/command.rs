@@ -26,7 +26,7 @@ const BAD: &[(&str, &[&str])] = &[
     ("PING_TIMEOUT_MS", &["0", "20s"]),
     ("SEND_TIMEOUT_MS", &["0", "1.5"]),
     ("SHUTDOWN_TIMEOUT_MS", &["0", "-1"]),
-    ("RUST_LOG", &["parlor=loud", "["]),
+    ("RUST_LOG", &["parlor=loud", "a=b=c"]),
     ("LOG_FORMAT", &["xml", ""]),
 ];
 
