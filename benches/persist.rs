@@ -1,5 +1,5 @@
-//! How many messages a second are stored and acknowledged: 100 rooms, 5 senders in each, every message broadcast to the
-//! room's five. Server, database and load share this machine.
+//! How many messages a second are stored and acknowledged, from 100 rooms with 5 senders in each: by the whole server, which
+//! also sends each message to the room's five, and by the writer alone. Server, database and load share this machine.
 //!
 //! `cargo bench --bench persist` runs it on a throw-away Postgres and on SQLite; `-- postgres 5 10` on the one, 5 runs of
 //! 10 seconds.
@@ -18,6 +18,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use parlor::{
+    model::{Body, Draft},
+    store,
+    writer::Writer,
+};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt},
     net::{
@@ -26,6 +31,7 @@ use tokio::{
     },
     task::JoinSet,
 };
+use tokio_util::sync::CancellationToken;
 
 const ROOMS: usize = 100;
 const SENDERS_PER_ROOM: usize = 5;
@@ -45,7 +51,7 @@ async fn main() {
     };
     println!("{ROOMS} rooms x {SENDERS_PER_ROOM} senders, {WINDOW} sends under way each, bodies of {BODY_BYTES} bytes");
     println!("{:10} {:>12} {:>22} {:>14}", "database", "acks/s", "acks/server CPU s", "deliveries/s");
-    for kind in kinds {
+    for kind in &kinds {
         let mut results = Vec::new();
         for _ in 0..runs {
             results.push(run(kind, Duration::from_secs(seconds)).await);
@@ -56,7 +62,72 @@ async fn main() {
         }
         results[results.len() / 2].print(&format!("{kind}*"));
     }
+    println!("{:10} {:>12}", "writer", "commits/s");
+    for kind in &kinds {
+        let mut results = Vec::new();
+        for _ in 0..runs {
+            results.push(run_writer(kind, Duration::from_secs(seconds)).await);
+        }
+        results.sort_by(f64::total_cmp);
+        println!("{:10} {:>12.0}", format!("{kind}*"), results[results.len() / 2]);
+    }
     println!("* the median run");
+}
+
+/// A database for one run.
+struct Database {
+    url: String,
+    _folder: tempfile::TempDir,
+    _server: Option<postgres::Postgres>,
+}
+
+impl Database {
+    fn new(kind: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let server = (kind == "postgres").then(|| postgres::Postgres::start(&[]));
+        let url = match &server {
+            Some(server) => server.url("postgres"),
+            None => format!("sqlite://{}/bench.db", folder.path().display()),
+        };
+        Self { url, _folder: folder, _server: server }
+    }
+}
+
+/// The writer alone: as many senders, with as many sends under way, without sockets. Messages a second.
+async fn run_writer(kind: &str, time: Duration) -> f64 {
+    let database = Database::new(kind);
+    let store = store::open(&database.url, 8).unwrap();
+    store.migrate().await.unwrap();
+    let stop = CancellationToken::new();
+    let (writer, committing) = Writer::start(store, Duration::from_secs(60), Box::new(|_| {}), stop.clone());
+    let stored = Arc::new(AtomicU64::new(0));
+    let mut senders = JoinSet::new();
+    for number in 0..ROOMS * SENDERS_PER_ROOM * WINDOW {
+        let (writer, stored) = (writer.clone(), stored.clone());
+        senders.spawn(async move {
+            for sent in 0_u64.. {
+                let receipt = writer.enqueue(draft(number, sent)).unwrap();
+                receipt.stored().await.unwrap();
+                stored.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+    tokio::time::sleep(WARM_UP).await;
+    let (begun, before) = (Instant::now(), stored.load(Ordering::Relaxed));
+    tokio::time::sleep(time).await;
+    let (elapsed, after) = (begun.elapsed().as_secs_f64(), stored.load(Ordering::Relaxed));
+    senders.shutdown().await;
+    stop.cancel();
+    committing.await.unwrap();
+    (after - before) as f64 / elapsed
+}
+
+fn draft(number: usize, sent: u64) -> Draft {
+    let sender = number % (ROOMS * SENDERS_PER_ROOM);
+    let (room, user) = (format!("room-{}", sender % ROOMS), format!("user-{sender}"));
+    let body = Body::parse(&"x".repeat(BODY_BYTES), BODY_BYTES).unwrap();
+    let name = format!("{number}-{sent}").as_str().try_into().unwrap();
+    Draft::new(room.as_str().try_into().unwrap(), user.as_str().try_into().unwrap(), None, body, Some(name))
 }
 
 struct Figures {
@@ -79,15 +150,9 @@ struct Counts {
 }
 
 async fn run(kind: &str, time: Duration) -> Figures {
-    let folder = tempfile::tempdir().unwrap();
-    let server = (kind == "postgres").then(|| postgres::Postgres::start(&[]));
-    let url = match &server {
-        Some(server) => server.url("postgres"),
-        None => format!("sqlite://{}/bench.db", folder.path().display()),
-    };
-    let mut parlor = Parlor::start(&url);
+    let database = Database::new(kind);
+    let mut parlor = Parlor::start(&database.url);
     let counts = Arc::new(Counts::default());
-    let t = Instant::now();
     let mut connected = Vec::new();
     for number in 0..ROOMS * SENDERS_PER_ROOM {
         connected.push(Sender::connect(&parlor.address, number).await);

@@ -20,11 +20,16 @@ use crate::model::{Body, ClientMessageId, Draft, Message, RoomId, Stored, UserId
 ///
 /// Rooms are counted up in the order of their names, so that two writers cannot wait for each other in a circle.
 /// A row counted up stays locked until the commit, which is what makes a room's messages visible in `seq` order.
+///
+/// The `FULL JOIN`, although every row has its partner, is there because it cannot be done by a nested loop: the planner, which
+/// guesses that a batch has few rows, would choose one, and with 512 messages to 100 rooms spend half of the time in it.
+///
 /// A repeated send that another writer commits while this statement waits for the room is not in its snapshot:
 /// the unique index then fails the statement, and the next attempt finds the message.
 const APPEND: &str = r#"
 WITH input AS (
-    SELECT *
+    SELECT id, room_id COLLATE "C" AS room_id, user_id COLLATE "C" AS user_id, operator_id, message,
+        client_message_id COLLATE "C" AS client_message_id, "timestamp", place
     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
         WITH ORDINALITY
         AS input (id, room_id, user_id, operator_id, message, client_message_id, "timestamp", place)
@@ -41,19 +46,19 @@ WITH input AS (
         LIMIT 1
     ) AS held
 ), fresh AS (
-    SELECT input.*, row_number() OVER (PARTITION BY room_id ORDER BY place) AS nth
+    SELECT input.*,
+        row_number() OVER (PARTITION BY room_id ORDER BY place) AS nth,
+        count(*) OVER (PARTITION BY room_id) AS of
     FROM input
     WHERE NOT EXISTS (SELECT FROM held WHERE held.place = input.place)
-), grown AS (
-    SELECT room_id, max(nth) AS by FROM fresh GROUP BY room_id
 ), counted AS (
     INSERT INTO rooms (room_id, last_seq)
-    SELECT room_id, by FROM grown ORDER BY room_id
+    SELECT DISTINCT room_id, of FROM fresh ORDER BY room_id
     ON CONFLICT (room_id) DO UPDATE SET last_seq = rooms.last_seq + excluded.last_seq
     RETURNING room_id, last_seq
 ), numbered AS (
-    SELECT fresh.*, counted.last_seq - grown.by + fresh.nth AS seq
-    FROM fresh JOIN counted USING (room_id) JOIN grown USING (room_id)
+    SELECT fresh.*, counted.last_seq - fresh.of + fresh.nth AS seq
+    FROM fresh FULL JOIN counted USING (room_id)
 ), stored AS (
     INSERT INTO messages (room_id, seq, id, user_id, operator_id, message, client_message_id, "timestamp")
     SELECT room_id, seq, id, user_id, operator_id, message, client_message_id, "timestamp"

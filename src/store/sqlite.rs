@@ -22,7 +22,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// costs a few statements however long it is: <https://www.sqlite.org/json1.html#jeach>.
 const HELD: &str = r#"
 SELECT input.key AS place, m.seq, m.room_id, m.id, m.user_id, m.operator_id, m.message, m.client_message_id, m."timestamp"
-FROM json_each(?1) AS input CROSS JOIN messages AS m
+FROM jsonb_each(?1) AS input CROSS JOIN messages AS m
 WHERE m.rowid = coalesce(
     (SELECT rowid FROM messages WHERE id = input.value ->> 'id'),
     (SELECT rowid FROM messages WHERE room_id = input.value ->> 'room_id'
@@ -31,7 +31,7 @@ WHERE m.rowid = coalesce(
 /// Counts the rooms up, each by its number of new messages.
 const COUNT: &str = r#"
 INSERT INTO rooms (room_id, last_seq)
-SELECT value ->> 'room_id', count(*) FROM json_each(?1) WHERE true GROUP BY 1
+SELECT value ->> 'room_id', count(*) FROM jsonb_each(?1) WHERE true GROUP BY 1
 ON CONFLICT (room_id) DO UPDATE SET last_seq = last_seq + excluded.last_seq"#;
 
 /// Stores the new messages, numbered up to their room's count.
@@ -45,7 +45,7 @@ FROM (
     SELECT key AS place, value ->> 'room_id' AS room_id, value ->> 'id' AS id, value ->> 'user_id' AS user_id,
         value ->> 'operator_id' AS operator_id, value ->> 'message' AS message,
         value ->> 'client_message_id' AS client_message_id, value ->> 'timestamp' AS "timestamp"
-    FROM json_each(?1)
+    FROM jsonb_each(?1)
 ) AS input JOIN rooms USING (room_id)
 RETURNING id, seq"#;
 

@@ -4,6 +4,7 @@ mod support;
 
 mod clients;
 mod command;
+mod contract;
 mod lifecycle;
 mod page;
 mod procfile;

@@ -52,11 +52,6 @@ impl Process {
         Self { child, log, address }
     }
 
-    /// `http://…`, without a path.
-    pub fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         let id = self.child.id().expect("the process runs");

@@ -42,6 +42,14 @@ impl RawClient {
         client
     }
 
+    /// The same, with the CONNECT packet's payload as JSON (nothing: none); a refusal's frame.
+    pub async fn attempt(address: SocketAddr, auth: &str) -> Result<Self, String> {
+        let mut client = Self::open(address).await;
+        client.send(format!("40{auth}")).await;
+        let answer = client.frame().await;
+        if answer.starts_with("40") { Ok(client) } else { Err(answer) }
+    }
+
     /// Opens the transport only.
     pub async fn open(address: SocketAddr) -> Self {
         let tcp = TcpStream::connect(address).await.unwrap();
@@ -61,10 +69,23 @@ impl RawClient {
 
     /// Queues an event that asks for an ack; its id.
     pub async fn emit(&mut self, event: &str, payload: &Value) -> u64 {
+        self.emit_json(&json!([event, payload]).to_string()).await
+    }
+
+    /// Queues an event that asks for an ack, given as its packet's JSON, `["name",…]`; its id.
+    pub async fn emit_json(&mut self, arguments: &str) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
-        let frame = format!("42{id}{}", json!([event, payload]));
-        self.stream.feed(Message::text(frame)).await.unwrap();
+        self.stream.feed(Message::text(format!("42{id}{arguments}"))).await.unwrap();
+        id
+    }
+
+    /// Emits an event that asks for an ack and has one attachment, whose placeholder stands in the packet's JSON; its id.
+    pub async fn emit_binary(&mut self, arguments: &str, attachment: &[u8]) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.send(format!("451-{id}{arguments}")).await;
+        self.stream.send(Message::binary(attachment.to_vec())).await.unwrap();
         id
     }
 
@@ -77,6 +98,11 @@ impl RawClient {
         let frame = format!("42{id}{}", json!([event, payload]));
         self.stream.send(Message::text(frame)).await?;
         Ok(id)
+    }
+
+    /// Emits an event that asks for no ack.
+    pub async fn tell(&mut self, event: &str, payload: Value) {
+        self.send(format!("42{}", json!([event, payload]))).await;
     }
 
     /// Sends what is queued.
@@ -97,6 +123,29 @@ impl RawClient {
         }
     }
 
+    /// What comes before an event's ack, and the ack.
+    pub async fn until_ack(&mut self, id: u64) -> (Vec<Packet>, Value) {
+        let mut before = vec![];
+        loop {
+            match self.packet().await {
+                Packet::Ack(acked, answer) if acked == id => return (before, answer),
+                Packet::Other(frame) => panic!("waiting for the ack {id}: {frame}"),
+                packet => before.push(packet),
+            }
+        }
+    }
+
+    /// The next event of this name; what else comes is dropped.
+    pub async fn next(&mut self, name: &str) -> Value {
+        loop {
+            match self.packet().await {
+                Packet::Event(event, payload) if event == name => return payload,
+                Packet::Other(frame) => panic!("waiting for {name}: {frame}"),
+                _ => {}
+            }
+        }
+    }
+
     /// The next packet.
     pub async fn packet(&mut self) -> Packet {
         let frame = self.frame().await;
@@ -105,15 +154,17 @@ impl RawClient {
 
     /// The next frame, pings answered; empty at the end.
     pub async fn frame(&mut self) -> String {
-        loop {
-            let message = within_deadline("a frame", self.stream.next()).await;
-            match message {
-                Some(Ok(Message::Text(text))) if text.as_str() == "2" => self.send("3".into()).await,
-                Some(Ok(Message::Text(text))) => return text.as_str().to_owned(),
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return String::new(),
-                Some(Ok(_)) => {}
+        let receiving = async {
+            loop {
+                match self.stream.next().await {
+                    Some(Ok(Message::Text(text))) if text.as_str() == "2" => self.send("3".into()).await,
+                    Some(Ok(Message::Text(text))) => return text.as_str().to_owned(),
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => return String::new(),
+                    Some(Ok(_)) => {}
+                }
             }
-        }
+        };
+        within_deadline("a frame", receiving).await
     }
 }
 

@@ -1,0 +1,185 @@
+//! Bad input: every kind of JSON for every field, and for the payload itself.
+
+use serde_json::json;
+
+use super::{JOINED, answers, assert_ok, assert_refused, raw_member};
+use crate::support::{RawClient, Server};
+
+const VALUES: [&str; 15] = [
+    "null",
+    "true",
+    "false",
+    "5",
+    "1.5",
+    "-1",
+    "1e300",
+    "1e400",
+    r#""text""#,
+    r#""""#,
+    "[]",
+    r#"["text"]"#,
+    "[[5],{}]",
+    "{}",
+    r#"{"text":"text"}"#,
+];
+
+const TEXT: &[&str] = &[r#""text""#];
+const OPTIONAL_TEXT: &[&str] = &["null", r#""text""#];
+const OPTIONAL_NUMBER: &[&str] = &["null", "5"];
+const FLAG: &[&str] = &["true", "false"];
+
+/// Each event's fields, with the rest of a good payload, and which [`VALUES`] fit. All that has a name is called `text`.
+const FIELDS: [(&str, &str, &str, &[&str]); 15] = [
+    ("joinRoom", "roomId", r#""limit":5"#, TEXT),
+    ("joinRoom", "userId", r#""roomId":"text""#, OPTIONAL_TEXT),
+    ("joinRoom", "operatorId", r#""roomId":"text","userId":"text""#, OPTIONAL_TEXT),
+    ("joinRoom", "lastSeq", r#""roomId":"text""#, OPTIONAL_NUMBER),
+    ("joinRoom", "limit", r#""roomId":"text""#, OPTIONAL_NUMBER),
+    ("leaveRoom", "roomId", r#""unknown":5"#, TEXT),
+    ("sendMessage", "roomId", r#""message":"text""#, TEXT),
+    ("sendMessage", "message", r#""roomId":"text""#, TEXT),
+    ("sendMessage", "clientMessageId", r#""roomId":"text","message":"text""#, OPTIONAL_TEXT),
+    ("getHistory", "roomId", r#""limit":5"#, TEXT),
+    ("getHistory", "beforeSeq", r#""roomId":"text""#, OPTIONAL_NUMBER),
+    ("getHistory", "afterSeq", r#""roomId":"text""#, OPTIONAL_NUMBER),
+    ("getHistory", "limit", r#""roomId":"text""#, OPTIONAL_NUMBER),
+    ("typing", "roomId", r#""isTyping":true"#, TEXT),
+    ("typing", "isTyping", r#""roomId":"text""#, FLAG),
+];
+
+const EVENTS: [&str; 5] = ["joinRoom", "leaveRoom", "sendMessage", "getHistory", "typing"];
+
+/// One payload that is good for every event.
+const GOOD: &str = r#"{"roomId":"text","message":"text","isTyping":true}"#;
+
+fn deep(open: &str, close: &str) -> String {
+    format!("{}{}", open.repeat(1000), close.repeat(1000))
+}
+
+fn values() -> Vec<String> {
+    let deep = [deep("[", "]"), format!("{}5{}", r#"{"a":"#.repeat(1000), "}".repeat(1000))];
+    VALUES.into_iter().map(str::to_owned).chain(deep).collect()
+}
+
+async fn assert_usable(mut client: RawClient) {
+    assert_ok(&client.call("joinRoom", json!({ "roomId": "text" })).await, &JOINED);
+    let send = json!({ "roomId": "text", "message": "text" });
+    assert_ok(&client.call("sendMessage", send).await, &["message", "duplicate"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_json_in_every_field_is_answered() {
+    let server = Server::start().await;
+    for (event, field, rest, fitting) in FIELDS {
+        let mut client = raw_member(&server, "text", "text").await;
+        let values = values();
+        let call = |value| format!(r#"["{event}",{{{rest},"{field}":{value}}}]"#);
+        let calls: Vec<_> = values.iter().map(call).collect();
+        for (value, answer) in values.iter().zip(answers(&mut client, &calls).await) {
+            if fitting.contains(&value.as_str()) {
+                assert_eq!(answer["status"], "ok", "{event} {field} {value}: {answer}");
+            } else {
+                let message = assert_refused(&answer, "INVALID_PAYLOAD");
+                assert!(message.contains(field), "{event} {field} {value}: {message}");
+                assert!(message.len() < 500, "{message}");
+            }
+        }
+        assert_usable(client).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_an_optional_field_may_be_left_out() {
+    let server = Server::start().await;
+    for (event, field, rest, fitting) in FIELDS {
+        let mut client = raw_member(&server, "text", "text").await;
+        let [answer] = &answers(&mut client, &[format!(r#"["{event}",{{{rest}}}]"#)]).await[..] else { panic!() };
+        if fitting.contains(&"null") {
+            assert_eq!(answer["status"], "ok", "{event} {field}: {answer}");
+        } else {
+            let message = assert_refused(answer, "INVALID_PAYLOAD");
+            assert!(message.contains(field), "{event} {field}: {message}");
+        }
+        assert_usable(client).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_json_as_a_payload_is_answered() {
+    let server = Server::start().await;
+    let mut client = raw_member(&server, "text", "text").await;
+    for event in EVENTS {
+        let mut calls: Vec<_> = values().iter().map(|value| format!(r#"["{event}",{value}]"#)).collect();
+        calls.push(format!(r#"["{event}"]"#));
+        calls.push(format!(r#"["{event}",[{GOOD}]]"#));
+        calls.push(format!(r#"["{event}",null,{GOOD}]"#));
+        for (call, answer) in calls.iter().zip(answers(&mut client, &calls).await) {
+            let message = assert_refused(&answer, "INVALID_PAYLOAD");
+            assert!(message.len() < 500, "{call}: {message}");
+        }
+    }
+    assert_usable(client).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stands_beside_the_payload_and_its_fields_is_passed_over() {
+    let server = Server::start().await;
+    for event in EVENTS {
+        let mut client = raw_member(&server, "text", "text").await;
+        let nested = deep("[", "]");
+        let unknown = format!(r#"["{event}",{{"unknown":{nested},"other":1e400,{}]"#, &GOOD[1..]);
+        let spaced = format!("[ \"{event}\" , {GOOD} ] ");
+        let more = format!(r#"["{event}",{GOOD},5,"text",{nested}]"#);
+        let calls = if event == "leaveRoom" { vec![unknown] } else { vec![unknown, more, spaced] };
+        for answer in answers(&mut client, &calls).await {
+            assert_eq!(answer["status"], "ok", "{event}: {answer}");
+        }
+        assert_usable(client).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_given_twice_is_refused() {
+    let server = Server::start().await;
+    let mut client = raw_member(&server, "text", "text").await;
+    let calls = EVENTS.map(|event| format!(r#"["{event}",{{"roomId":"other",{}]"#, &GOOD[1..]));
+    for answer in answers(&mut client, &calls).await {
+        let message = assert_refused(&answer, "INVALID_PAYLOAD");
+        assert!(message.contains("roomId"), "{message}");
+    }
+    assert_usable(client).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_out_of_range_are_refused() {
+    let server = Server::start().await;
+    let mut client = raw_member(&server, "text", "text").await;
+    for (event, field) in [("joinRoom", "lastSeq"), ("getHistory", "beforeSeq"), ("getHistory", "afterSeq")] {
+        let values = ["9223372036854775808", "18446744073709551616", "-9223372036854775809", "-0.5", "0.5"];
+        let calls = values.map(|value| format!(r#"["{event}",{{"roomId":"text","{field}":{value}}}]"#));
+        for answer in answers(&mut client, &calls).await {
+            let message = assert_refused(&answer, "INVALID_PAYLOAD");
+            assert!(message.contains(field), "{message}");
+        }
+    }
+    assert_usable(client).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_are_no_text() {
+    let server = Server::start().await;
+    let mut client = raw_member(&server, "text", "text").await;
+    let bytes = r#"{"_placeholder":true,"num":0}"#;
+    for (event, field, rest, _) in FIELDS {
+        let id = client.emit_binary(&format!(r#"["{event}",{{{rest},"{field}":{bytes}}}]"#), b"text").await;
+        let (_, answer) = client.until_ack(id).await;
+        let message = assert_refused(&answer, "INVALID_PAYLOAD");
+        assert!(message.contains(field), "{event} {field}: {message}");
+    }
+    for (event, code) in EVENTS.map(|event| (event, "INVALID_PAYLOAD")).into_iter().chain([("nope", "UNKNOWN_EVENT")]) {
+        let id = client.emit_binary(&format!(r#"["{event}",{bytes}]"#), b"text").await;
+        let (_, answer) = client.until_ack(id).await;
+        assert_refused(&answer, code);
+    }
+    assert_usable(client).await;
+}
