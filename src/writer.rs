@@ -3,7 +3,7 @@
 //! Persisting a message alone costs a round trip and a flush to disk; a batch of hundreds costs little more. One task
 //! commits for all rooms, so sends are stored in the order in which they were queued.
 
-use std::{fmt, mem, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, oneshot},
@@ -182,20 +182,28 @@ impl Committer {
     }
 
     /// Tries until the batch is stored, is refused, or nobody waits for it any more.
-    async fn store(&self, mut batch: Vec<Waiting>) -> Result<(), Refused> {
+    async fn store(&self, batch: Vec<Waiting>) -> Result<(), Refused> {
+        let mut doubtful = Doubtful::default();
+        let result = self.try_to_store(batch, &mut doubtful).await;
+        if !doubtful.rooms.is_empty() {
+            (self.observer)(Outcome::Unknown(doubtful.rooms));
+        }
+        result
+    }
+
+    async fn try_to_store(&self, mut batch: Vec<Waiting>, doubtful: &mut Doubtful) -> Result<(), Refused> {
         let mut delay = MIN_RETRY_DELAY;
         let mut conflicts = 0;
-        let mut doubtful = Doubtful::default();
         loop {
             doubtful.drop_abandoned(&mut batch);
             if batch.is_empty() {
-                break;
+                return Ok(());
             }
             let drafts: Vec<_> = batch.iter().map(|waiting| waiting.draft.clone()).collect();
             match self.store.append(&drafts).await {
                 Ok(stored) => {
                     self.announce(batch, stored);
-                    break;
+                    return Ok(());
                 }
                 Err(StoreError::Conflict(_)) if conflicts < MAX_CONFLICTS => conflicts += 1,
                 Err(StoreError::Unavailable(cause)) => {
@@ -207,10 +215,6 @@ impl Committer {
                 Err(cause) => return Err(Refused { batch, cause }),
             }
         }
-        if !doubtful.rooms.is_empty() {
-            (self.observer)(Outcome::Unknown(doubtful.rooms));
-        }
-        Ok(())
     }
 
     fn announce(&self, batch: Vec<Waiting>, stored: Vec<Stored>) {
@@ -238,13 +242,8 @@ struct Doubtful {
 impl Doubtful {
     /// Takes those out of the batch whose senders wait no more. Before the first attempt they are certainly not stored.
     fn drop_abandoned(&mut self, batch: &mut Vec<Waiting>) {
-        let (abandoned, waiting) =
-            mem::take(batch).into_iter().partition(|waiting: &Waiting| waiting.answer.is_closed());
-        *batch = waiting;
-        let abandoned: Vec<Waiting> = abandoned;
-        if self.attempted {
-            let rooms = abandoned.into_iter().map(|waiting| waiting.draft.room_id);
-            self.rooms.extend(rooms);
-        }
+        let abandoned = batch.extract_if(.., |waiting| waiting.answer.is_closed());
+        let rooms = abandoned.map(|waiting| waiting.draft.room_id).filter(|_| self.attempted);
+        self.rooms.extend(rooms);
     }
 }
