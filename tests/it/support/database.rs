@@ -1,9 +1,6 @@
 //! A database per test, empty and with its tables.
 
-use std::sync::{
-    LazyLock,
-    atomic::{AtomicU32, Ordering},
-};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use parlor::store;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
@@ -48,8 +45,14 @@ impl Database {
     /// A new Postgres database with tables.
     pub async fn postgres() -> Self {
         static TEMPLATE_MADE: OnceCell<()> = OnceCell::const_new();
+        if external().is_some() {
+            // A template would be left behind on somebody's server.
+            let database = Self::empty_postgres().await;
+            database.store().await.close().await;
+            return database;
+        }
         TEMPLATE_MADE.get_or_init(make_template).await;
-        Self::from_template(&format!("TEMPLATE {}", template())).await
+        Self::from_template(&format!("TEMPLATE {TEMPLATE}")).await
     }
 
     /// A new Postgres database without tables.
@@ -67,10 +70,9 @@ impl Database {
         Self { url, _kind: Kind::Postgres { _external: drops } }
     }
 
-    /// The same, reached through a gate. (Always on the throw-away server.)
+    /// The same, reached through a gate.
     pub fn through(mut self, gate: &Gate) -> Self {
-        let name = self.url.split(['/', '?']).nth(3).expect("a database's name").to_owned();
-        self.url = gate.url(&name);
+        self.url = gate.url(&self.url);
         self
     }
 
@@ -117,21 +119,10 @@ impl Drop for Drops {
 }
 
 async fn make_template() {
-    let template = template();
-    execute(&admin_url(), format!("DROP DATABASE IF EXISTS {template}")).await;
-    execute(&admin_url(), format!("CREATE DATABASE {template}")).await;
-    let store = store::open(&url_of(template), 2).unwrap();
+    execute(&admin_url(), format!("CREATE DATABASE {TEMPLATE}")).await;
+    let store = store::open(&url_of(TEMPLATE), 2).unwrap();
     store.migrate().await.unwrap();
     store.close().await;
-}
-
-/// On somebody's server another run of the tests may be under way.
-fn template() -> &'static str {
-    static NAME: LazyLock<String> = LazyLock::new(|| match external() {
-        None => TEMPLATE.to_owned(),
-        Some(_) => format!("{TEMPLATE}_{}", std::process::id()),
-    });
-    &NAME
 }
 
 /// A server to use instead of a throw-away one.
@@ -139,7 +130,8 @@ fn external() -> Option<String> {
     std::env::var("TEST_DATABASE_URL").ok()
 }
 
-fn admin_url() -> String {
+/// The server that databases are made on.
+pub fn admin_url() -> String {
     external().unwrap_or_else(|| Postgres::shared().url("postgres"))
 }
 

@@ -1,14 +1,17 @@
-//! A way to a Postgres server that can be opened and shut: a TCP port before its Unix socket.
+//! A way to the tests' Postgres server that can be opened and shut: a TCP port before it.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
+use reqwest::Url;
 use tokio::{
     io::copy_bidirectional,
-    net::{TcpListener, TcpSocket, UnixStream},
+    net::{TcpListener, TcpSocket, TcpStream, UnixStream},
     task::{JoinHandle, JoinSet},
 };
 
-use super::postgres::Postgres;
+use super::database;
+
+const POSTGRES_PORT: u16 = 5432;
 
 /// A port that refuses connections until it is opened.
 pub struct Gate {
@@ -26,9 +29,14 @@ impl Gate {
         Self { address: reserved.local_addr().unwrap(), _reserved: reserved, open: None }
     }
 
-    /// The URL of a database behind it.
-    pub fn url(&self, database: &str) -> String {
-        format!("postgres://postgres@{}/{database}", self.address)
+    /// The URL of a database, by way of it.
+    pub fn url(&self, direct: &str) -> String {
+        let mut url = Url::parse(direct).expect("a database's URL");
+        let others: Vec<_> = url.query_pairs().into_owned().filter(|(name, _)| name != "host").collect();
+        url.query_pairs_mut().clear().extend_pairs(others);
+        url.set_ip_host(self.address.ip()).expect("a URL with a host");
+        url.set_port(Some(self.address.port())).expect("a URL with a host");
+        url.into()
     }
 
     /// Lets connections through.
@@ -36,7 +44,7 @@ impl Gate {
         let socket = reusable();
         socket.bind(self.address).unwrap();
         let listener = socket.listen(64).unwrap();
-        self.open = Some(tokio::spawn(pass(listener)));
+        self.open = Some(tokio::spawn(pass(listener, Server::of(&database::admin_url()))));
     }
 
     /// Breaks all connections, and refuses new ones.
@@ -55,13 +63,42 @@ fn reusable() -> TcpSocket {
     socket
 }
 
-async fn pass(listener: TcpListener) {
+/// Where a Postgres server listens.
+#[derive(Clone)]
+enum Server {
+    Unix(PathBuf),
+    Tcp(String),
+}
+
+impl Server {
+    fn of(url: &str) -> Self {
+        let url = Url::parse(url).expect("a database's URL");
+        let port = url.port().unwrap_or(POSTGRES_PORT);
+        let folder = url.query_pairs().find(|(name, value)| name == "host" && value.starts_with('/'));
+        match folder {
+            Some((_, folder)) => Self::Unix(PathBuf::from(&*folder).join(format!(".s.PGSQL.{port}"))),
+            None => Self::Tcp(format!("{}:{port}", url.host_str().expect("a URL with a host"))),
+        }
+    }
+
+    async fn connect(self, mut client: TcpStream) {
+        match self {
+            Self::Unix(path) => {
+                let mut server = UnixStream::connect(path).await.unwrap();
+                copy_bidirectional(&mut client, &mut server).await.ok();
+            }
+            Self::Tcp(address) => {
+                let mut server = TcpStream::connect(address).await.unwrap();
+                copy_bidirectional(&mut client, &mut server).await.ok();
+            }
+        }
+    }
+}
+
+async fn pass(listener: TcpListener, server: Server) {
     let mut connections = JoinSet::new();
     loop {
-        let (mut client, _) = listener.accept().await.unwrap();
-        connections.spawn(async move {
-            let mut server = UnixStream::connect(Postgres::shared().socket()).await.unwrap();
-            copy_bidirectional(&mut client, &mut server).await.ok();
-        });
+        let (client, _) = listener.accept().await.unwrap();
+        connections.spawn(server.clone().connect(client));
     }
 }

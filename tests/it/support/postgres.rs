@@ -66,11 +66,6 @@ impl Postgres {
         Self { directory, _guard: guard }
     }
 
-    /// Its Unix socket.
-    pub fn socket(&self) -> PathBuf {
-        self.directory.join(".s.PGSQL.5432")
-    }
-
     /// The URL of one of its databases.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://postgres@localhost/{database}?host={}", self.directory.display())
