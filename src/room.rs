@@ -206,6 +206,8 @@ impl Room {
     async fn join(&mut self, join: Join) {
         let history = self.history(join.last_seq, join.limit, join.deadline).await;
         let result = history.and_then(|(messages, has_more)| {
+            // One whose connection is gone already was never here, or, if it was here before, may be back soon.
+            let gone = if self.members.contains(&join.user_id) { Departure::Broken } else { Departure::Left };
             self.members.enter(join.connection, &join.user_id);
             let joined = Joined {
                 room_id: self.id.clone(),
@@ -219,7 +221,7 @@ impl Room {
             if (join.admit)(joined) {
                 Ok(())
             } else {
-                self.members.leave(join.connection, Departure::Left);
+                self.members.leave(join.connection, gone);
                 Err(Error::Unavailable)
             }
         });

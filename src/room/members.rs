@@ -93,6 +93,10 @@ impl Members {
         self.users.len()
     }
 
+    pub(super) fn contains(&self, user: &UserId) -> bool {
+        self.users.contains_key(user)
+    }
+
     pub(super) fn listed(&self) -> Vec<UserId> {
         self.users.keys().take(MAX_LISTED).cloned().collect()
     }

@@ -139,6 +139,19 @@ async fn a_connection_that_ends_while_it_joins_leaves_no_member_behind() {
 }
 
 #[tokio::test]
+async fn a_return_that_breaks_too_does_not_end_the_grace() {
+    let house = House::new().await;
+    let (ann, bob) = (house.user("ann"), house.user("bob"));
+    house.join(&ann).await;
+    house.join(&bob).await;
+    house.chat.disconnect(&ann, Departure::Broken).await;
+    let returning = house.user("ann");
+    let refused = house.chat.join(&returning, room(), None, None, None, |_| false).await;
+    assert_eq!(refused.unwrap_err().code(), "UNAVAILABLE");
+    assert_eq!(house.join(&bob).await.member_count, 2);
+}
+
+#[tokio::test]
 async fn what_another_process_wrote_in_between_is_delivered_first() {
     let house = House::new().await;
     let ann = house.user("ann");
