@@ -20,7 +20,7 @@ use std::{
 
 use parlor::{
     model::{Body, Draft},
-    store,
+    store::{self, Encryption},
     writer::Writer,
 };
 use tokio::{
@@ -96,7 +96,7 @@ impl Database {
 /// The writer alone: as many senders, with as many sends under way, without sockets. Messages a second.
 async fn run_writer(kind: &str, time: Duration) -> f64 {
     let database = Database::new(kind);
-    let store = store::open(&database.url, 8).unwrap();
+    let store = store::open(&database.url, 8, Encryption::Optional).unwrap();
     store.migrate().await.unwrap();
     let stop = CancellationToken::new();
     let (writer, committing) = Writer::start(store, Duration::from_secs(60), Box::new(|_| {}), stop.clone());

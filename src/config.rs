@@ -4,11 +4,15 @@ use std::{fmt, net::IpAddr, str::FromStr, time::Duration};
 
 use clap::{
     CommandFactory, Parser, Subcommand, ValueEnum,
+    builder::ArgPredicate,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 use tracing_subscriber::filter::Targets;
 
-use crate::chat::MAX_HISTORY;
+use crate::{chat::MAX_HISTORY, store::Encryption};
+
+/// The default of `SHUTDOWN_TIMEOUT_MS` on a Heroku dyno, where stopping is to take less than ten seconds.
+const DYNO_SHUTDOWN_TIMEOUT_MS: &str = "8000";
 
 /// A Socket.IO-compatible real-time chat server: rooms, history, acknowledgements; one binary, one database.
 #[derive(Debug, Clone, Parser)]
@@ -68,7 +72,8 @@ pub struct Config {
     pub send_timeout_ms: Duration,
 
     /// How long stopping may take, in milliseconds.
-    #[arg(long, env, default_value = "20000", value_parser = positive_millis)]
+    #[arg(long, env, default_value = "20000", value_parser = positive_millis,
+        default_value_if("dyno", ArgPredicate::IsPresent, DYNO_SHUTDOWN_TIMEOUT_MS))]
     pub shutdown_timeout_ms: Duration,
 
     /// What to log, such as `info` or `parlor=debug`.
@@ -78,6 +83,12 @@ pub struct Config {
     /// How log lines look.
     #[arg(long, env, global = true, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
+
+    /// Name of the Heroku dyno that this is, set by Heroku. On a dyno, whose disk is lost at every restart,
+    /// `DATABASE_URL` must name a Postgres; that is reached with `sslmode=require` unless the URL names another mode; and
+    /// `SHUTDOWN_TIMEOUT_MS` is 8000 unless set.
+    #[arg(long, env)]
+    pub dyno: Option<String>,
 }
 
 /// What to do instead of serving.
@@ -195,8 +206,21 @@ impl Config {
         Ok(config)
     }
 
+    /// Whether a database may be reached unencrypted when its URL does not say.
+    pub fn encryption(&self) -> Encryption {
+        match self.dyno {
+            Some(_) => Encryption::Required,
+            None => Encryption::Optional,
+        }
+    }
+
     /// What no single value shows.
     fn check(&self) -> Result<(), String> {
+        if self.dyno.is_some() && self.database_url.expose().starts_with("sqlite:") {
+            return Err(
+                "DATABASE_URL: must name a Postgres on a Heroku dyno, whose disk is lost at every restart".into()
+            );
+        }
         // A token that nobody checks would let everybody in.
         match std::env::var_os("JWT_SECRET") {
             Some(secret) if !secret.is_empty() => {
@@ -263,6 +287,21 @@ mod tests {
             assert!(line.starts_with(&format!("{variable}: ")), "{line}");
             assert_eq!(line.lines().count(), 1, "{line}");
         }
+    }
+
+    #[test]
+    fn a_dyno_is_left_within_ten_seconds_unless_told_otherwise() {
+        let timeout = |arguments: &[&str]| parse(arguments).unwrap().shutdown_timeout_ms.as_millis();
+        assert_eq!(timeout(&["--dyno=web.1"]), 8_000);
+        assert_eq!(timeout(&["--dyno=web.1", "--shutdown-timeout-ms=25000"]), 25_000);
+        assert_eq!(timeout(&[]), 20_000);
+    }
+
+    #[test]
+    fn a_small_database_plan_has_connections_for_two_servers() {
+        // While a new release starts the old one still runs; Heroku's smallest plans give 20 connections.
+        let config = parse(&["--dyno=web.1"]).unwrap();
+        assert!(config.database_max_connections <= 8);
     }
 
     #[test]

@@ -23,6 +23,15 @@ pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait for a connection to the database.
 pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Whether a connection to Postgres may go unencrypted, where neither its URL (`sslmode`) nor `PGSSLMODE` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encryption {
+    /// It is encrypted when the server can, as with `sslmode=prefer`.
+    Optional,
+    /// It is encrypted or refused, as with `sslmode=require`: the server's certificate is not verified.
+    Required,
+}
+
 /// Which end of a range a limited read keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
@@ -98,9 +107,9 @@ pub trait MessageStore: Send + Sync + 'static {
 /// Prepares the store that a URL names, `postgres://…` or `sqlite:…`, without connecting yet.
 ///
 /// Errors when the URL is malformed or of another kind.
-pub fn open(url: &str, max_connections: u32) -> Result<Arc<dyn MessageStore>, sqlx::Error> {
+pub fn open(url: &str, max_connections: u32, encryption: Encryption) -> Result<Arc<dyn MessageStore>, sqlx::Error> {
     match url.split(':').next() {
-        Some("postgres" | "postgresql") => Ok(Arc::new(PostgresStore::open(url, max_connections)?)),
+        Some("postgres" | "postgresql") => Ok(Arc::new(PostgresStore::open(url, max_connections, encryption)?)),
         Some("sqlite") => Ok(Arc::new(SqliteStore::open(url, max_connections)?)),
         _ => Err(sqlx::Error::Configuration("must start with postgres:// or sqlite:".into())),
     }

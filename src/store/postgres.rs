@@ -6,13 +6,14 @@ use async_trait::async_trait;
 use sqlx::{
     Connection, PgConnection, PgPool, SqlSafeStr,
     migrate::{Migration, MigrationType, Migrator},
-    postgres::{PgConnectOptions, PgPoolOptions, PgRow},
+    postgres::{PgConnectOptions, PgPoolOptions, PgRow, PgSslMode},
 };
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{
-    ACQUIRE_TIMEOUT, Keep, MessageStore, MigrateError, Page, STATEMENT_TIMEOUT, StoreError, batch::Distinct, row,
+    ACQUIRE_TIMEOUT, Encryption, Keep, MessageStore, MigrateError, Page, STATEMENT_TIMEOUT, StoreError,
+    batch::Distinct, row,
 };
 use crate::model::{Body, ClientMessageId, Draft, Message, RoomId, Stored, UserId};
 
@@ -100,10 +101,11 @@ pub struct PostgresStore {
 
 impl PostgresStore {
     /// Takes a `postgres://` URL; connects when first used, with at most `max_connections`.
-    pub fn open(url: &str, max_connections: u32) -> Result<Self, sqlx::Error> {
+    pub fn open(url: &str, max_connections: u32, encryption: Encryption) -> Result<Self, sqlx::Error> {
         // Every query here has an index to go by. On a new table, before it has statistics, the planner may think
         // that reading all of it is cheaper, and a prepared statement would keep that plan while the table grows.
-        let options = url.parse::<PgConnectOptions>()?.application_name("parlor").options([("enable_seqscan", "off")]);
+        let options =
+            encrypted(url.parse()?, encryption).application_name("parlor").options([("enable_seqscan", "off")]);
         let pool = PgPoolOptions::new()
             .max_connections(max_connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -128,6 +130,14 @@ impl PostgresStore {
                 Err(StoreError::Unavailable(timed_out()))
             }
         }
+    }
+}
+
+/// `prefer`, the mode of a URL that names none, would go on in clear text when it is told that the server has no TLS.
+fn encrypted(options: PgConnectOptions, encryption: Encryption) -> PgConnectOptions {
+    match (encryption, options.get_ssl_mode()) {
+        (Encryption::Required, PgSslMode::Prefer) => options.ssl_mode(PgSslMode::Require),
+        _ => options,
     }
 }
 

@@ -6,7 +6,7 @@ use clap::CommandFactory;
 use parlor::config::Config;
 use tempfile::TempDir;
 
-use crate::support::{Process, within_deadline};
+use crate::support::{Process, postgres::Postgres, within_deadline};
 
 const USAGE: i32 = 2;
 const FAILURE: i32 = 1;
@@ -28,6 +28,7 @@ const BAD: &[(&str, &[&str])] = &[
     ("SHUTDOWN_TIMEOUT_MS", &["0", "-1"]),
     ("RUST_LOG", &["parlor=loud", "a=b=c"]),
     ("LOG_FORMAT", &["xml", ""]),
+    ("DYNO", &[]),
 ];
 
 /// Runs the program to its end, in a folder of its own.
@@ -114,6 +115,26 @@ async fn a_password_is_not_told_when_the_database_cannot_be_used() {
 async fn a_token_secret_is_refused_as_long_as_tokens_are_not_checked() {
     let line = only_line(&parlor(&[], &[("JWT_SECRET", "hunter2")]).await, USAGE);
     assert!(line.starts_with("parlor: JWT_SECRET: ") && !line.contains("hunter2"), "{line}");
+}
+
+#[tokio::test]
+async fn a_dyno_whose_disk_is_lost_at_every_restart_keeps_no_messages_on_it() {
+    for variables in [&[("DYNO", "web.1")][..], &[("DYNO", "run.1234"), ("DATABASE_URL", "sqlite:chat.db")]] {
+        for arguments in [&[][..], &["migrate"]] {
+            let line = only_line(&parlor(arguments, variables).await, USAGE);
+            assert!(line.starts_with("parlor: DATABASE_URL: ") && line.contains("Postgres"), "{line}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_dyno_does_not_reach_its_database_in_clear_text() {
+    // At its Unix socket, a Postgres has no TLS.
+    let url = Postgres::shared().url("postgres");
+    for url in [&url, &url.replace("postgres://", "postgresql://")] {
+        let line = only_line(&parlor(&["migrate"], &[("DYNO", "release.1"), ("DATABASE_URL", url)]).await, FAILURE);
+        assert!(line.contains("server does not support TLS"), "{line}");
+    }
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod support;
 mod clients;
 mod command;
 mod contract;
+mod deploy;
 mod lifecycle;
 mod page;
 mod procfile;

@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 use futures_util::future::join_all;
 use parlor::{
     model::{Body, Draft, Message, RoomId, Seq},
-    store::{Keep, MessageStore, Page, StoreError},
+    store::{Encryption, Keep, MessageStore, Page, StoreError},
 };
 
 use crate::support::Database;
@@ -234,7 +234,7 @@ async fn migrations_may_run_at_once_and_again(database: Database) {
         false => Database::empty_postgres().await,
     };
     let migrate = async |_| {
-        let store = parlor::store::open(fresh.url(), 2).unwrap();
+        let store = parlor::store::open(fresh.url(), 2, Encryption::Optional).unwrap();
         store.migrate().await.unwrap();
         store.append(&drafts("r", &["hello"])).await.unwrap();
     };
@@ -279,6 +279,6 @@ async fn a_store_that_answers_says_so(database: Database) {
 #[test]
 fn a_url_of_another_kind_is_refused() {
     for url in ["mysql://host/db", "parlor.db", "", "sqlite::memory:", "sqlite://db?mode=memory"] {
-        assert!(parlor::store::open(url, 1).is_err(), "{url:?}");
+        assert!(parlor::store::open(url, 1, Encryption::Optional).is_err(), "{url:?}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use parlor::store;
+use parlor::store::{self, Encryption};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
@@ -60,6 +60,11 @@ impl Database {
         Self::from_template("").await
     }
 
+    /// The one that a server has from the start.
+    pub fn on(server: &Postgres) -> Self {
+        Self { url: server.url("postgres"), _kind: Kind::Postgres { _external: None } }
+    }
+
     async fn from_template(template: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -76,6 +81,13 @@ impl Database {
         self
     }
 
+    /// The same, reached without TLS.
+    pub fn in_clear_text(mut self) -> Self {
+        let separator = if self.url.contains('?') { '&' } else { '?' };
+        self.url = format!("{}{separator}sslmode=disable", self.url);
+        self
+    }
+
     /// What goes into `DATABASE_URL`.
     pub fn url(&self) -> &str {
         &self.url
@@ -83,7 +95,7 @@ impl Database {
 
     /// The store over it, with its tables.
     pub async fn store(&self) -> std::sync::Arc<dyn store::MessageStore> {
-        let store = store::open(&self.url, 4).unwrap();
+        let store = store::open(&self.url, 4, Encryption::Optional).unwrap();
         store.migrate().await.unwrap();
         store
     }
@@ -120,7 +132,7 @@ impl Drop for Drops {
 
 async fn make_template() {
     execute(&admin_url(), format!("CREATE DATABASE {TEMPLATE}")).await;
-    let store = store::open(&url_of(TEMPLATE), 2).unwrap();
+    let store = store::open(&url_of(TEMPLATE), 2, Encryption::Optional).unwrap();
     store.migrate().await.unwrap();
     store.close().await;
 }

@@ -25,6 +25,8 @@ const GUARD: &str = r#""$@" >&2 & server=$!; cat >/dev/null; kill -QUIT $server;
 /// A Postgres server of the tests' own.
 pub struct Postgres {
     directory: PathBuf,
+    /// Where it listens, if not only at its Unix socket.
+    port: Option<u16>,
     /// Holds the pipe whose end ends the server.
     _guard: Child,
 }
@@ -38,38 +40,71 @@ impl Postgres {
 
     /// Starts a server with a directory and a Unix socket of its own, and settings.
     pub fn start(settings: &[&str]) -> Self {
-        let directory = TempDir::with_prefix("parlor-postgres-").unwrap().keep();
-        let user = unprivileged_user();
-        if let Some(user) = &user {
-            chown(&directory, Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
-        }
-        let as_user = |command: &mut Command| {
-            if let Some(user) = &user {
-                command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
-            }
-            command.current_dir(&directory).env("LC_ALL", "C");
-        };
+        Self::start_in(new_directory(), settings)
+    }
+
+    /// Starts a server at a port, too, where it can speak TLS, with a certificate that only itself has signed.
+    pub fn start_with_tls(port: u16) -> Self {
+        let directory = new_directory();
+        let mut openssl = Command::new("openssl");
+        openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]);
+        openssl.args(["-keyout", "server.key", "-out", "server.crt"]);
+        run_in(&directory, &mut openssl);
+        let port_setting = format!("port={port}");
+        let tls = ["ssl=on", "ssl_cert_file=../server.crt", "ssl_key_file=../server.key"];
+        let server = Self::start_in(directory, &[&["listen_addresses=127.0.0.1", &port_setting], &tls[..]].concat());
+        Self { port: Some(port), ..server }
+    }
+
+    fn start_in(directory: PathBuf, settings: &[&str]) -> Self {
         let binaries = binaries();
         let mut initdb = Command::new(binaries.join("initdb"));
-        as_user(initdb.args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-sync", "-D", "data"]));
-        let made = initdb.output().unwrap();
-        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        initdb.args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-sync", "-D", "data"]);
+        run_in(&directory, &mut initdb);
         let mut guard = Command::new("sh");
         guard.arg("-c").arg(GUARD).arg(&directory).arg(binaries.join("postgres"));
         guard.args(["-D", "data", "-c", "listen_addresses=", "-k"]).arg(&directory);
         guard.args(settings.iter().flat_map(|setting| ["-c", setting]));
-        as_user(guard.stdin(Stdio::piped()).stderr(fs::File::create(directory.join("log")).unwrap()));
+        unprivileged(&directory, &mut guard);
+        guard.stdin(Stdio::piped()).stderr(fs::File::create(directory.join("log")).unwrap());
         // Ctrl-C in a terminal goes to the whole process group; the server has to outlive the tests.
         guard.process_group(0);
         let guard = guard.spawn().unwrap();
         wait_until_ready(&directory);
-        Self { directory, _guard: guard }
+        Self { directory, port: None, _guard: guard }
     }
 
     /// The URL of one of its databases.
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://postgres@localhost/{database}?host={}", self.directory.display())
+        match self.port {
+            Some(port) => format!("postgres://postgres@127.0.0.1:{port}/{database}"),
+            None => format!("postgres://postgres@localhost/{database}?host={}", self.directory.display()),
+        }
     }
+}
+
+/// A directory for a server, which may write there.
+fn new_directory() -> PathBuf {
+    let directory = TempDir::with_prefix("parlor-postgres-").unwrap().keep();
+    if let Some(user) = unprivileged_user() {
+        chown(&directory, Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
+    }
+    directory
+}
+
+/// Makes a command run in the directory, as the user whom the server runs as.
+fn unprivileged(directory: &Path, command: &mut Command) {
+    if let Some(user) = unprivileged_user() {
+        command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+    }
+    command.current_dir(directory).env("LC_ALL", "C");
+}
+
+/// Runs a command to its end, in the directory.
+fn run_in(directory: &Path, command: &mut Command) {
+    unprivileged(directory, command);
+    let ended = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(ended.status.success(), "{command:?}: {}", String::from_utf8_lossy(&ended.stderr));
 }
 
 fn wait_until_ready(directory: &Path) {

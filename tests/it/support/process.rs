@@ -36,7 +36,17 @@ impl Process {
 
     /// Starts it on a database, and waits until it is ready.
     pub async fn start(database: &Database) -> Self {
+        Self::spawn(database, Self::command()).await
+    }
+
+    /// The same, as on a Heroku dyno.
+    pub async fn start_on_dyno(database: &Database) -> Self {
         let mut command = Self::command();
+        command.env("DYNO", "web.1");
+        Self::spawn(database, command).await
+    }
+
+    async fn spawn(database: &Database, mut command: Command) -> Self {
         command.env("DATABASE_URL", database.url()).args(["--port=0", "--host=127.0.0.1", "--log-format=json"]);
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());

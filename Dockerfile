@@ -1,0 +1,37 @@
+# syntax=docker/dockerfile:1
+
+# The Socket.IO client, which the server embeds.
+FROM node:24-slim AS client
+WORKDIR /parlor
+COPY package.json package-lock.json ./
+RUN --mount=type=cache,target=/root/.npm npm ci --omit=dev --no-audit --no-fund
+
+FROM rust:1-slim-trixie AS build
+WORKDIR /parlor
+COPY --from=client /parlor/node_modules node_modules
+COPY Cargo.toml Cargo.lock build.rs ./
+COPY benches benches
+COPY migrations migrations
+COPY static static
+COPY src src
+# Cargo goes by the files' times, which say nothing about what the cache was built from: touched, Parlor is always
+# built, and the crates that it uses are not.
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/parlor/target,sharing=locked \
+    touch build.rs src/lib.rs src/main.rs && \
+    cargo build --release --locked && \
+    cp target/release/parlor /usr/local/bin/
+
+# The same Debian as the build's, whose C library the program is linked to.
+FROM debian:trixie-slim
+RUN install --directory --owner=10001 --group=10001 /data
+COPY --from=build /usr/local/bin/parlor /usr/local/bin/
+USER 10001:10001
+ENV DATABASE_URL=sqlite:///data/parlor.db PORT=3000
+VOLUME /data
+EXPOSE 3000
+STOPSIGNAL SIGTERM
+# Without curl in the image, bash asks.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=5s \
+    CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/$PORT && printf 'GET /healthz HTTP/1.0\r\n\r\n' >&3 && grep -q ok <&3"]
+ENTRYPOINT ["parlor"]

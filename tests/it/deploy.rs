@@ -1,0 +1,142 @@
+//! What hosts are told (`app.json`, `Dockerfile`, `compose.yaml`), and what a Heroku dyno asks of the server.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use clap::CommandFactory;
+use nix::sys::signal::Signal;
+use parlor::config::Config;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{Database, Process, RawClient, free_port, gate::Gate, postgres::Postgres};
+
+/// How long a dyno may take to stop.
+const DYNO_STOP: Duration = Duration::from_secs(10);
+
+/// The keys of an `app.json` that are used here: <https://devcenter.heroku.com/articles/app-json-schema>.
+const APP_KEYS: [&str; 7] = ["name", "description", "keywords", "env", "formation", "addons", "buildpacks"];
+
+fn repository() -> PathBuf {
+    env!("CARGO_MANIFEST_DIR").into()
+}
+
+fn text(file: &str) -> String {
+    fs::read_to_string(repository().join(file)).unwrap()
+}
+
+async fn join(process: &Process) -> RawClient {
+    let mut client = RawClient::connect(process.address, "ann").await;
+    assert_eq!(client.call("joinRoom", json!({ "roomId": "r" })).await["status"], "ok");
+    client
+}
+
+/// Fails unless the server that runs has connections to the database, all encrypted or all not.
+async fn assert_encrypted(database: &Database, encrypted: bool) {
+    let sql = "SELECT 1 / (count(*) FILTER (WHERE ssl = ?) * (count(*) FILTER (WHERE ssl <> ?) = 0)::int)
+        FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'parlor'";
+    database.execute(&sql.replace('?', &encrypted.to_string())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dyno_reaches_its_database_encrypted_whoever_signed_the_certificate() {
+    let server = Postgres::start_with_tls(free_port());
+    let database = Database::on(&server);
+    let process = Process::start_on_dyno(&database).await;
+    join(&process).await;
+    assert_encrypted(&database, true).await;
+    process.signal(Signal::SIGTERM);
+    assert!(process.ended().await.0.success());
+
+    let database = database.in_clear_text();
+    let process = Process::start_on_dyno(&database).await;
+    join(&process).await;
+    assert_encrypted(&database, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dyno_is_left_in_time_although_the_database_is_away() {
+    let mut gate = Gate::shut_at_first();
+    let database = Database::postgres().await.through(&gate).in_clear_text();
+    gate.open();
+    let process = Process::start_on_dyno(&database).await;
+    let mut ann = join(&process).await;
+    gate.shut().await;
+    ann.emit("sendMessage", &json!({ "roomId": "r", "message": "hi" })).await;
+    // Answered when the send before it is under way.
+    ann.call("typing", json!({ "roomId": "r", "isTyping": true })).await;
+    process.signal(Signal::SIGTERM);
+    let (status, log) = tokio::time::timeout(DYNO_STOP, process.ended()).await.expect("less than Heroku grants");
+    assert!(status.success() && log.contains("\"stopped\""), "{log}");
+}
+
+#[test]
+fn the_heroku_app_has_what_the_procfile_starts_and_sets_what_the_program_knows() {
+    let app: Value = serde_json::from_str(&text("app.json")).unwrap();
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+    assert_eq!(keys(&app), APP_KEYS.map(str::to_owned).into());
+
+    let procfile = text("Procfile");
+    let processes: BTreeSet<_> = procfile.lines().map(|line| line.split_once(": ").unwrap().0).collect();
+    assert_eq!(processes, ["release", "web"].into());
+    assert_eq!(app["formation"]["web"]["quantity"], 1);
+    assert!(keys(&app["formation"]).iter().all(|process| processes.contains(process.as_str())));
+
+    let command = Config::command();
+    let known: BTreeSet<_> = command.get_arguments().filter_map(|one| one.get_env()?.to_str()).collect();
+    assert!(keys(&app["env"]).iter().all(|variable| known.contains(variable.as_str())));
+    assert!(app["addons"][0]["plan"].as_str().unwrap().starts_with("heroku-postgresql:"));
+    // The Rust build embeds what npm has brought.
+    let buildpacks = [&app["buildpacks"][0]["url"], &app["buildpacks"][1]["url"]].map(|url| url.as_str().unwrap());
+    assert!(buildpacks[0] == "heroku/nodejs" && buildpacks[1].ends_with("/heroku-buildpack-rust"), "{buildpacks:?}");
+}
+
+/// What the image's build takes out of the repository.
+fn copied() -> Vec<String> {
+    let dockerfile = text("Dockerfile");
+    let copies = dockerfile.lines().filter_map(|line| line.strip_prefix("COPY "));
+    let sources = copies.filter(|copy| !copy.starts_with("--from")).flat_map(|copy| {
+        let (sources, _target) = copy.rsplit_once(' ').unwrap();
+        sources.split(' ')
+    });
+    sources.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_image_is_built_from_files_that_are_there_and_make_a_package() {
+    let folder = TempDir::with_prefix("parlor-image-").unwrap();
+    let ignored = text(".dockerignore");
+    for path in copied() {
+        assert!(repository().join(&path).exists(), "{path}");
+        assert!(ignored.lines().any(|line| line == format!("!{path}")), "{path} is ignored");
+        symlink(repository().join(&path), folder.path().join(&path)).unwrap();
+    }
+    assert_eq!(targets(folder.path()), targets(&repository()));
+}
+
+/// The targets that cargo finds, without those that it does not look for when it builds the program.
+fn targets(folder: &Path) -> BTreeSet<String> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["metadata", "--no-deps", "--offline", "--locked", "--format-version=1"]).current_dir(folder);
+    let output = cargo.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let package: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let targets = package["packages"][0]["targets"].as_array().unwrap().iter();
+    let targets = targets.map(|target| format!("{} {}", target["kind"][0], target["name"]));
+    targets.filter(|target| !target.starts_with("\"test") && !target.starts_with("\"example")).collect()
+}
+
+#[test]
+fn the_image_and_compose_agree_with_the_programs_port() {
+    let command = Config::command();
+    let port = command.get_arguments().find(|one| one.get_id() == "port").unwrap();
+    let port = port.get_default_values()[0].to_str().unwrap();
+    assert!(text("Dockerfile").contains(&format!("\nEXPOSE {port}\n")));
+    assert!(text("compose.yaml").contains(&format!(":{port}\"")));
+}
