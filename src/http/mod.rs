@@ -38,13 +38,18 @@ pub struct Readiness {
 
 /// All routes; `socket_io` serves those of Socket.IO.
 pub fn router(socket_io: MethodRouter, origins: AllowedOrigins, ready: Readiness) -> Router {
-    let socket_io = Router::new()
-        .route("/socket.io", socket_io.clone())
-        .route("/socket.io/", socket_io)
-        .layer(origin::cors(origins.clone()))
-        .layer(middleware::from_fn_with_state(Arc::new(origins), origin::check));
+    let socket_io = endpoint("/socket.io", socket_io, origins);
     let health = Router::new().route("/healthz", get(async || "ok\n")).route("/readyz", get(readyz).with_state(ready));
     Router::new().merge(pages()).merge(socket_io).merge(health)
+}
+
+/// A protocol's endpoint at `path`, with a slash at its end or without, behind the check of who may connect.
+pub fn endpoint(path: &str, service: MethodRouter, origins: AllowedOrigins) -> Router {
+    Router::new()
+        .route(path, service.clone())
+        .route(&format!("{path}/"), service)
+        .layer(origin::cors(origins.clone()))
+        .layer(middleware::from_fn_with_state(Arc::new(origins), origin::check))
 }
 
 fn pages() -> Router {

@@ -11,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::value::RawValue;
 use socketioxide::{
-    ParserConfig, SocketIo,
+    ParserConfig, SocketIo, SocketIoBuilder,
     extract::{Event, SocketRef, TryData},
     handler::ConnectHandler,
     service::SocketIoService,
@@ -92,9 +92,15 @@ pub struct Realtime(SocketIo);
 
 /// Prepares Socket.IO: the service that answers at [`PATH`], and its handle; other requests go to `inner`.
 pub fn prepare<S: Clone>(settings: Settings, inner: S) -> (SocketIoService<S>, Realtime) {
+    let (service, io) = builder(settings).build_with_inner_svc(inner);
+    (service, Realtime(io))
+}
+
+/// Socket.IO at [`PATH`] with all the limits that this server sets, and no behaviour yet.
+pub fn builder(settings: Settings) -> SocketIoBuilder {
     let packet = settings.max_message_bytes * MAX_ESCAPED_BYTES + PACKET_OVERHEAD_BYTES;
     let max_payload = packet.max(MIN_PAYLOAD_BYTES);
-    let (service, io) = SocketIo::builder()
+    SocketIo::builder()
         .req_path(PATH)
         .ping_interval(settings.ping_interval)
         .ping_timeout(settings.ping_timeout)
@@ -105,8 +111,6 @@ pub fn prepare<S: Clone>(settings: Settings, inner: S) -> (SocketIoService<S>, R
         .with_parser(
             ParserConfig::common().max_incoming_binaries(MAX_ATTACHMENTS).max_incoming_binary_buf_size(max_payload),
         )
-        .build_with_inner_svc(inner);
-    (service, Realtime(io))
 }
 
 impl Realtime {

@@ -10,6 +10,7 @@ mod lifecycle;
 mod page;
 mod procfile;
 mod promises;
+mod protocol;
 mod room;
 mod store;
 mod writer;

@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod database;
+pub mod engine;
 pub mod faulty;
 pub mod gate;
 pub mod node;

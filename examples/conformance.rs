@@ -1,0 +1,149 @@
+//! A server for the official protocol test suites: Parlor's listener, layers and limits, with the behaviour that the suites
+//! expect instead of a chat.
+//!
+//! `cargo run --example conformance` listens on port 3000 (`PORT`, `HOST`), where the suites look for it:
+//! <https://github.com/socketio/engine.io-protocol/tree/main/test-suite> (the branch `v3` for old clients) and
+//! <https://github.com/socketio/socket.io-protocol/tree/main/test-suite>.
+
+use std::{collections::BTreeMap, env, fmt, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{Router, routing::any_service, serve::Listener};
+use bytes::Bytes;
+use engineioxide::{
+    DisconnectReason, Str, config::EngineIoConfig, handler::EngineIoHandler, service::EngineIoService, socket::Socket,
+};
+use parlor::{
+    config::AllowedOrigins,
+    http, net,
+    realtime::{self, Settings},
+};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{SeqAccess, Visitor},
+    ser::SerializeTuple,
+};
+use serde_json::Value;
+use socketioxide::extract::{AckSender, Data, SocketRef};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The times that the suites know, and a chat's limits: the payload that these give is the one that the suites know, too.
+pub const SETTINGS: Settings = Settings {
+    ping_interval: Duration::from_millis(300),
+    ping_timeout: Duration::from_millis(200),
+    max_message_bytes: 8192,
+};
+
+/// Where Engine.IO is served by itself.
+pub const ENGINE_PATH: &str = "/engine.io";
+
+/// How long a client may take to enter a namespace.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let listener = net::listen(address()?).await?;
+    println!("listening on {}", listener.local_addr()?);
+    tokio::select! {
+        served = axum::serve(listener, router(SETTINGS, CONNECT_TIMEOUT)).into_future() => served?,
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+fn address() -> anyhow::Result<SocketAddr> {
+    let setting = |name, default: &str| env::var(name).unwrap_or_else(|_| default.to_owned());
+    Ok(SocketAddr::new(setting("HOST", "127.0.0.1").parse()?, setting("PORT", "3000").parse()?))
+}
+
+/// Socket.IO, and Engine.IO by itself.
+pub fn router(settings: Settings, connect_timeout: Duration) -> Router {
+    let (socket_io, io) = realtime::builder(settings).connect_timeout(connect_timeout).build_svc();
+    io.ns("/", connected);
+    io.ns("/custom", connected);
+    let limits = io.config().engine_config.clone();
+    let engine_io = EngineIoConfig { req_path: ENGINE_PATH.into(), ..limits };
+    let engine_io = EngineIoService::with_config(Arc::new(Echo), engine_io);
+    Router::new()
+        .merge(http::endpoint(realtime::PATH, any_service(socket_io), AllowedOrigins::Same))
+        .merge(http::endpoint(ENGINE_PATH, any_service(engine_io), AllowedOrigins::Same))
+}
+
+/// Engine.IO that sends back what it gets.
+#[derive(Debug)]
+struct Echo;
+
+impl EngineIoHandler for Echo {
+    type Data = ();
+
+    fn on_connect(self: Arc<Self>, _: Arc<Socket<()>>) {}
+
+    fn on_disconnect(&self, _: Arc<Socket<()>>, _: DisconnectReason) {}
+
+    fn on_message(self: &Arc<Self>, text: Str, socket: Arc<Socket<()>>) {
+        socket.emit(text).ok();
+    }
+
+    fn on_binary(self: &Arc<Self>, bytes: Bytes, socket: Arc<Socket<()>>) {
+        socket.emit_binary(bytes).ok();
+    }
+}
+
+async fn connected(socket: SocketRef, Data(auth): Data<Value>) {
+    socket.on("message", async |socket: SocketRef, Data::<Arguments>(arguments)| {
+        socket.emit("message-back", &arguments).ok();
+    });
+    socket.on("message-with-ack", async |Data::<Arguments>(arguments), ack: AckSender| {
+        ack.send(&arguments).ok();
+    });
+    socket.emit("auth", &auth).ok();
+}
+
+/// An event's arguments, however many: the library takes one for each place of a tuple.
+struct Arguments(Vec<Argument>);
+
+/// JSON that may have attachments in it.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Argument {
+    Json(Value),
+    Attachment(Bytes),
+    List(Vec<Argument>),
+    Object(BTreeMap<String, Argument>),
+}
+
+impl Serialize for Arguments {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut tuple = serializer.serialize_tuple(self.0.len())?;
+        for argument in &self.0 {
+            tuple.serialize_element(argument)?;
+        }
+        tuple.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Arguments {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_tuple(0, Elements)
+    }
+}
+
+/// Takes as many elements as there are.
+struct Elements;
+
+impl<'de> Visitor<'de> for Elements {
+    type Value = Arguments;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("arguments")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Arguments, A::Error> {
+        let mut arguments = Vec::new();
+        while let Some(argument) = elements.next_element()? {
+            arguments.push(argument);
+        }
+        Ok(Arguments(arguments))
+    }
+}

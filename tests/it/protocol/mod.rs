@@ -1,0 +1,81 @@
+//! The protocols beneath the chat, rule by rule and from outside, so that Parlor's layers are shown not to bend them:
+//! <https://socket.io/docs/v4/engine-io-protocol/>, <https://socket.io/docs/v4/socket-io-protocol/>.
+//!
+//! The server is that of `examples/conformance.rs`; what needs no particular behaviour is asked of the chat, too. Where the
+//! library does otherwise than the documents say, a test says so.
+
+#[path = "../../../examples/conformance.rs"]
+#[allow(dead_code, reason = "a program of its own")]
+mod conformance;
+mod connecting;
+mod handshake;
+mod heartbeat;
+mod packets;
+mod polling;
+mod upgrade;
+mod version3;
+mod websocket;
+
+use std::{net::Ipv4Addr, time::Duration};
+
+use axum::serve::Listener;
+use parlor::{
+    net,
+    realtime::{self, Settings},
+};
+use reqwest::Client;
+
+use crate::support::{
+    Database, Server,
+    engine::{Endpoint, WebSocket},
+};
+
+/// A time that no test takes.
+const NEVER: Duration = Duration::from_secs(3600);
+
+/// Clients may take their time.
+const PATIENT: Settings = Settings { ping_interval: NEVER, ping_timeout: NEVER, ..conformance::SETTINGS };
+
+/// Parlor's stack with the behaviour that the protocols' suites expect: where Engine.IO is by itself, and where Socket.IO is.
+struct Stack {
+    engine: Endpoint,
+    socket_io: Endpoint,
+}
+
+impl Stack {
+    async fn start() -> Self {
+        Self::with(PATIENT, NEVER).await
+    }
+
+    /// It lives as long as the test's runtime.
+    async fn with(settings: Settings, connect_timeout: Duration) -> Self {
+        let listener = net::listen((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(axum::serve(listener, conformance::router(settings, connect_timeout)).into_future());
+        let engine = Endpoint { address, path: conformance::ENGINE_PATH, version: 4, http: Client::new() };
+        let socket_io = Endpoint { path: realtime::PATH, ..engine.clone() };
+        Self { engine, socket_io }
+    }
+}
+
+/// All places where Engine.IO is spoken: by itself, under Socket.IO, and under the chat.
+async fn everywhere() -> ([Endpoint; 3], Server) {
+    let stack = Stack::start().await;
+    let chat = Server::on(Database::sqlite(), &["--ping-interval-ms=3600000", "--ping-timeout-ms=3600000"]).await;
+    let under_chat = Endpoint { address: chat.address(), ..stack.socket_io.clone() };
+    ([stack.engine, stack.socket_io, under_chat], chat)
+}
+
+/// The same for the protocol's version of old clients.
+fn old(endpoint: &Endpoint) -> Endpoint {
+    Endpoint { version: 3, ..endpoint.clone() }
+}
+
+/// A client in the stack's main namespace.
+async fn connected(socket_io: &Endpoint) -> WebSocket {
+    let mut socket = WebSocket::open(socket_io).await;
+    socket.send("40").await;
+    assert!(socket.text().await.starts_with("40{"));
+    assert_eq!(socket.text().await, r#"42["auth",{}]"#);
+    socket
+}

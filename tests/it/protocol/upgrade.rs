@@ -1,0 +1,97 @@
+//! <https://socket.io/docs/v4/engine-io-protocol/#upgrade>
+
+use futures_util::future::join;
+
+use super::{Stack, everywhere};
+use crate::support::engine::{Endpoint, Polling, WebSocket};
+
+/// A session whose client has sent the upgrade packet.
+async fn upgraded(endpoint: &Endpoint) -> (Polling, WebSocket) {
+    let session = Polling::open(endpoint).await;
+    let mut socket = session.websocket().await;
+    socket.send("2probe").await;
+    assert_eq!(socket.text().await, "3probe");
+    socket.send("5").await;
+    (session, socket)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_goes_on_by_websocket() {
+    let (endpoints, _chat) = everywhere().await;
+    for endpoint in &endpoints {
+        let session = Polling::open(endpoint).await;
+        let (waiting, mut socket) = join(session.poll(), session.websocket()).await;
+        assert_eq!(waiting, (200, "6".into()));
+        socket.send("2probe").await;
+        assert_eq!(socket.text().await, "3probe");
+        assert_eq!(session.poll().await, (200, "6".into()));
+        socket.send("5").await;
+        socket.send("1").await;
+        assert!(socket.is_closed().await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_or_overtaken_in_an_upgrade() {
+    let session = Polling::open(&Stack::start().await.engine).await;
+    session.post("4before").await;
+    let mut socket = session.websocket().await;
+    socket.send("2probe").await;
+    assert_eq!(socket.text().await, "3probe");
+    session.post("4between\x1ebAQID").await;
+    socket.send("5").await;
+    socket.send("4after").await;
+    assert_eq!(socket.text().await, "4before");
+    assert_eq!(socket.text().await, "4between");
+    assert_eq!(socket.frame().await, [1, 2, 3].into());
+    assert_eq!(socket.text().await, "4after");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgraded_session_is_not_polled() {
+    let (session, mut socket) = upgraded(&Stack::start().await.engine).await;
+    socket.send("4hello").await;
+    assert_eq!(socket.text().await, "4hello");
+    assert_eq!((session.poll().await.0, session.post("4hello").await.0), (400, 400));
+    socket.send("4still here").await;
+    assert_eq!(socket.text().await, "4still here");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgraded_session_has_one_websocket() {
+    let (session, mut socket) = upgraded(&Stack::start().await.engine).await;
+    socket.send("4hello").await;
+    assert_eq!(socket.text().await, "4hello");
+    assert!(session.websocket().await.is_closed().await);
+    socket.send("4still here").await;
+    assert_eq!(socket.text().await, "4still here");
+}
+
+/// The library ends the session, too; the protocol asks for no more than the WebSocket's end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_that_is_none_ends_the_websocket_and_the_session() {
+    let (endpoints, _chat) = everywhere().await;
+    for frame in ["2", "3probe", "4hello", "5", "abc", ""] {
+        for endpoint in &endpoints {
+            let session = Polling::open(endpoint).await;
+            let mut socket = session.websocket().await;
+            socket.send(frame).await;
+            assert!(socket.is_closed().await, "{frame:?}");
+            session.rest().await;
+        }
+    }
+}
+
+/// The library ends the session, too; Node's server lets it go on by polling.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgrade_broken_off_ends_the_session() {
+    let (endpoints, _chat) = everywhere().await;
+    for endpoint in &endpoints {
+        let session = Polling::open(endpoint).await;
+        let mut socket = session.websocket().await;
+        socket.send("2probe").await;
+        assert_eq!(socket.text().await, "3probe");
+        socket.close().await;
+        session.rest().await;
+    }
+}
