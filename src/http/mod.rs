@@ -21,9 +21,9 @@ use crate::{config::AllowedOrigins, store::MessageStore};
 /// How long the database may take to answer a readiness probe.
 pub const READY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What the page may do: talk to this server, and nothing else.
-const CONTENT_SECURITY_POLICY: &str =
-    "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'";
+/// What the page may do: talk to this server, and nothing else; texts never become HTML or code.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+    object-src 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
 /// What decides whether this node should get traffic.
 #[derive(Clone)]
@@ -59,6 +59,8 @@ fn pages() -> Router {
         .fallback(get(assets::page))
         .layer(header(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
         .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        // Pages of other origins import these files; who may connect is another question.
+        .layer(header(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
         .layer(header(header::REFERRER_POLICY, "same-origin"))
         .layer(CompressionLayer::new())
 }

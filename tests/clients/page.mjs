@@ -1,139 +1,77 @@
-/** The page at `/` in Chromium: `node page.mjs URL`; with `SCREENSHOTS=folder`, it takes pictures. */
+/** What people do on the page at `/`; the scripts `page_*.mjs` test it with this. */
 
-import assert from "node:assert/strict";
-import { accessSync, constants } from "node:fs";
-import { delimiter, join, resolve } from "node:path";
-import { env } from "node:process";
-import test from "node:test";
-import { chromium } from "playwright-core";
-import { url, within } from "./harness.mjs";
+import { visit } from "./browser.mjs";
+import { url } from "./harness.mjs";
 
-const BROWSERS = [
-  "chromium",
-  "chromium-browser",
-  "google-chrome",
-  "google-chrome-stable",
-  "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-];
-const ARGUMENTS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
-const DEADLINE_MS = 10_000;
-const DESKTOP = { width: 1280, height: 800 };
-const PHONE = { width: 390, height: 844 };
+export const DESKTOP = { width: 1280, height: 800 };
+export const PHONE = { width: 390, height: 844 };
 
-/** The packet with which a client leaves polling: https://socket.io/docs/v4/engine-io-protocol/#upgrade */
-const UPGRADE = "5";
+/** The requests of long-polling, which every connection begins with. */
+export const POLLING = /\/socket\.io\/\?/;
 
-const HTML_NAME = "<i>bob</i>";
-const HTML = `<img src=x onerror="document.title='broken in'"><b>bold</b> & <script>alert(1)</script>`;
+/** Somebody who has the page open, in a browser context of their own. */
+export class Visitor {
+  /** Opens the page for a room; `init` runs before its scripts do. */
+  static async open(t, browser, name, room, { init, ...options } = {}) {
+    const visitor = new Visitor(name, await visit(t, browser, "about:blank", { viewport: DESKTOP, ...options }));
+    if (init) await visitor.page.addInitScript(init);
+    await visitor.page.goto(`${url}/?${new URLSearchParams({ room })}`);
+    return visitor;
+  }
 
-function isExecutable(file) {
-  try {
-    accessSync(file, constants.X_OK);
-    return true;
-  } catch {
-    return false;
+  /** The same, and enters the room. */
+  static async join(t, browser, name, room, options) {
+    const visitor = await Visitor.open(t, browser, name, room, options);
+    await visitor.enter();
+    return visitor;
+  }
+
+  constructor(name, { page, complaints, upgraded }) {
+    Object.assign(this, { name, page, complaints, upgraded });
+    this.context = page.context();
+    this.box = page.getByLabel("Message", { exact: true });
+    this.messages = page.locator("#messages .message");
+    this.outbox = page.locator("#outbox .message");
+  }
+
+  async submitForm() {
+    await this.page.getByLabel("Your name").fill(this.name);
+    await this.page.getByRole("button", { name: "Join" }).click();
+  }
+
+  async enter() {
+    await this.submitForm();
+    await this.connected();
+  }
+
+  /** Waits for a state of the connection; without a transport's name, any will do. */
+  async connected(transport = "") {
+    await this.sees("#status", `Connected · ${transport}`);
+  }
+
+  /** Waits until an element has a text in it. */
+  async sees(selector, text) {
+    await this.page.locator(selector).filter({ hasText: text, visible: true }).waitFor();
+  }
+
+  async say(text) {
+    await this.box.fill(text);
+    await this.box.press("Enter");
+  }
+
+  /** The conversation as it is read, [author, text], once it has so many messages and none is on its way. */
+  async conversation(count) {
+    await this.page.waitForFunction(
+      (expected) => document.querySelectorAll("#messages .message").length >= expected && !document.querySelector("#outbox li"),
+      count,
+    );
+    return this.messages.evaluateAll((items) =>
+      items.map((item) => [item.querySelector(".by b").textContent, item.querySelector(".body").textContent]),
+    );
+  }
+
+  /** What is said, without who says it. */
+  async texts(count) {
+    return (await this.conversation(count)).map(([, text]) => text);
   }
 }
-
-/** The first browser there is, by its name on the `PATH` or by its path. */
-function browserFile() {
-  const folders = (env.PATH ?? "").split(delimiter);
-  const names = env.CHROME ? [env.CHROME] : BROWSERS;
-  const file = names.flatMap((name) => folders.map((folder) => resolve(folder, name))).find(isExecutable);
-  assert.ok(file, `${names[0]} is missing: run \`make test\`, which installs what the tests need`);
-  return file;
-}
-
-/** A page of a browser of its own, all that it complains of, and when its transport is the better one. */
-async function visit(t, browser, name, viewport) {
-  const context = await browser.newContext({ viewport });
-  context.setDefaultTimeout(DEADLINE_MS);
-  const page = await context.newPage();
-  const complaints = [];
-  t.after(() => complaints.forEach((complaint) => t.diagnostic(complaint)));
-  page.on("pageerror", (error) => complaints.push(`uncaught: ${error}`));
-  page.on("console", (line) => {
-    if (["error", "warning"].includes(line.type())) complaints.push(`${line.type()}: ${line.text()}`);
-  });
-  page.on("dialog", (dialog) => {
-    complaints.push(`dialog: ${dialog.message()}`);
-    dialog.dismiss();
-  });
-  const upgraded = new Promise((done) => {
-    page.on("websocket", (socket) => socket.on("framesent", ({ payload }) => payload === UPGRADE && done()));
-  });
-  await page.goto(`${url}/?room=tea`);
-  return { name, page, complaints, upgraded };
-}
-
-async function enter({ page, name }) {
-  await page.getByLabel("Your name").fill(name);
-  await page.getByRole("button", { name: "Join" }).click();
-  await page.getByText("Connected", { exact: true }).waitFor();
-}
-
-async function say(page, text) {
-  await page.getByLabel("Message", { exact: true }).fill(text);
-  await page.getByLabel("Message", { exact: true }).press("Enter");
-}
-
-/** The conversation as it is read, once it has so many messages and none is on its way. */
-async function conversation(page, count) {
-  await page.waitForFunction(
-    (expected) =>
-      document.querySelectorAll("#messages li").length >= expected && !document.querySelector("#outbox li"),
-    count,
-  );
-  return page.locator("#messages li").evaluateAll((items) =>
-    items.map((item) => [item.querySelector("b").textContent, item.querySelector(".body").textContent]),
-  );
-}
-
-async function picture(page, name) {
-  if (env.SCREENSHOTS) await page.screenshot({ path: join(env.SCREENSHOTS, `${name}.png`) });
-}
-
-test("two browsers chat in a room and find its history after a reload", async (t) => {
-  const browser = await chromium.launch({ executablePath: browserFile(), args: ARGUMENTS, timeout: DEADLINE_MS });
-  t.after(() => browser.close());
-  const ann = await visit(t, browser, "ann", DESKTOP);
-  const bob = await visit(t, browser, HTML_NAME, PHONE);
-  const said = [];
-  const bothHeardAll = async () => {
-    for (const { page } of [ann, bob]) assert.deepEqual(await conversation(page, said.length), said);
-  };
-  const says = async ({ page, name }, text) => {
-    said.push([name, text]);
-    await say(page, text);
-    await bothHeardAll();
-  };
-
-  await picture(ann.page, "entry");
-  await enter(ann);
-  await enter(bob);
-  await ann.page.getByText(`2 here: ann, ${HTML_NAME}`, { exact: true }).waitFor();
-  await says(ann, "Hello, who is there?");
-  await says(bob, HTML);
-  await says(ann, "One\nmore");
-
-  await within("the upgrade to WebSocket", Promise.all([ann.upgraded, bob.upgraded]));
-  await bob.page.reload();
-  await bothHeardAll();
-  await says(bob, "back again");
-
-  await picture(ann.page, "desktop");
-  await picture(bob.page, "phone");
-  for (const { page, complaints } of [ann, bob]) {
-    assert.equal(await page.title(), "tea · Parlor");
-    assert.equal(await page.locator("#messages :is(img, i, script)").count(), 0);
-    assert.deepEqual(complaints, []);
-  }
-});

@@ -1,10 +1,9 @@
 //! The official clients, in Node, each against a server of its own. The scripts are in `tests/clients`.
 
 use futures_util::future::join;
-use parlor::model::{Body, Draft};
 use serde_json::{Value, json};
 
-use crate::support::{Database, RawClient, Server, free_port, node, raw::Packet};
+use crate::support::{Database, RawClient, Server, free_port, log::append, node, raw::Packet};
 
 /// Makes a test of each function that takes a transport, for each transport.
 macro_rules! by_each_transport {
@@ -46,7 +45,7 @@ async fn replace(server: Server, mut bob: Witness, port: u16) -> Server {
     bob.until_said("stop").await;
     let (database, ended) = server.stop().await;
     ended.unwrap();
-    append(&database, &["missed 1", "missed 2", "missed 3"]).await;
+    append(&database, "room", "bob", &["missed 1", "missed 2", "missed 3"]).await;
     let server = Server::at(port, database).await;
     let mut bob = Witness::join(&server).await;
     bob.until_said("back").await;
@@ -77,15 +76,6 @@ impl Witness {
             };
         }
     }
-}
-
-async fn append(database: &Database, texts: &[&str]) {
-    let body = |text| Body::parse(text, 100).unwrap();
-    let draft = |text| Draft::new("room".try_into().unwrap(), "bob".try_into().unwrap(), None, body(text), None);
-    let drafts: Vec<_> = texts.iter().copied().map(draft).collect();
-    let store = database.store().await;
-    store.append(&drafts).await.unwrap();
-    store.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

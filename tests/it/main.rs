@@ -2,6 +2,7 @@
 
 mod support;
 
+mod client_module;
 mod clients;
 mod command;
 mod contract;

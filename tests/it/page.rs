@@ -1,9 +1,89 @@
-//! The page, in a real browser.
+//! The page, in a real browser. The scripts are in `tests/clients`.
 
-use crate::support::{Server, node};
+use futures_util::future::join;
+
+use crate::support::{
+    Database, Process, Server, free_port,
+    log::{append, append_old},
+    node,
+};
+
+/// A conversation, with the minutes that it is old.
+const GARDEN_CLUB: [(i64, &str, &str); 6] = [
+    (1_445, "Priya", "The seedlings are in. They want a can of water tonight."),
+    (21, "Jonas", "Morning! They made it through the night."),
+    (21, "Jonas", "The tomatoes look best, the basil wants more light."),
+    (16, "Priya", "I can bring a lamp on Saturday: https://example.com/grow-light"),
+    (9, "Maya", "Saturday is perfect, I'll be there from ten."),
+    (3, "Priya", "Wonderful! I'll bring tea as well."),
+];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_browsers_chat_in_a_room_and_find_its_history_after_a_reload() {
+async fn people_chat_on_the_page() {
     let server = Server::start().await;
-    node::run("page.mjs", &[&server.url()]).await;
+    node::run("page_chat.mjs", &[&server.url()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_says_who_is_there_what_is_unread_and_what_failed() {
+    let server = Server::start().await;
+    node::run("page_room.mjs", &[&server.url()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_form_leads_into_a_room_and_refusals_lead_back() {
+    let server = Server::start().await;
+    node::run("page_entry.mjs", &[&server.url()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn markup_stays_text_on_the_page() {
+    let server = Server::start().await;
+    node::run("page_safety.mjs", &[&server.url()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_was_offline_misses_nothing_and_loses_nothing() {
+    let server = Server::start().await;
+    node::run("page_away.mjs", &[&server.url()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_under_way_when_the_server_is_killed_arrives_once() {
+    let (port, database) = (free_port(), Database::sqlite());
+    let server = Process::at(port, &database).await;
+    let (url, id) = (format!("http://{}", server.address), server.id().to_string());
+    let replaced = async {
+        server.ended().await;
+        append(&database, "room", "carol", &["missed 1", "missed 2", "missed 3"]).await;
+        Process::at(port, &database).await
+    };
+    join(node::run("page_killed.mjs", &[&url, &id]), replaced).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scrolling_up_shows_what_was_said_before() {
+    let database = Database::sqlite();
+    append_old(&database, "old", (1..=130).map(|number| (30 * (130 - number), "bob", format!("message {number}"))))
+        .await;
+    append_old(&database, "yesterday", [(24 * 60, "bob", "message 1".to_owned())]).await;
+    let server = Server::on(database, &[]).await;
+    node::run("page_history.mjs", &[&server.url()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_is_usable_in_light() {
+    the_page_is_usable("light").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_is_usable_in_dark() {
+    the_page_is_usable("dark").await;
+}
+
+async fn the_page_is_usable(color_scheme: &str) {
+    let database = Database::sqlite();
+    append_old(&database, "Garden club", GARDEN_CLUB.map(|(age, user, text)| (age, user, text.to_owned()))).await;
+    let server = Server::on(database, &[]).await;
+    node::run("page_looks.mjs", &[&server.url(), "websocket", color_scheme]).await;
 }

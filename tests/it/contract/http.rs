@@ -77,6 +77,21 @@ async fn the_page_is_served_and_may_talk_to_this_server_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn pages_of_other_origins_may_import_the_client_module() {
+    let server = Server::start().await;
+    for (path, kind) in [
+        ("/parlor-client.js", "text/javascript; charset=utf-8"),
+        ("/parlor-outbox.js", "text/javascript; charset=utf-8"),
+        ("/parlor.d.ts", "text/plain; charset=utf-8"),
+        ("/socket.io/socket.io.esm.min.js", "text/javascript; charset=utf-8"),
+    ] {
+        let file = answer(get(&server, path).header(ORIGIN, FOREIGN)).await;
+        assert_eq!((file.status(), header(&file, CONTENT_TYPE)), (StatusCode::OK, kind), "{path}");
+        assert_eq!(header(&file, ACCESS_CONTROL_ALLOW_ORIGIN), "*", "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_clients_bundles_are_served_as_nodes_server_does() {
     assert!(parlor::http::has_client(), "built without the npm package socket.io-client");
     let server = Server::start().await;

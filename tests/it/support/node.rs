@@ -11,8 +11,11 @@ use tokio::{process::Command, time::timeout};
 
 use super::{DEADLINE, HOW_TO_GET_TOOLS};
 
+/// The TypeScript compiler, as seen from the scripts.
+pub const TSC: &str = "../../node_modules/typescript/bin/tsc";
+
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
-const PACKAGES: [&str; 3] = ["socket.io-client", "socket.io-client-v2", "playwright-core"];
+const PACKAGES: [&str; 5] = ["socket.io-client", "socket.io-client-v2", "playwright-core", "axe-core", "typescript"];
 
 /// Runs a script to its end; the test fails with all that the script said when it fails or takes too long.
 pub async fn run(script: &str, arguments: &[&str]) {
@@ -29,7 +32,8 @@ pub async fn run(script: &str, arguments: &[&str]) {
     }
 }
 
-fn assert_packages() {
+/// Fails the test when a package that the scripts use is not there.
+pub fn assert_packages() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("node_modules");
     for package in PACKAGES {
         assert!(folder.join(package).exists(), "the node package {package} is missing: {HOW_TO_GET_TOOLS}");

@@ -34,20 +34,26 @@ impl Process {
         command
     }
 
-    /// Starts it on a database, and waits until it is ready.
+    /// Starts it on a database and a free port, and waits until it is ready.
     pub async fn start(database: &Database) -> Self {
-        Self::spawn(database, Self::command()).await
+        Self::at(0, database).await
+    }
+
+    /// Starts it on a port that was chosen beforehand.
+    pub async fn at(port: u16, database: &Database) -> Self {
+        Self::spawn(port, database, Self::command()).await
     }
 
     /// The same, as on a Heroku dyno.
     pub async fn start_on_dyno(database: &Database) -> Self {
         let mut command = Self::command();
         command.env("DYNO", "web.1");
-        Self::spawn(database, command).await
+        Self::spawn(0, database, command).await
     }
 
-    async fn spawn(database: &Database, mut command: Command) -> Self {
-        command.env("DATABASE_URL", database.url()).args(["--port=0", "--host=127.0.0.1", "--log-format=json"]);
+    async fn spawn(port: u16, database: &Database, mut command: Command) -> Self {
+        let port = format!("--port={port}");
+        command.env("DATABASE_URL", database.url()).args([&port, "--host=127.0.0.1", "--log-format=json"]);
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let line = line_with(&mut log, "listening").await;
@@ -62,10 +68,14 @@ impl Process {
         Self { child, log, address }
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("the process runs")
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
-        let id = self.child.id().expect("the process runs");
-        kill(Pid::from_raw(id.try_into().unwrap()), signal).unwrap();
+        kill(Pid::from_raw(self.id().try_into().unwrap()), signal).unwrap();
     }
 
     /// Waits for its end: how it ended, and the rest of its log.

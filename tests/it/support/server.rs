@@ -52,7 +52,8 @@ impl Server {
         Self::bind(0, database, flags).await
     }
 
-    async fn bind(port: u16, database: Database, flags: &[&str]) -> Self {
+    /// Starts with all that there is to choose, without waiting for the database.
+    pub async fn bind(port: u16, database: Database, flags: &[&str]) -> Self {
         let (url, port) = (format!("--database-url={}", database.url()), format!("--port={port}"));
         let fixed = ["parlor", "--host=127.0.0.1", &port, &url];
         let config = Config::try_parse_from([&fixed, flags].concat()).unwrap();

@@ -1,0 +1,51 @@
+/** The connection's state, in words. */
+
+/** @import { ParlorSocket } from "./parlor-client.js" */
+
+import { page } from "./page.js";
+
+const TRANSPORTS = { websocket: "WebSocket", polling: "polling" };
+
+/** Shows the state of a socket from now on. @param {ParlorSocket} socket */
+export function showConnection(socket) {
+  let wasConnected = false;
+  const show = () => {
+    const [state, text] = describe(socket, wasConnected);
+    page.status.dataset.state = state;
+    page.status.textContent = text;
+  };
+  socket.on("connect", () => {
+    wasConnected = true;
+    showTrouble("");
+    socket.io.engine.once("upgrade", show);
+    show();
+  });
+  socket.on("disconnect", show);
+  socket.on("connect_error", () => {
+    if (navigator.onLine) showTrouble("The server cannot be reached. Trying again.");
+    show();
+  });
+  window.addEventListener("offline", show);
+  window.addEventListener("online", () => {
+    // At once, rather than after the pause that the client has come to.
+    if (!socket.connected) socket.disconnect().connect();
+    show();
+  });
+  show();
+}
+
+/** @param {ParlorSocket} socket @param {boolean} wasConnected @returns {[string, string]} */
+function describe(socket, wasConnected) {
+  if (socket.connected) {
+    const { name } = socket.io.engine.transport;
+    return ["connected", `Connected · ${TRANSPORTS[/** @type {keyof typeof TRANSPORTS} */ (name)] ?? name}`];
+  }
+  if (!navigator.onLine) return ["offline", "Offline"];
+  return ["connecting", wasConnected ? "Reconnecting…" : "Connecting…"];
+}
+
+/** @param {string} text */
+function showTrouble(text) {
+  page.trouble.textContent = text;
+  page.trouble.hidden = text === "";
+}

@@ -1,0 +1,180 @@
+/**
+ * One room on the page.
+ *
+ * @import { Message } from "./parlor.js"
+ * @import { ParlorSocket, Refusal, Room } from "./parlor-client.js"
+ */
+
+import { showConnection } from "./connection.js";
+import { showMembers } from "./members.js";
+import { page } from "./page.js";
+import { Parlor } from "./parlor-client.js";
+import { Scroller } from "./scroller.js";
+import { counted } from "./text.js";
+import { Timeline } from "./timeline.js";
+import { TypingLine } from "./typing.js";
+
+/**
+ * Joins a room and shows it, until `leave` is called; with the reason when the server does not want one there.
+ * @param {string} userId
+ * @param {string} roomId
+ * @param {(reason?: string) => void} leave
+ */
+export async function converse(userId, roomId, leave) {
+  page.title.textContent = roomId;
+  document.title = `${roomId} · Parlor`;
+  page.loading.hidden = false;
+  const socket = /** @type {ParlorSocket} */ (/** @type {any} */ (window).io({ auth: { userId } }));
+  showConnection(socket);
+  page.leave.addEventListener("click", () => {
+    socket.disconnect();
+    leave();
+  });
+  page.share.addEventListener("click", share);
+  /** @param {Refusal} refusal */
+  const refused = (refusal) => leave(refusal.message);
+  const room = await new Parlor(socket).joinRoom(roomId).catch(refused);
+  if (!room) return;
+  room.on("closed", refused);
+  new Conversation(socket, room).start();
+}
+
+class Conversation {
+  #room;
+  #timeline;
+  #scroller;
+  #typing;
+  #unread = 0;
+  #loading = false;
+  /** The last `seq` of those missed while away, and whether one of them was shown. */
+  #missed = { until: 0, shown: false };
+
+  /** @param {ParlorSocket} socket @param {Room} room */
+  constructor(socket, room) {
+    this.#room = room;
+    this.#timeline = new Timeline(page.messages, page.outbox, room.userId);
+    this.#typing = new TypingLine(socket, room.roomId, (text) => (page.typing.textContent = text));
+    this.#scroller = new Scroller(page.scroll, page.older, {
+      moved: () => this.#read(),
+      nearBeginning: () => this.#loadOlder(),
+    });
+  }
+
+  start() {
+    const room = this.#room;
+    page.loading.hidden = true;
+    room.messages.forEach((message) => this.#timeline.append(message));
+    this.#showBeginning();
+    showMembers(room);
+    this.#showOutbox();
+    this.#scroller.toEnd();
+    room.on("message", (message) => this.#receive(message));
+    room.on("resume", ({ until }) => (this.#missed = { until, shown: false }));
+    room.on("members", () => showMembers(room));
+    room.on("outbox", () => this.#showOutbox());
+    room.on("state", () => this.#showOutbox());
+    this.#listen();
+    page.text.disabled = false;
+    page.send.disabled = false;
+    page.text.focus();
+  }
+
+  #listen() {
+    page.compose.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#send();
+    });
+    page.text.addEventListener("input", () => this.#typing.tell(page.text.value.trim() !== ""));
+    page.text.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      event.preventDefault();
+      this.#send();
+    });
+    page.older.addEventListener("click", () => this.#loadOlder());
+    page.newest.addEventListener("click", () => this.#scroller.toEnd());
+    document.addEventListener("visibilitychange", () => this.#read());
+  }
+
+  #send() {
+    const text = page.text.value;
+    if (text.trim() === "") return;
+    page.text.value = "";
+    this.#typing.tell(false);
+    this.#room.send(text);
+    this.#scroller.toEnd();
+  }
+
+  /** @param {Message} message */
+  #receive(message) {
+    const own = message.userId === this.#room.userId;
+    if (message.seq > this.#missed.until || own) {
+      this.#timeline.append(message);
+    } else {
+      this.#timeline.appendMissed(message, !this.#missed.shown);
+      this.#missed.shown = true;
+    }
+    if (this.#room.messages.length === 1) this.#showBeginning();
+    this.#scroller.follow();
+    if (own) return;
+    page.heard.textContent = `${message.userId}: ${message.message}`;
+    this.#unread += 1;
+    this.#read();
+  }
+
+  /** What is in view has been read. */
+  #read() {
+    if (this.#scroller.atEnd && document.visibilityState === "visible") this.#unread = 0;
+    const { roomId } = this.#room;
+    document.title = this.#unread > 0 ? `(${this.#unread}) ${roomId} · Parlor` : `${roomId} · Parlor`;
+    page.newest.hidden = this.#scroller.atEnd;
+    page.newest.textContent = this.#unread > 0 ? counted(this.#unread, "new message") : "Newest messages";
+  }
+
+  async #loadOlder() {
+    if (this.#loading) return;
+    this.#loading = true;
+    page.older.textContent = "Loading earlier messages…";
+    try {
+      const older = await this.#room.loadOlder();
+      this.#scroller.keep(() => {
+        if (older.length > 0) this.#timeline.prepend(older);
+        this.#showBeginning();
+      });
+    } catch {
+      page.older.textContent = "Earlier messages did not load. Try again";
+    } finally {
+      this.#loading = false;
+    }
+  }
+
+  #showBeginning() {
+    const { hasOlder, messages, roomId } = this.#room;
+    page.older.hidden = !hasOlder;
+    page.older.textContent = "Show earlier messages";
+    page.beginning.hidden = hasOlder;
+    page.beginning.textContent = messages.length > 0 ? `This is where ${roomId} begins.` : "No messages yet. Say hello.";
+  }
+
+  #showOutbox() {
+    const room = this.#room;
+    this.#timeline.showOutbox(room.outbox, room.state === "joined", {
+      retry: (failed) => room.retry(failed),
+      edit: (failed) => {
+        page.text.value = [page.text.value, failed.message].filter(Boolean).join("\n");
+        room.discard(failed);
+        page.text.focus();
+      },
+    });
+    this.#scroller.follow();
+  }
+}
+
+/** Copies the address, which leads others into this room. Browsers allow it only on HTTPS and on localhost. */
+async function share() {
+  try {
+    await navigator.clipboard.writeText(location.href);
+    page.share.textContent = "Link copied";
+  } catch {
+    prompt("The link to this room:", location.href);
+  }
+}

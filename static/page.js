@@ -1,0 +1,43 @@
+/** The page's elements that scripts work with. */
+
+/**
+ * @template {typeof HTMLElement} Kind
+ * @param {string} id
+ * @param {Kind} kind
+ * @returns {InstanceType<Kind>}
+ */
+function find(id, kind) {
+  const found = document.getElementById(id);
+  if (!(found instanceof kind)) throw new Error(`the page has no ${kind.name} "${id}"`);
+  return /** @type {InstanceType<Kind>} */ (found);
+}
+
+export const page = {
+  entry: find("entry", HTMLElement),
+  refusal: find("refusal", HTMLElement),
+  joinForm: find("join-form", HTMLFormElement),
+  name: find("name", HTMLInputElement),
+  room: find("room", HTMLInputElement),
+  chat: find("chat", HTMLElement),
+  title: find("title", HTMLElement),
+  status: find("status", HTMLElement),
+  share: find("share", HTMLButtonElement),
+  membersButton: find("members-button", HTMLButtonElement),
+  leave: find("leave", HTMLButtonElement),
+  trouble: find("trouble", HTMLElement),
+  scroll: find("scroll", HTMLElement),
+  loading: find("loading", HTMLElement),
+  older: find("older", HTMLButtonElement),
+  beginning: find("beginning", HTMLElement),
+  messages: find("messages", HTMLElement),
+  outbox: find("outbox", HTMLElement),
+  newest: find("newest", HTMLButtonElement),
+  typing: find("typing", HTMLElement),
+  compose: find("compose", HTMLFormElement),
+  text: find("text", HTMLTextAreaElement),
+  send: find("send", HTMLButtonElement),
+  members: find("members", HTMLElement),
+  memberList: find("member-list", HTMLElement),
+  moreMembers: find("more-members", HTMLElement),
+  heard: find("heard", HTMLElement),
+};

@@ -1,0 +1,92 @@
+/** What the page writes: times, days, names, links. All of it as text nodes; nothing is read as HTML. */
+
+const LINK = /https?:\/\/[^\s<>"']+/g;
+/** What ends a sentence rather than a link that stands in it. */
+const TRAILING = /[.,;:!?…)\]}*_~]+$/;
+
+/** How many colours there are for users. */
+const HUES = 12;
+
+const clockFormat = new Intl.DateTimeFormat([], { timeStyle: "short" });
+const dayFormat = new Intl.DateTimeFormat([], { weekday: "long", day: "numeric", month: "long" });
+const yearFormat = new Intl.DateTimeFormat([], { dateStyle: "long" });
+const relativeFormat = new Intl.RelativeTimeFormat([], { numeric: "auto" });
+
+/** @param {Date} at */
+export const clock = (at) => clockFormat.format(at);
+
+/** The day's name, as seen from `now`. @param {Date} at */
+export function day(at, now = new Date()) {
+  const midnight = new Date(now).setHours(0, 0, 0, 0);
+  // Rounded, as days are an hour longer or shorter twice a year.
+  const days = Math.round((new Date(at).setHours(0, 0, 0, 0) - midnight) / 86_400_000);
+  if (days === 0 || days === -1) return capitalized(relativeFormat.format(days, "day"));
+  return (at.getFullYear() === now.getFullYear() ? dayFormat : yearFormat).format(at);
+}
+
+/** Whether two times are on one day, here. @param {Date} a @param {Date} b */
+export const sameDay = (a, b) => a.toDateString() === b.toDateString();
+
+/** @param {number} count @param {string} one */
+export const counted = (count, one) => `${count} ${count === 1 ? one : `${one}s`}`;
+
+/** @param {string} text */
+const capitalized = (text) => text.charAt(0).toLocaleUpperCase() + text.slice(1);
+
+/**
+ * An element with a text.
+ * @param {string} tag
+ * @param {string} className
+ * @param {...(Node | string)} content
+ */
+export function element(tag, className = "", ...content) {
+  const made = document.createElement(tag);
+  made.className = className;
+  made.append(...content);
+  return made;
+}
+
+/** A user's first letter, on a colour of their own. @param {string} userId */
+export function avatar(userId) {
+  const [letter = ""] = userId.toLocaleUpperCase();
+  const made = element("span", "avatar", letter);
+  made.ariaHidden = "true";
+  let hash = 0;
+  for (const character of userId) hash = (hash * 31 + (character.codePointAt(0) ?? 0)) % 9973;
+  made.style.setProperty("--hue", String(((hash % HUES) * 360) / HUES));
+  return made;
+}
+
+/** The text's parts, with its web addresses as links that tell their target nothing. @param {string} text */
+export function linked(text) {
+  /** @type {(Node | string)[]} */
+  const parts = [];
+  let end = 0;
+  for (const { 0: found, index } of text.matchAll(LINK)) {
+    const address = withoutTrailing(found);
+    if (!isWeb(address)) continue;
+    parts.push(text.slice(end, index), link(address));
+    end = index + address.length;
+  }
+  return [...parts, text.slice(end)];
+}
+
+/** A closing bracket belongs to the link if the link opened one. @param {string} address */
+function withoutTrailing(address) {
+  const trimmed = address.replace(TRAILING, "");
+  return address[trimmed.length] === ")" && trimmed.includes("(") ? `${trimmed})` : trimmed;
+}
+
+/** @param {string} address */
+function isWeb(address) {
+  return URL.canParse(address) && ["http:", "https:"].includes(new URL(address).protocol);
+}
+
+/** @param {string} address */
+function link(address) {
+  const made = /** @type {HTMLAnchorElement} */ (element("a", "", address));
+  made.href = address;
+  made.target = "_blank";
+  made.rel = "noopener noreferrer nofollow";
+  return made;
+}

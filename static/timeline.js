@@ -1,0 +1,147 @@
+/**
+ * The conversation as a list: grouped by author and day, and after it what is on its way.
+ *
+ * @import { Message } from "./parlor.js"
+ * @import { Unconfirmed } from "./parlor-outbox.js"
+ *
+ * @typedef {{ message: Message, item: HTMLElement }} Shown
+ */
+
+import { avatar, clock, day, element, linked, sameDay } from "./text.js";
+
+/** Messages of one author that are closer than this stand together. */
+const GROUP_MS = 5 * 60_000;
+
+export class Timeline {
+  #messages;
+  #outbox;
+  #userId;
+  /** @type {Shown | undefined} */
+  #first;
+  /** @type {Shown | undefined} */
+  #last;
+  /** @type {HTMLElement | undefined} */
+  #away;
+  #missed = 0;
+
+  /**
+   * @param {HTMLElement} messages a list for the messages
+   * @param {HTMLElement} outbox a list for what is on its way
+   * @param {string} userId whose messages are one's own
+   */
+  constructor(messages, outbox, userId) {
+    this.#messages = messages;
+    this.#outbox = outbox;
+    this.#userId = userId;
+  }
+
+  /** Shows a message after the others. @param {Message} message */
+  append(message) {
+    const shown = this.#show(message, this.#last?.message);
+    this.#messages.append(shown.item);
+    if (this.#last && !sameDay(timeOf(message), timeOf(this.#last.message))) this.#nameDays();
+    this.#first ??= shown;
+    this.#last = shown;
+  }
+
+  /** Names the days anew: the one that was today is yesterday now. */
+  #nameDays() {
+    for (const heading of this.#messages.querySelectorAll(".day:not([hidden])")) {
+      const time = heading.parentElement?.querySelector("time");
+      if (time) heading.textContent = day(new Date(time.dateTime));
+    }
+  }
+
+  /** Shows messages before the others. @param {Message[]} messages oldest first; not none */
+  prepend(messages) {
+    /** @type {Shown[]} */
+    const shown = [];
+    for (const message of messages) shown.push(this.#show(message, shown.at(-1)?.message));
+    this.#messages.prepend(...shown.map(({ item }) => item));
+    if (this.#first) arrange(this.#first, shown.at(-1)?.message);
+    this.#first = shown[0];
+    this.#last ??= shown.at(-1);
+  }
+
+  /** Shows a message that came while one was away; `first` begins a new count of them. @param {Message} message */
+  appendMissed(message, first = false) {
+    if (first) {
+      this.#away?.remove();
+      this.#away = this.#messages.appendChild(element("li", "away"));
+      this.#missed = 0;
+    }
+    this.#missed += 1;
+    if (this.#away) this.#away.textContent = `You were away · ${this.#missed} new`;
+    this.append(message);
+  }
+
+  /**
+   * Shows what is on its way.
+   * @param {Unconfirmed[]} entries
+   * @param {boolean} joined
+   * @param {Record<"retry" | "edit", (failed: Unconfirmed) => void>} actions what one can do with what failed
+   */
+  showOutbox(entries, joined, { retry, edit }) {
+    const items = entries.map((entry) => {
+      const meta = element("p", "meta", state(entry, joined));
+      if (entry.status === "failed") meta.append(button("Try again", () => retry(entry)), button("Edit", () => edit(entry)));
+      const bubble = element("div", "bubble", element("p", "body", ...linked(entry.message)), meta);
+      return element("li", `message own ${entry.status}`, bubble);
+    });
+    this.#outbox.replaceChildren(...items);
+  }
+
+  /** @param {Message} message @param {Message | undefined} before @returns {Shown} */
+  #show(message, before) {
+    const own = message.userId === this.#userId;
+    const item = element("li", own ? "message own" : "message", element("p", "day"), avatar(message.userId), bubble(message, own));
+    item.dataset.seq = String(message.seq);
+    const shown = { message, item };
+    arrange(shown, before);
+    return shown;
+  }
+}
+
+/** @param {Message} message */
+const timeOf = ({ timestamp }) => new Date(timestamp);
+
+/** Says the day and the author where they are not those of the message before. @param {Shown} shown @param {Message} [before] */
+function arrange({ message, item }, before) {
+  const at = timeOf(message);
+  const earlier = before && timeOf(before);
+  const today = earlier !== undefined && sameDay(at, earlier);
+  const near = today && at.getTime() - earlier.getTime() < GROUP_MS;
+  const sameAuthor = before?.userId === message.userId && before.operatorId === message.operatorId;
+  item.classList.toggle("follows", near && sameAuthor);
+  const heading = /** @type {HTMLElement} */ (item.firstElementChild);
+  heading.hidden = today;
+  heading.textContent = today ? "" : day(at);
+}
+
+/** @param {Message} message @param {boolean} own */
+function bubble({ userId, operatorId, message, timestamp }, own) {
+  const by = element("p", "by", element("b", "", userId));
+  if (operatorId) by.append(element("span", "tag", "operator"));
+  const at = new Date(timestamp);
+  const time = /** @type {HTMLTimeElement} */ (element("time", "", clock(at)));
+  time.dateTime = timestamp;
+  time.title = at.toLocaleString();
+  const meta = element("p", "meta", time);
+  if (own) meta.append(element("span", "check", "Sent"));
+  return element("div", "bubble", by, element("p", "body", ...linked(message)), meta);
+}
+
+/** @param {Unconfirmed} entry @param {boolean} joined */
+function state({ status, refusal }, joined) {
+  if (status === "failed") return `Not sent: ${refusal?.message ?? "refused"}`;
+  if (status === "sent") return "Sent";
+  return joined ? "Sending…" : "Waiting for the connection…";
+}
+
+/** @param {string} label @param {() => void} act */
+function button(label, act) {
+  const made = /** @type {HTMLButtonElement} */ (element("button", "link", label));
+  made.type = "button";
+  made.addEventListener("click", act);
+  return made;
+}

@@ -1,0 +1,38 @@
+/**
+ * Two pages whose server is killed: `node page_killed.mjs URL PID`.
+ *
+ * The Rust side says "missed 1" to "missed 3" in the room then, and starts another server in its place.
+ */
+
+import assert from "node:assert/strict";
+import { argv, kill } from "node:process";
+import test, { after } from "node:test";
+import { launch } from "./browser.mjs";
+import { Visitor } from "./page.mjs";
+
+const PID = Number(argv[3]);
+
+const browser = await launch({ after });
+
+test("a message that was being sent when the server was killed arrives once", async (t) => {
+  const ann = await Visitor.join(t, browser, "ann", "room");
+  const bob = await Visitor.join(t, browser, "bob", "room");
+  await Promise.all([ann.connected("WebSocket"), bob.connected("WebSocket")]);
+  await bob.say("before");
+  await ann.conversation(1);
+
+  // So that it is sent, and not read.
+  kill(PID, "SIGSTOP");
+  await ann.say("under way");
+  await ann.sees("#outbox .meta", "Sending…");
+  kill(PID, "SIGKILL");
+
+  const said = ["before", "missed 1", "missed 2", "missed 3", "under way"];
+  for (const visitor of [ann, bob]) {
+    assert.deepEqual(await visitor.texts(said.length), said);
+    assert.match(await visitor.page.locator(".away").textContent(), /^You were away · [34] new$/);
+    assert.equal(await visitor.page.locator(".away + .message .body").textContent(), "missed 1");
+    await visitor.connected("WebSocket");
+  }
+  assert.equal(await ann.messages.last().locator(".check").textContent(), "Sent");
+});

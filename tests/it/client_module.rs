@@ -1,0 +1,30 @@
+//! `static/parlor-client.js`, in Node. The scripts are in `tests/clients`.
+
+use futures_util::future::join;
+
+use crate::support::{Database, Process, Server, free_port, node};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_module_loses_nothing_and_doubles_nothing() {
+    let server = Server::start().await;
+    node::run("parlor_client.mjs", &[&server.url(), "websocket"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_whose_log_was_lost_is_closed() {
+    let (port, database) = (free_port(), Database::sqlite());
+    let server = Process::at(port, &database).await;
+    let (url, id) = (format!("http://{}", server.address), server.id().to_string());
+    let empty = Database::sqlite();
+    let replaced = async {
+        server.ended().await;
+        Process::at(port, &empty).await
+    };
+    join(node::run("parlor_client_replaced.mjs", &[&url, &id]), replaced).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_types_in_the_pages_scripts_are_right() {
+    let project = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/tsconfig.page.json");
+    node::run(node::TSC, &["--project", project]).await;
+}
