@@ -11,6 +11,7 @@ WORKDIR /parlor
 COPY --from=client /parlor/node_modules node_modules
 COPY Cargo.toml Cargo.lock build.rs ./
 COPY benches benches
+COPY examples examples
 COPY migrations migrations
 COPY static static
 COPY src src

@@ -7,6 +7,7 @@ mod clients;
 mod command;
 mod contract;
 mod deploy;
+mod examples;
 mod lifecycle;
 mod page;
 mod procfile;

@@ -1,0 +1,32 @@
+import { randomUUID } from "node:crypto";
+import { io } from "socket.io-client";
+
+const socket = io(process.env.PARLOR_URL ?? "http://localhost:3000", { auth: { userId: "node" } });
+const roomId = "lobby";
+const outbox = new Set([{ roomId, message: "hello from node", clientMessageId: randomUUID() }]);
+let lastSeq = 0;
+
+socket.on("connect", () => {
+  // After a reconnect, lastSeq asks for just what was missed.
+  socket.emit("joinRoom", { roomId, lastSeq }, ({ error, messages }) => {
+    if (error) return console.error(error);
+    messages.forEach(show);
+    outbox.forEach(send);
+  });
+});
+socket.on("connect_error", console.error);
+socket.on("newMessage", show);
+
+function send(message) {
+  // Without an answer it is sent again after the next join; its clientMessageId has it stored once.
+  socket.emit("sendMessage", message, ({ error }) => {
+    if (error) console.error(error);
+    if (!error?.retryable) outbox.delete(message);
+  });
+}
+
+function show({ seq, userId, message }) {
+  if (seq <= lastSeq) return;
+  lastSeq = seq;
+  console.log(`${userId}: ${message}`);
+}

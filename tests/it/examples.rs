@@ -1,0 +1,244 @@
+//! The examples for clients, each run as its reader would run it, and what the README quotes of them.
+
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::{Value, json};
+use tempfile::{NamedTempFile, TempDir};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+};
+
+use crate::support::{
+    Database, HOW_TO_GET_TOOLS, Server, eventually, free_port,
+    log::append,
+    node::{TSC, assert_packages, run},
+    within_deadline,
+};
+
+/// The address that the examples talk to.
+const ADDRESS: &str = "http://localhost:3000";
+
+/// Makes the tests of each example, which is named after the user that it speaks for.
+macro_rules! examples {
+    ($($user:ident),+) => {
+        $(mod $user {
+            #[tokio::test(flavor = "multi_thread")]
+            async fn shows_each_message_once_also_after_the_server_was_replaced() {
+                super::shows_each_message_once_also_after_the_server_was_replaced(stringify!($user)).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn says_why_a_message_was_refused() {
+                super::says_why_a_message_was_refused(stringify!($user)).await;
+            }
+        })+
+    };
+}
+
+examples!(ann, bea, node, typescript, python, rust, old);
+
+async fn shows_each_message_once_also_after_the_server_was_replaced(user: &str) {
+    let (database, port, site) = (Database::sqlite(), free_port(), free_port());
+    append(&database, "lobby", "bob", &["before 1", "before 2"]).await;
+    let server = start(database, port, site, &[]).await;
+    let mut example = Example::start(user, &server, site).await;
+    example.shows("bob: before 1").await;
+    example.shows("bob: before 2").await;
+    example.shows(&format!("{user}: hello from {user}")).await;
+    say(&server, "live").await;
+    example.shows("bob: live").await;
+
+    let (database, ended) = server.stop().await;
+    ended.unwrap();
+    append(&database, "lobby", "bob", &["missed 1", "missed 2"]).await;
+    let server = start(database, port, site, &[]).await;
+    example.shows("bob: missed 1").await;
+    example.shows("bob: missed 2").await;
+    let log = say(&server, "live again").await;
+    example.shows("bob: live again").await;
+
+    example.end().await;
+    let texts: Vec<_> = log.iter().map(|message| message["message"].as_str().unwrap()).collect();
+    let hello = format!("hello from {user}");
+    assert_eq!(texts, ["before 1", "before 2", &hello, "live", "missed 1", "missed 2", "live again"]);
+    assert_eq!(log[2]["userId"], user);
+    assert!(log[2]["clientMessageId"].is_string(), "{}", log[2]);
+}
+
+async fn says_why_a_message_was_refused(user: &str) {
+    let (port, site) = (free_port(), free_port());
+    let server = start(Database::sqlite(), port, site, &["--max-message-bytes=3"]).await;
+    let example = Example::start(user, &server, site).await;
+    let refused = async || example.complaints().contains("MESSAGE_TOO_LARGE");
+    eventually("the example to say what was refused", refused).await;
+    example.end().await;
+}
+
+/// A server that lets in the pages of a site on another port.
+async fn start(database: Database, port: u16, site: u16, flags: &[&str]) -> Server {
+    let origins = format!("--allowed-origins=http://127.0.0.1:{site}");
+    let server = Server::bind(port, database, &[&[origins.as_str()], flags].concat()).await;
+    server.until_ready().await;
+    server
+}
+
+/// Says something as Bob; the room's messages, this one the last.
+async fn say(server: &Server, text: &str) -> Vec<Value> {
+    let mut bob = server.raw("bob").await;
+    bob.call("joinRoom", json!({ "roomId": "lobby" })).await;
+    bob.call("sendMessage", json!({ "roomId": "lobby", "message": text })).await;
+    let mut page = bob.call("getHistory", json!({ "roomId": "lobby" })).await;
+    serde_json::from_value(page["messages"].take()).unwrap()
+}
+
+/// An example at work; killed when dropped.
+struct Example {
+    process: Child,
+    conversation: Lines<BufReader<ChildStdout>>,
+    complaints: NamedTempFile,
+    _folder: TempDir,
+}
+
+impl Example {
+    async fn start(user: &str, server: &Server, site: u16) -> Self {
+        assert_packages();
+        let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let complaints = NamedTempFile::new().unwrap();
+        let mut command = command(user, folder.path(), &server.url(), site).await;
+        command.env("PARLOR_URL", server.url()).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(complaints.reopen().unwrap());
+        let spawned = command.spawn();
+        let mut process = spawned.unwrap_or_else(|error| panic!("{command:?}: {error}: {HOW_TO_GET_TOOLS}"));
+        let conversation = BufReader::new(process.stdout.take().unwrap()).lines();
+        Self { process, conversation, complaints, _folder: folder }
+    }
+
+    /// Waits for the next line of the conversation, which must be this one.
+    async fn shows(&mut self, line: &str) {
+        let next = tokio::time::timeout(crate::support::DEADLINE, self.conversation.next_line()).await;
+        let next = next.unwrap_or_else(|_| panic!("waited for {line:?}: {}", self.complaints())).unwrap();
+        assert_eq!(next.as_deref(), Some(line), "{}", self.complaints());
+    }
+
+    fn complaints(&self) -> String {
+        fs::read_to_string(self.complaints.path()).unwrap()
+    }
+
+    /// Ends it; it has nothing more to show.
+    async fn end(mut self) {
+        let id = self.process.id().expect("the example runs");
+        kill(Pid::from_raw(id.try_into().unwrap()), Signal::SIGTERM).unwrap();
+        within_deadline("the example to end", self.process.wait()).await.unwrap();
+        assert_eq!(self.conversation.next_line().await.unwrap(), None);
+    }
+}
+
+/// How the example that speaks for this user is started; `folder` is for what that takes.
+async fn command(user: &str, folder: &Path, url: &str, site: u16) -> Command {
+    let (program, file) = match user {
+        "ann" | "bea" => ("node", repository("tests/clients/browser_example.mjs")),
+        "node" => ("node", example("node.mjs")),
+        "typescript" => ("node", compiled(folder, url).await),
+        "python" => (concat!(env!("CARGO_MANIFEST_DIR"), "/.venv/bin/python"), example("python_client.py")),
+        "old" => ("node", beside_the_old_client(folder)),
+        "rust" => return Command::new(built()),
+        user => panic!("no example speaks for {user}"),
+    };
+    let mut command = Command::new(program);
+    command.arg(file);
+    if let Some(page) = page(user) {
+        command.args([url, &site.to_string(), page, user]);
+    }
+    command
+}
+
+/// The example that is a page.
+fn page(user: &str) -> Option<&'static str> {
+    match user {
+        "ann" => Some("page.html"),
+        "bea" => Some("browser.html"),
+        _ => None,
+    }
+}
+
+/// The TypeScript example in JavaScript, with the server's address in it.
+async fn compiled(folder: &Path, url: &str) -> PathBuf {
+    run(TSC, &["-p", "tests/clients", "--outDir", folder.to_str().unwrap()]).await;
+    let file = folder.join("examples/clients/typescript.js");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace(ADDRESS, url)).unwrap();
+    file
+}
+
+/// The example for the old client in a folder where `socket.io-client` is that one.
+fn beside_the_old_client(folder: &Path) -> PathBuf {
+    let packages = folder.join("node_modules");
+    fs::create_dir(&packages).unwrap();
+    symlink(repository("node_modules/socket.io-client-v2"), packages.join("socket.io-client")).unwrap();
+    let file = folder.join("old_client.js");
+    fs::copy(example("old_client.js"), &file).unwrap();
+    file
+}
+
+/// The Rust example, which cargo builds before all tests, but not before those of one target only.
+fn built() -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    let program = tests.ancestors().nth(2).unwrap().join("examples/rust_client");
+    let modified = |file: &Path| fs::metadata(file).and_then(|metadata| metadata.modified()).ok();
+    let current = modified(&program) >= modified(&example("rust.rs"));
+    assert!(current, "{} is missing or old: run `cargo build --example rust_client`", program.display());
+    program
+}
+
+fn example(name: &str) -> PathBuf {
+    repository("examples/clients").join(name)
+}
+
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+#[tokio::test]
+async fn the_types_allow_what_the_contract_does_and_forbid_mistakes() {
+    run(TSC, &["-p", "tests/clients", "--noEmit"]).await;
+}
+
+/// A quotation is a fenced block after a line like `<!-- examples/clients/node.mjs -->`.
+#[test]
+fn the_readme_quotes_every_example_as_it_is() {
+    let readme = fs::read_to_string(repository("README.md")).unwrap();
+    let mut quoted: Vec<_> = quotations(&readme).collect();
+    quoted.sort();
+    let files = fs::read_dir(repository("examples/clients")).unwrap().map(|file| file.unwrap().path());
+    let mut examples: Vec<_> = files.map(|file| (name(&file), fs::read_to_string(file).unwrap())).collect();
+    examples.sort();
+    let names = |files: &[(String, String)]| files.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&quoted), names(&examples));
+    for (quotation, example) in quoted.iter().zip(&examples) {
+        assert_eq!(quotation, example);
+    }
+}
+
+fn name(file: &Path) -> String {
+    file.file_name().unwrap().to_str().unwrap().to_owned()
+}
+
+/// The examples that a text quotes: each one's file, and what stands in the block.
+fn quotations(text: &str) -> impl Iterator<Item = (String, String)> {
+    text.split("<!-- examples/clients/").skip(1).map(|rest| {
+        let (name, rest) = rest.split_once(" -->\n").expect("the marker's end");
+        let (_, block) = rest.trim_start().strip_prefix("```").expect("a block").split_once('\n').expect("a block");
+        let (block, _) = block.split_once("```").expect("the block's end");
+        (name.to_owned(), block.to_owned())
+    })
+}
