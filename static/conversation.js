@@ -14,6 +14,9 @@ import { counted } from "./text.js";
 import { Timeline } from "./timeline.js";
 import { TypingLine } from "./typing.js";
 
+/** How long the button says that the link was copied. */
+const COPIED_MS = 2_000;
+
 /**
  * Joins a room and shows it, until `leave` is called; with the reason when the server does not want one there.
  * @param {string} userId
@@ -174,6 +177,7 @@ async function share() {
   try {
     await navigator.clipboard.writeText(location.href);
     page.share.textContent = "Link copied";
+    setTimeout(() => (page.share.textContent = "Copy link"), COPIED_MS);
   } catch {
     prompt("The link to this room:", location.href);
   }
