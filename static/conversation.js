@@ -161,7 +161,10 @@ class Conversation {
   #showOutbox() {
     const room = this.#room;
     this.#timeline.showOutbox(room.outbox, room.state === "joined", {
-      retry: (failed) => room.retry(failed),
+      retry: (failed) => {
+        room.retry(failed);
+        page.text.focus();
+      },
       edit: (failed) => {
         page.text.value = [page.text.value, failed.message].filter(Boolean).join("\n");
         room.discard(failed);

@@ -70,6 +70,7 @@ test("a message that the server refuses can be edited and sent, and sent again a
 
   await ann.outbox.evaluate((item) => item.classList.add("before"));
   await ann.page.getByRole("button", { name: "Try again" }).click();
+  assert.equal(await ann.box.evaluate((box) => box === document.activeElement), true);
   await ann.sees("#outbox .failed:not(.before) .meta", "Not sent: ");
   await ann.page.getByRole("button", { name: "Edit" }).click();
   assert.equal(await ann.box.inputValue(), tooLong);
