@@ -54,6 +54,8 @@ pub const MIN_PAYLOAD_BYTES: usize = 1_000_000;
 /// How many binary attachments a packet may have. The contract knows none; a few are read so that the packet can be refused
 /// with an answer.
 const MAX_ATTACHMENTS: usize = 10;
+/// How many bytes these may have together: a connection holds them until the last has come.
+const MAX_ATTACHMENTS_BYTES: usize = 64 * 1024;
 
 /// JSON may take six bytes, `\u00XX`, for one.
 const MAX_ESCAPED_BYTES: usize = 6;
@@ -109,7 +111,9 @@ pub fn builder(settings: Settings) -> SocketIoBuilder {
         .ws_max_message_size(max_payload)
         .ws_max_frame_size(max_payload)
         .with_parser(
-            ParserConfig::common().max_incoming_binaries(MAX_ATTACHMENTS).max_incoming_binary_buf_size(max_payload),
+            ParserConfig::common()
+                .max_incoming_binaries(MAX_ATTACHMENTS)
+                .max_incoming_binary_buf_size(MAX_ATTACHMENTS_BYTES),
         )
 }
 

@@ -8,6 +8,7 @@ mod command;
 mod contract;
 mod deploy;
 mod examples;
+mod hostile;
 mod lifecycle;
 mod page;
 mod procfile;

@@ -8,7 +8,14 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
     WebSocketStream, client_async,
-    tungstenite::{Error, Message, client::IntoClientRequest},
+    tungstenite::{
+        Error, Message,
+        client::IntoClientRequest,
+        protocol::frame::{
+            Frame as RawFrame,
+            coding::{Data, OpCode},
+        },
+    },
 };
 
 use super::within_deadline;
@@ -185,6 +192,26 @@ impl WebSocket {
     /// Sends a frame of bytes.
     pub async fn send_bytes(&mut self, bytes: impl Into<Vec<u8>>) {
         self.0.send(Message::binary(bytes.into())).await.unwrap();
+    }
+
+    /// Sends a frame of text.
+    ///
+    /// Errors when the connection is over.
+    pub async fn try_send(&mut self, text: impl Into<String>) -> Result<(), Error> {
+        self.0.send(Message::text(text.into())).await
+    }
+
+    /// Sends a frame of bytes.
+    ///
+    /// Errors when the connection is over.
+    pub async fn try_send_bytes(&mut self, bytes: impl Into<Vec<u8>>) -> Result<(), Error> {
+        self.0.send(Message::binary(bytes.into())).await
+    }
+
+    /// Sends a frame that says it is text.
+    pub async fn send_invalid_text(&mut self, bytes: &'static [u8]) {
+        let frame = RawFrame::message(bytes, OpCode::Data(Data::Text), true);
+        self.0.send(Message::Frame(frame)).await.unwrap();
     }
 
     /// Closes the WebSocket.

@@ -51,6 +51,13 @@ impl Process {
         Self::spawn(0, database, command).await
     }
 
+    /// Starts it with settings, as flags.
+    pub async fn with(database: &Database, flags: &[&str]) -> Self {
+        let mut command = Self::command();
+        command.args(flags);
+        Self::spawn(0, database, command).await
+    }
+
     async fn spawn(port: u16, database: &Database, mut command: Command) -> Self {
         let port = format!("--port={port}");
         command.env("DATABASE_URL", database.url()).args([&port, "--host=127.0.0.1", "--log-format=json"]);

@@ -1,0 +1,285 @@
+//! Clients that mean harm: whatever they send, the server lives, its memory stays within a bound, and others chat on.
+//!
+//! The classes are those of CVEs against Socket.IO servers: 2020-36048 and 2023-31125 (polling payloads), 2022-2421 and
+//! 2026-33151 (attachments), 2022-41940 and 2023-32695 (packets that no client sends), 2024-38355 (reserved events).
+
+use std::process::Command;
+
+use nix::sys::signal::Signal;
+use reqwest::Client;
+use serde_json::json;
+
+use crate::support::{
+    Database, Process, RawClient,
+    engine::{Endpoint, Frame, Polling, WebSocket},
+    raw::Packet,
+};
+
+/// More than the server takes for some hundred connections, far less than an attack here would take without bounds.
+const BOUND_MIB: u64 = 64;
+
+/// The same where a payload holds a hundred thousand events, as the library starts a task for each of them.
+const TASKS_BOUND_MIB: u64 = 160;
+
+/// The largest payload that a client may send, in bytes.
+const MAX_PAYLOAD: usize = 1_000_000;
+
+/// A server under attack, and two who chat on it.
+struct Siege {
+    process: Process,
+    _database: Database,
+    ann: RawClient,
+    bob: RawClient,
+    said: i64,
+    memory_before: u64,
+}
+
+impl Siege {
+    async fn begin(flags: &[&str]) -> Self {
+        let database = Database::sqlite();
+        let process = Process::with(&database, flags).await;
+        let [mut ann, mut bob] =
+            [RawClient::connect(process.address, "ann").await, RawClient::connect(process.address, "bob").await];
+        for client in [&mut ann, &mut bob] {
+            assert_eq!(client.call("joinRoom", json!({ "roomId": "r" })).await["status"], "ok");
+        }
+        let memory_before = memory(&process);
+        let mut siege = Self { process, _database: database, ann, bob, said: 0, memory_before };
+        siege.chat().await;
+        siege
+    }
+
+    /// Ann says something; it is the next thing that Bob hears.
+    async fn chat(&mut self) {
+        self.said += 1;
+        let sent = self.ann.call("sendMessage", json!({ "roomId": "r", "message": "hi" })).await;
+        assert_eq!((&sent["status"], &sent["message"]["seq"]), (&json!("ok"), &json!(self.said)));
+        assert_eq!(self.bob.next("newMessage").await["seq"], self.said);
+    }
+
+    fn endpoint(&self, version: u8) -> Endpoint {
+        Endpoint { address: self.process.address, path: "/socket.io", version, http: Client::new() }
+    }
+
+    /// A WebSocket in the namespace.
+    async fn socket(&self) -> WebSocket {
+        let mut socket = WebSocket::open(&self.endpoint(4)).await;
+        socket.send(r#"40{"userId":"eve"}"#).await;
+        assert!(socket.text().await.starts_with("40{"));
+        socket
+    }
+
+    fn assert_memory(&self, bound_mib: u64) {
+        let grown = memory(&self.process).saturating_sub(self.memory_before);
+        assert!(grown < bound_mib, "the memory grew by {grown} MiB");
+    }
+
+    async fn end(self) {
+        self.end_within(BOUND_MIB).await;
+    }
+
+    /// Those who chat have missed nothing, the memory is within its bound, and the server stops in order.
+    async fn end_within(mut self, bound_mib: u64) {
+        self.chat().await;
+        self.assert_memory(bound_mib);
+        self.process.signal(Signal::SIGTERM);
+        let (status, log) = self.process.ended().await;
+        assert!(status.success() && !log.contains("panicked") && !log.contains("ERROR"), "{status}: {log}");
+    }
+}
+
+/// Memory in use, in MiB.
+fn memory(process: &Process) -> u64 {
+    let output = Command::new("ps").args(["-o", "rss=", "-p", &process.id().to_string()]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().parse::<u64>().unwrap() / 1024
+}
+
+/// Waits until the connection is over, or has answered all that it was sent, this last.
+async fn settled(socket: &mut WebSocket) {
+    if socket.try_send(r#"4299["barrier",{}]"#).await.is_err() {
+        return;
+    }
+    loop {
+        match socket.frame().await {
+            Frame::Closed => return,
+            Frame::Text(text) if text.starts_with("4399[") => return,
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn packets_that_no_client_sends() {
+    let mut siege = Siege::begin(&[]).await;
+    let deep = |count| format!("{}{}", "[".repeat(count), "]".repeat(count));
+    let packets = [
+        r#"42["error"]"#.to_owned(),
+        r#"42["error",{}]"#.into(),
+        r#"421["connect",{}]"#.into(),
+        r#"421["disconnect",{}]"#.into(),
+        r#"421["disconnecting",{}]"#.into(),
+        r#"421["newListener",{}]"#.into(),
+        r#"421["__proto__",{"__proto__":{}}]"#.into(),
+        r#"42{"toString":"x"}"#.into(),
+        r#"42["joinRoom",{"toString":"x","hasOwnProperty":1}]"#.into(),
+        r#"42[{"toString":"x"}]"#.into(),
+        r#"42[null]"#.into(),
+        r#"42[[],[]]"#.into(),
+        r#"4299999999999999999999["joinRoom",{}]"#.into(),
+        r#"42-1["joinRoom",{}]"#.into(),
+        "4399999999999999999999[]".into(),
+        r#"43"#.into(),
+        r#"40"#.into(),
+        r#"40{"userId":"other"}"#.into(),
+        r#"40/"#.into(),
+        format!("40/{},{{}}", "n".repeat(100_000)),
+        r#"41/nowhere,"#.into(),
+        r#"42/nowhere,["joinRoom",{}]"#.into(),
+        r#"44"#.into(),
+        r#"46"#.into(),
+        r#"459999999999-["joinRoom",{"_placeholder":true,"num":0}]"#.into(),
+        r#"4518446744073709551616-["joinRoom",{}]"#.into(),
+        r#"450-["joinRoom",{"_placeholder":true,"num":0}]"#.into(),
+        format!(r#"421["joinRoom",{}]"#, deep(400_000)),
+        format!(r#"421["joinRoom",{{"roomId":{}}}]"#, deep(400_000)),
+        format!(r#"42["{}",{{}}]"#, "e".repeat(900_000)),
+        format!(r#"421["joinRoom",{{"roomId":"{}"}}]"#, "r".repeat(900_000)),
+        format!("4{}", "2".repeat(900_000)),
+        "\u{0}".into(),
+        "2".into(),
+        "5".into(),
+        "6".into(),
+        "b".into(),
+        "bAAAA".into(),
+        "0{}".into(),
+        "9".into(),
+        "\u{1e}\u{1e}".into(),
+        String::new(),
+    ];
+    for packet in &packets {
+        let mut socket = siege.socket().await;
+        socket.send(packet).await;
+        settled(&mut socket).await;
+        siege.chat().await;
+        let session = Polling::open(&siege.endpoint(4)).await;
+        assert_eq!(session.post(r#"40{"userId":"eve"}"#).await.0, 200);
+        session.post(packet.clone()).await;
+        siege.chat().await;
+    }
+    siege.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn placeholders_that_are_none() {
+    let mut siege = Siege::begin(&[]).await;
+    for number in ["-1", "1", "10", "1e9", "0.5", "null", r#""splice""#, r#"{"num":0}"#, "18446744073709551616"] {
+        let mut socket = siege.socket().await;
+        socket.send(format!(r#"451-1["joinRoom",{{"_placeholder":true,"num":{number}}}]"#)).await;
+        socket.send_bytes([1, 2, 3]).await;
+        settled(&mut socket).await;
+        siege.chat().await;
+    }
+    siege.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_that_is_no_utf_8() {
+    let mut siege = Siege::begin(&[]).await;
+    let mut socket = siege.socket().await;
+    socket.send_invalid_text(b"42[\"joinRoom\",{\"roomId\":\"\xff\xfe\"}]").await;
+    assert!(socket.is_closed().await);
+    let session = Polling::open(&siege.endpoint(4)).await;
+    assert_eq!(session.post(b"40\xff".to_vec()).await.0, 400);
+    siege.chat().await;
+    for payload in ["2:4\u{1F980}", "99999999999:40", "-1:40", "1:", ":", "\u{1F980}", "0:0:0:"] {
+        Polling::open(&siege.endpoint(3)).await.post(payload).await;
+    }
+    siege.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn payloads_of_very_many_packets() {
+    let mut siege = Siege::begin(&[]).await;
+    for packet in [r#"42["x"]"#, r#"42["joinRoom",{}]"#, "2", "3", "40", "43[]", "6"] {
+        let session = Polling::open(&siege.endpoint(4)).await;
+        assert_eq!(session.post(r#"40{"userId":"eve"}"#).await.0, 200);
+        for _ in 0..3 {
+            session.post(vec![packet; MAX_PAYLOAD / (packet.len() + 1)].join("\u{1e}")).await;
+            siege.chat().await;
+        }
+        siege.assert_memory(TASKS_BOUND_MIB);
+    }
+    siege.end_within(TASKS_BOUND_MIB).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payload_over_the_limit() {
+    let siege = Siege::begin(&[]).await;
+    let packet = |bytes| format!(r#"421["x","{}"]"#, "a".repeat(bytes - r#"421["x",""]"#.len()));
+    let session = Polling::open(&siege.endpoint(4)).await;
+    assert_eq!(session.post(packet(MAX_PAYLOAD + 1)).await.0, 413);
+    let mut socket = siege.socket().await;
+    socket.send(packet(MAX_PAYLOAD)).await;
+    assert!(socket.text().await.starts_with("431["));
+    socket.send(packet(MAX_PAYLOAD + 1)).await;
+    assert!(socket.is_closed().await);
+    siege.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_thousand_acks_that_nobody_waits_for() {
+    let mut siege = Siege::begin(&[]).await;
+    let mut socket = siege.socket().await;
+    for number in 0..100_000 {
+        if socket.try_send(format!("43{number}[]")).await.is_err() {
+            break;
+        }
+        if number % 10_000 == 0 {
+            siege.chat().await;
+        }
+    }
+    settled(&mut socket).await;
+    siege.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attachments_that_are_announced_and_do_not_come() {
+    let mut siege = Siege::begin(&[]).await;
+    let placeholders: Vec<_> = (0..10).map(|number| format!(r#"{{"_placeholder":true,"num":{number}}}"#)).collect();
+    let packet = format!(r#"4510-["joinRoom",{}]"#, placeholders.join(","));
+    let mut sockets = vec![];
+    for _ in 0..100 {
+        let mut socket = siege.socket().await;
+        socket.send(packet.as_str()).await;
+        // Nine of ten, a megabyte altogether; beyond the limit the connection ends.
+        for _ in 0..9 {
+            socket.try_send_bytes(vec![0; MAX_PAYLOAD / 10]).await.ok();
+        }
+        sockets.push(socket);
+        siege.chat().await;
+    }
+    siege.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_never_polls() {
+    let mut siege = Siege::begin(&["--ping-interval-ms=1000", "--ping-timeout-ms=1000", "--presence-grace-ms=0"]).await;
+    let session = Polling::open(&siege.endpoint(4)).await;
+    session.post(r#"40{"userId":"eve"}"#).await;
+    session.post(r#"42["joinRoom",{"roomId":"r"}]"#).await;
+    let body = "x".repeat(8_000);
+    let mut gone = false;
+    while !gone {
+        siege.said += 1;
+        let sent = siege.ann.emit("sendMessage", &json!({ "roomId": "r", "message": body })).await;
+        siege.ann.flush().await;
+        let (before, answer) = siege.ann.until_ack(sent).await;
+        assert_eq!(answer["message"]["seq"], siege.said, "{answer}");
+        siege.bob.next("newMessage").await;
+        gone = before.iter().any(|packet| {
+            matches!(packet, Packet::Event(name, presence) if name == "presence" && presence["left"] == json!(["eve"]))
+        });
+    }
+    assert_eq!(session.poll().await.0, 400);
+    siege.end().await;
+}
