@@ -31,6 +31,7 @@ pub const SETTINGS: Settings = Settings {
     ping_interval: Duration::from_millis(300),
     ping_timeout: Duration::from_millis(200),
     max_message_bytes: 8192,
+    send_queue_packets: 8192,
 };
 
 /// Where Engine.IO is served by itself.
@@ -39,13 +40,16 @@ pub const ENGINE_PATH: &str = "/engine.io";
 /// How long a client may take to enter a namespace.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long a client may take no bytes that wait for it.
+pub const USER_TIMEOUT: Duration = Duration::from_secs(25);
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
-    let listener = net::listen(address()?).await?;
+    let listener = net::listen(address()?, USER_TIMEOUT).await?;
     println!("listening on {}", listener.local_addr()?);
     tokio::select! {
-        served = axum::serve(listener, router(SETTINGS, CONNECT_TIMEOUT)).into_future() => served?,
+        served = net::serve(listener, router(SETTINGS, CONNECT_TIMEOUT)).into_future() => served?,
         interrupted = tokio::signal::ctrl_c() => interrupted?,
         _ = terminate.recv() => {}
     }

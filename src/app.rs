@@ -59,12 +59,14 @@ impl App {
     /// Errors when the address cannot be bound.
     pub async fn bind(config: &Config, store: Arc<dyn MessageStore>) -> anyhow::Result<Self> {
         let address = SocketAddr::new(config.host, config.port);
-        let listener =
-            net::listen(address).await.with_context(|| format!("cannot listen on {address} (HOST, PORT)"))?;
+        let listener = net::listen(address, config.tcp_user_timeout_ms)
+            .await
+            .with_context(|| format!("cannot listen on {address} (HOST, PORT)"))?;
         let settings = realtime::Settings {
             ping_interval: config.ping_interval_ms,
             ping_timeout: config.ping_timeout_ms,
             max_message_bytes: config.max_message_bytes as usize,
+            send_queue_packets: config.send_queue_packets as usize,
         };
         let (socket_io, realtime) = realtime::prepare(settings, any(StatusCode::NOT_FOUND));
         let parts = Parts::start(config, store, realtime);
@@ -85,7 +87,7 @@ impl App {
     /// Errors when the database's tables cannot be brought up to date.
     pub async fn serve_until(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         let accepting = self.parts.stopping.clone().cancelled_owned();
-        let server = axum::serve(self.listener, self.router).with_graceful_shutdown(accepting);
+        let server = net::serve(self.listener, self.router).with_graceful_shutdown(accepting);
         let server = tokio::spawn(server.into_future());
         let prepared = tokio::select! {
             () = shutdown => Ok(()),

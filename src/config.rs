@@ -76,6 +76,15 @@ pub struct Config {
         default_value_if("dyno", ArgPredicate::IsPresent, DYNO_SHUTDOWN_TIMEOUT_MS))]
     pub shutdown_timeout_ms: Duration,
 
+    /// How long a client may take no bytes that wait for it before its connection is closed, in milliseconds; 0 leaves
+    /// it to the operating system. Linux only.
+    #[arg(long, env, default_value = "25000", value_parser = millis)]
+    pub tcp_user_timeout_ms: Duration,
+
+    /// How many packets may wait for a client; one that has more waiting loses its connection, and comes back for them.
+    #[arg(long, env, default_value_t = 8192, value_parser = clap::value_parser!(u32).range(16..=1_048_576))]
+    pub send_queue_packets: u32,
+
     /// What to log, such as `info` or `parlor=debug`.
     #[arg(long, env, global = true, default_value = "info,sqlx=warn")]
     pub rust_log: Targets,

@@ -2,6 +2,7 @@
 
 mod assets;
 mod origin;
+mod session;
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::{compression::CompressionLayer, set_header::SetResponseHeaderLayer};
 
 pub use self::assets::has_client;
-use crate::{config::AllowedOrigins, store::MessageStore};
+use crate::{config::AllowedOrigins, net::Sessions, store::MessageStore};
 
 /// How long the database may take to answer a readiness probe.
 pub const READY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -48,6 +49,7 @@ pub fn endpoint(path: &str, service: MethodRouter, origins: AllowedOrigins) -> R
     Router::new()
         .route(path, service.clone())
         .route(&format!("{path}/"), service)
+        .layer(middleware::from_fn_with_state(Sessions::default(), session::follow))
         .layer(origin::cors(origins.clone()))
         .layer(middleware::from_fn_with_state(Arc::new(origins), origin::check))
 }

@@ -4,7 +4,10 @@ use futures_util::FutureExt;
 use serde::Serialize;
 use socketioxide::{BroadcastError, SocketError, SocketIo};
 
-use super::protocol::{self, event};
+use super::{
+    overflow::{cut, has_overflowed},
+    protocol::{self, event},
+};
 use crate::{
     model::{Message, RoomId},
     room::{Fanout, Presence},
@@ -23,18 +26,24 @@ impl SocketIoFanout {
         let emit = namespace.to(room.to_string()).emit(event, data);
         // The local adapter queues the packet at once; there is nothing to wait for.
         match emit.now_or_never() {
-            Some(Err(BroadcastError::Socket(errors))) => report(room, event, &errors),
+            Some(Err(BroadcastError::Socket(errors))) => self.cut(room, &errors),
             Some(Err(error)) => tracing::error!(%room, event, %error, "not sent"),
             Some(Ok(())) | None => {}
         }
     }
-}
 
-/// A connection that has just ended is nothing to speak of; one whose queue is full has lost a packet.
-fn report(room: &RoomId, event: &str, errors: &[SocketError]) {
-    let full = errors.iter().filter(|error| matches!(error, SocketError::InternalChannelFull)).count();
-    if full > 0 {
-        tracing::warn!(%room, event, full, "clients that do not read lost a packet");
+    /// Cuts the clients that have lost a packet. The errors do not say which: it is those whose queues are full; unless one
+    /// has room again meanwhile. Then all that are in the room are cut, lest one goes on without what it missed.
+    fn cut(&self, room: &RoomId, errors: &[SocketError]) {
+        // A connection that has just ended is nothing to speak of.
+        let lost = errors.iter().filter(|error| matches!(error, SocketError::InternalChannelFull)).count();
+        let Some(namespace) = self.0.of("/").filter(|_| lost > 0) else {
+            return;
+        };
+        let (full, others): (Vec<_>, Vec<_>) =
+            namespace.within(room.to_string()).sockets().into_iter().partition(|socket| has_overflowed(socket));
+        let unknown = full.len() < lost;
+        full.iter().chain(others.iter().filter(|_| unknown)).for_each(|socket| cut(socket));
     }
 }
 

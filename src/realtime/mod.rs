@@ -2,12 +2,16 @@
 
 mod caller;
 mod fanout;
+mod overflow;
 mod payload;
 mod protocol;
 mod reply;
 mod turn;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use serde_json::value::RawValue;
 use socketioxide::{
@@ -43,10 +47,8 @@ use crate::{
 /// Where Socket.IO is served, as stock clients expect it.
 pub const PATH: &str = "/socket.io";
 
-/// How many packets may wait for one client; what does not fit is dropped.
-///
-/// The library's default of 128 is less than a burst of messages to a busy room; memory is used only as it fills.
-pub const SEND_QUEUE_PACKETS: usize = 8 * 1024;
+/// How much is read at once from a WebSocket: more than most events are, and kept as long as the connection.
+const READ_BUFFER_BYTES: usize = 512;
 
 /// The least bytes that a request or a frame may have: the `maxHttpBufferSize` of Node's server.
 pub const MIN_PAYLOAD_BYTES: usize = 1_000_000;
@@ -71,6 +73,8 @@ pub struct Settings {
     pub ping_timeout: Duration,
     /// The most bytes of UTF-8 in a message.
     pub max_message_bytes: usize,
+    /// How many packets may wait for one client; one who has more loses its connection. Memory is used only as it fills.
+    pub send_queue_packets: usize,
 }
 
 /// What this layer keeps of one socket.
@@ -80,6 +84,8 @@ struct Connection {
     turns: Turns,
     unanswered: TaskTracker,
     span: Span,
+    /// It has lost a packet, and so is to lose its connection.
+    cut: AtomicBool,
 }
 
 impl Connection {
@@ -106,7 +112,8 @@ pub fn builder(settings: Settings) -> SocketIoBuilder {
         .req_path(PATH)
         .ping_interval(settings.ping_interval)
         .ping_timeout(settings.ping_timeout)
-        .max_buffer_size(SEND_QUEUE_PACKETS)
+        .max_buffer_size(settings.send_queue_packets)
+        .ws_read_buffer_size(READ_BUFFER_BYTES)
         .max_payload(max_payload as u64)
         .ws_max_message_size(max_payload)
         .ws_max_frame_size(max_payload)
@@ -164,6 +171,7 @@ fn connect(
         turns: Turns::while_connecting(),
         unanswered,
         span,
+        cut: AtomicBool::new(false),
     }));
     socket.on(event::JOIN_ROOM, join_room);
     socket.on(event::LEAVE_ROOM, leave_room);
@@ -218,7 +226,8 @@ async fn unknown_event(Event(event): Event, turn: Turn, reply: Reply) {
     reply.error(&event, &error);
 }
 
-async fn disconnected(caller: Caller, reason: DisconnectReason) {
+async fn disconnected(socket: SocketRef, caller: Caller, reason: DisconnectReason) {
+    overflow::forget(&socket);
     let how = match reason {
         DisconnectReason::ClientNSDisconnect | DisconnectReason::ServerNSDisconnect => Departure::Left,
         _ => Departure::Broken,

@@ -13,7 +13,7 @@ use socketioxide::{
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{
-    Connection,
+    Connection, overflow,
     protocol::{Ack, Failure, event},
 };
 use crate::error::Error;
@@ -40,7 +40,7 @@ impl Reply {
     pub fn ok<T: Serialize>(self, event: Option<&str>, body: T) {
         match (self.ack_id, event) {
             (Some(_), _) => self.ack(&Ack::Ok(body)),
-            (None, Some(event)) => logged(self.socket.emit(event, &body)),
+            (None, Some(event)) => self.sent(self.socket.emit(event, &body)),
             (None, None) => {}
         }
     }
@@ -51,7 +51,7 @@ impl Reply {
         if self.ack_id.is_some() {
             self.ack(&Ack::Error::<()> { error });
         } else {
-            logged(self.socket.emit(event::ERROR, &Failure { event, error }));
+            self.sent(self.socket.emit(event::ERROR, &Failure { event, error }));
         }
     }
 
@@ -59,22 +59,23 @@ impl Reply {
         let mut no_value = Value::Str("".into(), None);
         let sender = AckSender::from_message_parts(&self.socket, &mut no_value, &self.ack_id);
         match sender {
-            Ok(sender) => logged(sender.send(ack)),
+            Ok(sender) => self.sent(sender.send(ack)),
             Err(never) => match never {},
+        }
+    }
+
+    /// An answer to a connection that has ended reaches nobody, as with every connection that breaks.
+    fn sent(&self, sent: Result<(), SendError>) {
+        match sent {
+            Ok(()) | Err(SendError::Socket(SocketError::Closed)) => {}
+            Err(SendError::Socket(SocketError::InternalChannelFull)) => overflow::cut(&self.socket),
+            Err(error) => tracing::warn!(%error, "answer not sent"),
         }
     }
 
     /// The socket that the answer goes to.
     pub fn socket(&self) -> &Arc<Socket> {
         &self.socket
-    }
-}
-
-/// An answer to a connection that has ended reaches nobody, as with every connection that breaks.
-fn logged(sent: Result<(), SendError>) {
-    match sent {
-        Ok(()) | Err(SendError::Socket(SocketError::Closed)) => {}
-        Err(error) => tracing::warn!(%error, "answer not sent"),
     }
 }
 

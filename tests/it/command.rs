@@ -26,6 +26,8 @@ const BAD: &[(&str, &[&str])] = &[
     ("PING_TIMEOUT_MS", &["0", "20s"]),
     ("SEND_TIMEOUT_MS", &["0", "1.5"]),
     ("SHUTDOWN_TIMEOUT_MS", &["0", "-1"]),
+    ("TCP_USER_TIMEOUT_MS", &["-1", "25s"]),
+    ("SEND_QUEUE_PACKETS", &["15", "1048577", "many"]),
     ("RUST_LOG", &["parlor=loud", "a=b=c"]),
     ("LOG_FORMAT", &["xml", ""]),
     ("DYNO", &[]),

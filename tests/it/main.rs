@@ -5,6 +5,7 @@ mod support;
 mod client_module;
 mod clients;
 mod command;
+mod connections;
 mod contract;
 mod deploy;
 mod examples;

@@ -49,9 +49,9 @@ impl Stack {
 
     /// It lives as long as the test's runtime.
     async fn with(settings: Settings, connect_timeout: Duration) -> Self {
-        let listener = net::listen((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+        let listener = net::listen((Ipv4Addr::LOCALHOST, 0).into(), conformance::USER_TIMEOUT).await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(axum::serve(listener, conformance::router(settings, connect_timeout)).into_future());
+        tokio::spawn(net::serve(listener, conformance::router(settings, connect_timeout)).into_future());
         let engine = Endpoint { address, path: conformance::ENGINE_PATH, version: 4, http: Client::new() };
         let socket_io = Endpoint { path: realtime::PATH, ..engine.clone() };
         Self { engine, socket_io }

@@ -1,0 +1,51 @@
+//! Clients that do not read as fast as packets come.
+//!
+//! One whose queue is full has lost a packet. It loses its connection, too: then it comes back by itself, which it would not
+//! after a Socket.IO disconnect packet, joins again, and gets what it missed.
+
+use std::sync::atomic::Ordering;
+
+use serde::{Serialize, Serializer, ser::Error};
+use socketioxide::{SendError, SocketError, TransportType, socket::Socket};
+
+use super::Connection;
+use crate::net::Transport;
+
+/// Breaks the connection of a client that has lost a packet.
+pub(super) fn cut(socket: &Socket) {
+    let connection = Connection::of(socket);
+    let Some(transport) = socket.req_parts().extensions.get::<Transport>() else {
+        return;
+    };
+    if connection.cut.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    connection.span.in_scope(|| tracing::warn!("a client that does not read in time loses its connection"));
+    match socket.transport_type() {
+        TransportType::Websocket => transport.close(socket.id.as_str()),
+        TransportType::Polling => transport.refuse(socket.id.as_str()),
+    }
+}
+
+/// Lets go of what was noted of a connection that has ended.
+pub(super) fn forget(socket: &Socket) {
+    if let Some(transport) = socket.req_parts().extensions.get::<Transport>() {
+        transport.forget(socket.id.as_str());
+    }
+}
+
+/// Whether a client has been cut already, or its queue is full.
+pub(super) fn has_overflowed(socket: &Socket) -> bool {
+    Connection::of(socket).cut.load(Ordering::Relaxed)
+        || matches!(socket.emit("", &Probe), Err(SendError::Socket(SocketError::InternalChannelFull)))
+}
+
+/// What cannot be encoded. As the library takes a place in the queue before it encodes, this tells whether there is one, and
+/// nothing is sent.
+struct Probe;
+
+impl Serialize for Probe {
+    fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(S::Error::custom("a probe"))
+    }
+}
