@@ -16,6 +16,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    auth::Verifier,
     chat::{Chat, Limits},
     config::Config,
     http::{self, Readiness},
@@ -56,7 +57,7 @@ struct Parts {
 impl App {
     /// Binds the port and puts the server together; the database may still be away.
     ///
-    /// Errors when the address cannot be bound.
+    /// Errors when the address cannot be bound, or tokens' key is none.
     pub async fn bind(config: &Config, store: Arc<dyn MessageStore>) -> anyhow::Result<Self> {
         let address = SocketAddr::new(config.host, config.port);
         let listener = net::listen(address, config.tcp_user_timeout_ms)
@@ -68,8 +69,9 @@ impl App {
             max_message_bytes: config.max_message_bytes as usize,
             send_queue_packets: config.send_queue_packets as usize,
         };
+        let verifier = config.verifier().map_err(anyhow::Error::msg)?.map(Arc::new);
         let (socket_io, realtime) = realtime::prepare(settings, any(StatusCode::NOT_FOUND));
-        let parts = Parts::start(config, store, realtime);
+        let parts = Parts::start(config, store, realtime, verifier);
         let router = http::router(any_service(socket_io), config.allowed_origins.clone(), parts.readiness());
         Ok(Self { listener, router, parts })
     }
@@ -99,7 +101,12 @@ impl App {
 }
 
 impl Parts {
-    fn start(config: &Config, store: Arc<dyn MessageStore>, realtime: Realtime) -> Self {
+    fn start(
+        config: &Config,
+        store: Arc<dyn MessageStore>,
+        realtime: Realtime,
+        verifier: Option<Arc<Verifier>>,
+    ) -> Self {
         let rooms = Rooms::new(RoomContext {
             store: store.clone(),
             fanout: Arc::new(realtime.fanout()),
@@ -118,7 +125,7 @@ impl Parts {
             Limits { max_message_bytes: config.max_message_bytes as usize, history_limit: config.history_limit.into() };
         let chat = Arc::new(Chat::new(rooms.clone(), queue, store.clone(), limits));
         let unanswered = TaskTracker::new();
-        realtime.serve(chat.clone(), unanswered.clone());
+        realtime.serve(chat.clone(), verifier, unanswered.clone());
         Self {
             store,
             chat,

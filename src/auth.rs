@@ -1,26 +1,68 @@
-//! Who a connection speaks for.
+//! Who a connection speaks for, and which rooms it may enter: as a token says, or as a guest says of itself.
 
-use crate::{error::Error, model::UserId};
+use std::sync::Arc;
 
-/// Whom a connection speaks for; once settled, it stays so for the life of the connection.
+use chrono::{DateTime, Utc};
+use jsonwebtoken::{
+    Algorithm, AlgorithmFamily, DecodingKey, EncodingKey, Header, Validation, decode, encode, errors::ErrorKind,
+};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::{
+    error::Error,
+    model::{RoomId, UserId},
+};
+
+/// The least bytes of a secret for HS256, as many as its hash has: <https://www.rfc-editor.org/rfc/rfc7518#section-3.2>.
+pub const MIN_SECRET_BYTES: usize = 32;
+
+/// The least bytes of an RSA key's modulus: <https://www.rfc-editor.org/rfc/rfc7518#section-3.3>.
+const MIN_RSA_BYTES: usize = 256;
+
+/// The bytes of a point on the curve P-256, uncompressed.
+const P256_POINT_BYTES: usize = 65;
+
+/// The most bytes of a token; longer ones are not looked at.
+pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
+
+/// How far the clock of whoever signs may be ahead, in seconds: a token counts that long before its `nbf`. Its `exp` is kept
+/// to the letter.
+pub const LEEWAY_SECONDS: u64 = 5;
+
+/// Whom a connection speaks for. Who that is stays so for the life of the connection; a new token may change the rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     user: UserId,
     operator: bool,
+    /// None: it may enter all rooms.
+    rooms: Option<Arc<[RoomPattern]>>,
+}
+
+/// A room's id, or, with `*` at its end, what ids begin with.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+struct RoomPattern(String);
+
+impl RoomPattern {
+    fn matches(&self, room: &RoomId) -> bool {
+        match self.0.strip_suffix('*') {
+            Some(beginning) => room.as_str().starts_with(beginning),
+            None => room.as_str() == self.0,
+        }
+    }
 }
 
 impl Identity {
     /// An ordinary user.
     pub fn user(user: UserId) -> Self {
-        Self { user, operator: false }
+        Self { user, operator: false, rooms: None }
     }
 
     /// A user who speaks as an operator.
     pub fn operator(user: UserId) -> Self {
-        Self { user, operator: true }
+        Self { operator: true, ..Self::user(user) }
     }
 
-    /// What a guest says of itself when joining: a user, or, naming no user, an operator.
+    /// What a client says of itself when joining: a user, or, naming no user, an operator.
     pub fn claimed(user_id: Option<UserId>, operator_id: Option<UserId>) -> Option<Self> {
         match (user_id, operator_id) {
             (Some(user), _) => Some(Self::user(user)),
@@ -33,13 +75,33 @@ impl Identity {
     ///
     /// Errors: [`Error::Forbidden`] when the claim names somebody else, or the rank of an operator that `self` has not.
     pub fn covers(&self, claim: &Self) -> Result<(), Error> {
-        if claim.user != self.user {
-            return Err(Error::Forbidden(format!("userId: this connection speaks for {:?}", self.user)));
-        }
+        self.check_user(&claim.user)?;
         if claim.operator && !self.operator {
             return Err(Error::Forbidden("operatorId: this connection does not speak for an operator".into()));
         }
         Ok(())
+    }
+
+    /// Whether it is this user.
+    ///
+    /// Errors: [`Error::Forbidden`] when it is not.
+    pub fn check_user(&self, user: &UserId) -> Result<(), Error> {
+        if *user != self.user {
+            return Err(Error::Forbidden(format!("userId: this connection speaks for {:?}", self.user)));
+        }
+        Ok(())
+    }
+
+    /// Whether it may enter a room.
+    ///
+    /// Errors: [`Error::Forbidden`] when it may not.
+    pub fn may_enter(&self, room: &RoomId) -> Result<(), Error> {
+        match &self.rooms {
+            Some(rooms) if !rooms.iter().any(|pattern| pattern.matches(room)) => {
+                Err(Error::Forbidden("roomId: the token is not for this room".into()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The user's id.
@@ -51,4 +113,160 @@ impl Identity {
     pub fn operator_id(&self) -> Option<&UserId> {
         self.operator.then_some(&self.user)
     }
+}
+
+/// What a token gives: an identity, for a time.
+#[derive(Debug, Clone)]
+pub struct Grant {
+    /// Whom its bearer speaks for.
+    pub identity: Identity,
+    /// Until when.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// A JSON Web Token's claims: <https://www.rfc-editor.org/rfc/rfc7519#section-4>. Others are ignored.
+#[derive(Deserialize)]
+struct Claims {
+    sub: String,
+    /// Seconds since 1970, perhaps with a fraction.
+    exp: f64,
+    role: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    rooms: Option<Vec<RoomPattern>>,
+}
+
+/// The `role` that makes an operator.
+pub const OPERATOR: &str = "operator";
+
+/// Only a claim that is not there means all rooms: `null` does not.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<RoomPattern>>, D::Error> {
+    Vec::deserialize(deserializer).map(Some)
+}
+
+impl Claims {
+    fn grant(self) -> Result<Grant, Error> {
+        let user = UserId::try_from(self.sub).map_err(|error| Error::Unauthorized(format!("token: sub: {error}")))?;
+        let operator = self.role.as_deref() == Some(OPERATOR);
+        let identity = Identity { user, operator, rooms: self.rooms.map(Arc::from) };
+        // A time after the calendar's end is as good as its end.
+        let expires_at =
+            DateTime::from_timestamp_millis((self.exp * 1000.0) as i64).unwrap_or(DateTime::<Utc>::MAX_UTC);
+        if expires_at <= Utc::now() {
+            return Err(Error::TokenExpired);
+        }
+        Ok(Grant { identity, expires_at })
+    }
+}
+
+/// Whose tokens count: a key with the one algorithm that it is for, and what else their claims must say.
+#[derive(Debug)]
+pub struct Verifier {
+    key: DecodingKey,
+    validation: Validation,
+}
+
+impl Verifier {
+    /// Tokens signed by HS256.
+    ///
+    /// Errors when the secret has less than [`MIN_SECRET_BYTES`].
+    pub fn of_secret(secret: &str) -> Result<Self, &'static str> {
+        let key = DecodingKey::from_secret(long_enough(secret)?.as_bytes());
+        Ok(Self::new(key, Algorithm::HS256))
+    }
+
+    /// Tokens signed by the private key of this public one, in PEM: RS256, ES256 or EdDSA, by the key's kind.
+    ///
+    /// Errors when it is no such key, or a weak one.
+    pub fn of_public_key(pem: &str) -> Result<Self, &'static str> {
+        if !pem.contains("PUBLIC KEY-----") {
+            return Err("must be a public key in PEM");
+        }
+        let pem = pem.as_bytes();
+        let readers = [DecodingKey::from_rsa_pem, DecodingKey::from_ec_pem, DecodingKey::from_ed_pem];
+        let key =
+            readers.iter().find_map(|read| read(pem).ok()).ok_or("must be an RSA, P-256 or Ed25519 key in PEM")?;
+        let bytes = key.try_get_as_bytes().map_or(0, <[u8]>::len);
+        match key.family() {
+            AlgorithmFamily::Rsa if bytes > MIN_RSA_BYTES => Ok(Self::new(key, Algorithm::RS256)),
+            AlgorithmFamily::Rsa => Err("an RSA key must have at least 2,048 bits"),
+            AlgorithmFamily::Ec if bytes == P256_POINT_BYTES => Ok(Self::new(key, Algorithm::ES256)),
+            AlgorithmFamily::Ec => Err("an elliptic curve's key must be of P-256"),
+            _ => Ok(Self::new(key, Algorithm::EdDSA)),
+        }
+    }
+
+    fn new(key: DecodingKey, algorithm: Algorithm) -> Self {
+        let mut validation = Validation::new(algorithm);
+        validation.leeway = LEEWAY_SECONDS;
+        validation.validate_nbf = true;
+        Self { key, validation }
+    }
+
+    /// Only tokens whose `iss` is this.
+    pub fn require_issuer(&mut self, issuer: &str) {
+        self.validation.set_issuer(&[issuer]);
+        self.validation.required_spec_claims.insert("iss".into());
+    }
+
+    /// Only tokens whose `aud` is this, or has this; without it, those that have an `aud` are for somebody else.
+    pub fn require_audience(&mut self, audience: &str) {
+        self.validation.set_audience(&[audience]);
+        self.validation.required_spec_claims.insert("aud".into());
+    }
+
+    /// What a token gives.
+    ///
+    /// Errors: [`Error::Unauthorized`], [`Error::TokenExpired`].
+    pub fn check(&self, token: &str) -> Result<Grant, Error> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(Error::Unauthorized(format!("token: must be at most {MAX_TOKEN_BYTES} bytes")));
+        }
+        let decoded = decode::<Claims>(token, &self.key, &self.validation).map_err(|error| match error.kind() {
+            ErrorKind::ExpiredSignature => Error::TokenExpired,
+            _ => Error::Unauthorized(format!("token: {error}")),
+        })?;
+        // Extensions that must be understood, and are not: https://www.rfc-editor.org/rfc/rfc7515#section-4.1.11.
+        if decoded.header.crit.is_some() {
+            return Err(Error::Unauthorized("token: crit: there is no such extension here".into()));
+        }
+        decoded.claims.grant()
+    }
+}
+
+/// The claims of a token for trying out.
+#[derive(Debug, Serialize)]
+pub struct Specimen<'a> {
+    /// Whom its bearer speaks for.
+    pub sub: &'a UserId,
+    /// Until when, in seconds since 1970.
+    pub exp: i64,
+    /// [`OPERATOR`], or nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<&'static str>,
+    /// Room ids and patterns; none: all rooms.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub rooms: &'a [String],
+    /// Who signs it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iss: Option<&'a str>,
+    /// Whom it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aud: Option<&'a str>,
+}
+
+impl Specimen<'_> {
+    /// Signs it by HS256.
+    ///
+    /// Errors when the secret has less than [`MIN_SECRET_BYTES`].
+    pub fn sign(&self, secret: &str) -> Result<String, &'static str> {
+        let key = EncodingKey::from_secret(long_enough(secret)?.as_bytes());
+        encode(&Header::new(Algorithm::HS256), self, &key).map_err(|_| "cannot sign")
+    }
+}
+
+fn long_enough(secret: &str) -> Result<&str, &'static str> {
+    if secret.len() < MIN_SECRET_BYTES {
+        return Err("must have at least 32 bytes; `openssl rand -hex 32` makes one");
+    }
+    Ok(secret)
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -47,7 +47,7 @@ pub struct Chat {
 pub struct Session {
     /// Its number on this node.
     pub connection: ConnectionId,
-    identity: OnceLock<Identity>,
+    identity: Mutex<Option<Identity>>,
     attendance: Mutex<Attendance>,
 }
 
@@ -71,34 +71,46 @@ pub enum Range {
 
 impl Session {
     /// Whom the connection speaks for, if that is settled.
-    pub fn identity(&self) -> Option<&Identity> {
-        self.identity.get()
+    pub fn identity(&self) -> Option<Identity> {
+        self.settled().clone()
     }
 
-    fn identify(&self, claim: Option<Identity>) -> Result<&Identity, Error> {
-        let known = match (self.identity.get(), claim.clone()) {
-            (Some(known), _) => known,
-            (None, Some(claim)) => self.identity.get_or_init(|| claim),
-            (None, None) => {
-                return Err(Error::InvalidPayload(
-                    "userId: is required, as the connection has not said yet whom it speaks for".into(),
-                ));
-            }
-        };
-        if let Some(claim) = claim {
-            known.covers(&claim)?;
+    fn settled(&self) -> MutexGuard<'_, Option<Identity>> {
+        self.identity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn identify(&self, claim: Option<Identity>) -> Result<Identity, Error> {
+        let mut settled = self.settled();
+        if let (Some(known), Some(claim)) = (&*settled, &claim) {
+            known.covers(claim)?;
         }
-        Ok(known)
+        if settled.is_none() {
+            *settled = claim;
+        }
+        settled.clone().ok_or_else(|| {
+            Error::InvalidPayload("userId: is required, as the connection has not said yet whom it speaks for".into())
+        })
+    }
+
+    /// Gives the same user other rights; the rooms that these do not cover.
+    fn renew(&self, identity: Identity) -> Result<Vec<RoomId>, Error> {
+        let mut settled = self.settled();
+        if let Some(known) = &*settled {
+            known.check_user(identity.user_id())?;
+        }
+        let attendance = self.attendance();
+        let lost = attendance.rooms.keys().filter(|room| identity.may_enter(room).is_err()).cloned().collect();
+        *settled = Some(identity);
+        Ok(lost)
     }
 
     fn attendance(&self) -> MutexGuard<'_, Attendance> {
         self.attendance.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn member(&self, room: &RoomId) -> Result<&Identity, Error> {
+    fn member(&self, room: &RoomId) -> Result<Identity, Error> {
         let present = self.attendance().rooms.contains_key(room);
-        let identity = self.identity.get().filter(|_| present);
-        identity.ok_or(Error::NotInRoom)
+        self.identity().filter(|_| present).ok_or(Error::NotInRoom)
     }
 
     /// Whether the connection has ended.
@@ -117,7 +129,7 @@ impl Chat {
     pub fn connect(&self, identity: Option<Identity>) -> Session {
         Session {
             connection: self.connections.fetch_add(1, Ordering::Relaxed),
-            identity: identity.map(OnceLock::from).unwrap_or_default(),
+            identity: Mutex::new(identity),
             attendance: Mutex::default(),
         }
     }
@@ -130,7 +142,7 @@ impl Chat {
     /// Joins a room, or joins it again: `admit` answers the caller and subscribes it.
     ///
     /// Errors, without `admit` being called: no identity ([`Error::InvalidPayload`]), another identity than before
-    /// ([`Error::Forbidden`]), the log cannot be read ([`Error::Unavailable`]).
+    /// or a room that it may not enter ([`Error::Forbidden`]), the log cannot be read ([`Error::Unavailable`]).
     pub async fn join(
         &self,
         session: &Arc<Session>,
@@ -141,7 +153,9 @@ impl Chat {
         admit: impl FnOnce(Joined) -> bool + Send + 'static,
     ) -> Result<(), Error> {
         self.check_running()?;
-        let user_id = session.identify(claim)?.user_id().clone();
+        let identity = session.identify(claim)?;
+        identity.may_enter(&room)?;
+        let user_id = identity.user_id().clone();
         let (handle, joined_before) = self.enter(session, &room)?;
         let joining = handle.join(|done| Join {
             connection: session.connection,
@@ -182,6 +196,17 @@ impl Chat {
         let handle = handle.ok_or(Error::NotInRoom)?;
         handle.leave(session.connection, Departure::Left).await;
         Ok(())
+    }
+
+    /// Gives a connection other rights of the same user; it leaves the rooms that they do not cover, which are returned.
+    ///
+    /// Errors: [`Error::Forbidden`] when the user is another one.
+    pub async fn renew(&self, session: &Session, identity: Identity) -> Result<Vec<RoomId>, Error> {
+        let lost = session.renew(identity)?;
+        for room in &lost {
+            self.leave(session, room).await?;
+        }
+        Ok(lost)
     }
 
     /// Queues a message; its place among this connection's messages is settled when this returns.

@@ -3,13 +3,13 @@
 use std::{fmt, net::IpAddr, str::FromStr, time::Duration};
 
 use clap::{
-    CommandFactory, Parser, Subcommand, ValueEnum,
-    builder::ArgPredicate,
+    Args, CommandFactory, Parser, Subcommand, ValueEnum,
+    builder::{ArgPredicate, NonEmptyStringValueParser},
     error::{ContextKind, ContextValue, ErrorKind},
 };
 use tracing_subscriber::filter::Targets;
 
-use crate::{chat::MAX_HISTORY, store::Encryption};
+use crate::{auth::Verifier, chat::MAX_HISTORY, model::UserId, store::Encryption};
 
 /// The default of `SHUTDOWN_TIMEOUT_MS` on a Heroku dyno, where stopping is to take less than ten seconds.
 const DYNO_SHUTDOWN_TIMEOUT_MS: &str = "8000";
@@ -42,6 +42,24 @@ pub struct Config {
     /// Unset: only pages that come from the host and port that they connect to.
     #[arg(long, env, default_value = "")]
     pub allowed_origins: AllowedOrigins,
+
+    /// Secret that clients' tokens (JWT) are signed with by HS256, at least 32 bytes. Neither this nor `JWT_PUBLIC_KEY`:
+    /// clients are guests, who are who they say they are.
+    #[arg(long, env, global = true, hide_env_values = true)]
+    pub jwt_secret: Option<Secret>,
+
+    /// Public key, in PEM, of whoever signs clients' tokens: RSA (RS256), P-256 (ES256) or Ed25519 (EdDSA). Its line ends may
+    /// be written as `\n`.
+    #[arg(long, env, hide_env_values = true)]
+    pub jwt_public_key: Option<Secret>,
+
+    /// What a token's `iss` must be.
+    #[arg(long, env, global = true, value_parser = NonEmptyStringValueParser::new())]
+    pub jwt_issuer: Option<String>,
+
+    /// What a token's `aud` must be, or have among others.
+    #[arg(long, env, global = true, value_parser = NonEmptyStringValueParser::new())]
+    pub jwt_audience: Option<String>,
 
     /// Most bytes of UTF-8 in a message.
     #[arg(long, env, default_value_t = 8192, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
@@ -101,10 +119,39 @@ pub struct Config {
 }
 
 /// What to do instead of serving.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Brings the database's tables up to date, and ends.
     Migrate,
+    /// Prints a token for trying out, signed with `JWT_SECRET`.
+    Token(TokenRequest),
+}
+
+/// What a token for trying out is to say.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct TokenRequest {
+    /// The user's id.
+    #[arg(long, value_parser = |text: &str| UserId::try_from(text))]
+    pub sub: UserId,
+
+    /// A room that the user may enter, or what such rooms' ids begin with, as in `team-*`; may be repeated. None: all rooms.
+    #[arg(long = "room", value_name = "ROOM")]
+    pub rooms: Vec<String>,
+
+    /// How long the token counts, such as `90s`, `1h` or `30days`.
+    #[arg(long, default_value = "1h", value_parser = humantime::parse_duration)]
+    pub ttl: Duration,
+
+    /// What else the user is.
+    #[arg(long, value_enum)]
+    pub role: Option<Role>,
+}
+
+/// What else a user is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// One whose messages are marked as an operator's.
+    Operator,
 }
 
 /// How log lines look.
@@ -223,6 +270,43 @@ impl Config {
         }
     }
 
+    /// Whose tokens let clients in; none: guests come without.
+    ///
+    /// Errors: one line that names the variable whose value is bad, and does not show it.
+    pub fn verifier(&self) -> Result<Option<Verifier>, String> {
+        let mut verifier = match (&self.jwt_secret, &self.jwt_public_key) {
+            (None, None) => return self.check_unused().map(|()| None),
+            (Some(_), Some(_)) => return Err("JWT_SECRET: set it or JWT_PUBLIC_KEY, not both".into()),
+            (Some(secret), None) => {
+                Verifier::of_secret(secret.expose()).map_err(|reason| format!("JWT_SECRET: {reason}"))?
+            }
+            (None, Some(pem)) => Verifier::of_public_key(&pem.expose().replace("\\n", "\n"))
+                .map_err(|reason| format!("JWT_PUBLIC_KEY: {reason}"))?,
+        };
+        if let Some(issuer) = &self.jwt_issuer {
+            verifier.require_issuer(issuer);
+        }
+        if let Some(audience) = &self.jwt_audience {
+            verifier.require_audience(audience);
+        }
+        Ok(Some(verifier))
+    }
+
+    /// The variable that has the key of clients' tokens; none: guests come without.
+    pub fn key_variable(&self) -> Option<&'static str> {
+        let secret = self.jwt_secret.as_ref().map(|_| "JWT_SECRET");
+        secret.or(self.jwt_public_key.as_ref().map(|_| "JWT_PUBLIC_KEY"))
+    }
+
+    /// Whoever says what tokens must be like does not mean to let everybody in.
+    fn check_unused(&self) -> Result<(), String> {
+        let unused = [("JWT_ISSUER", &self.jwt_issuer), ("JWT_AUDIENCE", &self.jwt_audience)];
+        match unused.iter().find(|(_, value)| value.is_some()) {
+            Some((variable, _)) => Err(format!("{variable}: needs JWT_SECRET or JWT_PUBLIC_KEY")),
+            None => Ok(()),
+        }
+    }
+
     /// What no single value shows.
     fn check(&self) -> Result<(), String> {
         if self.dyno.is_some() && self.database_url.expose().starts_with("sqlite:") {
@@ -230,13 +314,7 @@ impl Config {
                 "DATABASE_URL: must name a Postgres on a Heroku dyno, whose disk is lost at every restart".into()
             );
         }
-        // A token that nobody checks would let everybody in.
-        match std::env::var_os("JWT_SECRET") {
-            Some(secret) if !secret.is_empty() => {
-                Err("JWT_SECRET: this version does not check tokens yet; unset it to serve guests".into())
-            }
-            _ => Ok(()),
-        }
+        self.verifier().map(drop)
     }
 }
 
@@ -315,8 +393,13 @@ mod tests {
 
     #[test]
     fn secrets_are_not_shown() {
-        let config = parse(&["--database-url=postgres://ann:pass@host/db"]).unwrap();
-        assert!(!format!("{config:?}").contains("pass@"));
+        let config = parse(&[
+            "--database-url=postgres://ann:pass@host/db",
+            "--jwt-secret=pass-word",
+            "--jwt-public-key=pass-key",
+        ]);
+        let config = config.unwrap();
+        assert!(!format!("{config:?}").contains("pass"));
         assert_eq!(config.database_url.expose(), "postgres://ann:pass@host/db");
     }
 

@@ -22,6 +22,12 @@ pub enum Error {
     /// The connection has not joined the room that it speaks of.
     #[error("join the room first")]
     NotInRoom,
+    /// No token, or one that does not count; the text says why.
+    #[error("{0}")]
+    Unauthorized(String),
+    /// The token's time is over.
+    #[error("the token is out of date")]
+    TokenExpired,
     /// Not for this identity.
     #[error("{0}")]
     Forbidden(String),
@@ -47,6 +53,8 @@ impl Error {
             Self::MessageTooLarge { .. } => "MESSAGE_TOO_LARGE",
             Self::UnknownEvent(_) => "UNKNOWN_EVENT",
             Self::NotInRoom => "NOT_IN_ROOM",
+            Self::Unauthorized(_) => "UNAUTHORIZED",
+            Self::TokenExpired => "TOKEN_EXPIRED",
             Self::Forbidden(_) => "FORBIDDEN",
             Self::RateLimited { .. } => "RATE_LIMITED",
             Self::Unavailable => "UNAVAILABLE",

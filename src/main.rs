@@ -1,10 +1,12 @@
 //! The server's program: see `parlor --help`.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{fmt, process::ExitCode, sync::Arc};
 
+use chrono::Utc;
 use parlor::{
     app::{self, App},
-    config::{Command, Config},
+    auth::{OPERATOR, Specimen},
+    config::{Command, Config, Role, TokenRequest},
     http,
     store::MessageStore,
     telemetry,
@@ -18,22 +20,19 @@ const USAGE: u8 = 2;
 async fn main() -> ExitCode {
     let config = match Config::from_args() {
         Ok(config) => config,
-        Err(line) => {
-            eprintln!("parlor: {line}");
-            return ExitCode::from(USAGE);
-        }
+        Err(line) => return refuse(line),
     };
+    if let Some(Command::Token(request)) = &config.command {
+        return print_token(&config, request);
+    }
     // Opening connects to nothing yet: what fails here is the URL.
     let store = match app::store(&config) {
         Ok(store) => store,
-        Err(error) => {
-            eprintln!("parlor: {error:#}");
-            return ExitCode::from(USAGE);
-        }
+        Err(error) => return refuse(format_args!("{error:#}")),
     };
-    let result = match config.command {
+    let result = match &config.command {
         Some(Command::Migrate) => migrate(&config, store).await,
-        None => serve(&config, store).await,
+        _ => serve(&config, store).await,
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -42,6 +41,35 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn refuse(line: impl fmt::Display) -> ExitCode {
+    eprintln!("parlor: {line}");
+    ExitCode::from(USAGE)
+}
+
+fn print_token(config: &Config, request: &TokenRequest) -> ExitCode {
+    match token(config, request) {
+        Ok(token) => {
+            println!("{token}");
+            ExitCode::SUCCESS
+        }
+        Err(line) => refuse(line),
+    }
+}
+
+fn token(config: &Config, request: &TokenRequest) -> Result<String, String> {
+    let secret = config.jwt_secret.as_ref().ok_or("JWT_SECRET: is required to sign a token")?;
+    let seconds = i64::try_from(request.ttl.as_secs()).unwrap_or(i64::MAX);
+    let specimen = Specimen {
+        sub: &request.sub,
+        exp: Utc::now().timestamp().saturating_add(seconds),
+        role: request.role.map(|Role::Operator| OPERATOR),
+        rooms: &request.rooms,
+        iss: config.jwt_issuer.as_deref(),
+        aud: config.jwt_audience.as_deref(),
+    };
+    specimen.sign(secret.expose()).map_err(|reason| format!("JWT_SECRET: {reason}"))
 }
 
 async fn migrate(config: &Config, store: Arc<dyn MessageStore>) -> anyhow::Result<()> {
@@ -58,7 +86,10 @@ async fn serve(config: &Config, store: Arc<dyn MessageStore>) -> anyhow::Result<
     let mut interrupt = signal(SignalKind::interrupt())?;
     let app = App::bind(config, store).await?;
     tracing::info!(address = %app.local_addr()?, version = env!("CARGO_PKG_VERSION"), "listening");
-    tracing::warn!("guest mode: clients are who they say they are");
+    match config.key_variable() {
+        Some(variable) => tracing::info!("token mode: clients show a token that {variable} verifies"),
+        None => tracing::warn!("guest mode: clients are who they say they are"),
+    }
     if !http::has_client() {
         tracing::warn!("built without the Socket.IO client: the page at / does not work");
     }

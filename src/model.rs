@@ -234,7 +234,8 @@ pub struct Message {
     pub client_message_id: Option<ClientMessageId>,
 }
 
-fn iso8601_millis<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+/// A time as clients get it.
+pub(crate) fn iso8601_millis<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true))
 }
 

@@ -30,7 +30,7 @@ export interface Message {
 /** Enters a room, or asks it anew for what is missing. */
 export interface JoinRoom {
   roomId: string;
-  /** Who you are, if the handshake's `auth.userId` did not say; it cannot change on a connection. */
+  /** Who you are, if the handshake's `auth` did not say; it cannot change on a connection. */
   userId?: string | undefined;
   /** Without a `userId`, makes a guest an operator of this id. */
   operatorId?: string | undefined;
@@ -133,6 +133,17 @@ export interface Presence {
   memberCount: number;
 }
 
+/** Shows a newer token of the same user, before the older one is out of date; unknown to servers of guests. */
+export interface RefreshAuth {
+  token: string;
+}
+
+/** The answer to a newer token. */
+export interface Refreshed {
+  /** Until when it counts: ISO 8601 in UTC with milliseconds. */
+  expiresAt: string;
+}
+
 /** What an error is, for programs. */
 export type ErrorCode =
   /** A field is missing or wrong; the message names it. */
@@ -176,9 +187,9 @@ export interface Failure {
 /** The one object that every ack carries. */
 export type Ack<T> = ({ status: "ok" } & T) | Failure;
 
-/** A failure of a request that asked for no ack. */
+/** A failure of a request that asked for no ack, or the end of a connection whose token is out of date. */
 export interface EventError {
-  /** The event that failed. */
+  /** The event that failed; `connect` when the token is out of date. */
   event: string;
   error: ErrorBody;
 }
@@ -193,7 +204,7 @@ export interface ServerToClientEvents {
   typing: (typing: UserTyping) => void;
   /** The answer to a join that asked for no ack. */
   history: (joined: Joined) => void;
-  /** A request that asked for no ack failed. */
+  /** A request that asked for no ack failed, or your token is out of date and the server disconnects you. */
   error: (failure: EventError) => void;
 }
 
@@ -208,4 +219,5 @@ export interface ClientToServerEvents {
   sendMessage: (payload: SendMessage, ack: (answer: Ack<Sent>) => void) => void;
   getHistory: (payload: GetHistory, ack: (answer: Ack<HistoryPage>) => void) => void;
   typing: (payload: Typing) => void;
+  refreshAuth: (payload: RefreshAuth, ack: (answer: Ack<Refreshed>) => void) => void;
 }

@@ -14,7 +14,8 @@ use super::{
     Connection,
     payload::Payload,
     protocol::{
-        Empty, GetHistory, HistoryPage, JoinRoom, Joined, LeaveRoom, Left, SendMessage, Typing, UserTyping, event,
+        Empty, GetHistory, HistoryPage, JoinRoom, Joined, LeaveRoom, Left, RefreshAuth, Refreshed, SendMessage, Typing,
+        UserTyping, event,
     },
     reply::Reply,
     turn::Turn,
@@ -77,6 +78,26 @@ impl Caller {
         let others = socket.to(room_id.to_string()).volatile();
         others.emit(event::TYPING, &typing).now_or_never();
         Ok(Empty {})
+    }
+
+    /// Goes on with a newer token, and out of the rooms that it does not cover.
+    pub async fn refresh(
+        &self,
+        turn: Turn,
+        socket: &Arc<Socket>,
+        payload: Payload<RefreshAuth>,
+    ) -> Result<Refreshed, Error> {
+        let _turn = turn.come().await?;
+        let Some(lease) = &self.0.lease else {
+            return Err(Error::UnknownEvent(event::REFRESH_AUTH.into()));
+        };
+        let grant = lease.check(&payload.0?.token)?;
+        let renewing = self.chat().renew(&self.0.session, grant.identity);
+        for room in renewing.instrument(self.0.span.clone()).await? {
+            socket.leave(room.to_string());
+        }
+        lease.extend(socket, grant.expires_at);
+        Ok(Refreshed { expires_at: grant.expires_at })
     }
 
     fn chat(&self) -> &Chat {

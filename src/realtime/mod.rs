@@ -1,6 +1,7 @@
 //! Chat over Socket.IO: limits, connecting, and thin handlers that parse, call [`Chat`] and reply.
 
 mod caller;
+mod credentials;
 mod fanout;
 mod overflow;
 mod payload;
@@ -26,8 +27,9 @@ use tracing::Span;
 
 use self::{
     caller::Caller,
+    credentials::{Connected, Lease},
     payload::Payload,
-    protocol::{Auth, GetHistory, JoinRoom, LeaveRoom, SendMessage, Sent, Typing, event},
+    protocol::{Auth, GetHistory, JoinRoom, LeaveRoom, RefreshAuth, SendMessage, Sent, Typing, event},
     reply::Reply,
     turn::{Turn, Turns},
 };
@@ -37,10 +39,9 @@ pub use self::{
     turn::MAX_WAITING,
 };
 use crate::{
-    auth::Identity,
+    auth::Verifier,
     chat::{Chat, Session},
     error::Error,
-    model::UserId,
     room::Departure,
 };
 
@@ -81,6 +82,8 @@ pub struct Settings {
 struct Connection {
     chat: Arc<Chat>,
     session: Arc<Session>,
+    /// None for a guest.
+    lease: Option<Lease>,
     turns: Turns,
     unanswered: TaskTracker,
     span: Span,
@@ -130,15 +133,22 @@ impl Realtime {
         SocketIoFanout(self.0.clone())
     }
 
-    /// Lets clients in. Every event taken counts as unanswered, in `unanswered`, until it has its answer.
-    pub fn serve(&self, chat: Arc<Chat>, unanswered: TaskTracker) {
+    /// Lets clients in: by the tokens that `verifier` accepts, or, without one, as guests. Every event taken counts as
+    /// unanswered, in `unanswered`, until it has its answer.
+    pub fn serve(&self, chat: Arc<Chat>, verifier: Option<Arc<Verifier>>, unanswered: TaskTracker) {
         let connect = move |socket: SocketRef, auth: TryData<Box<RawValue>>| {
-            let (chat, unanswered) = (chat.clone(), unanswered.clone());
-            async move { connect(&socket, auth, chat, unanswered) }
+            let (chat, verifier, unanswered) = (chat.clone(), verifier.clone(), unanswered.clone());
+            async move { connect(&socket, auth, chat, verifier, unanswered) }
         };
         // A socket's handlers are set in a middleware, which runs before the client is told that it is connected: a
         // handler set later can miss the client's first events.
-        let connected = async |socket: SocketRef| Connection::of(&socket).turns.connected();
+        let connected = async |Connected(socket): Connected| {
+            let connection = Connection::of(&socket);
+            if let Some(lease) = &connection.lease {
+                lease.begin(&socket);
+            }
+            connection.turns.connected();
+        };
         self.0.ns("/", connected.with(connect));
     }
 
@@ -156,10 +166,12 @@ fn connect(
     socket: &SocketRef,
     auth: TryData<Box<RawValue>>,
     chat: Arc<Chat>,
+    verifier: Option<Arc<Verifier>>,
     unanswered: TaskTracker,
 ) -> Result<(), String> {
-    let user = user(auth).map_err(|error| format!("{}: {error}", error.code()))?;
-    let session = Arc::new(chat.connect(user.map(Identity::user)));
+    let admitted = said(auth).and_then(|auth| credentials::admit(verifier, auth, socket));
+    let (identity, lease) = admitted.map_err(|error| format!("{}: {error}", error.code()))?;
+    let session = Arc::new(chat.connect(identity));
     let span = tracing::info_span!("socket", connection = session.connection, user = tracing::field::Empty);
     if let Some(identity) = session.identity() {
         span.record("user", identity.user_id().as_str());
@@ -168,6 +180,7 @@ fn connect(
     socket.extensions.insert(Arc::new(Connection {
         chat,
         session,
+        lease,
         turns: Turns::while_connecting(),
         unanswered,
         span,
@@ -178,16 +191,16 @@ fn connect(
     socket.on(event::SEND_MESSAGE, send_message);
     socket.on(event::GET_HISTORY, get_history);
     socket.on(event::TYPING, typing);
+    socket.on(event::REFRESH_AUTH, refresh_auth);
     socket.on_fallback(unknown_event);
     socket.on_disconnect(disconnected);
     Ok(())
 }
 
-/// Whom the client says it speaks for when it connects.
-fn user(auth: TryData<Box<RawValue>>) -> Result<Option<UserId>, Error> {
+/// What the client says of itself when it connects.
+fn said(auth: TryData<Box<RawValue>>) -> Result<Auth, Error> {
     let auth = auth.0.map_err(|error| Error::InvalidPayload(format!("auth: {error}")))?;
-    let auth: Auth = protocol::parse(auth.get())?;
-    Ok(auth.user_id)
+    protocol::parse(auth.get())
 }
 
 async fn join_room(caller: Caller, turn: Turn, reply: Reply, payload: Payload<JoinRoom>) {
@@ -218,6 +231,11 @@ async fn get_history(caller: Caller, turn: Turn, reply: Reply, payload: Payload<
 async fn typing(caller: Caller, turn: Turn, reply: Reply, payload: Payload<Typing>) {
     let result = caller.typing(turn, reply.socket(), payload).await;
     reply.with(event::TYPING, result);
+}
+
+async fn refresh_auth(caller: Caller, turn: Turn, reply: Reply, payload: Payload<RefreshAuth>) {
+    let result = caller.refresh(turn, reply.socket(), payload).await;
+    reply.with(event::REFRESH_AUTH, result);
 }
 
 async fn unknown_event(Event(event): Event, turn: Turn, reply: Reply) {

@@ -5,6 +5,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
@@ -12,7 +13,7 @@ use crate::{
     auth::Identity,
     chat::Range,
     error::Error,
-    model::{ClientMessageId, Message, RoomId, Seq, Stored, UserId},
+    model::{ClientMessageId, Message, RoomId, Seq, Stored, UserId, iso8601_millis},
     room,
 };
 
@@ -26,6 +27,8 @@ pub mod event {
     pub const SEND_MESSAGE: &str = "sendMessage";
     /// Client: read a part of a room's log.
     pub const GET_HISTORY: &str = "getHistory";
+    /// Client: show a newer token. Only where tokens are asked for.
+    pub const REFRESH_AUTH: &str = "refreshAuth";
     /// Both ways: somebody is typing, or has stopped.
     pub const TYPING: &str = "typing";
     /// Server: something was said in a room.
@@ -34,8 +37,10 @@ pub mod event {
     pub const HISTORY: &str = "history";
     /// Server: users came or went.
     pub const PRESENCE: &str = "presence";
-    /// Server: a request that asked for no ack failed.
+    /// Server: a request that asked for no ack failed, or the connection's token is out of date.
     pub const ERROR: &str = "error";
+    /// What failed when the connection's token is out of date; as a client's event it cannot exist.
+    pub const CONNECT: &str = "connect";
 }
 
 /// The longest part of an unknown event's name that an answer repeats, in characters.
@@ -69,12 +74,21 @@ pub fn first_argument(packet: &str) -> Result<&RawValue, Error> {
     first.ok_or_else(|| Error::InvalidPayload("a payload is required".into()))
 }
 
-/// What a client says of itself when it connects.
-#[derive(Debug, Deserialize)]
+/// What a client says of itself when it connects. Not for `Debug`, as it has a token.
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Auth {
-    /// Whom it speaks for, in guest mode.
+    /// Whom it speaks for; with tokens it can only repeat what the token says.
     pub user_id: Option<UserId>,
+    /// What shows that.
+    pub token: Option<String>,
+}
+
+/// `refreshAuth`. Not for `Debug`, as it has a token.
+#[derive(Deserialize)]
+pub struct RefreshAuth {
+    /// The newer token.
+    pub token: String,
 }
 
 /// `joinRoom`
@@ -270,6 +284,15 @@ pub struct HistoryPage {
     pub messages: Vec<Message>,
     /// Whether there are more in the direction asked for.
     pub has_more: bool,
+}
+
+/// A newer token's answer.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Refreshed {
+    /// Until when it counts.
+    #[serde(serialize_with = "iso8601_millis")]
+    pub expires_at: DateTime<Utc>,
 }
 
 /// An answer without content.

@@ -11,6 +11,7 @@ import type {
   Left,
   Message,
   Presence,
+  Refreshed,
   Sent,
   ServerToClientEvents,
   UserTyping,
@@ -33,6 +34,8 @@ export async function answers(lastSeq: number | undefined) {
   same<typeof sent, Ack<Sent>>(true);
   const page = await socket.emitWithAck("getHistory", { roomId, beforeSeq: 9, limit: 10 });
   same<typeof page, Ack<HistoryPage>>(true);
+  const refreshed = await socket.emitWithAck("refreshAuth", { token: "…" });
+  same<typeof refreshed, Ack<Refreshed>>(true);
 
   // @ts-expect-error: a failure has no message
   console.log(sent.message);

@@ -18,6 +18,10 @@ const BAD: &[(&str, &[&str])] = &[
     ("DATABASE_URL", &["mysql://host/db", "nonsense", "", "postgres://host:port/db", "sqlite://:memory:"]),
     ("DATABASE_MAX_CONNECTIONS", &["0", "1001"]),
     ("ALLOWED_ORIGINS", &["example.com", "https://a.example, b.example"]),
+    ("JWT_SECRET", &["", "hunter2", "31 bytes are one byte too few.."]),
+    ("JWT_PUBLIC_KEY", &["", "hunter2", "-----BEGIN PUBLIC KEY-----\nhunter2\n-----END PUBLIC KEY-----"]),
+    ("JWT_ISSUER", &["", "us"]),
+    ("JWT_AUDIENCE", &["", "chat"]),
     ("MAX_MESSAGE_BYTES", &["0", "1048577", "8k"]),
     ("HISTORY_LIMIT", &["0", "201"]),
     ("PRESENCE_GRACE_MS", &["-1", "5s"]),
@@ -62,7 +66,9 @@ fn variables() -> BTreeSet<String> {
 
 #[tokio::test]
 async fn help_names_every_variable_and_no_secret() {
-    let output = parlor(&["--help"], &[("DATABASE_URL", "postgres://ann:hunter2@host/db")]).await;
+    let secrets =
+        ["DATABASE_URL", "JWT_SECRET", "JWT_PUBLIC_KEY"].map(|variable| (variable, "postgres://ann:hunter2@h/db"));
+    let output = parlor(&["--help"], &secrets).await;
     let help = text(&output.stdout);
     assert!(output.status.success() && !help.contains("hunter2"), "{help}");
     for variable in variables() {
@@ -114,9 +120,24 @@ async fn a_password_is_not_told_when_the_database_cannot_be_used() {
 }
 
 #[tokio::test]
-async fn a_token_secret_is_refused_as_long_as_tokens_are_not_checked() {
-    let line = only_line(&parlor(&[], &[("JWT_SECRET", "hunter2")]).await, USAGE);
-    assert!(line.starts_with("parlor: JWT_SECRET: ") && !line.contains("hunter2"), "{line}");
+async fn a_bad_key_is_not_told() {
+    let long = "hunter2".repeat(5);
+    for variables in [
+        &[("JWT_SECRET", "hunter2")][..],
+        &[("JWT_PUBLIC_KEY", "hunter2")],
+        &[("JWT_SECRET", &long), ("JWT_PUBLIC_KEY", &long)],
+    ] {
+        let line = only_line(&parlor(&[], variables).await, USAGE);
+        assert!(line.starts_with("parlor: JWT_") && !line.contains("hunter2"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_not_made_without_a_good_secret() {
+    for variables in [&[][..], &[("JWT_SECRET", "hunter2")]] {
+        let line = only_line(&parlor(&["token", "--sub=ann"], variables).await, USAGE);
+        assert!(line.starts_with("parlor: JWT_SECRET: ") && !line.contains("hunter2"), "{line}");
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod clients;
 mod command;
 mod connections;
 mod contract;
+mod credentials;
 mod deploy;
 mod examples;
 mod hostile;
