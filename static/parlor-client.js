@@ -225,7 +225,8 @@ export class Room {
     const { clientMessageId, message } = next;
     this.#ask("sendMessage", { message, clientMessageId }, (refusal, sent) => {
       this.#sending = false;
-      if (refusal?.retryable) return later(refusal, () => this.#flush());
+      // What is emitted on a connection that seems dead, the stock client may send on its next one, before the join.
+      if (refusal?.retryable || refusal?.code === "NOT_IN_ROOM") return later(refusal, () => this.#flush());
       if (refusal) this.#outbox.fail(next, refusal);
       else this.#outbox.confirm(sent.message, sent.message.seq <= (this.#cursor ?? 0));
       this.#flush();

@@ -10,6 +10,7 @@ mod contract;
 mod credentials;
 mod deploy;
 mod examples;
+mod faults;
 mod hostile;
 mod lifecycle;
 mod page;

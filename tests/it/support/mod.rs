@@ -9,6 +9,7 @@ pub mod log;
 pub mod node;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod raw;
 pub mod server;
 

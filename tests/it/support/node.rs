@@ -7,7 +7,11 @@ use std::{
     process::Stdio,
 };
 
-use tokio::{process::Command, time::timeout};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+    time::timeout,
+};
 
 use super::{DEADLINE, HOW_TO_GET_TOOLS};
 
@@ -19,17 +23,47 @@ const PACKAGES: [&str; 5] = ["socket.io-client", "socket.io-client-v2", "playwri
 
 /// Runs a script to its end; the test fails with all that the script said when it fails or takes too long.
 pub async fn run(script: &str, arguments: &[&str]) {
-    assert_packages();
     let mut output = tempfile::tempfile().unwrap();
-    let mut command = Command::new("node");
-    command.arg(format!("{SCRIPTS}/{script}")).args(arguments).kill_on_drop(true).stdin(Stdio::null());
-    command.stdout(output.try_clone().unwrap()).stderr(output.try_clone().unwrap());
-    let mut child = command.spawn().unwrap_or_else(|error| panic!("node: {error}: {HOW_TO_GET_TOOLS}"));
+    let mut child = spawn(script, arguments, output.try_clone().unwrap().into(), &output);
     match timeout(DEADLINE, child.wait()).await {
         Ok(status) if status.as_ref().is_ok_and(|status| status.success()) => {}
         Ok(status) => panic!("{script} {arguments:?}: {}\n{}", status.unwrap(), text(&mut output)),
         Err(_) => panic!("{script} {arguments:?}: waited {DEADLINE:?} for its end\n{}", text(&mut output)),
     }
+}
+
+/// A running script that tells how far it is; killed when dropped.
+pub struct Script {
+    lines: Lines<BufReader<ChildStdout>>,
+    errors: File,
+    _child: Child,
+}
+
+impl Script {
+    /// Starts it.
+    pub fn start(script: &str, arguments: &[&str]) -> Self {
+        let errors = tempfile::tempfile().unwrap();
+        let mut child = spawn(script, arguments, Stdio::piped(), &errors);
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { lines, errors, _child: child }
+    }
+
+    /// The next line that it prints; the test fails with its errors when there is none, or it takes too long.
+    pub async fn line(&mut self) -> String {
+        match timeout(DEADLINE, self.lines.next_line()).await {
+            Ok(Ok(Some(line))) => line,
+            Ok(ended) => panic!("the script ended: {ended:?}\n{}", text(&mut self.errors)),
+            Err(_) => panic!("waited {DEADLINE:?} for a line of the script\n{}", text(&mut self.errors)),
+        }
+    }
+}
+
+fn spawn(script: &str, arguments: &[&str], output: Stdio, errors: &File) -> Child {
+    assert_packages();
+    let mut command = Command::new("node");
+    command.arg(format!("{SCRIPTS}/{script}")).args(arguments).kill_on_drop(true).stdin(Stdio::null());
+    command.stdout(output).stderr(errors.try_clone().unwrap());
+    command.spawn().unwrap_or_else(|error| panic!("node: {error}: {HOW_TO_GET_TOOLS}"))
 }
 
 /// Fails the test when a package that the scripts use is not there.

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write,
     os::unix::{fs::chown, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -10,25 +11,32 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::unistd::{User, geteuid};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::{Pid, User, geteuid},
+};
 use tempfile::TempDir;
 
 const START_DEADLINE: Duration = Duration::from_secs(60);
 
-/// The line of `postmaster.pid` that says how far the start is:
+/// The lines of `postmaster.pid` that say whose it is and how far the start is:
 /// <https://www.postgresql.org/docs/current/storage-file-layout.html>.
+const PID_LINE: usize = 0;
 const STATUS_LINE: usize = 7;
 
-/// Waits for the end of its input, which comes when the test process is gone, and then ends the server.
-const GUARD: &str = r#""$@" >&2 & server=$!; cat >/dev/null; kill -QUIT $server; wait $server; rm -rf "$0""#;
+/// Starts the server, and again at each line of its input, once it has ended. Ends it at the end of the input, which comes
+/// when the test process is gone.
+const GUARD: &str = r#"
+while "$@" >&2 & server=$!; read -r _; do wait $server; done
+kill -QUIT $server; wait $server; rm -rf "$0""#;
 
 /// A Postgres server of the tests' own.
 pub struct Postgres {
     directory: PathBuf,
     /// Where it listens, if not only at its Unix socket.
     port: Option<u16>,
-    /// Holds the pipe whose end ends the server.
-    _guard: Child,
+    /// Has the pipe whose end ends the server.
+    guard: Child,
 }
 
 impl Postgres {
@@ -70,8 +78,24 @@ impl Postgres {
         // Ctrl-C in a terminal goes to the whole process group; the server has to outlive the tests.
         guard.process_group(0);
         let guard = guard.spawn().unwrap();
-        wait_until_ready(&directory);
-        Self { directory, port: None, _guard: guard }
+        wait_until_ready(&directory, "");
+        Self { directory, port: None, guard }
+    }
+
+    /// Kills all of the server's processes at once, and starts it again.
+    pub fn crash(&mut self) {
+        let postmaster = pid_file_line(&self.directory, PID_LINE).expect("a server that runs");
+        loop {
+            let processes = processes_in(&self.directory.join("data"));
+            if processes.is_empty() {
+                break;
+            }
+            for process in processes {
+                kill(process, Signal::SIGKILL).ok();
+            }
+        }
+        self.guard.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+        wait_until_ready(&self.directory, &postmaster);
     }
 
     /// The URL of one of its databases.
@@ -107,13 +131,24 @@ fn run_in(directory: &Path, command: &mut Command) {
     assert!(ended.status.success(), "{command:?}: {}", String::from_utf8_lossy(&ended.stderr));
 }
 
-fn wait_until_ready(directory: &Path) {
+/// Those that run in a folder, as all of a server's do in its data's; not those that have ended and are not waited for yet.
+fn processes_in(folder: &Path) -> Vec<Pid> {
+    let folder = folder.canonicalize().unwrap();
+    let all = fs::read_dir("/proc").unwrap().flatten();
+    let inside = all.filter(|process| process.path().join("cwd").read_link().is_ok_and(|cwd| cwd == folder));
+    inside.filter_map(|process| process.file_name().to_str()?.parse().ok().map(Pid::from_raw)).collect()
+}
+
+fn pid_file_line(directory: &Path, number: usize) -> Option<String> {
+    let text = fs::read_to_string(directory.join("data/postmaster.pid")).ok()?;
+    text.lines().nth(number).map(|line| line.trim().to_owned())
+}
+
+/// Waits for another server than the one whose process id was `previous`.
+fn wait_until_ready(directory: &Path, previous: &str) {
     let begun = Instant::now();
-    let status = || {
-        let text = fs::read_to_string(directory.join("data/postmaster.pid")).ok()?;
-        text.lines().nth(STATUS_LINE).map(|line| line.trim().to_owned())
-    };
-    while status().as_deref() != Some("ready") {
+    let line = |number| pid_file_line(directory, number).unwrap_or_default();
+    while line(PID_LINE) == previous || line(STATUS_LINE) != "ready" {
         let log = || fs::read_to_string(directory.join("log")).unwrap_or_default();
         assert!(begun.elapsed() < START_DEADLINE, "Postgres did not start: {}", log());
         thread::sleep(Duration::from_millis(20));

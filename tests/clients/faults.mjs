@@ -1,0 +1,102 @@
+/**
+ * People who talk in rooms until all is said and heard, whatever happens to their connections: `node faults.mjs PLAN`.
+ *
+ * The plan is JSON: `members`, each with `url`, `transports`, `userId`, `roomId`; and how many messages each of them `sends`.
+ * A line of JSON is printed at every tenth ack, and one at the end with all that each of them has got and sent.
+ */
+
+import { webcrypto } from "node:crypto";
+import { setTimeout } from "node:timers/promises";
+import { io } from "socket.io-client";
+import { Parlor } from "../../static/parlor-client.js";
+
+// Node 18 has it in this module only.
+globalThis.crypto ??= webcrypto;
+
+/** The type of a Socket.IO packet: https://github.com/socketio/socket.io-protocol#packet-types */
+const ACK = 3;
+
+const FAST = { reconnectionDelay: 20, reconnectionDelayMax: 100 };
+
+/** How long the last messages may take, once all are acked; less than the Rust side waits, which tells what is missing. */
+const HEARING_MS = 20_000;
+
+const { members, sends } = JSON.parse(process.argv[2]);
+let acks = 0;
+
+const print = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
+const texts = (messages) => messages.map(({ seq, message }) => [seq, message]);
+
+class Member {
+  /** What was wrong with the messages as they came, before the room put them in order. */
+  faults = [];
+  /** The newest message's `seq` at the last join. */
+  had = 0;
+  resumed = 0;
+  sent = 0;
+  duplicates = 0;
+  acked = [];
+
+  constructor({ url, transports, userId, roomId }) {
+    Object.assign(this, { userId, roomId });
+    this.socket = io(url, { auth: { userId }, transports, forceNew: true, ...FAST });
+    this.socket.onAnyOutgoing((event) => {
+      this.sent += event === "sendMessage";
+      if (event === "joinRoom") this.had = this.room?.messages.at(-1)?.seq ?? 0;
+    });
+    this.socket.io.on("packet", ({ type, data }) => type === ACK && this.#answered(data.at(-1)));
+  }
+
+  /** A join's answer brings all that was missed; only when that is too much it says so. */
+  #answered({ duplicate = false, lastSeq, messages, hasMore }) {
+    this.duplicates += duplicate;
+    if (lastSeq === undefined || hasMore || messages.length === lastSeq - this.had) return;
+    this.faults.push(`${messages.length} messages between ${this.had} and ${lastSeq}`);
+  }
+
+  async join() {
+    this.room = await new Parlor(this.socket, null).joinRoom(this.roomId);
+    let last = 0;
+    this.room.on("resume", ({ until }) => {
+      this.resumed += 1;
+      last = until;
+    });
+    this.socket.on("newMessage", ({ seq }) => {
+      if (seq !== last + 1) this.faults.push(`${seq} after ${last}`);
+      last = seq;
+    });
+  }
+
+  /** Says what there is to say; ends once all of it is acked. */
+  async talk() {
+    const receipts = Array.from({ length: sends }, (_, place) => this.room.send(`${this.userId} ${place + 1}`));
+    await Promise.all(receipts.map(async (receipt) => this.#acked(await receipt)));
+  }
+
+  #acked(stored) {
+    this.acked.push(stored);
+    acks += 1;
+    if (acks % 10 === 0) print({ acks });
+  }
+
+  /** Waits until all of the room's messages have come. */
+  heard() {
+    const expected = sends * members.filter(({ roomId }) => roomId === this.roomId).length;
+    return new Promise((resolve) => {
+      const look = () => this.room.messages.length >= expected && resolve();
+      this.room.on("message", look);
+      look();
+    });
+  }
+
+  report() {
+    const { userId, roomId, faults, resumed, sent, duplicates, acked, room } = this;
+    return { userId, roomId, faults, resumed, sent, duplicates, acked: texts(acked), received: texts(room.messages) };
+  }
+}
+
+const people = members.map((member) => new Member(member));
+await Promise.all(people.map((member) => member.join()));
+await Promise.all(people.map((member) => member.talk()));
+await Promise.race([Promise.all(people.map((member) => member.heard())), setTimeout(HEARING_MS)]);
+process.stdout.write(`${JSON.stringify({ members: people.map((member) => member.report()) })}\n`, () => process.exit());

@@ -1,0 +1,62 @@
+//! `kill -9`, again and again.
+
+use nix::sys::signal::Signal;
+
+use super::{Member, Talk, print_counts};
+use crate::support::{Database, Process, Server, free_port, postgres::Postgres};
+
+const KILLS: usize = 10;
+/// How much is acked between two kills, at least.
+const ACKS_BETWEEN: usize = 200;
+const CLIENTS: usize = 40;
+const ROOMS: usize = 4;
+/// More than there are between all kills together.
+const SENDS: usize = (KILLS + 4) * ACKS_BETWEEN / CLIENTS;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_on_sqlite_that_is_killed_loses_nothing_that_it_acked_and_doubles_nothing() {
+    kill_server(Database::sqlite()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_on_postgres_that_is_killed_loses_nothing_that_it_acked_and_doubles_nothing() {
+    kill_server(Database::postgres().await).await;
+}
+
+async fn kill_server(database: Database) {
+    let port = free_port();
+    let mut server = Process::at(port, &database).await;
+    let mut talk = talk(&format!("http://{}", server.address));
+    for _ in 0..KILLS {
+        talk.until_further_acks(ACKS_BETWEEN).await;
+        server.signal(Signal::SIGKILL);
+        server.ended().await;
+        server = Process::at(port, &database).await;
+    }
+    let everybody = talk.assert_nothing_lost_or_doubled(&database).await;
+    print_counts("server killed", &everybody);
+    assert!(everybody.iter().all(|one| one.resumed > 0), "somebody noticed no kill");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_postgres_that_is_killed_loses_nothing_that_was_acked_and_doubles_nothing() {
+    let mut postgres = Postgres::start(&[]);
+    let server = Server::on(Database::on(&postgres), &[]).await;
+    let mut talk = talk(&server.url());
+    for _ in 0..KILLS {
+        talk.until_further_acks(ACKS_BETWEEN).await;
+        postgres = tokio::task::spawn_blocking(|| crashed(postgres)).await.unwrap();
+    }
+    let everybody = talk.assert_nothing_lost_or_doubled(&server.database).await;
+    print_counts("Postgres killed", &everybody);
+}
+
+fn crashed(mut postgres: Postgres) -> Postgres {
+    postgres.crash();
+    postgres
+}
+
+fn talk(url: &str) -> Talk {
+    let members = (0..CLIENTS).map(|number| Member::numbered(number, ROOMS, url.to_owned()));
+    Talk::start(&members.collect::<Vec<_>>(), SENDS)
+}
