@@ -121,8 +121,11 @@ impl Parts {
             Box::new(move |outcome| observer.observe(outcome)),
             stop_writer.clone(),
         );
-        let limits =
-            Limits { max_message_bytes: config.max_message_bytes as usize, history_limit: config.history_limit.into() };
+        let limits = Limits {
+            max_message_bytes: config.max_message_bytes as usize,
+            history_limit: config.history_limit.into(),
+            max_rooms: config.max_rooms_per_socket as usize,
+        };
         let chat = Arc::new(Chat::new(rooms.clone(), queue, store.clone(), limits));
         let unanswered = TaskTracker::new();
         realtime.serve(chat.clone(), verifier, unanswered.clone());

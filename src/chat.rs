@@ -30,6 +30,8 @@ pub struct Limits {
     pub max_message_bytes: usize,
     /// How many messages an answer carries when the client does not say; at most [`MAX_HISTORY`].
     pub history_limit: usize,
+    /// The most rooms that one connection may be in: each costs memory, whether anybody speaks in it or not.
+    pub max_rooms: usize,
 }
 
 /// The use cases, for all connections of this node.
@@ -142,7 +144,7 @@ impl Chat {
     /// Joins a room, or joins it again: `admit` answers the caller and subscribes it.
     ///
     /// Errors, without `admit` being called: no identity ([`Error::InvalidPayload`]), another identity than before
-    /// or a room that it may not enter ([`Error::Forbidden`]), the log cannot be read ([`Error::Unavailable`]).
+    /// or a room that it may not enter, or too many rooms ([`Error::Forbidden`]), the log cannot be read ([`Error::Unavailable`]).
     pub async fn join(
         &self,
         session: &Arc<Session>,
@@ -182,6 +184,10 @@ impl Chat {
         }
         if let Some(handle) = attendance.rooms.get(room) {
             return Ok((handle.clone(), true));
+        }
+        let max_rooms = self.limits.max_rooms;
+        if attendance.rooms.len() >= max_rooms {
+            return Err(Error::Forbidden(format!("roomId: a connection may be in {max_rooms} rooms at most")));
         }
         let handle = self.rooms.enter(room);
         attendance.rooms.insert(room.clone(), handle.clone());

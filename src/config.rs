@@ -69,6 +69,10 @@ pub struct Config {
     #[arg(long, env, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=MAX_HISTORY as i64))]
     pub history_limit: u16,
 
+    /// Most rooms that one connection may be in.
+    #[arg(long, env, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub max_rooms_per_socket: u32,
+
     /// How long a user whose connection broke still counts as present, in milliseconds.
     #[arg(long, env, default_value = "5000", value_parser = millis)]
     pub presence_grace_ms: Duration,

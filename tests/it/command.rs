@@ -23,6 +23,7 @@ const BAD: &[(&str, &[&str])] = &[
     ("JWT_ISSUER", &["", "us"]),
     ("JWT_AUDIENCE", &["", "chat"]),
     ("MAX_MESSAGE_BYTES", &["0", "1048577", "8k"]),
+    ("MAX_ROOMS_PER_SOCKET", &["0", "100001", "many"]),
     ("HISTORY_LIMIT", &["0", "201"]),
     ("PRESENCE_GRACE_MS", &["-1", "5s"]),
     ("PRESENCE_NAMES_LIMIT", &["-1", "many"]),

@@ -24,6 +24,9 @@ const TASKS_BOUND_MIB: u64 = 160;
 /// The largest payload that a client may send, in bytes.
 const MAX_PAYLOAD: usize = 1_000_000;
 
+/// The most rooms that one connection may be in.
+const MAX_ROOMS: usize = 256;
+
 /// A server under attack, and two who chat on it.
 struct Siege {
     process: Process,
@@ -239,6 +242,25 @@ async fn a_hundred_thousand_acks_that_nobody_waits_for() {
         }
     }
     settled(&mut socket).await;
+    siege.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_thousand_joins_of_new_rooms() {
+    let mut siege = Siege::begin(&[]).await;
+    let mut eve = RawClient::connect(siege.process.address, "eve").await;
+    let mut joined = 0;
+    for batch in 0..100 {
+        let mut last = 0;
+        for number in 0..1_000 {
+            last = eve.emit("joinRoom", &json!({ "roomId": format!("{batch}/{number}") })).await;
+        }
+        eve.flush().await;
+        let (before, _) = eve.until_ack(last).await;
+        joined += before.iter().filter(|packet| matches!(packet, Packet::Ack(_, ack) if ack["status"] == "ok")).count();
+        siege.chat().await;
+    }
+    assert_eq!(joined, MAX_ROOMS);
     siege.end().await;
 }
 

@@ -49,7 +49,7 @@ impl House {
         let observer = rooms.clone();
         let observe = Box::new(move |outcome| observer.observe(outcome));
         let (writer, _) = Writer::start(store.clone(), DEADLINE, observe, CancellationToken::new());
-        let limits = Limits { max_message_bytes: 8192, history_limit };
+        let limits = Limits { max_message_bytes: 8192, history_limit, max_rooms: 256 };
         let chat = Chat::new(rooms.clone(), writer, store.clone(), limits);
         Self { rooms, chat, store, sent, _database: database }
     }

@@ -172,3 +172,16 @@ async fn what_comes_live_begins_where_the_history_ends() {
     assert_eq!(bob.next("newMessage").await["seq"], 4);
     assert_eq!(bob.next("newMessage").await["seq"], 5);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_may_be_in_so_many_rooms_at_once() {
+    let server = Server::on(Database::sqlite(), &["--max-rooms-per-socket=2"]).await;
+    let ann = server.client("ann").await;
+    ann.join("a").await;
+    ann.join("b").await;
+    assert_eq!(ann.refused("joinRoom", json!({ "roomId": "c" })).await, "FORBIDDEN");
+    ann.join("b").await;
+    ann.ok("leaveRoom", json!({ "roomId": "a" })).await;
+    ann.join("c").await;
+    server.client("bob").await.join("a").await;
+}
