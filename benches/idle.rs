@@ -3,11 +3,10 @@
 //!
 //! `cargo bench --bench idle`; `-- 10000` with so many, `-- 2000 PROGRAM` on another build of the server.
 
-use std::{
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+#[allow(dead_code, reason = "other benches use the rest")]
+mod support;
+
+use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
@@ -15,6 +14,8 @@ use tokio_tungstenite::{
     WebSocketStream, client_async,
     tungstenite::{Message, client::IntoClientRequest},
 };
+
+use self::support::Parlor;
 
 /// Clients that come first, so that what is allocated once does not count.
 const WARM_UP: usize = 200;
@@ -39,7 +40,8 @@ async fn main() {
     let clients: usize = arguments.next().map_or(2000, |text| text.parse().unwrap());
     let program = arguments.next().unwrap_or_else(|| env!("CARGO_BIN_EXE_parlor").to_owned());
     let folder = tempfile::tempdir().unwrap();
-    let mut parlor = Parlor::start(&program, &format!("sqlite://{}/bench.db", folder.path().display()));
+    let database = format!("sqlite://{}/bench.db", folder.path().display());
+    let parlor = Parlor::start(&program, &database, &["--ping-interval-ms=3600000", "--ping-timeout-ms=3600000"]);
     let (mut connected, mut sizes) = (Vec::new(), Vec::new());
     for count in [WARM_UP, clients] {
         for number in 0..count {
@@ -50,8 +52,6 @@ async fn main() {
     }
     let each = (sizes[1] - sizes[0]) / clients as f64;
     println!("{clients} idle WebSockets: {each:.1} kB each");
-    parlor.child.kill().unwrap();
-    parlor.child.wait().unwrap();
 }
 
 async fn connect(address: &str, number: usize) -> WebSocketStream<TcpStream> {
@@ -67,34 +67,5 @@ async fn connect(address: &str, number: usize) -> WebSocketStream<TcpStream> {
             Message::Text(text) if text.starts_with("40") => return socket,
             _ => {}
         }
-    }
-}
-
-struct Parlor {
-    child: Child,
-    address: String,
-}
-
-impl Parlor {
-    fn start(program: &str, database_url: &str) -> Self {
-        let mut child = Command::new(program)
-            .args(["--port=0", "--host=127.0.0.1", "--log-format=json", "--ping-interval-ms=3600000"])
-            .args(["--ping-timeout-ms=3600000"])
-            .env("DATABASE_URL", database_url)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut line_with = |text: &str| log.by_ref().map(Result::unwrap).find(|line| line.contains(text)).unwrap();
-        let listening: serde_json::Value = serde_json::from_str(&line_with("listening")).unwrap();
-        line_with("\"ready\"");
-        std::thread::spawn(move || log.for_each(|line| eprintln!("{}", line.unwrap())));
-        Self { child, address: listening["address"].as_str().unwrap().to_owned() }
-    }
-
-    fn resident_kilobytes(&self) -> f64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 }

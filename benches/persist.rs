@@ -7,10 +7,10 @@
 #[path = "../tests/it/support/postgres.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]
 mod postgres;
+#[allow(dead_code, reason = "other benches use the rest")]
+mod support;
 
 use std::{
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -32,6 +32,8 @@ use tokio::{
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
+
+use self::support::Parlor;
 
 const ROOMS: usize = 100;
 const SENDERS_PER_ROOM: usize = 5;
@@ -151,7 +153,7 @@ struct Counts {
 
 async fn run(kind: &str, time: Duration) -> Figures {
     let database = Database::new(kind);
-    let mut parlor = Parlor::start(&database.url);
+    let parlor = Parlor::start(env!("CARGO_BIN_EXE_parlor"), &database.url, &[]);
     let counts = Arc::new(Counts::default());
     let mut connected = Vec::new();
     for number in 0..ROOMS * SENDERS_PER_ROOM {
@@ -169,44 +171,11 @@ async fn run(kind: &str, time: Duration) -> Figures {
     let cpu = parlor.cpu_seconds() - cpu;
     counts.stop.store(true, Ordering::Relaxed);
     senders.shutdown().await;
-    parlor.child.kill().unwrap();
-    parlor.child.wait().unwrap();
     let acks = (acks_then - acks) as f64;
     Figures {
         acks: acks / elapsed,
         acks_per_cpu_second: acks / cpu,
         deliveries: (deliveries_then - deliveries) as f64 / elapsed,
-    }
-}
-
-struct Parlor {
-    child: Child,
-    address: String,
-}
-
-impl Parlor {
-    fn start(database_url: &str) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_parlor"))
-            .args(["--port=0", "--host=127.0.0.1", "--log-format=json"])
-            .env("DATABASE_URL", database_url)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut line_with = |text: &str| log.by_ref().map(Result::unwrap).find(|line| line.contains(text)).unwrap();
-        let listening: serde_json::Value = serde_json::from_str(&line_with("listening")).unwrap();
-        line_with("\"ready\"");
-        std::thread::spawn(move || log.for_each(|line| eprintln!("{}", line.unwrap())));
-        Self { child, address: listening["address"].as_str().unwrap().to_owned() }
-    }
-
-    /// User and system time so far: fields 14 and 15 of `/proc/PID/stat`, in hundredths of a second.
-    fn cpu_seconds(&self) -> f64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-        let ticks = |field: usize| fields[field - 3].parse::<f64>().unwrap();
-        (ticks(14) + ticks(15)) / 100.0
     }
 }
 

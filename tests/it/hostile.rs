@@ -3,14 +3,14 @@
 //! The classes are those of CVEs against Socket.IO servers: 2020-36048 and 2023-31125 (polling payloads), 2022-2421 and
 //! 2026-33151 (attachments), 2022-41940 and 2023-32695 (packets that no client sends), 2024-38355 (reserved events).
 
-use std::process::Command;
+use std::{process::Command, time::Instant};
 
 use nix::sys::signal::Signal;
 use reqwest::Client;
 use serde_json::json;
 
 use crate::support::{
-    Database, Process, RawClient,
+    DEADLINE, Database, Process, RawClient,
     engine::{Endpoint, Frame, Polling, WebSocket},
     raw::Packet,
 };
@@ -291,7 +291,9 @@ async fn a_session_that_never_polls() {
     session.post(r#"42["joinRoom",{"roomId":"r"}]"#).await;
     let body = "x".repeat(8_000);
     let mut gone = false;
+    let deadline = Instant::now() + DEADLINE;
     while !gone {
+        assert!(Instant::now() < deadline, "the session goes on");
         siege.said += 1;
         let sent = siege.ann.emit("sendMessage", &json!({ "roomId": "r", "message": body })).await;
         siege.ann.flush().await;

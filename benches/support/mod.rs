@@ -1,0 +1,55 @@
+//! The server as a process, for the benches.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
+
+/// A running server; killed when dropped.
+pub struct Parlor {
+    child: Child,
+    /// Where it listens.
+    pub address: String,
+}
+
+impl Parlor {
+    /// Starts a build of the server on a database, and waits until it is ready.
+    pub fn start(program: &str, database_url: &str, flags: &[&str]) -> Self {
+        let mut child = Command::new(program)
+            .args(["--port=0", "--host=127.0.0.1", "--log-format=json"])
+            .args(flags)
+            .env("DATABASE_URL", database_url)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut line_with = |text: &str| log.by_ref().map(Result::unwrap).find(|line| line.contains(text)).unwrap();
+        let listening: serde_json::Value = serde_json::from_str(&line_with("listening")).unwrap();
+        line_with("\"ready\"");
+        std::thread::spawn(move || log.for_each(|line| eprintln!("{}", line.unwrap())));
+        Self { child, address: listening["address"].as_str().unwrap().to_owned() }
+    }
+
+    /// User and system time so far: fields 14 and 15 of `/proc/PID/stat`, in hundredths of a second.
+    pub fn cpu_seconds(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        let ticks = |field: usize| fields[field - 3].parse::<f64>().unwrap();
+        (ticks(14) + ticks(15)) / 100.0
+    }
+
+    /// Resident memory, in kB.
+    pub fn resident_kilobytes(&self) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+}
+
+impl Drop for Parlor {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
