@@ -119,6 +119,7 @@ test("an absence of more than two pages leaves no gap", async (t) => {
 
 test("each send goes out once, and in its order", async (t) => {
   const { room, asked } = await join(t, "ann", "sends");
+  assert.deepEqual(await room.loadOlder(), []);
   const stored = await within("the receipts", Promise.all(numbered(1, 10).map((text) => room.send(text))));
   assert.deepEqual(texts(stored), numbered(1, 10));
   assert.deepEqual(texts(asked), numbered(1, 10));
