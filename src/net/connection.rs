@@ -1,0 +1,113 @@
+//! A connection, and a handle that closes it from elsewhere.
+
+use std::{
+    io::{self, IoSlice},
+    net::Shutdown,
+    pin::Pin,
+    sync::{Arc, Weak},
+    task::{Context, Poll, ready},
+};
+
+use socket2::SockRef;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+};
+
+/// An accepted connection, which others may close.
+#[derive(Debug)]
+pub struct Connection {
+    reading: OwnedReadHalf,
+    writing: Arc<OwnedWriteHalf>,
+}
+
+impl Connection {
+    /// A handle to it.
+    pub(super) fn handle(&self) -> ConnectionHandle {
+        ConnectionHandle(Arc::downgrade(&self.writing))
+    }
+}
+
+impl From<TcpStream> for Connection {
+    fn from(stream: TcpStream) -> Self {
+        let (reading, writing) = stream.into_split();
+        Self { reading, writing: Arc::new(writing) }
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.reading).poll_read(cx, buffer)
+    }
+}
+
+impl Connection {
+    /// Tries `write` whenever there is room to write.
+    fn poll_writing(
+        &self,
+        cx: &mut Context<'_>,
+        write: impl Fn(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let stream: &TcpStream = (*self.writing).as_ref();
+        loop {
+            ready!(stream.poll_write_ready(cx))?;
+            match write(stream) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_writing(cx, |stream| stream.try_write(bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_writing(cx, |stream| stream.try_write_vectored(slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(shut_down(&self.writing, Shutdown::Write))
+    }
+}
+
+fn shut_down(writing: &OwnedWriteHalf, how: Shutdown) -> io::Result<()> {
+    let stream: &TcpStream = writing.as_ref();
+    SockRef::from(stream).shutdown(how)
+}
+
+/// A way to close a connection from elsewhere; it does not keep the connection open.
+#[derive(Debug, Clone)]
+pub struct ConnectionHandle(Weak<OwnedWriteHalf>);
+
+impl ConnectionHandle {
+    /// Ends the connection in both directions, also for a writer that waits for a peer that does not read.
+    pub fn close(&self) {
+        if let Some(writing) = self.0.upgrade() {
+            // It fails when the peer has ended the connection already.
+            shut_down(&writing, Shutdown::Both).ok();
+        }
+    }
+
+    /// Whether the connection is still there.
+    pub fn is_open(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+}
