@@ -7,14 +7,15 @@
 
 use std::{collections::BTreeMap, env, fmt, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, routing::any_service, serve::Listener};
+use axum::{Router, routing::any_service};
 use bytes::Bytes;
 use engineioxide::{
     DisconnectReason, Str, config::EngineIoConfig, handler::EngineIoHandler, service::EngineIoService, socket::Socket,
 };
 use parlor::{
     config::AllowedOrigins,
-    http, net,
+    http::{self, Access},
+    net::{self, AdmissionSettings, Timeouts},
     realtime::{self, Settings},
 };
 use serde::{
@@ -25,6 +26,7 @@ use serde::{
 use serde_json::Value;
 use socketioxide::extract::{AckSender, Data, SocketRef};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 /// The times that the suites know, and a chat's limits: the payload that these give is the one that the suites know, too.
 pub const SETTINGS: Settings = Settings {
@@ -32,24 +34,25 @@ pub const SETTINGS: Settings = Settings {
     ping_timeout: Duration::from_millis(200),
     max_message_bytes: 8192,
     send_queue_packets: 8192,
+    connect_timeout: Duration::from_secs(1),
 };
 
 /// Where Engine.IO is served by itself.
 pub const ENGINE_PATH: &str = "/engine.io";
 
-/// How long a client may take to enter a namespace.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// As the server's defaults are.
+pub const TIMEOUTS: Timeouts = Timeouts { user: Duration::from_secs(25), handshake: Duration::from_secs(15) };
 
-/// How long a client may take no bytes that wait for it.
-pub const USER_TIMEOUT: Duration = Duration::from_secs(25);
+/// How long a client may take to send a payload.
+const PAYLOAD_TIMEOUT: Duration = Duration::from_secs(40);
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
-    let listener = net::listen(address()?, USER_TIMEOUT).await?;
+    let listener = net::listen(address()?, TIMEOUTS, AdmissionSettings::default().into()).await?;
     println!("listening on {}", listener.local_addr()?);
     tokio::select! {
-        served = net::serve(listener, router(SETTINGS, CONNECT_TIMEOUT)).into_future() => served?,
+        () = net::serve(listener, router(SETTINGS), CancellationToken::new()) => {}
         interrupted = tokio::signal::ctrl_c() => interrupted?,
         _ = terminate.recv() => {}
     }
@@ -62,16 +65,25 @@ fn address() -> anyhow::Result<SocketAddr> {
 }
 
 /// Socket.IO, and Engine.IO by itself.
-pub fn router(settings: Settings, connect_timeout: Duration) -> Router {
-    let (socket_io, io) = realtime::builder(settings).connect_timeout(connect_timeout).build_svc();
+pub fn router(settings: Settings) -> Router {
+    let (socket_io, io) = realtime::builder(settings).build_svc();
     io.ns("/", connected);
     io.ns("/custom", connected);
     let limits = io.config().engine_config.clone();
     let engine_io = EngineIoConfig { req_path: ENGINE_PATH.into(), ..limits };
     let engine_io = EngineIoService::with_config(Arc::new(Echo), engine_io);
-    Router::new()
-        .merge(http::endpoint(realtime::PATH, any_service(socket_io), AllowedOrigins::Same))
-        .merge(http::endpoint(ENGINE_PATH, any_service(engine_io), AllowedOrigins::Same))
+    let admission = AdmissionSettings::default().into();
+    let access = Access {
+        origins: AllowedOrigins::Same,
+        admission,
+        idle_timeout: settings.connect_timeout,
+        payload_timeout: PAYLOAD_TIMEOUT,
+    };
+    Router::new().merge(http::endpoint(realtime::PATH, any_service(socket_io), access.clone())).merge(http::endpoint(
+        ENGINE_PATH,
+        any_service(engine_io),
+        access,
+    ))
 }
 
 /// Engine.IO that sends back what it gets.

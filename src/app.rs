@@ -7,7 +7,6 @@ use axum::{
     Router,
     http::StatusCode,
     routing::{any, any_service},
-    serve::Listener,
 };
 use tokio::{
     task::JoinHandle,
@@ -19,8 +18,8 @@ use crate::{
     auth::Verifier,
     chat::{Chat, Limits},
     config::Config,
-    http::{self, Readiness},
-    net::{self, Incoming},
+    http::{self, Access, Readiness},
+    net::{self, Admission, Listener, Timeouts},
     realtime::{self, Realtime},
     room::{PresenceSettings, RoomContext},
     rooms::Rooms,
@@ -35,7 +34,7 @@ pub const MAX_DATABASE_DELAY: Duration = Duration::from_secs(5);
 
 /// A server, bound to its port.
 pub struct App {
-    listener: Incoming,
+    listener: Listener,
     router: Router,
     parts: Parts,
 }
@@ -60,7 +59,9 @@ impl App {
     /// Errors when the address cannot be bound, or tokens' key is none.
     pub async fn bind(config: &Config, store: Arc<dyn MessageStore>) -> anyhow::Result<Self> {
         let address = SocketAddr::new(config.host, config.port);
-        let listener = net::listen(address, config.tcp_user_timeout_ms)
+        let timeouts = Timeouts { user: config.tcp_user_timeout_ms, handshake: config.handshake_timeout_ms };
+        let admission = Admission::from(config.admission());
+        let listener = net::listen(address, timeouts, admission.clone())
             .await
             .with_context(|| format!("cannot listen on {address} (HOST, PORT)"))?;
         let settings = realtime::Settings {
@@ -68,11 +69,16 @@ impl App {
             ping_timeout: config.ping_timeout_ms,
             max_message_bytes: config.max_message_bytes as usize,
             send_queue_packets: config.send_queue_packets as usize,
+            connect_timeout: config.handshake_timeout_ms,
         };
         let verifier = config.verifier().map_err(anyhow::Error::msg)?.map(Arc::new);
         let (socket_io, realtime) = realtime::prepare(settings, any(StatusCode::NOT_FOUND));
         let parts = Parts::start(config, store, realtime, verifier);
-        let router = http::router(any_service(socket_io), config.allowed_origins.clone(), parts.readiness());
+        let origins = config.allowed_origins.clone();
+        // Within this time a client is to answer a ping, which it does by a payload.
+        let payload_timeout = config.ping_interval_ms + config.ping_timeout_ms;
+        let access = Access { origins, admission, idle_timeout: config.handshake_timeout_ms, payload_timeout };
+        let router = http::router(any_service(socket_io), access, parts.readiness());
         Ok(Self { listener, router, parts })
     }
 
@@ -88,9 +94,7 @@ impl App {
     ///
     /// Errors when the database's tables cannot be brought up to date.
     pub async fn serve_until(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let accepting = self.parts.stopping.clone().cancelled_owned();
-        let server = net::serve(self.listener, self.router).with_graceful_shutdown(accepting);
-        let server = tokio::spawn(server.into_future());
+        let server = tokio::spawn(net::serve(self.listener, self.router, self.parts.stopping.clone()));
         let prepared = tokio::select! {
             () = shutdown => Ok(()),
             Err(error) = self.parts.serve() => Err(error),
@@ -166,7 +170,7 @@ impl Parts {
         std::future::pending().await
     }
 
-    async fn stop(self, server: JoinHandle<std::io::Result<()>>) {
+    async fn stop(self, server: JoinHandle<()>) {
         tracing::info!("stopping");
         let begun = Instant::now();
         self.stopping.cancel();

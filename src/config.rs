@@ -12,7 +12,13 @@ use clap::{
 use tracing_subscriber::filter::Targets;
 
 pub use self::origins::AllowedOrigins;
-use crate::{auth::Verifier, chat::MAX_HISTORY, model::UserId, store::Encryption};
+use crate::{
+    auth::Verifier,
+    chat::MAX_HISTORY,
+    model::UserId,
+    net::{AdmissionSettings, TrustedProxies},
+    store::Encryption,
+};
 
 /// The default of `SHUTDOWN_TIMEOUT_MS` on a Heroku dyno, where stopping is to take less than ten seconds.
 const DYNO_SHUTDOWN_TIMEOUT_MS: &str = "8000";
@@ -105,6 +111,24 @@ pub struct Config {
     /// it to the operating system. Linux only.
     #[arg(long, env, default_value = "25000", value_parser = millis)]
     pub tcp_user_timeout_ms: Duration,
+
+    /// How long a client may take until its first request has come, and then to enter the chat, in milliseconds.
+    #[arg(long, env, default_value = "15000", value_parser = positive_millis)]
+    pub handshake_timeout_ms: Duration,
+
+    /// Most connections at once; further ones are closed. Unset: as many as the process may open files, but 128.
+    #[arg(long, env, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_connections: Option<u32>,
+
+    /// Most connections at once from one address, or, of IPv6, from one network of 64 bits; 0 is no limit. Behind a proxy,
+    /// set it only together with `TRUSTED_PROXIES`.
+    #[arg(long, env, default_value_t = 0)]
+    pub max_connections_per_address: u32,
+
+    /// Proxies that are believed when they say in `X-Forwarded-For` whom they speak for: addresses and networks such as
+    /// `10.0.0.0/8`, separated by commas.
+    #[arg(long, env, default_value = "")]
+    pub trusted_proxies: TrustedProxies,
 
     /// How many packets may wait for a client; one that has more waiting loses its connection, and comes back for them.
     #[arg(long, env, default_value_t = 8192, value_parser = clap::value_parser!(u32).range(16..=1_048_576))]
@@ -217,6 +241,16 @@ impl Config {
         })?;
         config.check()?;
         Ok(config)
+    }
+
+    /// Who may connect, and how many.
+    pub fn admission(&self) -> AdmissionSettings {
+        let some = |number: u32| (number > 0).then_some(number as usize);
+        AdmissionSettings {
+            max_connections: self.max_connections.and_then(some),
+            max_per_address: some(self.max_connections_per_address),
+            trusted_proxies: self.trusted_proxies.clone(),
+        }
     }
 
     /// Whether a database may be reached unencrypted when its URL does not say.

@@ -84,6 +84,10 @@ async fn serve(config: &Config, store: Arc<dyn MessageStore>) -> anyhow::Result<
     telemetry::start(config.rust_log.clone(), config.log_format)?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // Each client is an open file, and shells and service managers start processes with few.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "the limit of open files is not raised");
+    }
     let app = App::bind(config, store).await?;
     tracing::info!(address = %app.local_addr()?, version = env!("CARGO_PKG_VERSION"), "listening");
     match config.key_variable() {

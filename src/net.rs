@@ -1,82 +1,188 @@
 //! The listener, and the connections that it accepts.
 
+mod address;
+mod admission;
 mod connection;
-mod sessions;
+mod transport;
 
-use std::{io, net::SocketAddr, time::Duration};
-
-use axum::{
-    Router,
-    extract::connect_info::{ConnectInfo, Connected, IntoMakeServiceWithConnectInfo},
-    middleware::AddExtension,
-    serve::{IncomingStream, Listener, Serve},
+use std::{
+    future, io,
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    time::Duration,
 };
+
+use axum::Router;
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
-use tokio::net::{TcpListener, TcpStream};
-
-pub use self::{
-    connection::{Connection, ConnectionHandle},
-    sessions::{Sessions, Transport},
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Notify,
+    task::JoinSet,
+    time::{Instant, timeout},
 };
+use tokio_util::sync::CancellationToken;
+use tower_service::Service;
+
+use self::connection::Connection;
+pub use self::{
+    address::TrustedProxies,
+    admission::{Admission, AdmissionSettings, Place},
+    connection::ConnectionHandle,
+    transport::{Beginning, Sessions, Transport},
+};
+
+/// The most bytes of a request's line and headers together.
+pub const MAX_HEADER_BYTES: usize = 16 * 1024;
+
+/// The most bytes that are read ahead, or wait to be written, of one connection's requests and responses.
+const MAX_BUFFER_BYTES: usize = 64 * 1024;
+
+/// How long a connection may stay open between two requests, which includes reading the second one's headers. Proxies keep
+/// theirs for 60 seconds, and would sometimes send a request at the very end of a shorter time.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// The least time between two warnings that connections are refused.
+const WARNING_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What a deployment may set.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// How long a client may take no bytes that wait for it (`TCP_USER_TIMEOUT`, Linux only), be it that it has gone or that
+    /// it does not read; zero: as long as the operating system allows.
+    pub user: Duration,
+    /// How long a client may take until its first request's headers have come.
+    pub handshake: Duration,
+}
 
 /// The port that is listened on.
 #[derive(Debug)]
-pub struct Incoming {
+pub struct Listener {
     listener: TcpListener,
-    user_timeout: Duration,
+    timeouts: Timeouts,
+    admission: Admission,
+    warned: Option<Instant>,
 }
 
-/// Listens on an address. Accepted connections send small packets without waiting for more (`TCP_NODELAY`); on Linux, they
-/// end when the peer takes no bytes that wait for it for `user_timeout` (`TCP_USER_TIMEOUT`; zero: never by this), be it
-/// that it has gone or that it does not read.
+/// Listens on an address. Accepted connections send small packets without waiting for more (`TCP_NODELAY`); those for whom
+/// there is no place are closed at once.
 ///
 /// Errors when the address is taken or not this machine's.
-pub async fn listen(address: SocketAddr, user_timeout: Duration) -> io::Result<Incoming> {
-    Ok(Incoming { listener: TcpListener::bind(address).await?, user_timeout })
+pub async fn listen(address: SocketAddr, timeouts: Timeouts, admission: Admission) -> io::Result<Listener> {
+    Ok(Listener { listener: TcpListener::bind(address).await?, timeouts, admission, warned: None })
 }
 
-impl Incoming {
+impl Listener {
+    /// Where it listens.
+    ///
+    /// Errors as the operating system does.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// The next connection for which there is a place.
+    async fn accept(&mut self) -> (Connection, Peer) {
+        loop {
+            // It waits a moment where the process has too many files open.
+            let (stream, address) = axum::serve::Listener::accept(&mut self.listener).await;
+            let Some(place) = self.admission.connection(address.ip()) else {
+                self.refuse(stream, address);
+                continue;
+            };
+            if let Err(error) = self.set_options(&stream) {
+                tracing::debug!(%error, "socket options not set");
+            }
+            let connection = Connection::new(stream, place);
+            let peer = Peer { connection: connection.handle(), address: address.ip() };
+            return (connection, peer);
+        }
+    }
+
+    fn refuse(&mut self, stream: TcpStream, address: SocketAddr) {
+        drop(stream);
+        if self.warned.is_none_or(|warned| warned.elapsed() >= WARNING_INTERVAL) {
+            self.warned = Some(Instant::now());
+            tracing::warn!(address = %address.ip(), "too many connections: further ones are closed at once");
+        }
+    }
+
     fn set_options(&self, stream: &TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
         #[cfg(any(target_os = "android", target_os = "linux"))]
-        if !self.user_timeout.is_zero() {
-            SockRef::from(stream).set_tcp_user_timeout(Some(self.user_timeout))?;
+        if !self.timeouts.user.is_zero() {
+            SockRef::from(stream).set_tcp_user_timeout(Some(self.timeouts.user))?;
         }
         Ok(())
     }
 }
 
-impl Listener for Incoming {
-    type Io = Connection;
-    type Addr = SocketAddr;
+/// Whom a request comes from; each has it as an extension.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// The connection that it came by.
+    pub connection: ConnectionHandle,
+    /// The address at the connection's other end, be it a client's or a proxy's.
+    pub address: IpAddr,
+}
 
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
-        let (stream, address) = Listener::accept(&mut self.listener).await;
-        if let Err(error) = self.set_options(&stream) {
-            tracing::debug!(%error, "socket options not set");
+/// Serves what comes in until `stopping`, then answers the requests that are under way. Connections end with this future; those
+/// that have become WebSockets go on by themselves.
+pub async fn serve(mut listener: Listener, router: Router, stopping: CancellationToken) {
+    let mut connections = JoinSet::new();
+    let handshake = listener.timeouts.handshake;
+    loop {
+        tokio::select! {
+            (connection, peer) = listener.accept() => {
+                connections.spawn(carry(connection, peer, router.clone(), handshake, stopping.clone()));
+            }
+            Some(_) = connections.join_next() => {}
+            () = stopping.cancelled() => break,
         }
-        (Connection::from(stream), address)
     }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
 }
 
-impl Connected<IncomingStream<'_, Incoming>> for ConnectionHandle {
-    fn connect_info(stream: IncomingStream<'_, Incoming>) -> Self {
-        stream.io().handle()
-    }
-}
-
-/// Serves what comes in; requests know their connection, as `ConnectInfo<ConnectionHandle>`.
-pub fn serve(
-    incoming: Incoming,
+/// Serves one connection's requests.
+async fn carry(
+    connection: Connection,
+    peer: Peer,
     router: Router,
-) -> Serve<
-    Incoming,
-    IntoMakeServiceWithConnectInfo<Router, ConnectionHandle>,
-    AddExtension<Router, ConnectInfo<ConnectionHandle>>,
-> {
-    axum::serve(incoming, router.into_make_service_with_connect_info())
+    handshake_timeout: Duration,
+    stopping: CancellationToken,
+) {
+    let first_request = Notify::new();
+    let service = service_fn(|mut request: Request<Incoming>| {
+        first_request.notify_one();
+        request.extensions_mut().insert(peer.clone());
+        router.clone().call(request)
+    });
+    let serving = protocol().serve_connection(TokioIo::new(connection), service).with_upgrades();
+    let mut serving = pin!(serving);
+    let served = async {
+        tokio::select! {
+            _ = serving.as_mut() => return,
+            () = stopping.cancelled() => serving.as_mut().graceful_shutdown(),
+        }
+        serving.await.ok();
+    };
+    tokio::select! {
+        () = served => {}
+        () = silence(&first_request, handshake_timeout) => {}
+    }
+}
+
+fn protocol() -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(KEEP_ALIVE);
+    http.max_header_size(MAX_HEADER_BYTES).max_buf_size(MAX_BUFFER_BYTES);
+    http
+}
+
+/// Ends when the first request has not come in time.
+async fn silence(first_request: &Notify, limit: Duration) {
+    if timeout(limit, first_request.notified()).await.is_ok() {
+        future::pending().await
+    }
 }

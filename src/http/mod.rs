@@ -17,7 +17,12 @@ use tokio_util::sync::CancellationToken;
 use tower_http::{compression::CompressionLayer, set_header::SetResponseHeaderLayer};
 
 pub use self::assets::has_client;
-use crate::{config::AllowedOrigins, net::Sessions, store::MessageStore};
+use self::session::Door;
+use crate::{
+    config::AllowedOrigins,
+    net::{Admission, Sessions},
+    store::MessageStore,
+};
 
 /// How long the database may take to answer a readiness probe.
 pub const READY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -37,19 +42,34 @@ pub struct Readiness {
     pub stopping: CancellationToken,
 }
 
+/// Who may use an endpoint.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// Which web pages.
+    pub origins: AllowedOrigins,
+    /// How many at once.
+    pub admission: Admission,
+    /// How long a session may go on that nobody takes part by.
+    pub idle_timeout: Duration,
+    /// How long a client may take to send a payload by polling.
+    pub payload_timeout: Duration,
+}
+
 /// All routes; `socket_io` serves those of Socket.IO.
-pub fn router(socket_io: MethodRouter, origins: AllowedOrigins, ready: Readiness) -> Router {
-    let socket_io = endpoint("/socket.io", socket_io, origins);
+pub fn router(socket_io: MethodRouter, access: Access, ready: Readiness) -> Router {
+    let socket_io = endpoint("/socket.io", socket_io, access);
     let health = Router::new().route("/healthz", get(async || "ok\n")).route("/readyz", get(readyz).with_state(ready));
     Router::new().merge(pages()).merge(socket_io).merge(health)
 }
 
 /// A protocol's endpoint at `path`, with a slash at its end or without, behind the check of who may connect.
-pub fn endpoint(path: &str, service: MethodRouter, origins: AllowedOrigins) -> Router {
+pub fn endpoint(path: &str, service: MethodRouter, access: Access) -> Router {
+    let Access { origins, admission, idle_timeout, payload_timeout } = access;
+    let door = Door { admission, sessions: Sessions::new(idle_timeout), payload_timeout };
     Router::new()
         .route(path, service.clone())
         .route(&format!("{path}/"), service)
-        .layer(middleware::from_fn_with_state(Sessions::default(), session::follow))
+        .layer(middleware::from_fn_with_state(door, session::follow))
         .layer(origin::cors(origins.clone()))
         .layer(middleware::from_fn_with_state(Arc::new(origins), origin::check))
 }

@@ -17,24 +17,26 @@ use tokio::{
     },
 };
 
-/// An accepted connection, which others may close.
+use super::admission::Place;
+
+/// An accepted connection, which others may close. It counts as long as it is open.
 #[derive(Debug)]
 pub struct Connection {
     reading: OwnedReadHalf,
     writing: Arc<OwnedWriteHalf>,
+    _place: Place,
 }
 
 impl Connection {
+    /// A connection that takes a place.
+    pub(super) fn new(stream: TcpStream, place: Place) -> Self {
+        let (reading, writing) = stream.into_split();
+        Self { reading, writing: Arc::new(writing), _place: place }
+    }
+
     /// A handle to it.
     pub(super) fn handle(&self) -> ConnectionHandle {
         ConnectionHandle(Arc::downgrade(&self.writing))
-    }
-}
-
-impl From<TcpStream> for Connection {
-    fn from(stream: TcpStream) -> Self {
-        let (reading, writing) = stream.into_split();
-        Self { reading, writing: Arc::new(writing) }
     }
 }
 

@@ -42,6 +42,7 @@ use crate::{
     auth::Verifier,
     chat::{Chat, Session},
     error::Error,
+    net::Transport,
     room::Departure,
 };
 
@@ -76,6 +77,8 @@ pub struct Settings {
     pub max_message_bytes: usize,
     /// How many packets may wait for one client; one who has more loses its connection. Memory is used only as it fills.
     pub send_queue_packets: usize,
+    /// How long a client may take to enter the chat once it has a connection.
+    pub connect_timeout: Duration,
 }
 
 /// What this layer keeps of one socket.
@@ -98,6 +101,18 @@ impl Connection {
     }
 }
 
+/// What carries the socket's session.
+fn transport(socket: &Socket) -> Option<&Transport> {
+    socket.req_parts().extensions.get()
+}
+
+/// The socket's client may not keep its session for nothing.
+fn idle(socket: &Socket) {
+    if let Some(transport) = transport(socket) {
+        transport.idle(socket.id.as_str());
+    }
+}
+
 /// The handle by which Socket.IO is driven.
 pub struct Realtime(SocketIo);
 
@@ -115,6 +130,7 @@ pub fn builder(settings: Settings) -> SocketIoBuilder {
         .req_path(PATH)
         .ping_interval(settings.ping_interval)
         .ping_timeout(settings.ping_timeout)
+        .connect_timeout(settings.connect_timeout)
         .max_buffer_size(settings.send_queue_packets)
         .ws_read_buffer_size(READ_BUFFER_BYTES)
         .max_payload(max_payload as u64)
@@ -170,7 +186,13 @@ fn connect(
     unanswered: TaskTracker,
 ) -> Result<(), String> {
     let admitted = said(auth).and_then(|auth| credentials::admit(verifier, auth, socket));
-    let (identity, lease) = admitted.map_err(|error| format!("{}: {error}", error.code()))?;
+    let (identity, lease) = admitted.map_err(|error| {
+        idle(socket);
+        format!("{}: {error}", error.code())
+    })?;
+    if let Some(transport) = transport(socket) {
+        transport.in_use();
+    }
     let session = Arc::new(chat.connect(identity));
     let span = tracing::info_span!("socket", connection = session.connection, user = tracing::field::Empty);
     if let Some(identity) = session.identity() {
@@ -245,9 +267,11 @@ async fn unknown_event(Event(event): Event, turn: Turn, reply: Reply) {
 }
 
 async fn disconnected(socket: SocketRef, caller: Caller, reason: DisconnectReason) {
-    overflow::forget(&socket);
     let how = match reason {
-        DisconnectReason::ClientNSDisconnect | DisconnectReason::ServerNSDisconnect => Departure::Left,
+        DisconnectReason::ClientNSDisconnect | DisconnectReason::ServerNSDisconnect => {
+            idle(&socket);
+            Departure::Left
+        }
         _ => Departure::Broken,
     };
     caller.0.span.in_scope(|| tracing::debug!(?reason, "disconnected"));

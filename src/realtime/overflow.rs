@@ -6,32 +6,21 @@
 use std::sync::atomic::Ordering;
 
 use serde::{Serialize, Serializer, ser::Error};
-use socketioxide::{SendError, SocketError, TransportType, socket::Socket};
+use socketioxide::{SendError, SocketError, socket::Socket};
 
-use super::Connection;
-use crate::net::Transport;
+use super::{Connection, transport};
 
 /// Breaks the connection of a client that has lost a packet.
 pub(super) fn cut(socket: &Socket) {
     let connection = Connection::of(socket);
-    let Some(transport) = socket.req_parts().extensions.get::<Transport>() else {
+    let Some(transport) = transport(socket) else {
         return;
     };
     if connection.cut.swap(true, Ordering::Relaxed) {
         return;
     }
     connection.span.in_scope(|| tracing::warn!("a client that does not read in time loses its connection"));
-    match socket.transport_type() {
-        TransportType::Websocket => transport.close(socket.id.as_str()),
-        TransportType::Polling => transport.refuse(socket.id.as_str()),
-    }
-}
-
-/// Lets go of what was noted of a connection that has ended.
-pub(super) fn forget(socket: &Socket) {
-    if let Some(transport) = socket.req_parts().extensions.get::<Transport>() {
-        transport.forget(socket.id.as_str());
-    }
+    transport.cut(socket.id.as_str());
 }
 
 /// Whether a client has been cut already, or its queue is full.

@@ -2,6 +2,7 @@
 
 mod support;
 
+mod admission;
 mod client_module;
 mod clients;
 mod command;

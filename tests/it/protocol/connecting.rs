@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use parlor::realtime::Settings;
 use serde_json::Value;
 
 use super::{PATIENT, Stack, connected, everywhere};
@@ -94,7 +95,7 @@ async fn a_client_that_begins_with_another_packet_is_closed() {
 /// The protocol has no time for this; Node's server has the same as the library.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_enters_no_namespace_is_closed() {
-    let endpoint = Stack::with(PATIENT, Duration::from_millis(500)).await.socket_io;
+    let endpoint = Stack::with(Settings { connect_timeout: Duration::from_millis(500), ..PATIENT }).await.socket_io;
     assert!(WebSocket::open(&endpoint).await.is_closed().await);
 }
 

@@ -117,7 +117,7 @@ async fn a_foreign_page_gets_no_session() {
             assert_eq!(response.status(), polling, "{origin}");
             let readable = response.headers().get(ACCESS_CONTROL_ALLOW_ORIGIN).is_some();
             assert_eq!(readable, polling == 200, "{origin}");
-            let opened = WebSocket::from_page(Some(origin), endpoint, "EIO=4&transport=websocket").await;
+            let opened = WebSocket::attempt_with(&[("origin", origin)], endpoint, "EIO=4&transport=websocket").await;
             assert_eq!(opened.err().unwrap_or(101), websocket, "{origin}");
         }
     }

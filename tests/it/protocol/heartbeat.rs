@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use parlor::realtime::Settings;
 
-use super::{NEVER, PATIENT, Stack};
+use super::{PATIENT, Stack};
 use crate::support::engine::{Endpoint, Polling, WebSocket};
 
 const SHORT: Duration = Duration::from_millis(50);
 
 async fn with(settings: Settings) -> [Endpoint; 2] {
-    let stack = Stack::with(settings, NEVER).await;
+    let stack = Stack::with(settings).await;
     [stack.engine, stack.socket_io]
 }
 

@@ -18,12 +18,12 @@ mod websocket;
 
 use std::{net::Ipv4Addr, time::Duration};
 
-use axum::serve::Listener;
 use parlor::{
-    net,
+    net::{self, AdmissionSettings},
     realtime::{self, Settings},
 };
 use reqwest::Client;
+use tokio_util::sync::CancellationToken;
 
 use crate::support::{
     Database, Server,
@@ -34,7 +34,8 @@ use crate::support::{
 const NEVER: Duration = Duration::from_secs(3600);
 
 /// Clients may take their time.
-const PATIENT: Settings = Settings { ping_interval: NEVER, ping_timeout: NEVER, ..conformance::SETTINGS };
+const PATIENT: Settings =
+    Settings { ping_interval: NEVER, ping_timeout: NEVER, connect_timeout: NEVER, ..conformance::SETTINGS };
 
 /// Parlor's stack with the behaviour that the protocols' suites expect: where Engine.IO is by itself, and where Socket.IO is.
 struct Stack {
@@ -44,14 +45,15 @@ struct Stack {
 
 impl Stack {
     async fn start() -> Self {
-        Self::with(PATIENT, NEVER).await
+        Self::with(PATIENT).await
     }
 
     /// It lives as long as the test's runtime.
-    async fn with(settings: Settings, connect_timeout: Duration) -> Self {
-        let listener = net::listen((Ipv4Addr::LOCALHOST, 0).into(), conformance::USER_TIMEOUT).await.unwrap();
+    async fn with(settings: Settings) -> Self {
+        let admission = AdmissionSettings::default().into();
+        let listener = net::listen((Ipv4Addr::LOCALHOST, 0).into(), conformance::TIMEOUTS, admission).await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(net::serve(listener, conformance::router(settings, connect_timeout)).into_future());
+        tokio::spawn(net::serve(listener, conformance::router(settings), CancellationToken::new()));
         let engine = Endpoint { address, path: conformance::ENGINE_PATH, version: 4, http: Client::new() };
         let socket_io = Endpoint { path: realtime::PATH, ..engine.clone() };
         Self { engine, socket_io }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use parlor::realtime::Settings;
 use reqwest::Method;
 
-use super::{NEVER, PATIENT, Stack, everywhere, old};
+use super::{PATIENT, Stack, everywhere, old};
 use crate::support::engine::{Frame, Polling, WebSocket, answer};
 
 /// <https://github.com/socketio/engine.io-protocol/tree/v3#payload>
@@ -72,7 +72,7 @@ async fn poll_until(session: &Polling, packet: &str) -> bool {
 async fn a_client_that_does_not_ping_is_closed() {
     let short = Duration::from_millis(50);
     let settings = Settings { ping_interval: short, ping_timeout: short, ..PATIENT };
-    let endpoint = old(&Stack::with(settings, NEVER).await.engine);
+    let endpoint = old(&Stack::with(settings).await.engine);
     assert!(WebSocket::open(&endpoint).await.is_closed().await);
     Polling::open(&endpoint).await.rest().await;
 }

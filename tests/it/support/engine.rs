@@ -165,17 +165,17 @@ impl WebSocket {
 
     /// Opens a WebSocket with this query, or gives the status of the refusal.
     pub async fn attempt(endpoint: &Endpoint, query: &str) -> Result<Self, u16> {
-        Self::from_page(None, endpoint, query).await
+        Self::attempt_with(&[], endpoint, query).await
     }
 
-    /// The same, as a page does that came from `origin`.
-    pub async fn from_page(origin: Option<&str>, endpoint: &Endpoint, query: &str) -> Result<Self, u16> {
+    /// The same, with further headers.
+    pub async fn attempt_with(headers: &[(&'static str, &str)], endpoint: &Endpoint, query: &str) -> Result<Self, u16> {
         let tcp = TcpStream::connect(endpoint.address).await.unwrap();
         tcp.set_nodelay(true).unwrap();
         let url = format!("ws://{}{}/?{query}", endpoint.address, endpoint.path);
         let mut request = url.into_client_request().unwrap();
-        if let Some(origin) = origin {
-            request.headers_mut().insert("origin", origin.parse().unwrap());
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
         }
         match within_deadline("the WebSocket's handshake", client_async(request, tcp)).await {
             Ok((stream, _)) => Ok(Self(stream)),

@@ -5,6 +5,7 @@ pub mod database;
 pub mod engine;
 pub mod faulty;
 pub mod gate;
+pub mod http;
 pub mod log;
 pub mod node;
 pub mod postgres;

@@ -1,0 +1,198 @@
+//! How many may connect, how long they may take to say what they want, and how much they may say until then.
+
+use std::time::Duration;
+
+use parlor::{net::MAX_HEADER_BYTES, realtime};
+use reqwest::Client;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use crate::support::{
+    Database, RawClient, Server,
+    engine::{Endpoint, Frame, Polling, WebSocket},
+    eventually,
+    http::HttpConnection,
+};
+
+/// Where a session begins.
+const HANDSHAKE: &str = "/socket.io/?EIO=4&transport=polling";
+
+/// What proxies add for a client.
+fn on_behalf_of(client: &str) -> String {
+    format!("x-forwarded-for: {client}\r\n")
+}
+
+async fn server(flags: &[&str]) -> Server {
+    Server::on(Database::sqlite(), flags).await
+}
+
+/// The server's endpoint, for a protocol's version.
+fn endpoint(server: &Server, version: u8) -> Endpoint {
+    Endpoint { address: server.address(), path: realtime::PATH, version, http: Client::new() }
+}
+
+/// A connection by which one can ask, from one of this machine's addresses, if there is a place for it.
+async fn admitted_from(last: u8, server: &Server) -> Option<HttpConnection> {
+    let mut connection = HttpConnection::from([127, 0, 0, last].into(), server.address()).await;
+    (connection.ask("/healthz", "").await == Some(200)).then_some(connection)
+}
+
+async fn joined(server: &Server, user: &str) -> RawClient {
+    let mut client = server.raw(user).await;
+    assert_eq!(client.call("joinRoom", json!({ "roomId": "r" })).await["status"], "ok");
+    client
+}
+
+async fn say(client: &mut RawClient) -> Value {
+    client.call("sendMessage", json!({ "roomId": "r", "message": "hi" })).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_over_the_limit_are_closed_and_the_others_chat_on() {
+    // One is the readiness probe's, until that is gone.
+    let server = server(&["--max-connections=3"]).await;
+    let mut ann = joined(&server, "ann").await;
+    eventually("the places to be taken", async || {
+        let mut taken = Vec::new();
+        while let Some(connection) = admitted_from(1, &server).await {
+            taken.push(connection);
+        }
+        taken.len() == 2
+    })
+    .await;
+    let bob = joined(&server, "bob").await;
+    let mut carol = admitted_from(1, &server).await.expect("a place");
+    assert!(admitted_from(1, &server).await.is_none());
+    assert_eq!(say(&mut ann).await["status"], "ok");
+    assert_eq!(carol.ask("/healthz", "").await, Some(200));
+    drop(bob);
+    eventually("bob's place", async || admitted_from(1, &server).await.is_some()).await;
+    assert_eq!(say(&mut ann).await["message"]["seq"], 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_has_so_many_connections_and_others_have_theirs() {
+    let server = server(&["--max-connections-per-address=2"]).await;
+    let (first, second) = (admitted_from(2, &server).await, admitted_from(2, &server).await);
+    assert!(first.is_some() && second.is_some());
+    assert!(admitted_from(2, &server).await.is_none());
+    assert!(admitted_from(3, &server).await.is_some());
+    drop(first);
+    eventually("a place", async || admitted_from(2, &server).await.is_some()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_trusted_proxy_a_client_has_so_many_sessions_by_whatever_transport() {
+    let server = server(&["--max-connections-per-address=2", "--trusted-proxies=10.1.2.3, 127.0.0.0/8"]).await;
+    let session = async |client: &str| {
+        let mut proxy = HttpConnection::open(server.address()).await;
+        proxy.ask(HANDSHAKE, &on_behalf_of(client)).await
+    };
+    let websocket = async |client: &str| {
+        let headers = [("x-forwarded-for", client)];
+        WebSocket::attempt_with(&headers, &endpoint(&server, 4), "EIO=4&transport=websocket").await
+    };
+    assert_eq!(session("203.0.113.1").await, Some(200));
+    let second = websocket("203.0.113.1").await;
+    assert!(second.is_ok());
+    assert_eq!(session("203.0.113.1").await, Some(429));
+    assert_eq!(websocket("203.0.113.1").await.err(), Some(429));
+    assert_eq!(session("198.51.100.1, 203.0.113.1, 10.1.2.3").await, Some(429));
+    assert_eq!(session("203.0.113.2").await, Some(200));
+    drop(second);
+    eventually("a place", async || session("203.0.113.1").await == Some(200)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_a_client_says_it_speaks_for_does_not_count() {
+    let server = server(&["--max-connections-per-address=1", "--trusted-proxies=10.1.2.3"]).await;
+    let mut first = HttpConnection::from([127, 0, 0, 2].into(), server.address()).await;
+    for client in ["203.0.113.1", "203.0.113.1", "10.1.2.3"] {
+        assert_eq!(first.ask(HANDSHAKE, &on_behalf_of(client)).await, Some(200));
+    }
+    let mut second = HttpConnection::from([127, 0, 0, 2].into(), server.address()).await;
+    assert_eq!(second.ask(HANDSHAKE, &on_behalf_of("203.0.113.2")).await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_over_the_limit_are_refused() {
+    let server = server(&[]).await;
+    let request =
+        |padding: usize| format!("GET /healthz HTTP/1.1\r\nhost: parlor\r\nx: {}\r\n\r\n", "x".repeat(padding));
+    let most = MAX_HEADER_BYTES - request(0).len();
+    for (padding, status) in [(most, 200), (most + 1, 431), (2 * MAX_HEADER_BYTES, 431)] {
+        let mut connection = HttpConnection::open(server.address()).await;
+        connection.send(request(padding)).await.unwrap();
+        assert_eq!(connection.status().await, Some(status), "{padding}");
+    }
+    let mut connection = HttpConnection::open(server.address()).await;
+    let many: String = (0..200).map(|number| format!("x{number}: x\r\n")).collect();
+    assert_eq!(connection.ask("/healthz", &many).await, Some(431));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_asks_for_nothing_in_time_is_closed() {
+    let server = server(&["--handshake-timeout-ms=200"]).await;
+    let mut silent = HttpConnection::open(server.address()).await;
+    let mut slow = HttpConnection::open(server.address()).await;
+    slow.send("GET /healthz HTTP/1.1\r\nhost:").await.unwrap();
+    let mut asked = HttpConnection::open(server.address()).await;
+    assert_eq!(asked.ask("/healthz", "").await, Some(200));
+    silent.ended().await;
+    slow.ended().await;
+    assert_eq!(asked.ask("/healthz", "").await, Some(200));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_does_not_enter_the_chat_in_time_is_closed() {
+    let server = server(&["--handshake-timeout-ms=200"]).await;
+    let mut member = joined(&server, "ann").await;
+    assert!(WebSocket::open(&endpoint(&server, 4)).await.is_closed().await);
+    Polling::open(&endpoint(&server, 4)).await.rest().await;
+    assert_eq!(say(&mut member).await["status"], "ok");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_left_the_chat_is_closed_unless_it_enters_again_in_time() {
+    let server = server(&["--handshake-timeout-ms=300"]).await;
+    let [mut left, mut back] =
+        [WebSocket::open(&endpoint(&server, 4)).await, WebSocket::open(&endpoint(&server, 4)).await];
+    for socket in [&mut left, &mut back] {
+        socket.send(r#"40{"userId":"ann"}"#).await;
+        assert!(socket.text().await.starts_with("40{"));
+        socket.send("41").await;
+    }
+    // While the library puts the old socket away, it does not answer.
+    eventually("ann to be back", async || {
+        back.send(r#"40{"userId":"ann"}"#).await;
+        timeout(Duration::from_millis(20), back.text()).await.is_ok()
+    })
+    .await;
+    assert_eq!(left.frame().await, Frame::Closed);
+    back.send(r#"422["barrier",{}]"#).await;
+    assert!(back.text().await.starts_with("432["));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_client_that_is_refused_does_not_keep_its_session() {
+    let server = server(&["--handshake-timeout-ms=200", "--jwt-secret=0123456789abcdef0123456789abcdef"]).await;
+    let mut socket = WebSocket::open(&endpoint(&server, 3)).await;
+    assert!(socket.text().await.starts_with("44"));
+    assert_eq!(socket.frame().await, Frame::Closed);
+    let session = Polling::open(&endpoint(&server, 3)).await;
+    assert!(session.poll().await.1.contains("UNAUTHORIZED"));
+    eventually("the session's requests to be refused", async || session.post("1:2").await.0 == 400).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payload_that_does_not_come_in_time_is_given_up() {
+    let server = server(&["--ping-interval-ms=300", "--ping-timeout-ms=200"]).await;
+    let session = Polling::open(&endpoint(&server, 4)).await;
+    let sid = session.handshake["sid"].as_str().unwrap();
+    let mut slow = HttpConnection::open(server.address()).await;
+    slow.send(format!("POST {HANDSHAKE}&sid={sid} HTTP/1.1\r\nhost: parlor\r\ncontent-length: 100\r\n\r\n40"))
+        .await
+        .unwrap();
+    assert_eq!(slow.status().await, Some(408));
+    slow.ended().await;
+}

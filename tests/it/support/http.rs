@@ -1,0 +1,53 @@
+//! HTTP byte by byte, as it goes over a connection.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+};
+
+use super::within_deadline;
+
+/// A connection of one's own.
+pub struct HttpConnection(TcpStream);
+
+impl HttpConnection {
+    /// Connects from this machine's usual address.
+    pub async fn open(server: SocketAddr) -> Self {
+        Self::from([127, 0, 0, 1].into(), server).await
+    }
+
+    /// Connects from one of this machine's addresses.
+    pub async fn from(address: Ipv4Addr, server: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((address, 0).into()).unwrap();
+        Self(within_deadline("the connection", socket.connect(server)).await.unwrap())
+    }
+
+    /// Sends bytes as they are.
+    ///
+    /// Errors when the connection is over.
+    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
+        self.0.write_all(bytes.as_ref()).await
+    }
+
+    /// Asks for something; the answer's status, or none if there is no answer.
+    pub async fn ask(&mut self, path: &str, headers: &str) -> Option<u16> {
+        self.send(format!("GET {path} HTTP/1.1\r\nhost: parlor\r\n{headers}\r\n")).await.ok()?;
+        self.status().await
+    }
+
+    /// The next answer's status, or none if the connection ends. The answer must be all that is sent.
+    pub async fn status(&mut self) -> Option<u16> {
+        let mut answer = [0; 4096];
+        let read = within_deadline("an answer", self.0.read(&mut answer)).await.ok().filter(|read| *read > 0)?;
+        let status = std::str::from_utf8(&answer[..read]).unwrap().strip_prefix("HTTP/1.1 ").expect("a status line");
+        Some(status[..3].parse().unwrap())
+    }
+
+    /// Waits until the server has ended the connection.
+    pub async fn ended(&mut self) {
+        within_deadline("the connection's end", async { while self.status().await.is_some() {} }).await;
+    }
+}
