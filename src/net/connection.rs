@@ -11,10 +11,7 @@ use std::{
 use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{
-        TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
+    net::TcpStream,
 };
 
 use super::admission::Place;
@@ -22,43 +19,44 @@ use super::admission::Place;
 /// An accepted connection, which others may close. It counts as long as it is open.
 #[derive(Debug)]
 pub struct Connection {
-    reading: OwnedReadHalf,
-    writing: Arc<OwnedWriteHalf>,
+    stream: Arc<TcpStream>,
     _place: Place,
 }
 
 impl Connection {
     /// A connection that takes a place.
     pub(super) fn new(stream: TcpStream, place: Place) -> Self {
-        let (reading, writing) = stream.into_split();
-        Self { reading, writing: Arc::new(writing), _place: place }
+        Self { stream: Arc::new(stream), _place: place }
     }
 
     /// A handle to it.
     pub(super) fn handle(&self) -> ConnectionHandle {
-        ConnectionHandle(Arc::downgrade(&self.writing))
+        ConnectionHandle(Arc::downgrade(&self.stream))
     }
-}
 
-impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.reading).poll_read(cx, buffer)
-    }
-}
-
-impl Connection {
     /// Tries `write` whenever there is room to write.
     fn poll_writing(
         &self,
         cx: &mut Context<'_>,
         write: impl Fn(&TcpStream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
-        let stream: &TcpStream = (*self.writing).as_ref();
         loop {
-            ready!(stream.poll_write_ready(cx))?;
-            match write(stream) {
+            ready!(self.stream.poll_write_ready(cx))?;
+            match write(&self.stream) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 written => return Poll::Ready(written),
+            }
+        }
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.stream.poll_read_ready(cx))?;
+            match self.stream.try_read_buf(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return Poll::Ready(read.map(drop)),
             }
         }
     }
@@ -86,25 +84,20 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(shut_down(&self.writing, Shutdown::Write))
+        Poll::Ready(SockRef::from(&*self.stream).shutdown(Shutdown::Write))
     }
-}
-
-fn shut_down(writing: &OwnedWriteHalf, how: Shutdown) -> io::Result<()> {
-    let stream: &TcpStream = writing.as_ref();
-    SockRef::from(stream).shutdown(how)
 }
 
 /// A way to close a connection from elsewhere; it does not keep the connection open.
 #[derive(Debug, Clone)]
-pub struct ConnectionHandle(Weak<OwnedWriteHalf>);
+pub struct ConnectionHandle(Weak<TcpStream>);
 
 impl ConnectionHandle {
     /// Ends the connection in both directions, also for a writer that waits for a peer that does not read.
     pub fn close(&self) {
-        if let Some(writing) = self.0.upgrade() {
+        if let Some(stream) = self.0.upgrade() {
             // It fails when the peer has ended the connection already.
-            shut_down(&writing, Shutdown::Both).ok();
+            SockRef::from(&*stream).shutdown(Shutdown::Both).ok();
         }
     }
 

@@ -84,6 +84,10 @@ async fn an_address_has_so_many_connections_and_others_have_theirs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_a_trusted_proxy_a_client_has_so_many_sessions_by_whatever_transport() {
     let server = server(&["--max-connections-per-address=2", "--trusted-proxies=10.1.2.3, 127.0.0.0/8"]).await;
+    let mut tunnels = vec![];
+    for _ in 0..5 {
+        tunnels.push(admitted_from(1, &server).await.expect("a proxy's own connections do not count"));
+    }
     let session = async |client: &str| {
         let mut proxy = HttpConnection::open(server.address()).await;
         proxy.ask(HANDSHAKE, &on_behalf_of(client)).await

@@ -4,7 +4,7 @@ use std::{fs, process::Command};
 
 use chrono::{DateTime, Utc};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use parlor::auth::MAX_TOKEN_BYTES;
+use parlor::{auth::MAX_TOKEN_BYTES, realtime};
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use rust_socketio::TransportType;
 use serde_json::{Value, json};
@@ -480,7 +480,8 @@ async fn the_program_makes_a_token_for_trying_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_secret_is_logged_however_much_is() {
+async fn no_secret_and_nothing_said_is_logged_however_much_is() {
+    const SAID: &str = "between you and me";
     let folder = TempDir::with_prefix("parlor-log-").unwrap();
     let log = folder.path().join("log");
     let mut command = Process::command();
@@ -497,13 +498,17 @@ async fn no_secret_is_logged_however_much_is() {
     let mut ann = RawClient::attempt(address, &json!({ "token": first }).to_string()).await.unwrap();
     refresh(&mut ann, &newer).await;
     refresh(&mut ann, &bad).await;
+    assert_eq!(ann.call("joinRoom", json!({ "roomId": "r" })).await["status"], "ok");
+    assert_eq!(ann.call("sendMessage", json!({ "roomId": "r", "message": SAID })).await["status"], "ok");
+    let endpoint = Endpoint { address, path: realtime::PATH, version: 4, http: reqwest::Client::new() };
+    let session_id = Polling::open(&endpoint).await.handshake["sid"].as_str().unwrap().to_owned();
     RawClient::attempt(address, &json!({ "token": bad }).to_string()).await.err().unwrap();
     let polling = Client::by(TransportType::Polling, &format!("http://{address}"), json!({ "token": first })).await;
     polling.join("said").await;
     polling.disconnect().await;
     eventually("the log", async || lines().contains("disconnected")).await;
     let lines = lines();
-    for secret in [SECRET, &first, &newer, &bad] {
+    for secret in [SECRET, &first, &newer, &bad, SAID, &session_id] {
         assert!(!lines.contains(secret), "{}", lines.lines().find(|line| line.contains(secret)).unwrap());
     }
 }

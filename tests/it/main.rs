@@ -10,6 +10,7 @@ mod connections;
 mod contract;
 mod credentials;
 mod deploy;
+mod docs;
 mod examples;
 mod faults;
 mod hostile;
