@@ -132,7 +132,7 @@ async fn headers_over_the_limit_are_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_asks_for_nothing_in_time_is_closed() {
-    let server = server(&["--handshake-timeout-ms=200"]).await;
+    let server = server(&["--handshake-timeout-ms=1000"]).await;
     let mut silent = HttpConnection::open(server.address()).await;
     let mut slow = HttpConnection::open(server.address()).await;
     slow.send("GET /healthz HTTP/1.1\r\nhost:").await.unwrap();
@@ -145,7 +145,7 @@ async fn a_connection_that_asks_for_nothing_in_time_is_closed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_does_not_enter_the_chat_in_time_is_closed() {
-    let server = server(&["--handshake-timeout-ms=200"]).await;
+    let server = server(&["--handshake-timeout-ms=1000"]).await;
     let mut member = joined(&server, "ann").await;
     assert!(WebSocket::open(&endpoint(&server, 4)).await.is_closed().await);
     Polling::open(&endpoint(&server, 4)).await.rest().await;
@@ -154,7 +154,7 @@ async fn a_session_that_does_not_enter_the_chat_in_time_is_closed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_left_the_chat_is_closed_unless_it_enters_again_in_time() {
-    let server = server(&["--handshake-timeout-ms=300"]).await;
+    let server = server(&["--handshake-timeout-ms=2000"]).await;
     let [mut left, mut back] =
         [WebSocket::open(&endpoint(&server, 4)).await, WebSocket::open(&endpoint(&server, 4)).await];
     for socket in [&mut left, &mut back] {
@@ -186,7 +186,7 @@ async fn an_old_client_that_is_refused_does_not_keep_its_session() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payload_that_does_not_come_in_time_is_given_up() {
-    let server = server(&["--ping-interval-ms=300", "--ping-timeout-ms=200"]).await;
+    let server = server(&["--ping-interval-ms=1000", "--ping-timeout-ms=1000"]).await;
     let session = Polling::open(&endpoint(&server, 4)).await;
     let sid = session.handshake["sid"].as_str().unwrap();
     let mut slow = HttpConnection::open(server.address()).await;
