@@ -196,7 +196,10 @@ export interface EventError {
 
 /** What the server emits. */
 export interface ServerToClientEvents {
-  /** Something was said in a room you are in; in the order of `seq`, your own messages too. */
+  /**
+   * Something was said in a room you are in; in the order of `seq`, your own messages too. What a broken connection left
+   * over may come before what was missed: take only the next one.
+   */
   newMessage: (message: Message) => void;
   /** Users came or went. */
   presence: (presence: Presence) => void;

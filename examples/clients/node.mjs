@@ -15,7 +15,8 @@ socket.on("connect", () => {
   });
 });
 socket.on("connect_error", console.error);
-socket.on("newMessage", show);
+// Only the next one: what a broken connection left over may come before what was missed, and comes again with that.
+socket.on("newMessage", (message) => message.seq === lastSeq + 1 && show(message));
 
 function send(message) {
   // Without an answer it is sent again after the next join; its clientMessageId has it stored once.

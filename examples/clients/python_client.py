@@ -21,7 +21,7 @@ class Chat(socketio.AsyncClientNamespace):
         if room["status"] == "error":
             return print(room["error"], file=sys.stderr)
         for message in room["messages"]:
-            self.on_newMessage(message)
+            self.show(message)
         for message in self.outbox:
             # Without an answer it is sent again after the next join; its clientMessageId has it stored once.
             await self.emit("sendMessage", message, callback=self.sent)
@@ -33,6 +33,11 @@ class Chat(socketio.AsyncClientNamespace):
             self.outbox.clear()
 
     def on_newMessage(self, message):
+        # Only the next one: what a broken connection left over may come before what was missed, and comes again with that.
+        if message["seq"] == self.last_seq + 1:
+            self.show(message)
+
+    def show(self, message):
         if message["seq"] > self.last_seq:
             self.last_seq = message["seq"]
             print(f"{message['userId']}: {message['message']}", flush=True)

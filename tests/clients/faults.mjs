@@ -13,8 +13,8 @@ import { Parlor } from "../../static/parlor-client.js";
 // Node 18 has it in this module only.
 globalThis.crypto ??= webcrypto;
 
-/** The type of a Socket.IO packet: https://github.com/socketio/socket.io-protocol#packet-types */
-const ACK = 3;
+/** Types of Socket.IO packets: https://github.com/socketio/socket.io-protocol#packet-types */
+const [CONNECT, EVENT, ACK] = [0, 2, 3];
 
 const FAST = { reconnectionDelay: 20, reconnectionDelayMax: 100 };
 
@@ -32,6 +32,8 @@ class Member {
   faults = [];
   /** The newest message's `seq` at the last join. */
   had = 0;
+  /** The `seq` up to which this connection has brought what there is; `null` before the join's answer. */
+  last = null;
   resumed = 0;
   sent = 0;
   duplicates = 0;
@@ -44,27 +46,36 @@ class Member {
       this.sent += event === "sendMessage";
       if (event === "joinRoom") this.had = this.room?.messages.at(-1)?.seq ?? 0;
     });
-    this.socket.io.on("packet", ({ type, data }) => type === ACK && this.#answered(data.at(-1)));
+    // Packets in their order on the wire. Of a connection that breaks meanwhile, the socket drops acks and keeps events for
+    // the next one.
+    this.socket.io.on("packet", ({ type, data }) => {
+      if (type === CONNECT) this.last = null;
+      if (type === ACK) this.#answered(data.at(-1));
+      if (type === EVENT && data[0] === "newMessage") this.#told(data[1]);
+    });
+  }
+
+  #answered({ duplicate = false, lastSeq, messages, hasMore }) {
+    this.duplicates += duplicate;
+    if (lastSeq !== undefined) this.#joined(lastSeq, messages.length, hasMore);
   }
 
   /** A join's answer brings all that was missed; only when that is too much it says so. */
-  #answered({ duplicate = false, lastSeq, messages, hasMore }) {
-    this.duplicates += duplicate;
-    if (lastSeq === undefined || hasMore || messages.length === lastSeq - this.had) return;
-    this.faults.push(`${messages.length} messages between ${this.had} and ${lastSeq}`);
+  #joined(lastSeq, count, hasMore) {
+    if (!hasMore && count !== lastSeq - this.had) this.faults.push(`${count} messages between ${this.had} and ${lastSeq}`);
+    if (lastSeq !== (this.last ?? lastSeq)) this.faults.push(`joined at ${lastSeq} after ${this.last}`);
+    this.last = lastSeq;
+  }
+
+  /** What comes live comes after the join's answer, in order, once. */
+  #told({ seq }) {
+    if (this.last === null || seq !== this.last + 1) this.faults.push(`${seq} after ${this.last}`);
+    this.last = seq;
   }
 
   async join() {
     this.room = await new Parlor(this.socket, null).joinRoom(this.roomId);
-    let last = 0;
-    this.room.on("resume", ({ until }) => {
-      this.resumed += 1;
-      last = until;
-    });
-    this.socket.on("newMessage", ({ seq }) => {
-      if (seq !== last + 1) this.faults.push(`${seq} after ${last}`);
-      last = seq;
-    });
+    this.room.on("resume", () => (this.resumed += 1));
   }
 
   /** Says what there is to say; ends once all of it is acked. */

@@ -51,7 +51,13 @@ export class Visitor {
 
   /** Waits until an element has a text in it. */
   async sees(selector, text) {
-    await this.page.locator(selector).filter({ hasText: text, visible: true }).waitFor();
+    const element = this.page.locator(selector);
+    try {
+      await element.filter({ hasText: text, visible: true }).waitFor();
+    } catch (cause) {
+      const [found, shown] = [await element.allTextContents(), await this.page.locator("body").innerText()];
+      throw new Error(`${this.name} sees ${JSON.stringify(found)} in ${selector}, and on the page:\n${shown}`, { cause });
+    }
   }
 
   async say(text) {

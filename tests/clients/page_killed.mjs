@@ -5,14 +5,42 @@
  */
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { argv, kill } from "node:process";
 import test, { after } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import { launch } from "./browser.mjs";
+import { within } from "./harness.mjs";
 import { Visitor } from "./page.mjs";
 
 const PID = Number(argv[3]);
+const THREADS = `/proc/${PID}/task`;
+const LOOK_MS = 10;
 
 const browser = await launch({ after });
+
+/** Whether all of the server's threads have stopped; where the system does not tell of each, whether the process has. */
+function hasStopped() {
+  if (existsSync(THREADS)) return readdirSync(THREADS).every(threadHasStopped);
+  return execFileSync("ps", ["-o", "state=", "-p", PID], { encoding: "utf8" }).startsWith("T");
+}
+
+function threadHasStopped(thread) {
+  try {
+    // The state stands after the name, which is in parentheses.
+    return /.*\) T/s.test(readFileSync(`${THREADS}/${thread}/stat`, "utf8"));
+  } catch {
+    // It has ended meanwhile; the others are to be looked at again.
+    return false;
+  }
+}
+
+/** Stops the server. When `kill` returns, the signal is on its way, and threads go on until it has reached them. */
+async function stopServer() {
+  kill(PID, "SIGSTOP");
+  while (!hasStopped()) await setTimeout(LOOK_MS);
+}
 
 test("a message that was being sent when the server was killed arrives once", async (t) => {
   const ann = await Visitor.join(t, browser, "ann", "room");
@@ -22,7 +50,7 @@ test("a message that was being sent when the server was killed arrives once", as
   await ann.conversation(1);
 
   // So that it is sent, and not read.
-  kill(PID, "SIGSTOP");
+  await within("the server to stop", stopServer());
   await ann.say("under way");
   await ann.sees("#outbox .meta", "Sending…");
   kill(PID, "SIGKILL");

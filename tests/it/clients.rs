@@ -1,9 +1,15 @@
 //! The official clients, in Node, each against a server of its own. The scripts are in `tests/clients`.
 
 use futures_util::future::join;
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{Database, RawClient, Server, free_port, log::append, node, raw::Packet};
+use crate::support::{
+    Database, RawClient, Server, free_port,
+    log::append,
+    node::{self, Script},
+    raw::Packet,
+};
 
 /// Makes a test of each function that takes a transport, for each transport.
 macro_rules! by_each_transport {
@@ -25,6 +31,7 @@ macro_rules! by_each_transport {
 by_each_transport!(
     the_official_client_finds_the_contract_kept,
     the_official_client_comes_back_by_itself_and_gets_exactly_what_it_missed,
+    the_official_client_comes_back_by_itself_after_it_was_cut_for_reading_too_slowly,
 );
 
 async fn the_official_client_finds_the_contract_kept(transport: &str) {
@@ -76,6 +83,44 @@ impl Witness {
             };
         }
     }
+}
+
+/// Together they are more than kernels keep for a connection whose peer does not read.
+const MESSAGES: i64 = 1000;
+const BODY_BYTES: usize = 8000;
+/// So many are sent at a time; with their acks, far fewer than a queue takes.
+const TOGETHER: usize = 10;
+
+async fn the_official_client_comes_back_by_itself_after_it_was_cut_for_reading_too_slowly(transport: &str) {
+    // Queues overflow soon, and nothing else ends a connection.
+    let server = Server::on(Database::sqlite(), &["--send-queue-packets=64", "--tcp-user-timeout-ms=0"]).await;
+    let mut slow = Script::start("stalled.mjs", &[&server.url(), transport]);
+    assert_eq!(slow.line().await, "joined");
+    slow.signal(Signal::SIGSTOP);
+    let mut bob = Witness::join(&server).await.client;
+    for last in (0..=MESSAGES).step_by(TOGETHER).skip(1) {
+        say_up_to(&mut bob, last).await;
+    }
+    slow.signal(Signal::SIGCONT);
+
+    let (mut seqs, mut is_back) = (vec![], false);
+    while !is_back || seqs.last() != Some(&MESSAGES) {
+        match slow.line().await.parse() {
+            Ok(seq) => seqs.push(seq),
+            Err(_) => is_back = true,
+        }
+    }
+    assert!(seqs.iter().copied().eq(1..=MESSAGES), "{seqs:?}");
+}
+
+/// Says [`TOGETHER`] messages, and reads until the last one has come, so that no more wait for this client.
+async fn say_up_to(client: &mut RawClient, last: i64) {
+    let message = json!({ "roomId": "room", "message": "x".repeat(BODY_BYTES) });
+    for _ in 0..TOGETHER {
+        client.emit("sendMessage", &message).await;
+    }
+    client.flush().await;
+    while client.next("newMessage").await["seq"] != last {}
 }
 
 #[tokio::test(flavor = "multi_thread")]

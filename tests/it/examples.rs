@@ -22,6 +22,7 @@ use crate::support::{
     Database, HOW_TO_GET_TOOLS, Server, eventually, free_port,
     log::append,
     node::{TSC, assert_packages, run},
+    relay::Relay,
     within_deadline,
 };
 
@@ -38,6 +39,11 @@ macro_rules! examples {
             }
 
             #[tokio::test(flavor = "multi_thread")]
+            async fn misses_nothing_when_a_connection_ends_with_the_answer_to_its_join() {
+                super::misses_nothing_when_a_connection_ends_with_the_answer_to_its_join(stringify!($user)).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
             async fn says_why_a_message_was_refused() {
                 super::says_why_a_message_was_refused(stringify!($user)).await;
             }
@@ -51,7 +57,7 @@ async fn shows_each_message_once_also_after_the_server_was_replaced(user: &str) 
     let (database, port, site) = (Database::sqlite(), free_port(), free_port());
     append(&database, "lobby", "bob", &["before 1", "before 2"]).await;
     let server = start(database, port, site, &[]).await;
-    let mut example = Example::start(user, &server, site).await;
+    let mut example = Example::start(user, &server.url(), site).await;
     example.shows("bob: before 1").await;
     example.shows("bob: before 2").await;
     example.shows(&format!("{user}: hello from {user}")).await;
@@ -75,10 +81,29 @@ async fn shows_each_message_once_also_after_the_server_was_replaced(user: &str) 
     assert!(log[2]["clientMessageId"].is_string(), "{}", log[2]);
 }
 
+/// A client drops the answer, and keeps the message that follows it for its next connection.
+async fn misses_nothing_when_a_connection_ends_with_the_answer_to_its_join(user: &str) {
+    let site = free_port();
+    let server = start(Database::sqlite(), 0, site, &[]).await;
+    let relay = Relay::start(server.address()).await;
+    let mut example = Example::start(user, &relay.url(), site).await;
+    example.shows(&format!("{user}: hello from {user}")).await;
+
+    relay.break_twice();
+    say(&server, "missed").await;
+    relay.joined().await;
+    say(&server, "at the end").await;
+    example.shows("bob: missed").await;
+    example.shows("bob: at the end").await;
+    say(&server, "live again").await;
+    example.shows("bob: live again").await;
+    example.end().await;
+}
+
 async fn says_why_a_message_was_refused(user: &str) {
     let (port, site) = (free_port(), free_port());
     let server = start(Database::sqlite(), port, site, &["--max-message-bytes=3"]).await;
-    let example = Example::start(user, &server, site).await;
+    let example = Example::start(user, &server.url(), site).await;
     let refused = async || example.complaints().contains("MESSAGE_TOO_LARGE");
     eventually("the example to say what was refused", refused).await;
     example.end().await;
@@ -110,12 +135,12 @@ struct Example {
 }
 
 impl Example {
-    async fn start(user: &str, server: &Server, site: u16) -> Self {
+    async fn start(user: &str, url: &str, site: u16) -> Self {
         assert_packages();
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let complaints = NamedTempFile::new().unwrap();
-        let mut command = command(user, folder.path(), &server.url(), site).await;
-        command.env("PARLOR_URL", server.url()).kill_on_drop(true);
+        let mut command = command(user, folder.path(), url, site).await;
+        command.env("PARLOR_URL", url).kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(complaints.reopen().unwrap());
         let spawned = command.spawn();
         let mut process = spawned.unwrap_or_else(|error| panic!("{command:?}: {error}: {HOW_TO_GET_TOOLS}"));

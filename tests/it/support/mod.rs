@@ -12,6 +12,7 @@ pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod raw;
+pub mod relay;
 pub mod server;
 
 use std::{

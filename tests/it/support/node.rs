@@ -7,6 +7,10 @@ use std::{
     process::Stdio,
 };
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
@@ -36,7 +40,7 @@ pub async fn run(script: &str, arguments: &[&str]) {
 pub struct Script {
     lines: Lines<BufReader<ChildStdout>>,
     errors: File,
-    _child: Child,
+    child: Child,
 }
 
 impl Script {
@@ -45,7 +49,13 @@ impl Script {
         let errors = tempfile::tempfile().unwrap();
         let mut child = spawn(script, arguments, Stdio::piped(), &errors);
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self { lines, errors, _child: child }
+        Self { lines, errors, child }
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        let id = self.child.id().expect("the script runs");
+        kill(Pid::from_raw(id.try_into().unwrap()), signal).unwrap();
     }
 
     /// The next line that it prints; the test fails with its errors when there is none, or it takes too long.
