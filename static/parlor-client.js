@@ -84,9 +84,9 @@ export class Room {
   #cursor = null;
   /** Messages beyond a gap after the cursor. @type {Map<number, Message>} */
   #ahead = new Map();
+  #filling = false;
   #sending = false;
-  /** @type {Promise<Message[]> | null} */
-  #older = null;
+  #older = /** @type {Promise<Message[]> | null} */ (null);
 
   /**
    * @param {ParlorSocket} socket
@@ -103,7 +103,7 @@ export class Room {
       connect: () => this.#join(),
       disconnect: () => this.#become("joining"),
       connect_error: (/** @type {Error} */ error) => this.#refused(refusedConnection(socket, error)),
-      newMessage: (/** @type {Message} */ message) => message.roomId === roomId && this.#receive(message),
+      newMessage: (/** @type {Message} */ message) => message.roomId === roomId && this.#receive([message]),
       presence: (/** @type {Presence} */ presence) => presence.roomId === roomId && this.#changeMembers(presence),
     });
     for (const [event, listener] of this.#listeners) socket.on(/** @type {any} */ (event), listener);
@@ -177,32 +177,33 @@ export class Room {
       this.#tell("resume", { after: this.#cursor, until: lastSeq });
     }
     this.#tell("members", this.members);
-    for (const message of messages) this.#receive(message);
+    this.#receive(messages);
     this.#joining.resolve(this);
-    this.#fillGap();
     this.#flush();
   }
 
-  /** Reads what an absence of more than a page left between the cursor and the newest messages. */
+  /** Reads what is missing between the cursor and the newest messages, as after an absence of more than a page. */
   #fillGap() {
-    if (this.#ahead.size === 0 || this.state !== "joined") return;
+    if (this.#ahead.size === 0 || this.#filling || this.state !== "joined") return;
+    this.#filling = true;
     this.#ask("getHistory", { afterSeq: this.#cursor, limit: PAGE_LIMIT }, (refusal, page) => {
+      this.#filling = false;
       if (refusal) return later(refusal, () => this.#fillGap());
-      for (const message of page.messages) this.#receive(message);
-      this.#fillGap();
+      this.#receive(page.messages);
     });
   }
 
-  /** @param {Message} message */
-  #receive(message) {
-    if (this.#cursor === null || message.seq <= this.#cursor) return;
-    this.#ahead.set(message.seq, message);
+  /** @param {Message[]} messages */
+  #receive(messages) {
+    if (this.#cursor === null) return;
+    for (const message of messages) if (message.seq > this.#cursor) this.#ahead.set(message.seq, message);
     for (let next; (next = this.#ahead.get(this.#cursor + 1)); ) {
       this.#ahead.delete((this.#cursor = next.seq));
       this.messages.push(next);
       if (next.userId === this.userId) this.#outbox.confirm(next, true);
       this.#tell("message", next);
     }
+    this.#fillGap();
   }
 
   /** @param {number} limit */

@@ -151,6 +151,18 @@ test("a message that comes twice is told of once, and not taken for a gap", asyn
   assert.deepEqual(asked.map(({ event }) => event), ["joinRoom", "sendMessage"]);
 });
 
+test("a message that got lost on a connection that goes on is read, and those after it wait for it", async (t) => {
+  const bob = await member(t, "bob", "hole");
+  const { socket, room, told, asked } = await join(t, "ann", "hole");
+  const { onevent } = socket;
+  socket.onevent = (packet) => packet.data[1].seq === 2 || onevent.call(socket, packet);
+  for (const text of numbered(1, 4)) await bob.send("hole", text);
+  await until(room, "message", () => told.length >= 4);
+  assert.deepEqual([texts(told), texts(room.messages)], [numbered(1, 4), numbered(1, 4)]);
+  const reads = asked.filter(({ event }) => event === "getHistory");
+  assert.ok(reads.length > 0 && reads.every(({ afterSeq }) => afterSeq === 1), JSON.stringify(asked));
+});
+
 test("a send whose ack was lost is stored and told of once", async (t) => {
   const bob = await member(t, "bob", "lost");
   const { socket, room, told } = await join(t, "ann", "lost");
