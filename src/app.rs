@@ -24,7 +24,7 @@ use crate::{
     room::{PresenceSettings, RoomContext},
     rooms::Rooms,
     store::{self, MessageStore, MigrateError},
-    writer::Writer,
+    writer::{Health, Writer},
 };
 
 /// The pause before a database that was away is tried again; it doubles up to [`MAX_DATABASE_DELAY`].
@@ -44,6 +44,7 @@ struct Parts {
     store: Arc<dyn MessageStore>,
     chat: Arc<Chat>,
     rooms: Rooms,
+    writing: Health,
     writer: JoinHandle<()>,
     realtime: Realtime,
     unanswered: TaskTracker,
@@ -125,6 +126,7 @@ impl Parts {
             Box::new(move |outcome| observer.observe(outcome)),
             stop_writer.clone(),
         );
+        let writing = queue.health().clone();
         let limits = Limits {
             max_message_bytes: config.max_message_bytes as usize,
             history_limit: config.history_limit.into(),
@@ -137,6 +139,7 @@ impl Parts {
             store,
             chat,
             rooms,
+            writing,
             writer,
             realtime,
             unanswered,
@@ -148,7 +151,12 @@ impl Parts {
     }
 
     fn readiness(&self) -> Readiness {
-        Readiness { store: self.store.clone(), migrated: self.migrated.clone(), stopping: self.stopping.clone() }
+        Readiness {
+            store: self.store.clone(),
+            writing: self.writing.clone(),
+            migrated: self.migrated.clone(),
+            stopping: self.stopping.clone(),
+        }
     }
 
     /// Brings the tables up to date, however long the database is away; then there is nothing to do but serve.

@@ -6,10 +6,10 @@ use chrono::{DateTime, Utc};
 use jsonwebtoken::{
     Algorithm, AlgorithmFamily, DecodingKey, EncodingKey, Header, Validation, decode, encode, errors::ErrorKind,
 };
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 
 use crate::{
-    error::Error,
+    error::{Error, MAX_CAUSE_CHARS, shortened},
     model::{RoomId, UserId},
 };
 
@@ -130,6 +130,7 @@ struct Claims {
     sub: String,
     /// Seconds since 1970, perhaps with a fraction.
     exp: f64,
+    aud: Option<IgnoredAny>,
     role: Option<String>,
     #[serde(default, deserialize_with = "present")]
     rooms: Option<Vec<RoomPattern>>,
@@ -223,8 +224,12 @@ impl Verifier {
         }
         let decoded = decode::<Claims>(token, &self.key, &self.validation).map_err(|error| match error.kind() {
             ErrorKind::ExpiredSignature => Error::TokenExpired,
-            _ => Error::Unauthorized(format!("token: {error}")),
+            _ => Error::Unauthorized(format!("token: {}", shortened(&error.to_string(), MAX_CAUSE_CHARS))),
         })?;
+        // The library passes over one that is neither a text nor texts.
+        if self.validation.aud.is_none() && decoded.claims.aud.is_some() {
+            return Err(Error::Unauthorized("token: aud: it is for somebody else".into()));
+        }
         // Extensions that must be understood, and are not: https://www.rfc-editor.org/rfc/rfc7515#section-4.1.11.
         if decoded.header.crit.is_some() {
             return Err(Error::Unauthorized("token: crit: there is no such extension here".into()));

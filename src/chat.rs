@@ -237,19 +237,23 @@ impl Chat {
         ))
     }
 
-    /// Reads a part of the room's log, oldest first, and whether there is more of it in the direction asked for.
+    /// Reads a part of the room's log, oldest first, and whether there is more of it in the direction asked for. Whether it may
+    /// is settled when this returns.
     ///
     /// Errors: [`Error::NotInRoom`], [`Error::Unavailable`] when the log cannot be read.
-    pub async fn history(
-        &self,
+    pub fn history<'a>(
+        &'a self,
         session: &Session,
-        room: &RoomId,
+        room: &'a RoomId,
         range: Range,
         limit: Option<usize>,
-    ) -> Result<(Vec<Message>, bool), Error> {
+    ) -> Result<impl Future<Output = Result<(Vec<Message>, bool), Error>> + use<'a>, Error> {
         self.check_running()?;
         session.member(room)?;
-        let limit = self.limit(limit);
+        Ok(self.read(room, range, self.limit(limit)))
+    }
+
+    async fn read(&self, room: &RoomId, range: Range, limit: usize) -> Result<(Vec<Message>, bool), Error> {
         let page = page(range, limit + 1);
         let reading = timeout(READ_TIMEOUT, self.store.read(room, page)).await;
         let mut messages = reading.map_err(|_| Error::Unavailable)?.map_err(unread)?;

@@ -1,8 +1,11 @@
 //! The one error of the domain, with the stable codes that clients see.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use uuid::Uuid;
+
+/// The most characters of a parser's words that an error repeats: it may quote all that it was given.
+pub const MAX_CAUSE_CHARS: usize = 120;
 
 /// Why a request was refused or could not be carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -80,5 +83,13 @@ impl Error {
         let id = Uuid::now_v7();
         tracing::error!(%id, %cause, "internal error");
         Self::Internal(id)
+    }
+}
+
+/// A text, cut to so many characters.
+pub(crate) fn shortened(text: &str, max_chars: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(max_chars) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
     }
 }

@@ -240,7 +240,8 @@ impl Room {
         deadline: Instant,
     ) -> Result<(Vec<Arc<Message>>, bool), Error> {
         self.load(limit, deadline).await?;
-        self.catch_up(deadline).await?;
+        // What cannot be read now comes live, after what the joiner is told.
+        self.keep_up().await;
         let after = last_seq.unwrap_or(Seq::ZERO);
         if let Some(newest) = self.recent.as_ref().and_then(|recent| recent.newest(after, limit)) {
             return Ok(newest);

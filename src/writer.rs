@@ -3,7 +3,11 @@
 //! Persisting a message alone costs a round trip and a flush to disk; a batch of hundreds costs little more. One task
 //! commits for all rooms, so sends are stored in the order in which they were queued.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::{
     sync::{mpsc, oneshot},
@@ -28,6 +32,8 @@ pub const QUEUE_CAPACITY: usize = 16 * 1024;
 pub const MIN_RETRY_DELAY: Duration = Duration::from_millis(50);
 /// The longest pause between two attempts.
 pub const MAX_RETRY_DELAY: Duration = Duration::from_secs(1);
+/// How long a failed attempt says that the log takes no messages, when nobody has sent any since.
+pub const DOUBT: Duration = Duration::from_secs(10);
 /// How often in a row a batch may meet a faster writer before it counts as refused.
 const MAX_CONFLICTS: u32 = 8;
 
@@ -49,11 +55,30 @@ struct Waiting {
     answer: oneshot::Sender<Result<Stored, Error>>,
 }
 
+/// Whether the log takes messages, as far as the last attempt to store some tells.
+///
+/// A full disk shows in no other way: the database still answers.
+#[derive(Debug, Clone, Default)]
+pub struct Health(Arc<Mutex<Option<Instant>>>);
+
+impl Health {
+    /// Whether the last attempt did not fail, or is longer ago than [`DOUBT`].
+    pub fn is_good(&self) -> bool {
+        let failed_at = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        failed_at.is_none_or(|failed_at| failed_at.elapsed() > DOUBT)
+    }
+
+    fn note(&self, failed_at: Option<Instant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = failed_at;
+    }
+}
+
 /// Queues messages for the one task that commits them.
 #[derive(Clone)]
 pub struct Writer {
     queue: mpsc::Sender<Waiting>,
     timeout: Duration,
+    health: Health,
 }
 
 impl Writer {
@@ -67,9 +92,15 @@ impl Writer {
         stop: CancellationToken,
     ) -> (Self, JoinHandle<()>) {
         let (queue, waiting) = mpsc::channel(QUEUE_CAPACITY);
-        let committer = Committer { store, observer, queue: waiting, held_over: None };
+        let health = Health::default();
+        let committer = Committer { store, observer, queue: waiting, held_over: None, health: health.clone() };
         let task = tokio::spawn(committer.run(stop));
-        (Self { queue, timeout }, task)
+        (Self { queue, timeout, health }, task)
+    }
+
+    /// Whether what is sent now is likely to be stored.
+    pub fn health(&self) -> &Health {
+        &self.health
     }
 
     /// Queues a message; from here on its place among this caller's messages is settled.
@@ -122,6 +153,7 @@ struct Committer {
     queue: mpsc::Receiver<Waiting>,
     /// Taken from the queue, but too large for the batch that it would have joined.
     held_over: Option<Waiting>,
+    health: Health,
 }
 
 impl Committer {
@@ -202,6 +234,7 @@ impl Committer {
             let drafts: Vec<_> = batch.iter().map(|waiting| waiting.draft.clone()).collect();
             match self.store.append(&drafts).await {
                 Ok(stored) => {
+                    self.health.note(None);
                     self.announce(batch, stored);
                     return Ok(());
                 }
@@ -209,6 +242,7 @@ impl Committer {
                 Err(StoreError::Unavailable(cause)) => {
                     tracing::warn!(%cause, messages = batch.len(), "batch not stored, trying again");
                     doubtful.attempted = true;
+                    self.health.note(Some(Instant::now()));
                     tokio::time::sleep(delay).await;
                     delay = (delay * 2).min(MAX_RETRY_DELAY);
                 }

@@ -22,6 +22,7 @@ use crate::{
     config::AllowedOrigins,
     net::{Admission, Sessions},
     store::MessageStore,
+    writer::Health,
 };
 
 /// How long the database may take to answer a readiness probe.
@@ -36,6 +37,8 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; base-uri 'none'; form
 pub struct Readiness {
     /// The database.
     pub store: Arc<dyn MessageStore>,
+    /// Whether messages are stored.
+    pub writing: Health,
     /// Cancelled when the tables are up to date.
     pub migrated: CancellationToken,
     /// Cancelled when the server stops.
@@ -93,6 +96,9 @@ async fn readyz(State(ready): State<Readiness>) -> (StatusCode, &'static str) {
     }
     if !ready.migrated.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "waiting for the database\n");
+    }
+    if !ready.writing.is_good() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the database takes no messages\n");
     }
     match tokio::time::timeout(READY_TIMEOUT, ready.store.ping()).await {
         Ok(Ok(())) => (StatusCode::OK, "ready\n"),

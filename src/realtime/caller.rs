@@ -61,10 +61,11 @@ impl Caller {
 
     /// Reads history, while later events go on.
     pub async fn history(&self, turn: Turn, payload: Payload<GetHistory>) -> Result<HistoryPage, Error> {
-        drop(turn.come().await?);
+        let turn = turn.come().await?;
         let query = payload.0?;
         let (room, range) = (&query.room_id, query.range()?);
-        let reading = self.chat().history(&self.0.session, room, range, query.limit());
+        let reading = self.chat().history(&self.0.session, room, range, query.limit())?;
+        drop(turn);
         let (messages, has_more) = reading.await?;
         Ok(HistoryPage { messages, has_more })
     }

@@ -5,7 +5,7 @@ mod credentials;
 mod fanout;
 mod overflow;
 mod payload;
-mod protocol;
+pub mod protocol;
 mod reply;
 mod turn;
 

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use crate::{
     auth::Identity,
     chat::Range,
-    error::Error,
+    error::{Error, MAX_CAUSE_CHARS, shortened},
     model::{ClientMessageId, Message, RoomId, Seq, Stored, UserId, iso8601_millis},
     room,
 };
@@ -58,8 +58,9 @@ pub fn parse<T: DeserializeOwned>(json: &str) -> Result<T, Error> {
         let cause = error.inner().to_string();
         // Where in the text the parser stood tells a caller nothing that the field's name does not.
         let cause = cause.split(" at line ").next().unwrap_or_default();
+        let cause = shortened(cause, MAX_CAUSE_CHARS);
         Error::InvalidPayload(match error.path().to_string().as_str() {
-            "." => cause.to_owned(),
+            "." => cause.into_owned(),
             field => format!("{field}: {cause}"),
         })
     })
@@ -334,8 +335,5 @@ pub struct UserTyping<'a> {
 
 /// An event's name, cut to what an answer repeats.
 pub fn echoed(event: &str) -> Cow<'_, str> {
-    match event.char_indices().nth(MAX_ECHOED_CHARS) {
-        Some((end, _)) => format!("{}…", &event[..end]).into(),
-        None => event.into(),
-    }
+    shortened(event, MAX_ECHOED_CHARS)
 }

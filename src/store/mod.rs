@@ -6,6 +6,7 @@
 //! that is appended again under its id is stored once.
 
 mod batch;
+mod fault;
 mod postgres;
 mod row;
 mod sqlite;
@@ -32,6 +33,9 @@ pub enum Encryption {
     Required,
 }
 
+/// Stores nothing, and fails as storing would where there is no table, no right to write, or nothing but reading allowed.
+const PROBE: &str = "INSERT INTO messages SELECT * FROM messages WHERE false";
+
 /// Which end of a range a limited read keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
@@ -57,7 +61,7 @@ pub struct Page {
 /// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database is away, full, read-only or too slow; whether a write went through is unknown.
+    /// The database is away, busy, full, read-only or broken; whether a write went through is unknown.
     #[error("database unavailable: {0}")]
     Unavailable(#[source] sqlx::Error),
     /// Another writer was faster; nothing was written, and the same batch again finds what is there.
@@ -74,12 +78,12 @@ pub enum StoreError {
 /// The tables could not be brought up to date.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
-    /// The database cannot be reached (yet).
+    /// The database is away, busy, full, or takes no writes (yet).
     #[error("database unavailable: {0}")]
-    Unavailable(#[source] sqlx::Error),
-    /// Trying again will not help.
-    #[error("migration failed: {0}")]
-    Failed(#[source] sqlx::migrate::MigrateError),
+    Unavailable(sqlx::Error),
+    /// Trying again will not help; the text says why.
+    #[error("the database cannot be used: {0}")]
+    Failed(String),
 }
 
 /// The log, as the rest of the program sees it.
@@ -97,7 +101,7 @@ pub trait MessageStore: Send + Sync + 'static {
     /// Reads a part of a room's log, oldest first.
     async fn read(&self, room: &RoomId, page: Page) -> Result<Vec<Message>, StoreError>;
 
-    /// Succeeds when the database answers.
+    /// Succeeds when the database answers and would take a message, as far as that shows without writing one.
     async fn ping(&self) -> Result<(), StoreError>;
 
     /// Closes all connections, after what is under way on them.

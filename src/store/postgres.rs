@@ -5,15 +5,15 @@ use std::borrow::Cow;
 use async_trait::async_trait;
 use sqlx::{
     Connection, PgConnection, PgPool, SqlSafeStr,
-    migrate::{Migration, MigrationType, Migrator},
+    migrate::{MigrateError as MigrationError, Migration, MigrationType, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions, PgRow, PgSslMode},
 };
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{
-    ACQUIRE_TIMEOUT, Encryption, Keep, MessageStore, MigrateError, Page, STATEMENT_TIMEOUT, StoreError,
-    batch::Distinct, row,
+    ACQUIRE_TIMEOUT, Encryption, Keep, MessageStore, MigrateError, PROBE, Page, STATEMENT_TIMEOUT, StoreError,
+    batch::Distinct, fault, row,
 };
 use crate::model::{Body, ClientMessageId, Draft, Message, RoomId, Stored, UserId};
 
@@ -117,19 +117,21 @@ impl PostgresStore {
         self.run(async |connection| append(drafts, look).fetch_all(connection).await).await
     }
 
-    /// Runs `work` on a connection of the pool; one that does not answer in time is thrown away, not given back.
+    /// Runs `work` on a connection of the pool.
+    ///
+    /// One that does not serve, or not in time, is thrown away: it may lead to a server that is not the primary any more, or
+    /// be read-only for as long as it lives, as with `default_transaction_read_only`. A new one may serve.
     async fn run<T>(
         &self,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
     ) -> Result<T, StoreError> {
-        let mut connection = self.pool.acquire().await.map_err(classify)?;
-        match timeout(STATEMENT_TIMEOUT, work(&mut connection)).await {
-            Ok(result) => result.map_err(classify),
-            Err(_) => {
-                drop(connection.detach());
-                Err(StoreError::Unavailable(timed_out()))
-            }
+        let mut connection = self.pool.acquire().await.map_err(fault::classify)?;
+        let outcome = timeout(STATEMENT_TIMEOUT, work(&mut connection)).await.unwrap_or_else(|_| Err(timed_out()));
+        let outcome = outcome.map_err(fault::classify);
+        if let Err(StoreError::Unavailable(_)) = outcome {
+            drop(connection.detach());
         }
+        outcome
     }
 }
 
@@ -147,15 +149,9 @@ impl MessageStore for PostgresStore {
         // A connection of its own: the migrator's lock belongs to it and must not outlive a failure.
         let connecting = timeout(ACQUIRE_TIMEOUT, PgConnection::connect_with(&self.options)).await;
         let mut connection = connecting.unwrap_or_else(|_| Err(timed_out())).map_err(MigrateError::Unavailable)?;
-        let result = migrator().run_direct(None, &mut connection, false).await;
+        let result = migrate(&mut connection).await;
         connection.close().await.ok();
-        result.map_err(|error| match error {
-            sqlx::migrate::MigrateError::Execute(cause) if is_transient(&cause) => MigrateError::Unavailable(cause),
-            sqlx::migrate::MigrateError::ExecuteMigration(cause, _) if is_transient(&cause) => {
-                MigrateError::Unavailable(cause)
-            }
-            other => MigrateError::Failed(other),
-        })
+        result.map_err(fault::classify_migration)
     }
 
     async fn append(&self, drafts: &[Draft]) -> Result<Vec<Stored>, StoreError> {
@@ -187,12 +183,18 @@ impl MessageStore for PostgresStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        self.run(async |connection| connection.ping().await).await
+        self.run(async |connection| sqlx::query(PROBE).execute(connection).await.map(drop)).await
     }
 
     async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+async fn migrate(connection: &mut PgConnection) -> Result<(), MigrationError> {
+    migrator().run_direct(None, connection, false).await?;
+    sqlx::query(PROBE).execute(connection).await?;
+    Ok(())
 }
 
 fn migrator() -> Migrator {
@@ -247,30 +249,6 @@ fn message(row: &PgRow) -> Result<Message, StoreError> {
     })
 }
 
-/// What an error means, by its SQLSTATE class:
-/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
-fn classify(error: sqlx::Error) -> StoreError {
-    let state = sqlstate(&error).unwrap_or_default();
-    match state.as_str() {
-        // unique violation, serialization failure, deadlock: somebody else wrote meanwhile
-        "23505" | "40001" | "40P01" => StoreError::Conflict(error),
-        _ if state.starts_with("22") || state.starts_with("23") => StoreError::Rejected(error),
-        _ => StoreError::Unavailable(error),
-    }
-}
-
-/// Whether a migration that failed so may succeed later: the server is away, starting, stopping, full or locked.
-fn is_transient(error: &sqlx::Error) -> bool {
-    match sqlstate(error) {
-        None => true,
-        Some(state) => ["08", "40", "53", "55", "57"].iter().any(|class| state.starts_with(class)),
-    }
-}
-
 fn timed_out() -> sqlx::Error {
     std::io::Error::from(std::io::ErrorKind::TimedOut).into()
-}
-
-fn sqlstate(error: &sqlx::Error) -> Option<String> {
-    error.as_database_error()?.code().map(Into::into)
 }

@@ -7,12 +7,12 @@ use chrono::DateTime;
 use serde::Serialize;
 use sqlx::{
     Connection, SqlSafeStr, SqliteConnection, SqlitePool,
-    migrate::{Migration, MigrationType, Migrator},
+    migrate::{MigrateError as MigrationError, Migration, MigrationType, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
 use uuid::Uuid;
 
-use super::{ACQUIRE_TIMEOUT, Keep, MessageStore, MigrateError, Page, StoreError, batch::Distinct, row};
+use super::{ACQUIRE_TIMEOUT, Keep, MessageStore, MigrateError, PROBE, Page, StoreError, batch::Distinct, fault, row};
 use crate::model::{Body, ClientMessageId, Draft, Message, RoomId, Seq, Stored, UserId};
 
 /// How long a writer waits for another process that is writing to the same file.
@@ -106,28 +106,38 @@ impl SqliteStore {
         });
         waiting.await.map_err(std::io::Error::other)?
     }
+
+    async fn bring_up_to_date(&self) -> Result<(), MigrateError> {
+        let _lock = self.migration_lock().await.map_err(|cause| MigrateError::Failed(cause.to_string()))?;
+        let connecting = SqliteConnection::connect_with(&self.options).await;
+        let mut connection = connecting.map_err(|cause| fault::classify_migration(cause.into()))?;
+        let result = migrate(&mut connection).await;
+        connection.close().await.ok();
+        result.map_err(fault::classify_migration)
+    }
 }
 
 #[async_trait]
 impl MessageStore for SqliteStore {
     async fn migrate(&self) -> Result<(), MigrateError> {
-        let failed = |cause: sqlx::Error| MigrateError::Failed(cause.into());
-        let _lock = self.migration_lock().await.map_err(|cause| {
-            let path = self.options.get_filename().display();
-            failed(std::io::Error::new(cause.kind(), format!("{path}: {cause}")).into())
-        })?;
-        let mut connection = SqliteConnection::connect_with(&self.options).await.map_err(failed)?;
-        let result = migrator().run_direct(None, &mut connection, false).await;
-        connection.close().await.ok();
-        result.map_err(MigrateError::Failed)
+        let result = self.bring_up_to_date().await;
+        result.map_err(|error| match error {
+            MigrateError::Failed(why) => {
+                MigrateError::Failed(format!("{}: {why}", self.options.get_filename().display()))
+            }
+            unavailable => unavailable,
+        })
     }
 
     async fn append(&self, drafts: &[Draft]) -> Result<Vec<Stored>, StoreError> {
         let distinct = Distinct::of(drafts);
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(classify)?;
-        let messages = append(&mut transaction, distinct.drafts()).await?;
-        transaction.commit().await.map_err(classify)?;
-        Ok(distinct.answer(drafts, messages))
+        let mut connection = self.writer.acquire().await.map_err(fault::classify)?;
+        let outcome = commit(&mut connection, distinct.drafts()).await;
+        if let Err(StoreError::Unavailable(_)) = outcome {
+            // SQLite ends a transaction whose write fails by itself. The pool takes it for open, and would begin no other.
+            connection.close().await.ok();
+        }
+        Ok(distinct.answer(drafts, outcome?))
     }
 
     async fn read(&self, room: &RoomId, page: Page) -> Result<Vec<Message>, StoreError> {
@@ -142,7 +152,7 @@ impl MessageStore for SqliteStore {
             .bind(i64::try_from(page.limit).unwrap_or(i64::MAX))
             .fetch_all(&self.readers)
             .await
-            .map_err(classify)?;
+            .map_err(fault::classify)?;
         if page.keep == Keep::Newest {
             rows.reverse();
         }
@@ -150,8 +160,8 @@ impl MessageStore for SqliteStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        let answer = sqlx::query("SELECT 1").execute(&self.readers).await;
-        answer.map(drop).map_err(classify)
+        let answer = sqlx::query(PROBE).execute(&self.writer).await;
+        answer.map(drop).map_err(fault::classify)
     }
 
     async fn close(&self) {
@@ -162,6 +172,12 @@ impl MessageStore for SqliteStore {
 
 fn is_in_memory(url: &str) -> bool {
     url.contains(":memory:") || url.contains("mode=memory")
+}
+
+async fn migrate(connection: &mut SqliteConnection) -> Result<(), MigrationError> {
+    migrator().run_direct(None, connection, false).await?;
+    sqlx::query(PROBE).execute(connection).await?;
+    Ok(())
 }
 
 fn migrator() -> Migrator {
@@ -200,6 +216,13 @@ fn json(drafts: &[&Draft]) -> Result<String, StoreError> {
     serde_json::to_string(&input).map_err(|error| StoreError::Rejected(sqlx::Error::Encode(error.into())))
 }
 
+async fn commit(connection: &mut SqliteConnection, drafts: &[&Draft]) -> Result<Vec<Message>, StoreError> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(fault::classify)?;
+    let messages = append(&mut transaction, drafts).await?;
+    transaction.commit().await.map_err(fault::classify)?;
+    Ok(messages)
+}
+
 /// Stores those drafts that the log does not hold, and answers each with its message.
 async fn append(connection: &mut SqliteConnection, drafts: &[&Draft]) -> Result<Vec<Message>, StoreError> {
     let mut answers = held(connection, drafts).await?;
@@ -218,7 +241,7 @@ async fn append(connection: &mut SqliteConnection, drafts: &[&Draft]) -> Result<
 
 /// For each draft, the message that the log holds already.
 async fn held(connection: &mut SqliteConnection, drafts: &[&Draft]) -> Result<Vec<Option<Message>>, StoreError> {
-    let rows = sqlx::query(HELD).bind(json(drafts)?).fetch_all(connection).await.map_err(classify)?;
+    let rows = sqlx::query(HELD).bind(json(drafts)?).fetch_all(connection).await.map_err(fault::classify)?;
     let mut found = vec![None; drafts.len()];
     for row in &rows {
         let place: i64 = row::value(row, "place")?;
@@ -233,9 +256,9 @@ type Numbers = std::collections::HashMap<String, Seq>;
 async fn insert(connection: &mut SqliteConnection, drafts: &[&Draft]) -> Result<Numbers, StoreError> {
     let input = json(drafts)?;
     let counting = sqlx::query(COUNT).bind(input.as_str());
-    counting.execute(&mut *connection).await.map_err(classify)?;
+    counting.execute(&mut *connection).await.map_err(fault::classify)?;
     let inserting = sqlx::query(INSERT).bind(input.as_str());
-    let rows = inserting.fetch_all(connection).await.map_err(classify)?;
+    let rows = inserting.fetch_all(connection).await.map_err(fault::classify)?;
     rows.iter().map(|row| Ok((row::value(row, "id")?, row::seq(row)?))).collect()
 }
 
@@ -258,14 +281,4 @@ fn message(row: &SqliteRow) -> Result<Message, StoreError> {
         timestamp: DateTime::from_timestamp_millis(millis).ok_or_else(|| row::unreadable("timestamp", millis))?,
         client_message_id: row::optional(row, "client_message_id")?,
     })
-}
-
-/// What an error means: a broken constraint can only come from the data, as a batch looks before it writes and nobody
-/// writes in between.
-fn classify(error: sqlx::Error) -> StoreError {
-    use sqlx::error::ErrorKind;
-    match error.as_database_error().map(|error| error.kind()) {
-        Some(ErrorKind::Other) | None => StoreError::Unavailable(error),
-        Some(_) => StoreError::Rejected(error),
-    }
 }

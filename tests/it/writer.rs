@@ -9,7 +9,7 @@ use parlor::{
     error::Error,
     model::{Body, Draft, RoomId, Seq, Stored},
     store::{Keep, MessageStore, Page},
-    writer::{MAX_BATCH_BYTES, MAX_BATCH_MESSAGES, Outcome, QUEUE_CAPACITY, Receipt, Writer},
+    writer::{DOUBT, MAX_BATCH_BYTES, MAX_BATCH_MESSAGES, Outcome, QUEUE_CAPACITY, Receipt, Writer},
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -193,4 +193,31 @@ async fn stopping_settles_what_is_queued_and_takes_no_more() {
         stored(receipt).await.unwrap();
     }
     assert_eq!(bench.writer.enqueue(draft("late")).unwrap_err(), Error::Unavailable);
+}
+
+#[tokio::test]
+async fn a_failed_attempt_is_bad_news_until_one_succeeds() {
+    let bench = Bench::new(Database::sqlite(), &[Fault::LostBefore], DEADLINE).await;
+    let health = bench.writer.health();
+    assert!(health.is_good());
+    bench.store.close();
+    let receipt = bench.send("hello");
+    bench.store.open(1);
+    eventually("the failed attempt", async || !health.is_good()).await;
+    bench.store.open(1);
+    stored(receipt).await.unwrap();
+    assert!(health.is_good());
+}
+
+#[tokio::test]
+async fn a_failed_attempt_that_nobody_repeats_is_no_news_any_more_after_a_while() {
+    let bench = Bench::new(Database::sqlite(), &[Fault::LostBefore; 1000], Duration::from_millis(1)).await;
+    assert_eq!(stored(bench.send("hello")).await.unwrap_err(), Error::Unavailable);
+    let health = bench.writer.health();
+    eventually("the failed attempt", async || !health.is_good()).await;
+    tokio::time::pause();
+    tokio::time::advance(DOUBT / 2).await;
+    assert!(!health.is_good());
+    tokio::time::advance(DOUBT).await;
+    assert!(health.is_good());
 }

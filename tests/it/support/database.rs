@@ -100,6 +100,17 @@ impl Database {
         store
     }
 
+    /// Lets nothing be written to a Postgres database, whose clients have to connect again; or lets new ones write.
+    pub async fn set_read_only(&self, read_only: bool) {
+        let url = reqwest::Url::parse(&self.url).unwrap();
+        let name = url.path().trim_start_matches('/');
+        execute(&admin_url(), format!("ALTER DATABASE {name} SET default_transaction_read_only = {read_only}")).await;
+        if read_only {
+            let others = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+            execute(&admin_url(), others).await;
+        }
+    }
+
     /// Runs a statement on it.
     pub async fn execute(&self, sql: &str) {
         self.try_execute(sql).await.unwrap();

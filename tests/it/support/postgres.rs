@@ -48,7 +48,16 @@ impl Postgres {
 
     /// Starts a server with a directory and a Unix socket of its own, and settings.
     pub fn start(settings: &[&str]) -> Self {
-        Self::start_in(new_directory(), settings)
+        let directory = new_directory();
+        init(&directory, &[]);
+        Self::start_in(directory, settings)
+    }
+
+    /// Starts a server whose own files are small beside a table of some megabytes.
+    pub fn start_with_small_files() -> Self {
+        let directory = new_directory();
+        init(&directory, &["--wal-segsize=1"]);
+        Self::start_in(directory, &["autovacuum=off"])
     }
 
     /// Starts a server at a port, too, where it can speak TLS, with a certificate that only itself has signed.
@@ -58,6 +67,7 @@ impl Postgres {
         openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]);
         openssl.args(["-keyout", "server.key", "-out", "server.crt"]);
         run_in(&directory, &mut openssl);
+        init(&directory, &[]);
         let port_setting = format!("port={port}");
         let tls = ["ssl=on", "ssl_cert_file=../server.crt", "ssl_key_file=../server.key"];
         let server = Self::start_in(directory, &[&["listen_addresses=127.0.0.1", &port_setting], &tls[..]].concat());
@@ -66,9 +76,6 @@ impl Postgres {
 
     fn start_in(directory: PathBuf, settings: &[&str]) -> Self {
         let binaries = binaries();
-        let mut initdb = Command::new(binaries.join("initdb"));
-        initdb.args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-sync", "-D", "data"]);
-        run_in(&directory, &mut initdb);
         let mut guard = Command::new("sh");
         guard.arg("-c").arg(GUARD).arg(&directory).arg(binaries.join("postgres"));
         guard.args(["-D", "data", "-c", "listen_addresses=", "-k"]).arg(&directory);
@@ -98,6 +105,26 @@ impl Postgres {
         wait_until_ready(&self.directory, &postmaster);
     }
 
+    /// Lets none of its files grow beyond so many bytes, as on a full disk.
+    pub fn fill_disk(&self, bytes: u64) {
+        self.limit_files(&bytes.to_string());
+    }
+
+    /// Lets its files grow again.
+    pub fn free_disk(&self) {
+        self.limit_files("unlimited");
+    }
+
+    fn limit_files(&self, bytes: &str) {
+        let processes = || processes_in(&self.directory.join("data"));
+        for process in processes() {
+            let mut command = limit_files(process.as_raw().try_into().unwrap(), bytes);
+            unprivileged(&self.directory, &mut command);
+            let limited = command.output().unwrap().status.success();
+            assert!(limited || !processes().contains(&process), "{command:?}");
+        }
+    }
+
     /// The URL of one of its databases.
     pub fn url(&self, database: &str) -> String {
         match self.port {
@@ -105,6 +132,13 @@ impl Postgres {
             None => format!("postgres://postgres@localhost/{database}?host={}", self.directory.display()),
         }
     }
+}
+
+/// Makes a server's data.
+fn init(directory: &Path, options: &[&str]) {
+    let mut initdb = Command::new(binaries().join("initdb"));
+    initdb.args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-sync", "-D", "data"]).args(options);
+    run_in(directory, &mut initdb);
 }
 
 /// A directory for a server, which may write there.
@@ -129,6 +163,13 @@ fn run_in(directory: &Path, command: &mut Command) {
     unprivileged(directory, command);
     let ended = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(ended.status.success(), "{command:?}: {}", String::from_utf8_lossy(&ended.stderr));
+}
+
+/// A command that limits how large the files of a process may become: `RLIMIT_FSIZE`.
+pub fn limit_files(process: u32, bytes: &str) -> Command {
+    let mut prlimit = Command::new("prlimit");
+    prlimit.arg(format!("--pid={process}")).arg(format!("--fsize={bytes}:unlimited"));
+    prlimit
 }
 
 /// Those that run in a folder, as all of a server's do in its data's; not those that have ended and are not waited for yet.

@@ -7,7 +7,7 @@ use std::{
 
 use nix::{
     sys::signal::{Signal, kill},
-    unistd::Pid,
+    unistd::{Pid, geteuid},
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader},
@@ -15,7 +15,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{Database, within_deadline};
+use super::{Database, postgres::limit_files, within_deadline};
 
 /// A running `parlor`; killed when dropped.
 pub struct Process {
@@ -26,10 +26,24 @@ pub struct Process {
     pub address: SocketAddr,
 }
 
+/// Runs a command to which a file that may not grow is an error, not its end.
+const OUTLIVES_LIMITS: &str = r#"trap '' XFSZ; exec "$@""#;
+
 impl Process {
     /// The program without the settings of whoever runs the tests.
     pub fn command() -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_parlor"));
+        command.env_clear().kill_on_drop(true).stdin(Stdio::null());
+        command
+    }
+
+    /// The same, which may read and write only what files' modes let their owner, also when root runs the tests.
+    pub fn command_bound_by_modes() -> Command {
+        if !geteuid().is_root() {
+            return Self::command();
+        }
+        let mut command = Command::new("setpriv");
+        command.args(["--bounding-set=-dac_override,-dac_read_search", "--", env!("CARGO_BIN_EXE_parlor")]);
         command.env_clear().kill_on_drop(true).stdin(Stdio::null());
         command
     }
@@ -58,6 +72,14 @@ impl Process {
         Self::spawn(0, database, command).await
     }
 
+    /// Starts it with settings, on a disk that [`Process::fill_disk`] can fill.
+    pub async fn on_small_disk(database: &Database, flags: &[&str]) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", OUTLIVES_LIMITS, "sh", env!("CARGO_BIN_EXE_parlor")]).args(flags);
+        command.env_clear().kill_on_drop(true).stdin(Stdio::null());
+        Self::spawn(0, database, command).await
+    }
+
     async fn spawn(port: u16, database: &Database, mut command: Command) -> Self {
         let port = format!("--port={port}");
         command.env("DATABASE_URL", database.url()).args([&port, "--host=127.0.0.1", "--log-format=json"]);
@@ -78,6 +100,16 @@ impl Process {
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id().expect("the process runs")
+    }
+
+    /// Lets none of its files grow beyond so many bytes, as on a full disk.
+    pub fn fill_disk(&self, bytes: u64) {
+        assert!(limit_files(self.id(), &bytes.to_string()).status().unwrap().success());
+    }
+
+    /// Lets its files grow again.
+    pub fn free_disk(&self) {
+        assert!(limit_files(self.id(), "unlimited").status().unwrap().success());
     }
 
     /// Sends it a signal.

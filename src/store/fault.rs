@@ -1,0 +1,140 @@
+//! What an error means for whoever asked: the one table of the databases' error codes.
+//!
+//! Only an error that the data itself causes refuses it. Whatever else goes wrong may be over later, without the sender's
+//! doing, and until then its message must not be lost.
+
+use sqlx::{Error, migrate::MigrateError as Migration, postgres::PgDatabaseError, sqlite::SqliteError};
+
+use super::{MigrateError, StoreError};
+
+/// What stands in the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    /// Somebody else wrote meanwhile.
+    Race,
+    /// The database is away, busy, full, or not the one to write to; that passes.
+    Away,
+    /// Somebody has to repair or allow something first.
+    Unfit,
+    /// The data, which would be refused again.
+    Data,
+}
+
+impl Fault {
+    fn of(error: &Error) -> Self {
+        match error {
+            Error::Database(error) => match (error.try_downcast_ref(), error.try_downcast_ref()) {
+                (Some(error), _) => Self::of_sqlstate(PgDatabaseError::code(error)),
+                (_, Some(error)) => Self::of_result_code(code(error)),
+                _ => Self::Unfit,
+            },
+            Error::Encode(_) => Self::Data,
+            Error::Configuration(_) => Self::Unfit,
+            _ => Self::Away,
+        }
+    }
+
+    /// By [SQLSTATE](https://www.postgresql.org/docs/current/errcodes-appendix.html), whose first two characters are a class.
+    fn of_sqlstate(state: &str) -> Self {
+        match (state, state.get(..2).unwrap_or_default()) {
+            // unique violation, serialization failure, deadlock
+            ("23505" | "40001" | "40P01", _) => Self::Race,
+            // cardinality; data exception; integrity constraint; check option; program limit; a trigger's own error
+            (_, "21" | "22" | "23" | "44" | "54" | "P0") => Self::Data,
+            // connection; transaction state, such as read-only (25006); prepared statement gone, as behind some poolers;
+            // rollback; resources, such as a full disk; object in use; operator's intervention; system error
+            (_, "08" | "25" | "26" | "40" | "53" | "55" | "57" | "58") => Self::Away,
+            // credentials, missing tables, missing rights, damaged files
+            _ => Self::Unfit,
+        }
+    }
+
+    /// By [SQLite's result code](https://www.sqlite.org/rescode.html), whose lowest byte is the primary one.
+    fn of_result_code(code: i32) -> Self {
+        match code & 0xff {
+            // TOOBIG, CONSTRAINT, MISMATCH, RANGE. No constraint is broken by a race: a batch looks before it writes, and
+            // nobody writes in between.
+            18 | 19 | 20 | 25 => Self::Data,
+            // ABORT, BUSY, LOCKED, NOMEM, INTERRUPT, IOERR, FULL, PROTOCOL, SCHEMA
+            4..=7 | 9 | 10 | 13 | 15 | 17 => Self::Away,
+            // ERROR (a missing table), PERM, READONLY, CORRUPT, CANTOPEN, NOTADB
+            _ => Self::Unfit,
+        }
+    }
+}
+
+fn code(error: &SqliteError) -> i32 {
+    sqlx::error::DatabaseError::code(error).and_then(|code| code.parse().ok()).unwrap_or_default()
+}
+
+/// What an error means to a server that is running: it outlives what somebody has to repair.
+pub(super) fn classify(error: Error) -> StoreError {
+    match Fault::of(&error) {
+        Fault::Race => StoreError::Conflict(error),
+        Fault::Away | Fault::Unfit => StoreError::Unavailable(error),
+        Fault::Data => StoreError::Rejected(error),
+    }
+}
+
+/// What an error means to a server that is starting: it does not wait for what somebody has to repair.
+pub(super) fn classify_migration(error: Migration) -> MigrateError {
+    match error {
+        Migration::Execute(cause) | Migration::ExecuteMigration(cause, _) => match Fault::of(&cause) {
+            Fault::Away => MigrateError::Unavailable(cause),
+            _ => MigrateError::Failed(cause.to_string()),
+        },
+        other => MigrateError::Failed(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn postgres_errors_are_known_by_their_sqlstate() {
+        for (fault, states) in [
+            (Fault::Race, &["23505", "40001", "40P01"][..]),
+            // bad encoding, NUL, check constraint, index row too large, RAISE
+            (Fault::Data, &["22P05", "22021", "23514", "23502", "44000", "54000", "P0001"]),
+            // lost; read-only; unknown outcome; full disk, no memory, no connections; lock; cancelled, stopping, starting; EIO
+            (Fault::Away, &["08006", "25006", "40003", "53100", "53200", "53300", "55P03"]),
+            (Fault::Away, &["57014", "57P01", "57P02", "57P03", "58000", "58030", "26000"]),
+            // password, database, rights, table, cached plan, damage, and what is not known
+            (Fault::Unfit, &["28P01", "3D000", "42501", "42P01", "0A000", "XX000", "XX001", "XX002", "F0000", "", "é"]),
+        ] {
+            for state in states {
+                assert_eq!(Fault::of_sqlstate(state), fault, "{state:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn sqlite_errors_are_known_by_their_primary_code() {
+        const TRIGGER: i32 = 19 | 7 << 8;
+        const BUSY_SNAPSHOT: i32 = 5 | 2 << 8;
+        const IOERR_WRITE: i32 = 10 | 3 << 8;
+        const READONLY_DBMOVED: i32 = 8 | 4 << 8;
+        const CANTOPEN_ISDIR: i32 = 14 | 2 << 8;
+        const CORRUPT_INDEX: i32 = 11 | 3 << 8;
+        for (fault, codes) in [
+            (Fault::Data, &[18, 19, TRIGGER, 20, 25][..]),
+            (Fault::Away, &[5, BUSY_SNAPSHOT, 6, 7, 10, IOERR_WRITE, 13, 15, 17]),
+            (Fault::Unfit, &[0, 1, 3, 8, READONLY_DBMOVED, 11, CORRUPT_INDEX, 14, CANTOPEN_ISDIR, 26]),
+        ] {
+            for code in codes {
+                assert_eq!(Fault::of_result_code(*code), fault, "{code}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_no_database_said_is_the_way_to_it() {
+        let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        for error in [Error::Io(reset), Error::PoolTimedOut, Error::PoolClosed, Error::WorkerCrashed] {
+            assert_eq!(Fault::of(&error), Fault::Away, "{error}");
+        }
+        assert_eq!(Fault::of(&Error::Encode("too long".into())), Fault::Data);
+        assert_eq!(Fault::of(&Error::Configuration("no certificate".into())), Fault::Unfit);
+    }
+}

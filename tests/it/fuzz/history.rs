@@ -1,0 +1,164 @@
+//! Parts of a room's log, against a list.
+
+use std::{ops::RangeInclusive, sync::Arc};
+
+use parlor::{
+    auth::Identity,
+    chat::{Chat, Limits, MAX_HISTORY, Range, Session},
+    model::{Message, RoomId, Seq},
+    room::{Departure, Fanout, Joined, Presence, PresenceSettings, RoomContext},
+    rooms::Rooms,
+    store::{Keep, MessageStore, Page},
+    writer::Writer,
+};
+use proptest::{option, prelude::*, sample::select};
+use tokio::{runtime::Runtime, sync::oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::check;
+use crate::support::{DEADLINE, Database, log, within_deadline};
+
+/// How many messages the rooms have: about as many as an answer has by default, and at most.
+const SIZES: [i64; 9] = [0, 1, 2, 49, 50, 51, 200, 201, 230];
+const DEFAULT_LIMIT: usize = 50;
+
+struct Nobody;
+
+impl Fanout for Nobody {
+    fn message(&self, _: &Message) {}
+
+    fn presence(&self, _: &Presence) {}
+}
+
+/// Rooms of all sizes, and the use cases.
+struct House {
+    chat: Chat,
+    store: Arc<dyn MessageStore>,
+    /// Keeps every second room open, with its newest messages in memory.
+    _keeper: Arc<Session>,
+    _database: Database,
+}
+
+impl House {
+    async fn on(database: Database) -> Self {
+        let store = database.store().await;
+        for size in SIZES {
+            let said = (0..size).map(|_| (0, "ann", "hello".to_owned()));
+            log::append_old(&database, room(size).as_str(), said).await;
+        }
+        let presence = PresenceSettings { grace: DEADLINE, large_room: 200 };
+        let context =
+            RoomContext { store: store.clone(), fanout: Arc::new(Nobody), history_limit: DEFAULT_LIMIT, presence };
+        let (writer, _) = Writer::start(store.clone(), DEADLINE, Box::new(drop), CancellationToken::new());
+        let limits = Limits { max_message_bytes: 8192, history_limit: DEFAULT_LIMIT, max_rooms: 256 };
+        let chat = Chat::new(Rooms::new(context), writer, store.clone(), limits);
+        let keeper = session(&chat);
+        for size in SIZES.into_iter().step_by(2) {
+            chat.join(&keeper, room(size), None, None, None, |_| true).await.unwrap();
+        }
+        Self { chat, store, _keeper: keeper, _database: database }
+    }
+
+    async fn join(&self, session: &Arc<Session>, size: i64, last_seq: Option<Seq>, limit: Option<usize>) -> Joined {
+        let (sender, joined) = oneshot::channel();
+        let admit = move |joined| sender.send(joined).is_ok();
+        let joining = self.chat.join(session, room(size), None, last_seq, limit, admit);
+        within_deadline("a join", joining).await.unwrap();
+        joined.await.unwrap()
+    }
+}
+
+fn session(chat: &Chat) -> Arc<Session> {
+    Arc::new(chat.connect(Some(Identity::user("ann".try_into().unwrap()))))
+}
+
+fn room(size: i64) -> RoomId {
+    format!("room of {size}").try_into().unwrap()
+}
+
+fn seq() -> impl Strategy<Value = Seq> {
+    prop_oneof![4 => 0..240_i64, 1 => 0..=i64::MAX, 1 => Just(i64::MAX)].prop_map(|number| number.try_into().unwrap())
+}
+
+fn limit() -> impl Strategy<Value = usize> {
+    prop_oneof![4 => 0..240_usize, 1 => any::<usize>(), 1 => Just(usize::MAX)]
+}
+
+fn seqs<'a>(messages: impl IntoIterator<Item = &'a Message>) -> Vec<i64> {
+    messages.into_iter().map(|message| message.seq.get()).collect()
+}
+
+/// Those of a range that are kept, and whether others are not.
+fn kept(range: RangeInclusive<i64>, limit: usize, keep: Keep) -> (Vec<i64>, bool) {
+    let all: Vec<_> = range.collect();
+    let left_out = all.len().saturating_sub(limit);
+    let kept = match keep {
+        Keep::Oldest => &all[..all.len() - left_out],
+        Keep::Newest => &all[left_out..],
+    };
+    (kept.to_vec(), left_out > 0)
+}
+
+fn answer(asked: Option<usize>) -> usize {
+    asked.unwrap_or(DEFAULT_LIMIT).min(MAX_HISTORY)
+}
+
+/// Runs a test on each kind of database.
+fn on_each_kind(test: impl Fn(&Runtime, House)) {
+    let runtime = Runtime::new().unwrap();
+    for database in runtime.block_on(Database::each_kind()) {
+        let house = runtime.block_on(House::on(database));
+        test(&runtime, house);
+    }
+}
+
+#[test]
+fn a_page_of_the_log_has_what_it_is_to_have() {
+    on_each_kind(|runtime, house| {
+        let keep = select(vec![Keep::Oldest, Keep::Newest]);
+        check(4, &(select(&SIZES[..]), seq(), seq(), limit(), keep), |(size, after, before, limit, keep)| {
+            let page = Page { after, before, limit, keep };
+            let read = runtime.block_on(house.store.read(&room(size), page)).unwrap();
+            let range = after.get().saturating_add(1)..=size.min(before.get() - 1);
+            assert_eq!(seqs(&read), kept(range, limit, keep).0);
+        });
+    });
+}
+
+#[test]
+fn a_read_of_history_has_what_it_is_to_have() {
+    on_each_kind(|runtime, house| {
+        let session = session(&house.chat);
+        for size in SIZES {
+            runtime.block_on(house.join(&session, size, None, None));
+        }
+        let range = prop_oneof![Just(Range::Newest), seq().prop_map(Range::Before), seq().prop_map(Range::After)];
+        check(4, &(select(&SIZES[..]), range, option::of(limit())), |(size, range, limit)| {
+            let room = room(size);
+            let reading = house.chat.history(&session, &room, range, limit);
+            let (messages, has_more) = runtime.block_on(reading.unwrap()).unwrap();
+            let limit = answer(limit);
+            let expected = match range {
+                Range::Newest => kept(1..=size, limit, Keep::Newest),
+                Range::Before(seq) => kept(1..=size.min(seq.get() - 1), limit, Keep::Newest),
+                Range::After(seq) => kept(seq.get().saturating_add(1)..=size, limit, Keep::Oldest),
+            };
+            assert_eq!((seqs(&messages), has_more), expected);
+        });
+    });
+}
+
+#[test]
+fn a_join_brings_what_it_is_to_bring() {
+    on_each_kind(|runtime, house| {
+        check(4, &(select(&SIZES[..]), option::of(seq()), option::of(limit())), |(size, last_seq, limit)| {
+            let session = session(&house.chat);
+            let joined = runtime.block_on(house.join(&session, size, last_seq, limit));
+            let after = last_seq.map_or(0, Seq::get);
+            let expected = kept(after.saturating_add(1)..=size, answer(limit), Keep::Newest);
+            assert_eq!((seqs(joined.messages.iter().map(AsRef::as_ref)), joined.has_more), expected);
+            assert_eq!(joined.last_seq.get(), size);
+            runtime.block_on(house.chat.disconnect(&session, Departure::Left));
+        });
+    });
+}
