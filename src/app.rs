@@ -20,6 +20,7 @@ use crate::{
     config::Config,
     http::{self, Access, Readiness},
     net::{self, Admission, Listener, Timeouts},
+    rates::Rate,
     realtime::{self, Realtime},
     room::{PresenceSettings, RoomContext},
     rooms::Rooms,
@@ -90,6 +91,11 @@ impl App {
         self.listener.local_addr()
     }
 
+    /// The rooms of this node.
+    pub fn rooms(&self) -> &Rooms {
+        &self.parts.rooms
+    }
+
     /// Serves until `shutdown`, then stops in order: no new connections, no new requests; what is under way is stored and
     /// answered; the clients are told; the database is let go. All of it within the configured time.
     ///
@@ -131,6 +137,9 @@ impl Parts {
             max_message_bytes: config.max_message_bytes as usize,
             history_limit: config.history_limit.into(),
             max_rooms: config.max_rooms_per_socket as usize,
+            messages: Rate { per_second: config.messages_per_second, burst: config.message_burst },
+            requests: Rate { per_second: config.requests_per_second, burst: config.request_burst() },
+            events: Rate { per_second: config.events_per_second, burst: realtime::EVENT_BURST },
         };
         let chat = Arc::new(Chat::new(rooms.clone(), queue, store.clone(), limits));
         let unanswered = TaskTracker::new();

@@ -2,18 +2,23 @@
 
 use std::{
     collections::HashMap,
+    num::NonZeroU32,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout},
+};
 
 use crate::{
     auth::Identity,
     error::Error,
     model::{Body, ClientMessageId, Draft, Message, RoomId, Seq, UserId},
+    rates::{Limiter, Rate},
     room::{ConnectionId, Departure, Join, Joined, READ_TIMEOUT, RoomHandle, unread},
     rooms::Rooms,
     store::{Keep, MessageStore, Page},
@@ -22,6 +27,9 @@ use crate::{
 
 /// The most messages that one answer carries.
 pub const MAX_HISTORY: usize = crate::room::CAPACITY;
+
+/// How many of one connection's history reads the database has at once; others' need not wait for all of them.
+pub const READS_AT_ONCE: usize = 2;
 
 /// What a deployment may set.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +40,12 @@ pub struct Limits {
     pub history_limit: usize,
     /// The most rooms that one connection may be in: each costs memory, whether anybody speaks in it or not.
     pub max_rooms: usize,
+    /// How often a user may send; and likewise, counted apart, say that it is typing, which as many others are told.
+    pub messages: Rate,
+    /// How often a user may ask for what the server has to look up: joins, history reads, new tokens.
+    pub requests: Rate,
+    /// How often a connection may ask for anything at all.
+    pub events: Rate,
 }
 
 /// The use cases, for all connections of this node.
@@ -40,6 +54,10 @@ pub struct Chat {
     writer: Writer,
     store: Arc<dyn MessageStore>,
     limits: Limits,
+    messages: Limiter<UserId>,
+    typing: Limiter<UserId>,
+    requests: Limiter<UserId>,
+    events: Limiter<ConnectionId>,
     connections: AtomicU64,
     stopping: AtomicBool,
 }
@@ -58,6 +76,8 @@ pub struct Session {
 struct Attendance {
     rooms: HashMap<RoomId, RoomHandle>,
     closed: bool,
+    /// Made when first needed: most connections are idle.
+    reads: Option<Arc<Semaphore>>,
 }
 
 /// Which part of a room's history is asked for.
@@ -110,6 +130,11 @@ impl Session {
         self.attendance.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What the few reads of this connection take turns by.
+    fn reads(&self) -> Arc<Semaphore> {
+        self.attendance().reads.get_or_insert_with(|| Arc::new(Semaphore::new(READS_AT_ONCE))).clone()
+    }
+
     fn member(&self, room: &RoomId) -> Result<Identity, Error> {
         let present = self.attendance().rooms.contains_key(room);
         self.identity().filter(|_| present).ok_or(Error::NotInRoom)
@@ -124,7 +149,18 @@ impl Session {
 impl Chat {
     /// Puts the use cases together.
     pub fn new(rooms: Rooms, writer: Writer, store: Arc<dyn MessageStore>, limits: Limits) -> Self {
-        Self { rooms, writer, store, limits, connections: AtomicU64::new(1), stopping: AtomicBool::new(false) }
+        Self {
+            rooms,
+            writer,
+            store,
+            limits,
+            messages: Limiter::new(limits.messages),
+            typing: Limiter::new(limits.messages),
+            requests: Limiter::new(limits.requests),
+            events: Limiter::new(limits.events),
+            connections: AtomicU64::new(1),
+            stopping: AtomicBool::new(false),
+        }
     }
 
     /// Begins a connection's part in the chat.
@@ -144,7 +180,8 @@ impl Chat {
     /// Joins a room, or joins it again: `admit` answers the caller and subscribes it.
     ///
     /// Errors, without `admit` being called: no identity ([`Error::InvalidPayload`]), another identity than before
-    /// or a room that it may not enter, or too many rooms ([`Error::Forbidden`]), the log cannot be read ([`Error::Unavailable`]).
+    /// or a room that it may not enter, or too many rooms ([`Error::Forbidden`]), too many requests ([`Error::RateLimited`]),
+    /// the log cannot be read ([`Error::Unavailable`]).
     pub async fn join(
         &self,
         session: &Arc<Session>,
@@ -158,6 +195,7 @@ impl Chat {
         let identity = session.identify(claim)?;
         identity.may_enter(&room)?;
         let user_id = identity.user_id().clone();
+        self.requests.check(&user_id)?;
         let (handle, joined_before) = self.enter(session, &room)?;
         let joining = handle.join(|done| Join {
             connection: session.connection,
@@ -204,6 +242,25 @@ impl Chat {
         Ok(())
     }
 
+    /// Counts events of a connection, whatever they are.
+    ///
+    /// Errors: [`Error::RateLimited`].
+    pub fn count_events(&self, session: &Session, events: NonZeroU32) -> Result<(), Error> {
+        self.events.check_many(&session.connection, events)
+    }
+
+    /// What the deployment has set.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Counts a request of the connection's user that is not made here.
+    ///
+    /// Errors: [`Error::RateLimited`].
+    pub fn count_request(&self, session: &Session) -> Result<(), Error> {
+        session.identity().map_or(Ok(()), |identity| self.requests.check(identity.user_id()))
+    }
+
     /// Gives a connection other rights of the same user; it leaves the rooms that they do not cover, which are returned.
     ///
     /// Errors: [`Error::Forbidden`] when the user is another one.
@@ -217,7 +274,8 @@ impl Chat {
 
     /// Queues a message; its place among this connection's messages is settled when this returns.
     ///
-    /// Errors: [`Error::NotInRoom`], a body that is blank or too large, [`Error::Unavailable`] when the queue is full.
+    /// Errors: [`Error::NotInRoom`], a body that is blank or too large, [`Error::RateLimited`], [`Error::Unavailable`] when
+    /// the queue is full.
     pub fn send(
         &self,
         session: &Session,
@@ -228,6 +286,7 @@ impl Chat {
         self.check_running()?;
         let body = Body::parse(text, self.limits.max_message_bytes)?;
         let author = session.member(&room)?;
+        self.messages.check(author.user_id())?;
         self.writer.enqueue(Draft::new(
             room,
             author.user_id().clone(),
@@ -240,7 +299,7 @@ impl Chat {
     /// Reads a part of the room's log, oldest first, and whether there is more of it in the direction asked for. Whether it may
     /// is settled when this returns.
     ///
-    /// Errors: [`Error::NotInRoom`], [`Error::Unavailable`] when the log cannot be read.
+    /// Errors: [`Error::NotInRoom`], [`Error::RateLimited`], [`Error::Unavailable`] when the log cannot be read in time.
     pub fn history<'a>(
         &'a self,
         session: &Session,
@@ -249,14 +308,23 @@ impl Chat {
         limit: Option<usize>,
     ) -> Result<impl Future<Output = Result<(Vec<Message>, bool), Error>> + use<'a>, Error> {
         self.check_running()?;
-        session.member(room)?;
-        Ok(self.read(room, range, self.limit(limit)))
+        self.requests.check(session.member(room)?.user_id())?;
+        Ok(self.read(session.reads(), room, range, self.limit(limit)))
     }
 
-    async fn read(&self, room: &RoomId, range: Range, limit: usize) -> Result<(Vec<Message>, bool), Error> {
+    async fn read(
+        &self,
+        reads: Arc<Semaphore>,
+        room: &RoomId,
+        range: Range,
+        limit: usize,
+    ) -> Result<(Vec<Message>, bool), Error> {
         let page = page(range, limit + 1);
-        let reading = timeout(READ_TIMEOUT, self.store.read(room, page)).await;
-        let mut messages = reading.map_err(|_| Error::Unavailable)?.map_err(unread)?;
+        let reading = async {
+            let _one_of_few = reads.acquire().await;
+            self.store.read(room, page).await
+        };
+        let mut messages = timeout(READ_TIMEOUT, reading).await.map_err(|_| Error::Unavailable)?.map_err(unread)?;
         let has_more = messages.len() > limit;
         match page.keep {
             Keep::Oldest => messages.truncate(limit),
@@ -267,9 +335,11 @@ impl Chat {
 
     /// Whom to name as typing in the room.
     ///
-    /// Errors: [`Error::NotInRoom`].
+    /// Errors: [`Error::NotInRoom`], [`Error::RateLimited`].
     pub fn typing(&self, session: &Session, room: &RoomId) -> Result<UserId, Error> {
-        session.member(room).map(|identity| identity.user_id().clone())
+        let typist = session.member(room)?.user_id().clone();
+        self.typing.check(&typist)?;
+        Ok(typist)
     }
 
     /// Ends a connection's part: it leaves all its rooms.

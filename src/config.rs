@@ -2,7 +2,13 @@
 
 mod origins;
 
-use std::{fmt, net::IpAddr, str::FromStr, time::Duration};
+use std::{
+    fmt,
+    net::IpAddr,
+    num::{NonZeroU32, ParseIntError},
+    str::FromStr,
+    time::Duration,
+};
 
 use clap::{
     Args, CommandFactory, Parser, Subcommand, ValueEnum,
@@ -22,6 +28,9 @@ use crate::{
 
 /// The default of `SHUTDOWN_TIMEOUT_MS` on a Heroku dyno, where stopping is to take less than ten seconds.
 const DYNO_SHUTDOWN_TIMEOUT_MS: &str = "8000";
+
+/// How many connections of one user may join all their rooms at once.
+const TABS: u32 = 8;
 
 /// A Socket.IO-compatible real-time chat server: rooms, history, acknowledgements; one binary, one database.
 #[derive(Debug, Clone, Parser)]
@@ -81,6 +90,25 @@ pub struct Config {
     /// Most rooms that one connection may be in.
     #[arg(long, env, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_rooms_per_socket: u32,
+
+    /// How many messages a second a user may send in the long run, by all connections and in all rooms; 0 sets no limit.
+    /// As often, it may tell that it is typing.
+    #[arg(long, env, default_value_t = 50)]
+    pub messages_per_second: u32,
+
+    /// How many messages a user may send at once after a pause.
+    #[arg(long, env, default_value = "1000")]
+    pub message_burst: NonZeroU32,
+
+    /// How many joins, history reads and new tokens a second a user may ask for in the long run; 0 sets no limit. At once,
+    /// after a pause: eight times `MAX_ROOMS_PER_SOCKET`, as somebody who comes back joins all rooms again, in every tab.
+    #[arg(long, env, default_value_t = 100)]
+    pub requests_per_second: u32,
+
+    /// How many events a second are taken from one connection in the long run, whatever they are, at least 50; those that
+    /// come faster wait with the client, or are refused when they come by long-polling. 0 sets no limit.
+    #[arg(long, env, default_value = "1000", value_parser = events_per_second)]
+    pub events_per_second: u32,
 
     /// How long a user whose connection broke still counts as present, in milliseconds.
     #[arg(long, env, default_value = "5000", value_parser = millis)]
@@ -219,8 +247,18 @@ impl fmt::Debug for Secret {
     }
 }
 
-fn millis(text: &str) -> Result<Duration, std::num::ParseIntError> {
+fn millis(text: &str) -> Result<Duration, ParseIntError> {
     Ok(Duration::from_millis(text.parse::<u32>()?.into()))
+}
+
+/// Slower than this, a client's heartbeats would come too late as well.
+const MIN_EVENTS_PER_SECOND: u32 = 50;
+
+fn events_per_second(text: &str) -> Result<u32, String> {
+    match text.parse().map_err(|error: ParseIntError| error.to_string())? {
+        1..MIN_EVENTS_PER_SECOND => Err(format!("must be 0, or {MIN_EVENTS_PER_SECOND} at least")),
+        rate => Ok(rate),
+    }
 }
 
 fn positive_millis(text: &str) -> Result<Duration, String> {
@@ -251,6 +289,11 @@ impl Config {
             max_per_address: some(self.max_connections_per_address),
             trusted_proxies: self.trusted_proxies.clone(),
         }
+    }
+
+    /// How many requests a user may make at once: as many as several of its connections need to join all their rooms.
+    pub fn request_burst(&self) -> NonZeroU32 {
+        NonZeroU32::MIN.saturating_add(TABS * self.max_rooms_per_socket - 1)
     }
 
     /// Whether a database may be reached unencrypted when its URL does not say.
@@ -355,6 +398,9 @@ mod tests {
             ("--history-limit", "201", "HISTORY_LIMIT"),
             ("--history-limit", "0", "HISTORY_LIMIT"),
             ("--max-message-bytes", "0", "MAX_MESSAGE_BYTES"),
+            ("--messages-per-second", "-1", "MESSAGES_PER_SECOND"),
+            ("--message-burst", "0", "MESSAGE_BURST"),
+            ("--events-per-second", "49", "EVENTS_PER_SECOND"),
             ("--send-timeout-ms", "0", "SEND_TIMEOUT_MS"),
             ("--send-timeout-ms", "-1", "SEND_TIMEOUT_MS"),
             ("--allowed-origins", "example.com", "ALLOWED_ORIGINS"),

@@ -23,6 +23,7 @@ pub mod error;
 pub mod http;
 pub mod model;
 pub mod net;
+pub mod rates;
 pub mod realtime;
 pub mod room;
 pub mod rooms;

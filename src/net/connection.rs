@@ -1,50 +1,88 @@
 //! A connection, and a handle that closes it from elsewhere.
 
 use std::{
+    future::Future,
     io::{self, IoSlice},
     net::Shutdown,
     pin::Pin,
-    sync::{Arc, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    time::{Sleep, sleep},
 };
 
 use super::admission::Place;
 
-/// An accepted connection, which others may close. It counts as long as it is open.
+/// An accepted connection, which others may close, or give a rest. It counts as long as it is open.
 #[derive(Debug)]
 pub struct Connection {
-    stream: Arc<TcpStream>,
+    shared: Arc<Shared>,
+    broken: bool,
     _place: Place,
+}
+
+/// What others reach of a connection.
+#[derive(Debug)]
+struct Shared {
+    stream: TcpStream,
+    /// Nothing is read before its end.
+    rest: Mutex<Option<Pin<Box<Sleep>>>>,
+}
+
+impl Shared {
+    fn rest(&self) -> MutexGuard<'_, Option<Pin<Box<Sleep>>>> {
+        self.rest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn poll_rested(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut rest = self.rest();
+        if let Some(sleep) = &mut *rest {
+            ready!(sleep.as_mut().poll(cx));
+            *rest = None;
+        }
+        Poll::Ready(())
+    }
 }
 
 impl Connection {
     /// A connection that takes a place.
     pub(super) fn new(stream: TcpStream, place: Place) -> Self {
-        Self { stream: Arc::new(stream), _place: place }
+        Self { shared: Arc::new(Shared { stream, rest: Mutex::default() }), broken: false, _place: place }
     }
 
     /// A handle to it.
     pub(super) fn handle(&self) -> ConnectionHandle {
-        ConnectionHandle(Arc::downgrade(&self.stream))
+        ConnectionHandle(Arc::downgrade(&self.shared))
     }
 
     /// Tries `write` whenever there is room to write.
+    ///
+    /// Once it has failed, all `bytes` count as written: whoever writes on all the same, as the library does with what is
+    /// queued for a WebSocket, would have to keep them.
     fn poll_writing(
-        &self,
+        &mut self,
         cx: &mut Context<'_>,
+        bytes: usize,
         write: impl Fn(&TcpStream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
+        if self.broken {
+            return Poll::Ready(Ok(bytes));
+        }
+        let stream = &self.shared.stream;
         loop {
-            ready!(self.stream.poll_write_ready(cx))?;
-            match write(&self.stream) {
+            ready!(stream.poll_write_ready(cx))?;
+            match write(stream) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                written => return Poll::Ready(written),
+                written => {
+                    self.broken = written.is_err();
+                    return Poll::Ready(written);
+                }
             }
         }
     }
@@ -52,9 +90,11 @@ impl Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        ready!(self.shared.poll_rested(cx));
+        let stream = &self.shared.stream;
         loop {
-            ready!(self.stream.poll_read_ready(cx))?;
-            match self.stream.try_read_buf(buffer) {
+            ready!(stream.poll_read_ready(cx))?;
+            match stream.try_read_buf(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 read => return Poll::Ready(read.map(drop)),
             }
@@ -63,16 +103,17 @@ impl AsyncRead for Connection {
 }
 
 impl AsyncWrite for Connection {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_writing(cx, |stream| stream.try_write(bytes))
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_writing(cx, bytes.len(), |stream| stream.try_write(bytes))
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_writing(cx, |stream| stream.try_write_vectored(slices))
+        let bytes = slices.iter().map(|slice| slice.len()).sum();
+        self.poll_writing(cx, bytes, |stream| stream.try_write_vectored(slices))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -84,20 +125,27 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(SockRef::from(&*self.stream).shutdown(Shutdown::Write))
+        Poll::Ready(SockRef::from(&self.shared.stream).shutdown(Shutdown::Write))
     }
 }
 
-/// A way to close a connection from elsewhere; it does not keep the connection open.
+/// A way to close a connection from elsewhere, or to slow it down; it does not keep the connection open.
 #[derive(Debug, Clone)]
-pub struct ConnectionHandle(Weak<TcpStream>);
+pub struct ConnectionHandle(Weak<Shared>);
 
 impl ConnectionHandle {
     /// Ends the connection in both directions, also for a writer that waits for a peer that does not read.
     pub fn close(&self) {
-        if let Some(stream) = self.0.upgrade() {
+        if let Some(connection) = self.0.upgrade() {
             // It fails when the peer has ended the connection already.
-            SockRef::from(&*stream).shutdown(Shutdown::Both).ok();
+            SockRef::from(&connection.stream).shutdown(Shutdown::Both).ok();
+        }
+    }
+
+    /// Reads nothing more from the connection for so long, unless it rests already; what the peer sends waits with the peer.
+    pub fn rest(&self, time: Duration) {
+        if let Some(connection) = self.0.upgrade() {
+            connection.rest().get_or_insert_with(|| Box::pin(sleep(time)));
         }
     }
 

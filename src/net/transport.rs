@@ -99,6 +99,16 @@ impl Transport {
         self.0.cut(id);
     }
 
+    /// Reads nothing more from the session's own connection for so long; what the client sends waits with the client. Without
+    /// effect, and false, where the session has none: it goes by requests, on connections that others may use, too.
+    pub fn rest(&self, id: &str, time: Duration) -> bool {
+        match (self.0.sessions.moves().by_id.get(id), &self.0.beginning) {
+            (Some(Move::To(connection)), _) | (None, Beginning::WebSocket(connection)) => connection.rest(time),
+            _ => return false,
+        }
+        true
+    }
+
     /// Nobody takes part by the session: it is cut after a time, unless somebody does by then.
     pub fn idle(&self, id: &str) {
         let mut timer = self.0.timer();

@@ -28,7 +28,7 @@ pub struct Caller(pub(super) Arc<Connection>);
 impl Caller {
     /// Joins; on success the room has sent the answer.
     pub async fn join(&self, turn: Turn, reply: Reply, payload: Payload<JoinRoom>) -> Result<(), Error> {
-        let _turn = turn.come().await?;
+        let _turn = turn.come().await;
         let join = payload.0?;
         let admit = move |joined: room::Joined| admit(reply, joined);
         let Connection { chat, session, span, .. } = &*self.0;
@@ -43,7 +43,7 @@ impl Caller {
 
     /// Leaves, and takes the socket out of what the room sends to.
     pub async fn leave(&self, turn: Turn, socket: &Socket, payload: Payload<LeaveRoom>) -> Result<Left, Error> {
-        let _turn = turn.come().await?;
+        let _turn = turn.come().await;
         let LeaveRoom { room_id } = payload.0?;
         let leaving = self.chat().leave(&self.0.session, &room_id);
         leaving.instrument(self.0.span.clone()).await?;
@@ -53,7 +53,7 @@ impl Caller {
 
     /// Queues a message. The turn ends here: later sends may join it in the same commit.
     pub async fn enqueue(&self, turn: Turn, payload: Payload<SendMessage>) -> Result<Receipt, Error> {
-        let _turn = turn.come().await?;
+        let _turn = turn.come().await;
         let send = payload.0?;
         let (room, name) = (send.room_id, send.client_message_id);
         self.chat().send(&self.0.session, room, &send.message, name)
@@ -61,7 +61,7 @@ impl Caller {
 
     /// Reads history, while later events go on.
     pub async fn history(&self, turn: Turn, payload: Payload<GetHistory>) -> Result<HistoryPage, Error> {
-        let turn = turn.come().await?;
+        let turn = turn.come().await;
         let query = payload.0?;
         let (room, range) = (&query.room_id, query.range()?);
         let reading = self.chat().history(&self.0.session, room, range, query.limit())?;
@@ -72,7 +72,7 @@ impl Caller {
 
     /// Tells the others that the user types; whoever cannot take it now does not get it.
     pub async fn typing(&self, turn: Turn, socket: &Socket, payload: Payload<Typing>) -> Result<Empty, Error> {
-        let _turn = turn.come().await?;
+        let _turn = turn.come().await;
         let Typing { room_id, is_typing } = payload.0?;
         let user_id = &self.chat().typing(&self.0.session, &room_id)?;
         let typing = UserTyping { room_id: &room_id, user_id, is_typing };
@@ -88,11 +88,13 @@ impl Caller {
         socket: &Arc<Socket>,
         payload: Payload<RefreshAuth>,
     ) -> Result<Refreshed, Error> {
-        let _turn = turn.come().await?;
+        let _turn = turn.come().await;
         let Some(lease) = &self.0.lease else {
             return Err(Error::UnknownEvent(event::REFRESH_AUTH.into()));
         };
-        let grant = lease.check(&payload.0?.token)?;
+        let token = payload.0?.token;
+        self.chat().count_request(&self.0.session)?;
+        let grant = lease.check(&token)?;
         let renewing = self.chat().renew(&self.0.session, grant.identity);
         for room in renewing.instrument(self.0.span.clone()).await? {
             socket.leave(room.to_string());

@@ -4,6 +4,7 @@ mod caller;
 mod credentials;
 mod fanout;
 mod overflow;
+mod pace;
 mod payload;
 pub mod protocol;
 mod reply;
@@ -35,6 +36,7 @@ use self::{
 };
 pub use self::{
     fanout::SocketIoFanout,
+    pace::{EVENT_BURST, EVENT_BYTES},
     protocol::{ErrorBody, MAX_ECHOED_CHARS},
     turn::MAX_WAITING,
 };
@@ -262,8 +264,8 @@ async fn refresh_auth(caller: Caller, turn: Turn, reply: Reply, payload: Payload
 
 async fn unknown_event(Event(event): Event, turn: Turn, reply: Reply) {
     let event = protocol::echoed(&event);
-    let error = turn.come().await.err().unwrap_or_else(|| Error::UnknownEvent(event.to_string()));
-    reply.error(&event, &error);
+    let _turn = turn.come().await;
+    reply.error(&event, &Error::UnknownEvent(event.to_string()));
 }
 
 async fn disconnected(socket: SocketRef, caller: Caller, reason: DisconnectReason) {

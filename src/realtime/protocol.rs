@@ -3,7 +3,7 @@
 //! Namespace `/`, Socket.IO protocol 5 over Engine.IO 4, and 4 over Engine.IO 3 for old clients:
 //! <https://socket.io/docs/v4/socket-io-protocol/>.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -215,9 +215,14 @@ impl<'a> From<&'a Error> for ErrorBody<'a> {
             code: error.code(),
             message: error.to_string(),
             retryable: error.retryable(),
-            retry_after_ms: retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+            retry_after_ms: retry_after.map(whole_millis),
         }
     }
+}
+
+/// Rounded up, as who waits so long has waited long enough; not 0, which programs take for nothing said.
+fn whole_millis(wait: Duration) -> u64 {
+    u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX).max(1)
 }
 
 /// `error`, to a caller that asked for no ack.
@@ -336,4 +341,16 @@ pub struct UserTyping<'a> {
 /// An event's name, cut to what an answer repeats.
 pub fn echoed(event: &str) -> Cow<'_, str> {
     shortened(event, MAX_ECHOED_CHARS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_told_in_whole_milliseconds_that_suffice() {
+        for (nanos, millis) in [(0, 1), (1, 1), (1_000_000, 1), (1_000_001, 2), (19_999_999, 20)] {
+            assert_eq!(whole_millis(Duration::from_nanos(nanos)), millis);
+        }
+    }
 }

@@ -14,18 +14,19 @@ use std::{
 
 use socketioxide::{
     adapter::LocalAdapter,
+    extract::Event,
     handler::{FromMessageParts, Value},
     socket::Socket,
 };
 use tokio::sync::oneshot;
 
-use super::Connection;
+use super::{Connection, pace, protocol, reply::Reply};
 use crate::error::Error;
 
 /// How many events of one socket may wait for their turn before further ones are refused.
 pub const MAX_WAITING: usize = 4096;
 
-/// When a client that was too fast may try again.
+/// When a client may try again whose events wait for something slow.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The queue of one socket's events.
@@ -40,7 +41,12 @@ pub struct Turns {
 
 /// An event's place in the queue.
 #[derive(Debug)]
-pub struct Turn(Result<Ticket, Error>);
+pub struct Turn(Ticket);
+
+/// An event that came too fast has been answered, and goes no further.
+#[derive(Debug, thiserror::Error)]
+#[error("refused")]
+pub struct Refused;
 
 #[derive(Debug)]
 struct Ticket {
@@ -94,23 +100,31 @@ impl Turns {
 
 impl Turn {
     /// Waits until the socket's earlier events have given on their turns.
-    ///
-    /// Errors: [`Error::RateLimited`] when too many were waiting already.
-    pub async fn come(self) -> Result<OnTurn, Error> {
-        let Ticket { before, turn } = self.0?;
+    pub async fn come(self) -> OnTurn {
+        let Ticket { before, turn } = self.0;
         if let Some(before) = before {
             // Nothing is ever sent: the sender's end, by whatever way, is what counts.
             before.await.ok();
         }
-        Ok(turn)
+        turn
     }
 }
 
 impl FromMessageParts<LocalAdapter> for Turn {
-    type Error = Infallible;
+    type Error = Refused;
 
-    fn from_message_parts(socket: &Arc<Socket>, _: &mut Value, _: &Option<i64>) -> Result<Self, Infallible> {
-        Ok(Self(Connection::of(socket).turns.draw()))
+    /// An event without a place is answered here: the library makes a task only of those that have all their arguments, and
+    /// one payload can bring a hundred thousand.
+    fn from_message_parts(socket: &Arc<Socket>, packet: &mut Value, ack_id: &Option<i64>) -> Result<Self, Refused> {
+        let connection = Connection::of(socket);
+        let bytes = packet.as_str().map_or(0, |text| text.len());
+        let drawn = pace::count(&connection, socket, bytes).and_then(|()| connection.turns.draw());
+        drawn.map(Self).map_err(|error| {
+            let event = Event::from_message_parts(socket, packet, ack_id).map(|Event(name)| name);
+            let Ok(reply) = Reply::from_message_parts(socket, packet, ack_id);
+            reply.error(&protocol::echoed(&event.unwrap_or_default()), &error);
+            Refused
+        })
     }
 }
 
@@ -119,7 +133,7 @@ mod tests {
     use super::*;
 
     fn turn(turns: &Turns) -> Turn {
-        Turn(turns.draw())
+        Turn(turns.draw().unwrap())
     }
 
     #[tokio::test(start_paused = true)]
@@ -129,7 +143,7 @@ mod tests {
         let waiting = tokio::time::timeout(Duration::from_secs(3600), &mut first);
         assert!(waiting.await.is_err());
         turns.connected();
-        assert!(first.await.unwrap().is_ok());
+        first.await.unwrap();
     }
 
     #[tokio::test]
@@ -141,7 +155,7 @@ mod tests {
         let events = tickets.into_iter().rev().map(|(number, turn)| {
             let order = order.clone();
             tokio::spawn(async move {
-                let _turn = turn.come().await.unwrap();
+                let _turn = turn.come().await;
                 tokio::task::yield_now().await;
                 order.lock().unwrap().push(number);
             })
@@ -157,11 +171,11 @@ mod tests {
         let turns = Turns::while_connecting();
         turns.connected();
         let mut waiting: Vec<_> = (0..MAX_WAITING).map(|_| turn(&turns)).collect();
-        assert_eq!(turn(&turns).come().await.unwrap_err().code(), "RATE_LIMITED");
-        drop(waiting.remove(0).come().await.unwrap());
+        assert_eq!(turns.draw().unwrap_err().code(), "RATE_LIMITED");
+        drop(waiting.remove(0).come().await);
         waiting.push(turn(&turns));
         for turn in waiting {
-            turn.come().await.unwrap();
+            turn.come().await;
         }
     }
 }

@@ -4,7 +4,7 @@ use parlor::realtime;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Database, RawClient, Server,
+    Database, FLOODED, RawClient, Server,
     engine::{Endpoint, Frame, Polling, WebSocket},
     log::append,
     raw::Packet,
@@ -83,14 +83,14 @@ async fn chat_until_gone(server: &Server, user: &'static str) {
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_that_stops_reading_is_reaped_and_nobody_else_is_disturbed() {
-    let flags = ["--tcp-user-timeout-ms=1000", "--presence-grace-ms=0"];
+    let flags = ["--tcp-user-timeout-ms=1000", "--presence-grace-ms=0", FLOODED];
     let server = Server::on(Database::sqlite(), &flags).await;
     let _stalled = member(&server, "stalled").await;
     chat_until_gone(&server, "stalled").await;
 }
 
 /// Queues overflow soon, and nothing else ends a connection.
-const SMALL_QUEUE: [&str; 3] = ["--send-queue-packets=64", "--tcp-user-timeout-ms=0", "--presence-grace-ms=0"];
+const SMALL_QUEUE: [&str; 4] = ["--send-queue-packets=64", "--tcp-user-timeout-ms=0", "--presence-grace-ms=0", FLOODED];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_too_slow_for_its_queue_loses_its_connection_comes_back_and_has_every_message_once() {

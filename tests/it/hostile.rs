@@ -10,22 +10,35 @@ use reqwest::Client;
 use serde_json::json;
 
 use crate::support::{
-    DEADLINE, Database, Process, RawClient,
+    DEADLINE, Database, FLOODED, Process, RawClient,
     engine::{Endpoint, Frame, Polling, WebSocket},
+    eventually,
     raw::Packet,
 };
 
 /// More than the server takes for some hundred connections, far less than an attack here would take without bounds.
 const BOUND_MIB: u64 = 64;
 
-/// The same where a payload holds a hundred thousand events, as the library starts a task for each of them.
-const TASKS_BOUND_MIB: u64 = 160;
+/// The same where a payload holds hundreds of thousands of packets. A task for each event would take more.
+const PACKETS_BOUND_MIB: u64 = 40;
+
+/// The same where they are CONNECT packets, as the library starts a task for each of them.
+const CONNECTS_BOUND_MIB: u64 = 256;
+
+/// The same while much waits for a crowd.
+const CROWD_BOUND_MIB: u64 = 128;
+
+/// The same after that crowd's connections have ended: the library goes on to copy what waited for each.
+const AFTER_CROWD_BOUND_MIB: u64 = 512;
 
 /// The largest payload that a client may send, in bytes.
 const MAX_PAYLOAD: usize = 1_000_000;
 
 /// The most rooms that one connection may be in.
 const MAX_ROOMS: usize = 256;
+
+/// How many clients there are at once where one would not be felt.
+const CROWD: usize = 50;
 
 /// A server under attack, and two who chat on it.
 struct Siege {
@@ -40,7 +53,10 @@ struct Siege {
 impl Siege {
     async fn begin(flags: &[&str]) -> Self {
         let database = Database::sqlite();
-        let process = Process::with(&database, flags).await;
+        Self::of(Process::with(&database, flags).await, database).await
+    }
+
+    async fn of(process: Process, database: Database) -> Self {
         let [mut ann, mut bob] =
             [RawClient::connect(process.address, "ann").await, RawClient::connect(process.address, "bob").await];
         for client in [&mut ann, &mut bob] {
@@ -72,6 +88,32 @@ impl Siege {
         socket
     }
 
+    /// Someone in a room.
+    async fn member(&self, user: &str, room: &str) -> RawClient {
+        let mut client = RawClient::connect(self.process.address, user).await;
+        assert_eq!(client.call("joinRoom", json!({ "roomId": room })).await["status"], "ok");
+        client
+    }
+
+    /// Many in a room, who are not heard of again.
+    async fn silent_crowd(&self, room: &str) -> Vec<RawClient> {
+        let mut crowd = vec![];
+        for number in 0..CROWD {
+            crowd.push(self.member(&format!("silent-{number}"), room).await);
+        }
+        crowd
+    }
+
+    /// Waits until the server has no more than so many files open, connections among them; the two chat meanwhile.
+    #[cfg(target_os = "linux")]
+    async fn until_files(&mut self, count: usize) {
+        eventually("the connections to be closed", async || {
+            self.chat().await;
+            files(&self.process) <= count
+        })
+        .await;
+    }
+
     fn assert_memory(&self, bound_mib: u64) {
         let grown = memory(&self.process).saturating_sub(self.memory_before);
         assert!(grown < bound_mib, "the memory grew by {grown} MiB");
@@ -95,6 +137,18 @@ impl Siege {
 fn memory(process: &Process) -> u64 {
     let output = Command::new("ps").args(["-o", "rss=", "-p", &process.id().to_string()]).output().unwrap();
     String::from_utf8(output.stdout).unwrap().trim().parse::<u64>().unwrap() / 1024
+}
+
+/// How many files are open.
+#[cfg(target_os = "linux")]
+fn files(process: &Process) -> usize {
+    std::fs::read_dir(format!("/proc/{}/fd", process.id())).unwrap().count()
+}
+
+/// How many are in the room of `client`.
+#[cfg(target_os = "linux")]
+async fn members(client: &mut RawClient, room: &str) -> serde_json::Value {
+    client.call("joinRoom", json!({ "roomId": room, "limit": 0 })).await["memberCount"].take()
 }
 
 /// Waits until the connection is over, or has answered all that it was sent, this last.
@@ -200,19 +254,31 @@ async fn text_that_is_no_utf_8() {
     siege.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn payloads_of_very_many_packets() {
-    let mut siege = Siege::begin(&[]).await;
-    for packet in [r#"42["x"]"#, r#"42["joinRoom",{}]"#, "2", "3", "40", "43[]", "6"] {
+/// Sends payloads full of a packet, to a server all of whose work is on one thread: what a payload brings is all there before
+/// any of it is done.
+async fn send_very_many(packets: &[&str], bound_mib: u64) {
+    let database = Database::sqlite();
+    let mut siege = Siege::of(Process::on_one_thread(&database).await, database).await;
+    for packet in packets {
         let session = Polling::open(&siege.endpoint(4)).await;
         assert_eq!(session.post(r#"40{"userId":"eve"}"#).await.0, 200);
         for _ in 0..3 {
-            session.post(vec![packet; MAX_PAYLOAD / (packet.len() + 1)].join("\u{1e}")).await;
+            session.post(vec![*packet; MAX_PAYLOAD / (packet.len() + 1)].join("\u{1e}")).await;
             siege.chat().await;
         }
-        siege.assert_memory(TASKS_BOUND_MIB);
+        siege.assert_memory(bound_mib);
     }
-    siege.end_within(TASKS_BOUND_MIB).await;
+    siege.end_within(bound_mib).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn payloads_of_very_many_packets() {
+    send_very_many(&[r#"42["x"]"#, r#"42["joinRoom",{}]"#, "2", "3", "43[]", "6"], PACKETS_BOUND_MIB).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn payloads_of_very_many_connects() {
+    send_very_many(&["40"], CONNECTS_BOUND_MIB).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -247,7 +313,7 @@ async fn a_hundred_thousand_acks_that_nobody_waits_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_thousand_joins_of_new_rooms() {
-    let mut siege = Siege::begin(&[]).await;
+    let mut siege = Siege::begin(&["--events-per-second=0"]).await;
     let mut eve = RawClient::connect(siege.process.address, "eve").await;
     let mut joined = 0;
     for batch in 0..100 {
@@ -285,7 +351,8 @@ async fn attachments_that_are_announced_and_do_not_come() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_never_polls() {
-    let mut siege = Siege::begin(&["--ping-interval-ms=1000", "--ping-timeout-ms=1000", "--presence-grace-ms=0"]).await;
+    let flags = ["--ping-interval-ms=1000", "--ping-timeout-ms=1000", "--presence-grace-ms=0", FLOODED];
+    let mut siege = Siege::begin(&flags).await;
     let session = Polling::open(&siege.endpoint(4)).await;
     session.post(r#"40{"userId":"eve"}"#).await;
     session.post(r#"42["joinRoom",{"roomId":"r"}]"#).await;
@@ -305,5 +372,63 @@ async fn a_session_that_never_polls() {
         });
     }
     assert_eq!(session.poll().await.0, 400);
+    siege.end().await;
+}
+
+/// What waits for them is the same bytes for all, as a packet is encoded once for a room; each has only a place in its queue
+/// for it. For each on its own this would be more than a gigabyte.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn members_of_a_loud_room_who_never_read() {
+    const ROUNDS: usize = 30;
+    const ROUND: usize = 100;
+    let mut siege = Siege::begin(&["--presence-grace-ms=0"]).await;
+    let mut talker = siege.member("talker", "loud").await;
+    let files = files(&siege.process);
+    let crowd = siege.silent_crowd("loud").await;
+    let message = json!({ "roomId": "loud", "message": "x".repeat(8_000) });
+    for round in 1..=ROUNDS {
+        for _ in 0..ROUND {
+            talker.emit("sendMessage", &message).await;
+        }
+        talker.flush().await;
+        while talker.next("newMessage").await["seq"] != round * ROUND {}
+        siege.chat().await;
+        siege.assert_memory(CROWD_BOUND_MIB);
+    }
+    siege.until_files(files).await;
+    assert_eq!(members(&mut talker, "loud").await, 1);
+    drop(crowd);
+    siege.end_within(AFTER_CROWD_BOUND_MIB).await;
+}
+
+/// Their systems still take what is sent; only pings go unanswered.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn peers_that_vanish_without_a_word() {
+    let flags =
+        ["--ping-interval-ms=2000", "--ping-timeout-ms=2000", "--tcp-user-timeout-ms=0", "--presence-grace-ms=0"];
+    let mut siege = Siege::begin(&flags).await;
+    let files = files(&siege.process);
+    let crowd = siege.silent_crowd("r").await;
+    siege.until_files(files).await;
+    assert_eq!(members(&mut siege.ann, "r").await, 2);
+    drop(crowd);
+    siege.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_million_events_whose_answers_nobody_reads() {
+    let mut siege = Siege::begin(&["--tcp-user-timeout-ms=0"]).await;
+    let mut eve = RawClient::connect(siege.process.address, "eve").await;
+    let mut sent = 0;
+    while eve.try_emit("x", &json!({})).await.is_ok() {
+        sent += 1;
+        assert!(sent < 1_000_000, "the connection goes on");
+        if sent % 10_000 == 0 {
+            siege.chat().await;
+            siege.assert_memory(BOUND_MIB);
+        }
+    }
     siege.end().await;
 }

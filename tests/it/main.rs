@@ -20,6 +20,7 @@ mod page;
 mod procfile;
 mod promises;
 mod protocol;
+mod rates;
 mod room;
 mod storage;
 mod store;

@@ -9,7 +9,7 @@ use parlor::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Database, Process, RawClient, Server, raw::Packet};
+use crate::support::{Database, FLOODED, Process, RawClient, Server, raw::Packet};
 
 fn seq(message: &Value) -> i64 {
     message["seq"].as_i64().unwrap()
@@ -80,7 +80,7 @@ async fn assert_whole(database: &Database, room: &str, expected: usize) {
 #[tokio::test(flavor = "multi_thread")]
 async fn pipelined_sends_are_stored_in_the_order_sent() {
     const SENDS: usize = 1000;
-    for server in Server::on_each_kind().await {
+    for server in Server::on_each_kind_with(&[FLOODED]).await {
         let mut ann = server.raw("ann").await;
         let joined = ann.emit("joinRoom", &json!({ "roomId": "r" })).await;
         for sent in 0..SENDS {
@@ -104,7 +104,7 @@ async fn joiners_under_fire_get_history_then_live_messages_without_gap_or_double
     const EACH: usize = 1500;
     const JOINERS: usize = 20;
     const LAST: i64 = (SENDERS * EACH) as i64;
-    for server in Server::on_each_kind().await {
+    for server in Server::on_each_kind_with(&[FLOODED]).await {
         let address = server.address();
         let senders = (0..SENDERS).map(|_| tokio::spawn(fire(address, EACH)));
         let joiners = (0..JOINERS).map(|number| {
@@ -229,7 +229,7 @@ async fn two_processes_on_one_postgres_interleave_without_gap_double_or_deadlock
     const SENDS: usize = 600;
     let rooms = ["x", "y"];
     let database = Database::postgres().await;
-    let nodes = [Process::start(&database).await, Process::start(&database).await];
+    let nodes = [Process::with(&database, &[FLOODED]).await, Process::with(&database, &[FLOODED]).await];
     let senders = nodes.iter().flat_map(|node| rooms.map(|room| tokio::spawn(fire_at(node.address, room, SENDS))));
     join_all(senders.collect::<Vec<_>>()).await.into_iter().for_each(Result::unwrap);
     for room in rooms {

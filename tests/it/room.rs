@@ -5,10 +5,12 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+use futures_util::future::join_all;
 use parlor::{
     auth::Identity,
-    chat::{Chat, Limits, Session},
+    chat::{Chat, Limits, READS_AT_ONCE, Range, Session},
     model::{Body, Draft, Message, RoomId},
+    rates::Rate,
     room::{Departure, Fanout, Joined, Presence, PresenceSettings, RoomContext},
     rooms::Rooms,
     store::MessageStore,
@@ -16,7 +18,7 @@ use parlor::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{DEADLINE, Database, eventually, within_deadline};
+use crate::support::{DEADLINE, Database, eventually, faulty::FaultyStore, within_deadline};
 
 /// What rooms sent.
 #[derive(Default)]
@@ -42,14 +44,26 @@ struct House {
 impl House {
     async fn new() -> Self {
         let database = Database::sqlite();
-        let (store, sent) = (database.store().await, Arc::new(Recorder::default()));
+        let store = database.store().await;
+        Self::on(database, store)
+    }
+
+    fn on(database: Database, store: Arc<dyn MessageStore>) -> Self {
+        let sent = Arc::new(Recorder::default());
         let presence = PresenceSettings { grace: DEADLINE, large_room: 200 };
         let (fanout, history_limit) = (sent.clone(), 3);
         let rooms = Rooms::new(RoomContext { store: store.clone(), fanout, history_limit, presence });
         let observer = rooms.clone();
         let observe = Box::new(move |outcome| observer.observe(outcome));
         let (writer, _) = Writer::start(store.clone(), DEADLINE, observe, CancellationToken::new());
-        let limits = Limits { max_message_bytes: 8192, history_limit, max_rooms: 256 };
+        let limits = Limits {
+            max_message_bytes: 8192,
+            history_limit,
+            max_rooms: 256,
+            messages: Rate::UNLIMITED,
+            requests: Rate::UNLIMITED,
+            events: Rate::UNLIMITED,
+        };
         let chat = Chat::new(rooms.clone(), writer, store.clone(), limits);
         Self { rooms, chat, store, sent, _database: database }
     }
@@ -204,4 +218,19 @@ async fn stopping_delivers_what_was_stored_and_ends_all_rooms() {
     house.send(&ann, "last").await;
     within_deadline("the rooms to end", house.rooms.stop()).await;
     assert_eq!(house.sent(), ["last"]);
+}
+
+/// Each of them may take long, and the database has few connections.
+#[tokio::test]
+async fn one_connection_has_few_reads_of_the_log_at_once() {
+    let database = Database::sqlite();
+    let store = FaultyStore::new(database.store().await, &[]);
+    let house = House::on(database, store.clone());
+    let (eve, room) = (house.user("eve"), room());
+    house.join(&eve).await;
+    let reading = (0..10 * READS_AT_ONCE).map(|_| house.chat.history(&eve, &room, Range::Newest, None).unwrap());
+    for read in within_deadline("all reads", join_all(reading)).await {
+        read.unwrap();
+    }
+    assert!(store.most_reading() <= READS_AT_ONCE, "{}", store.most_reading());
 }

@@ -6,6 +6,7 @@ use parlor::{
     auth::Identity,
     chat::{Chat, Limits, MAX_HISTORY, Range, Session},
     model::{Message, RoomId, Seq},
+    rates::Rate,
     room::{Departure, Fanout, Joined, Presence, PresenceSettings, RoomContext},
     rooms::Rooms,
     store::{Keep, MessageStore, Page},
@@ -50,7 +51,14 @@ impl House {
         let context =
             RoomContext { store: store.clone(), fanout: Arc::new(Nobody), history_limit: DEFAULT_LIMIT, presence };
         let (writer, _) = Writer::start(store.clone(), DEADLINE, Box::new(drop), CancellationToken::new());
-        let limits = Limits { max_message_bytes: 8192, history_limit: DEFAULT_LIMIT, max_rooms: 256 };
+        let limits = Limits {
+            max_message_bytes: 8192,
+            history_limit: DEFAULT_LIMIT,
+            max_rooms: 256,
+            messages: Rate::UNLIMITED,
+            requests: Rate::UNLIMITED,
+            events: Rate::UNLIMITED,
+        };
         let chat = Chat::new(Rooms::new(context), writer, store.clone(), limits);
         let keeper = session(&chat);
         for size in SIZES.into_iter().step_by(2) {

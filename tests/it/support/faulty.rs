@@ -1,6 +1,9 @@
 //! A real store with faults that a real database does not show on demand.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use async_trait::async_trait;
 use parlor::{
@@ -23,6 +26,8 @@ pub struct FaultyStore {
     inner: Arc<dyn MessageStore>,
     faults: Mutex<Vec<Fault>>,
     batches: Mutex<Vec<usize>>,
+    reading: AtomicUsize,
+    most_reading: AtomicUsize,
     /// An append takes one permit; there are plenty unless held up.
     gate: Semaphore,
 }
@@ -31,7 +36,14 @@ impl FaultyStore {
     /// A store on which the next appends suffer `faults`, in order, and later ones none.
     pub fn new(inner: Arc<dyn MessageStore>, faults: &[Fault]) -> Arc<Self> {
         let faults = Mutex::new(faults.iter().rev().copied().collect());
-        Arc::new(Self { inner, faults, batches: Mutex::default(), gate: Semaphore::new(Semaphore::MAX_PERMITS) })
+        Arc::new(Self {
+            inner,
+            faults,
+            batches: Mutex::default(),
+            reading: AtomicUsize::default(),
+            most_reading: AtomicUsize::default(),
+            gate: Semaphore::new(Semaphore::MAX_PERMITS),
+        })
     }
 
     /// Lets no append begin until [`FaultyStore::open`].
@@ -47,6 +59,11 @@ impl FaultyStore {
     /// How many messages each append so far had.
     pub fn batches(&self) -> Vec<usize> {
         self.batches.lock().unwrap().clone()
+    }
+
+    /// How many reads there were at once, at most.
+    pub fn most_reading(&self) -> usize {
+        self.most_reading.load(Ordering::Relaxed)
     }
 }
 
@@ -69,7 +86,11 @@ impl MessageStore for FaultyStore {
     }
 
     async fn read(&self, room: &RoomId, page: Page) -> Result<Vec<Message>, StoreError> {
-        self.inner.read(room, page).await
+        let reading = self.reading.fetch_add(1, Ordering::Relaxed) + 1;
+        self.most_reading.fetch_max(reading, Ordering::Relaxed);
+        let read = self.inner.read(room, page).await;
+        self.reading.fetch_sub(1, Ordering::Relaxed);
+        read
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -27,6 +27,9 @@ pub use self::{client::Client, database::Database, process::Process, raw::RawCli
 /// How long anything that a test waits for may take; far more than it does on a slow machine.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
+/// The setting of a server that is sent more than a user may send otherwise.
+pub const FLOODED: &str = "--messages-per-second=0";
+
 /// What to do when a program that the tests start is not there.
 pub const HOW_TO_GET_TOOLS: &str = "run `make test`, which installs what the tests need";
 

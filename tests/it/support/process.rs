@@ -65,6 +65,13 @@ impl Process {
         Self::spawn(0, database, command).await
     }
 
+    /// The same, with one thread for all that it does.
+    pub async fn on_one_thread(database: &Database) -> Self {
+        let mut command = Self::command();
+        command.env("TOKIO_WORKER_THREADS", "1");
+        Self::spawn(0, database, command).await
+    }
+
     /// Starts it with settings, as flags.
     pub async fn with(database: &Database, flags: &[&str]) -> Self {
         let mut command = Self::command();

@@ -29,8 +29,13 @@ impl Server {
 
     /// One on each kind of database.
     pub async fn on_each_kind() -> [Self; 2] {
+        Self::on_each_kind_with(&[]).await
+    }
+
+    /// The same, with settings, as flags.
+    pub async fn on_each_kind_with(flags: &[&str]) -> [Self; 2] {
         let [sqlite, postgres] = Database::each_kind().await;
-        [Self::on(sqlite, &[]).await, Self::on(postgres, &[]).await]
+        [Self::on(sqlite, flags).await, Self::on(postgres, flags).await]
     }
 
     /// Starts with settings, as flags.

@@ -1,0 +1,186 @@
+//! How fast one may go on this node: a user, by however many connections and in however many rooms; a connection.
+
+use std::{
+    hash::Hash,
+    num::NonZeroU32,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use governor::{
+    Quota, RateLimiter,
+    clock::{Clock, DefaultClock},
+    middleware::NoOpMiddleware,
+    state::keyed::HashMapStateStore,
+};
+
+use crate::error::Error;
+
+/// How often at most a [`Limiter`] forgets those who have paused for so long that they may do all of their burst again.
+pub const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How often somebody may do something.
+#[derive(Debug, Clone, Copy)]
+pub struct Rate {
+    /// How often a second in the long run; 0: as often as they like.
+    pub per_second: u32,
+    /// How often at once after a pause.
+    pub burst: NonZeroU32,
+}
+
+impl Rate {
+    /// No limit.
+    pub const UNLIMITED: Self = Self { per_second: 0, burst: NonZeroU32::MIN };
+
+    fn quota(self) -> Option<Quota> {
+        NonZeroU32::new(self.per_second).map(|per_second| Quota::per_second(per_second).allow_burst(self.burst))
+    }
+
+    /// How long so many take in the long run.
+    pub fn time_for(self, count: u32) -> Duration {
+        Duration::from_secs(count.into()).checked_div(self.per_second).unwrap_or_default()
+    }
+}
+
+/// Counts how often each does something, and refuses what is too often.
+///
+/// One is known from the first time on until one could do one's whole burst again. So a user who comes back has no more than
+/// by waiting, and costs nothing once gone for long.
+#[derive(Debug)]
+pub struct Limiter<K: Key, C: Clock = DefaultClock> {
+    known: Option<Known<K, C>>,
+    burst: NonZeroU32,
+    clock: C,
+    sweep_at: Mutex<C::Instant>,
+}
+
+/// What those who are counted are known by.
+pub trait Key: Hash + Eq + Clone {}
+
+impl<K: Hash + Eq + Clone> Key for K {}
+
+type Known<K, C> = RateLimiter<K, HashMapStateStore<K>, C, NoOpMiddleware<<C as Clock>::Instant>>;
+
+impl<K: Key> Limiter<K> {
+    /// Lets each keep to `rate`.
+    pub fn new(rate: Rate) -> Self {
+        Self::with_clock(rate, DefaultClock::default())
+    }
+}
+
+impl<K: Key, C: Clock + Clone> Limiter<K, C> {
+    fn with_clock(rate: Rate, clock: C) -> Self {
+        let known = rate.quota().map(|quota| RateLimiter::hashmap_with_clock(quota, clock.clone()));
+        Self { known, burst: rate.burst, sweep_at: Mutex::new(clock.now() + SWEEP_INTERVAL.into()), clock }
+    }
+
+    /// Counts one more of somebody's.
+    ///
+    /// Errors, and does not count it: [`Error::RateLimited`].
+    pub fn check(&self, who: &K) -> Result<(), Error> {
+        self.check_many(who, NonZeroU32::MIN)
+    }
+
+    /// The same, of so many; of more than a burst, as of a burst.
+    pub fn check_many(&self, who: &K, count: NonZeroU32) -> Result<(), Error> {
+        let Some(known) = &self.known else { return Ok(()) };
+        self.sweep(known);
+        let checked = known.check_key_n(who, count.min(self.burst)).unwrap_or(Ok(()));
+        checked.map_err(|not_until| Error::RateLimited { retry_after: not_until.wait_time_from(self.clock.now()) })
+    }
+
+    fn sweep(&self, known: &Known<K, C>) {
+        let now = self.clock.now();
+        let mut sweep_at = self.sweep_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if now >= *sweep_at {
+            *sweep_at = now + SWEEP_INTERVAL.into();
+            known.retain_recent();
+            known.shrink_to_fit();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use governor::clock::FakeRelativeClock;
+
+    use super::*;
+    use crate::model::UserId;
+
+    const TICK: Duration = Duration::from_nanos(1);
+
+    fn limiter(per_second: u32, burst: u32) -> (Limiter<UserId, FakeRelativeClock>, FakeRelativeClock) {
+        let clock = FakeRelativeClock::default();
+        let rate = Rate { per_second, burst: burst.try_into().unwrap() };
+        (Limiter::with_clock(rate, clock.clone()), clock)
+    }
+
+    fn user(name: &str) -> UserId {
+        name.try_into().unwrap()
+    }
+
+    fn passed(limiter: &Limiter<UserId, FakeRelativeClock>, user: &UserId, attempts: usize) -> usize {
+        (0..attempts).filter(|_| limiter.check(user).is_ok()).count()
+    }
+
+    #[test]
+    fn who_waits_as_long_as_told_gets_one_more_through_and_not_a_moment_earlier() {
+        let (limiter, clock) = limiter(3, 5);
+        let ann = user("ann");
+        assert_eq!(passed(&limiter, &ann, 10), 5);
+        for _ in 0..10 {
+            let retry_after = limiter.check(&ann).unwrap_err().retry_after().unwrap();
+            clock.advance(retry_after - TICK);
+            assert_eq!(limiter.check(&ann).unwrap_err().retry_after(), Some(TICK));
+            clock.advance(TICK);
+            assert_eq!(passed(&limiter, &ann, 10), 1);
+        }
+    }
+
+    #[test]
+    fn in_the_long_run_as_many_get_through_as_the_rate_says_however_many_are_tried() {
+        let (limiter, clock) = limiter(50, 100);
+        let ann = user("ann");
+        let mut all = 0;
+        for _ in 0..1_000 {
+            all += passed(&limiter, &ann, 20);
+            clock.advance(Duration::from_millis(10));
+        }
+        assert!((100 + 499..=100 + 500).contains(&all), "{all}");
+    }
+
+    #[test]
+    fn a_rate_of_zero_is_none() {
+        let (limiter, _) = limiter(0, 1);
+        assert_eq!(passed(&limiter, &user("ann"), 1_000), 1_000);
+    }
+
+    #[test]
+    fn many_at_once_count_as_many_and_more_than_a_burst_as_a_burst() {
+        let (limiter, clock) = limiter(1, 10);
+        let [ann, bob] = [user("ann"), user("bob")];
+        let count = |count| NonZeroU32::new(count).unwrap();
+        limiter.check_many(&ann, count(7)).unwrap();
+        assert!(limiter.check_many(&ann, count(4)).is_err());
+        assert_eq!(passed(&limiter, &ann, 10), 3);
+        limiter.check_many(&bob, count(1_000)).unwrap();
+        let refused = limiter.check_many(&bob, count(1_000)).unwrap_err();
+        assert_eq!(refused.retry_after(), Some(Duration::from_secs(10)));
+        clock.advance(Duration::from_secs(10));
+        limiter.check_many(&bob, count(1_000)).unwrap();
+    }
+
+    #[test]
+    fn who_came_once_is_forgotten_and_who_has_not_waited_long_enough_is_not() {
+        let (limiter, clock) = limiter(1, 120);
+        for number in 0..10_000 {
+            limiter.check(&user(&number.to_string())).unwrap();
+        }
+        let ann = user("ann");
+        assert_eq!(passed(&limiter, &ann, 1_000), 120);
+        clock.advance(SWEEP_INTERVAL);
+        limiter.check(&user("bob")).unwrap();
+        assert_eq!(limiter.known.as_ref().unwrap().len(), 2);
+        assert_eq!(passed(&limiter, &ann, 1_000), 60);
+    }
+}
