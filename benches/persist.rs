@@ -153,7 +153,7 @@ struct Counts {
 
 async fn run(kind: &str, time: Duration) -> Figures {
     let database = Database::new(kind);
-    let parlor = Parlor::start(env!("CARGO_BIN_EXE_parlor"), &database.url, &[]);
+    let parlor = Parlor::start(env!("CARGO_BIN_EXE_parlor"), &database.url, &["--messages-per-second=0"]);
     let counts = Arc::new(Counts::default());
     let mut connected = Vec::new();
     for number in 0..ROOMS * SENDERS_PER_ROOM {

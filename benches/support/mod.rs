@@ -1,13 +1,16 @@
 //! The server as a process, for the benches.
 
 use std::{
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
+    fs,
+    io::{BufRead, BufReader, Write},
+    path::Path,
+    process::{Child, ChildStdout, Command, Stdio},
 };
 
 /// A running server; killed when dropped.
 pub struct Parlor {
     child: Child,
+    answers: BufReader<ChildStdout>,
     /// Where it listens.
     pub address: String,
 }
@@ -19,7 +22,8 @@ impl Parlor {
             .args(["--port=0", "--host=127.0.0.1", "--log-format=json"])
             .args(flags)
             .env("DATABASE_URL", database_url)
-            .stdout(Stdio::null())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -28,12 +32,21 @@ impl Parlor {
         let listening: serde_json::Value = serde_json::from_str(&line_with("listening")).unwrap();
         line_with("\"ready\"");
         std::thread::spawn(move || log.for_each(|line| eprintln!("{}", line.unwrap())));
-        Self { child, address: listening["address"].as_str().unwrap().to_owned() }
+        let answers = BufReader::new(child.stdout.take().unwrap());
+        Self { child, answers, address: listening["address"].as_str().unwrap().to_owned() }
+    }
+
+    /// Writes a line to the process, and reads the line that it answers.
+    pub fn ask(&mut self) -> String {
+        self.child.stdin.as_ref().unwrap().write_all(b"\n").unwrap();
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).unwrap();
+        answer
     }
 
     /// User and system time so far: fields 14 and 15 of `/proc/PID/stat`, in hundredths of a second.
     pub fn cpu_seconds(&self) -> f64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
         let ticks = |field: usize| fields[field - 3].parse::<f64>().unwrap();
         (ticks(14) + ticks(15)) / 100.0
@@ -41,9 +54,17 @@ impl Parlor {
 
     /// Resident memory, in kB.
     pub fn resident_kilobytes(&self) -> f64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// How many files it has open, connections among them; without the database's, which its pool closes and opens again.
+    pub fn descriptors(&self, database: &Path) -> usize {
+        let open = fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap();
+        // One that is closed meanwhile leads nowhere.
+        let targets = open.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+        targets.filter(|target| !target.starts_with(database)).count()
     }
 }
 

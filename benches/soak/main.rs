@@ -1,0 +1,205 @@
+//! Whether the server gives back what it takes: clients of all kinds come, join, leave, send, break off, stall and come
+//! again, with rests in between. At every rest, tasks, file descriptors and active rooms must be as many as at the first one,
+//! and memory must not grow from one to the next.
+//!
+//! `cargo bench --bench soak`; `-- 2 50` for 2 minutes of load by 50 clients at once, in place of 10 by 200. Linux only: what
+//! the server holds is read from `/proc`.
+
+mod client;
+mod life;
+mod server;
+#[path = "../support/mod.rs"]
+#[allow(dead_code, reason = "other benches use the rest")]
+mod support;
+
+use std::{env, fmt::Display, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+
+use fastrand::Rng;
+use tempfile::TempDir;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep, sleep_until},
+};
+
+use self::{
+    life::{Counts, Soul},
+    server::{Counted, Holdings},
+    support::Parlor,
+};
+
+const WARM_UP: Duration = Duration::from_secs(60);
+/// How often there is a rest.
+const CYCLES: u32 = 5;
+/// How often there is a line under load.
+const LINE: Duration = Duration::from_secs(60);
+/// What has not changed for so long is at rest: no timer of the server is longer.
+const QUIET: Duration = Duration::from_secs(50);
+/// How long it may take until all is given back.
+const MAX_REST: Duration = Duration::from_secs(120);
+const POLL: Duration = Duration::from_millis(500);
+/// By how much memory may be more at the last rest than at the second one, in kB: what is allocated, which only caches move,
+/// and what is resident, where freed memory lies about in pieces.
+const HEAP_MARGIN: f64 = 512.0;
+const RESIDENT_MARGIN: f64 = 8.0 * 1024.0;
+
+/// What a line shows, after the time.
+const COLUMNS: [&str; 12] = [
+    "clients",
+    "rooms",
+    "tasks",
+    "files",
+    "heap/kB",
+    "RSS/kB",
+    "sent",
+    "received",
+    "cuts",
+    "reconnects",
+    "overflows",
+    "errors",
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if arguments.iter().any(|argument| argument == server::SERVE) {
+        server::serve().unwrap();
+        return ExitCode::SUCCESS;
+    }
+    let number = |place: usize, default| arguments.get(place).map_or(default, |text: &String| text.parse().unwrap());
+    let faults = soak(LINE.mul_f64(number(0, 10.0)), number(1, 200.0) as usize);
+    for fault in &faults {
+        println!("NOT GIVEN BACK: {fault}");
+    }
+    if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs it; what was not given back.
+#[tokio::main]
+async fn soak(time: Duration, clients: usize) -> Vec<String> {
+    let mut soak = Soak::start(clients).await;
+    soak.load(WARM_UP).await;
+    let first = soak.first_rest().await;
+    let mut rests = vec![];
+    for _ in 0..CYCLES {
+        soak.load(time / CYCLES).await;
+        rests.push(soak.rest(&first).await);
+        if rests.iter().any(|rest| rest.counted != first.counted) {
+            break;
+        }
+    }
+    soak.print_errors();
+    faults(&first, &rests)
+}
+
+/// The server, and those who come to it.
+struct Soak {
+    parlor: Parlor,
+    database: TempDir,
+    server: SocketAddr,
+    clients: usize,
+    /// How many have come so far.
+    souls: u64,
+    counts: Arc<Counts>,
+    begun: Instant,
+}
+
+impl Soak {
+    async fn start(clients: usize) -> Self {
+        let database = tempfile::tempdir().unwrap();
+        let parlor = server::start(database.path());
+        let server = parlor.address.parse().unwrap();
+        life::fill_long_room(server).await.unwrap();
+        println!("{:>6}{}", "time", row(COLUMNS));
+        Self { parlor, database, server, clients, souls: 0, counts: Arc::default(), begun: Instant::now() }
+    }
+
+    /// Lets clients live for some time, and then all vanish.
+    async fn load(&mut self, time: Duration) {
+        let mut souls = JoinSet::new();
+        for _ in 0..self.clients {
+            self.souls += 1;
+            let random = Rng::with_seed(self.souls);
+            souls.spawn(Soul { server: self.server, random, counts: self.counts.clone() }.live());
+        }
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            sleep_until(end.min(Instant::now() + LINE)).await;
+            self.print("");
+        }
+        souls.shutdown().await;
+    }
+
+    /// Waits until nothing changes any more.
+    async fn first_rest(&mut self) -> Holdings {
+        let end = Instant::now() + MAX_REST;
+        let (mut last, mut since) = (self.holdings(), Instant::now());
+        while since.elapsed() < QUIET && Instant::now() < end {
+            sleep(POLL).await;
+            let now = self.holdings();
+            if now.counted != last.counted {
+                since = Instant::now();
+            }
+            last = now;
+        }
+        self.print("first rest");
+        last
+    }
+
+    /// Waits until all is given back that had been at the first rest, or for long enough.
+    async fn rest(&mut self, first: &Holdings) -> Holdings {
+        let end = Instant::now() + MAX_REST;
+        while self.holdings().counted != first.counted && Instant::now() < end {
+            sleep(POLL).await;
+        }
+        self.print("rest")
+    }
+
+    fn holdings(&mut self) -> Holdings {
+        Holdings::of(&mut self.parlor, self.database.path())
+    }
+
+    fn print(&mut self, what: &str) -> Holdings {
+        let held = self.holdings();
+        let Counted { rooms, tasks, descriptors } = held.counted;
+        let [clients, sent, received, cuts, reconnects, overflows] = self.counts.numbers();
+        let [rooms, tasks, descriptors] = [rooms, tasks, descriptors].map(|count| count as u64);
+        let [heap, resident] = [held.heap, held.resident].map(|kilobytes| kilobytes.round() as u64);
+        let errors = self.counts.errors.lock().unwrap().values().sum();
+        let cells =
+            [clients, rooms, tasks, descriptors, heap, resident, sent, received, cuts, reconnects, overflows, errors];
+        println!("{:>5}s{} {what}", self.begun.elapsed().as_secs(), row(cells));
+        held
+    }
+
+    fn print_errors(&self) {
+        for (error, times) in &*self.counts.errors.lock().unwrap() {
+            println!("{times} times: {error}");
+        }
+    }
+}
+
+fn row(cells: [impl Display; COLUMNS.len()]) -> String {
+    cells.iter().map(|cell| format!("{cell:>11}")).collect()
+}
+
+/// What was not given back.
+fn faults(first: &Holdings, rests: &[Holdings]) -> Vec<String> {
+    let mut faults = vec![];
+    if first.counted.rooms > 0 {
+        faults.push(format!("{} rooms at the first rest", first.counted.rooms));
+    }
+    for rest in rests.iter().filter(|rest| rest.counted != first.counted) {
+        faults.push(format!("{:?} instead of {:?}", rest.counted, first.counted));
+    }
+    if let [_, second, .., last] = rests {
+        for (what, grown, margin) in [
+            ("heap", last.heap - second.heap, HEAP_MARGIN),
+            ("resident", last.resident - second.resident, RESIDENT_MARGIN),
+        ] {
+            println!("{what} memory grew by {grown:.0} kB from the second rest to the last; {margin:.0} are allowed");
+            if grown > margin {
+                faults.push(format!("{what} memory: {grown:.0} kB"));
+            }
+        }
+    }
+    faults
+}
