@@ -23,6 +23,7 @@ use crate::{
     chat::MAX_HISTORY,
     model::UserId,
     net::{AdmissionSettings, TrustedProxies},
+    rates::Rate,
     store::Encryption,
 };
 
@@ -152,6 +153,15 @@ pub struct Config {
     /// set it only together with `TRUSTED_PROXIES`.
     #[arg(long, env, default_value_t = 0)]
     pub max_connections_per_address: u32,
+
+    /// How many sessions a second one address may begin in the long run; 0 is no limit. Behind a proxy, set it only together
+    /// with `TRUSTED_PROXIES`.
+    #[arg(long, env, default_value_t = 0)]
+    pub connects_per_second: u32,
+
+    /// How many sessions one address may begin at once after a pause.
+    #[arg(long, env, default_value = "100")]
+    pub connect_burst: NonZeroU32,
 
     /// Proxies that are believed when they say in `X-Forwarded-For` whom they speak for: addresses and networks such as
     /// `10.0.0.0/8`, separated by commas.
@@ -287,6 +297,7 @@ impl Config {
         AdmissionSettings {
             max_connections: self.max_connections.and_then(some),
             max_per_address: some(self.max_connections_per_address),
+            sessions: Rate { per_second: self.connects_per_second, burst: self.connect_burst },
             trusted_proxies: self.trusted_proxies.clone(),
         }
     }

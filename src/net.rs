@@ -30,7 +30,7 @@ pub use self::{
     address::TrustedProxies,
     admission::{Admission, AdmissionSettings, Place},
     connection::ConnectionHandle,
-    transport::{Beginning, Sessions, Transport},
+    transport::{Sessions, Transport, Way},
 };
 
 /// The most bytes of a request's line and headers together.

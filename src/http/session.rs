@@ -6,17 +6,22 @@
 use std::{net::IpAddr, time::Duration};
 
 use axum::{
+    body::{HttpBody, to_bytes},
     extract::{Request, State},
     http::{
         HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri,
-        header::{AUTHORIZATION, CONTENT_TYPE, SEC_WEBSOCKET_KEY},
+        header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_KEY},
     },
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use serde_json::json;
 use tokio::time::timeout;
 
-use crate::net::{Admission, Beginning, ConnectionHandle, Peer, Place, Sessions, Transport};
+use crate::{
+    error::Error,
+    net::{Admission, Peer, Place, Sessions, Transport, Way},
+};
 
 /// The headers that are read behind this layer.
 const KEPT: [HeaderName; 3] = [AUTHORIZATION, CONTENT_TYPE, SEC_WEBSOCKET_KEY];
@@ -27,8 +32,8 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// Engine.IO's answer to a session that it does not know; clients connect again.
 const UNKNOWN: &str = r#"{"code":1,"message":"Session ID unknown"}"#;
 
-const TOO_MANY: &str =
-    r#"{"error":{"code":"RATE_LIMITED","message":"too many connections from this address","retryable":true}}"#;
+/// More than the packet has that begins a session.
+const MAX_OPEN_BYTES: usize = 4096;
 
 /// The sessions that there are, and who may begin one.
 #[derive(Debug, Clone)]
@@ -51,23 +56,31 @@ pub(super) async fn follow(State(door): State<Door>, mut request: Request, next:
 
 impl Door {
     async fn begin(self, peer: Peer, mut request: Request, next: Next) -> Response {
-        let Some(place) = self.place(peer.address, request.headers()) else {
-            return refusal(StatusCode::TOO_MANY_REQUESTS, TOO_MANY);
+        let place = match self.place(peer.address, request.headers()) {
+            Ok(place) => place,
+            Err(error) => return too_many(&error),
         };
         compact(&mut request);
-        let beginning = beginning(request.uri(), peer.connection);
-        request.extensions_mut().insert(Transport::new(beginning, self.sessions, place));
-        next.run(request).await
+        let websocket = parameters(request.uri()).any(|parameter| parameter == "transport=websocket");
+        let way = if websocket { Way::WebSocket(peer.connection) } else { Way::Polling };
+        let transport = Transport::new(way, self.sessions, place);
+        request.extensions_mut().insert(transport.clone());
+        let response = next.run(request).await;
+        if websocket { response } else { named(transport, response).await }
     }
 
     async fn go_on(self, id: String, peer: Peer, mut request: Request, next: Next) -> Response {
-        if self.sessions.is_refused(&id) {
-            return refusal(StatusCode::BAD_REQUEST, UNKNOWN);
+        let transport = self.sessions.find(&id);
+        if transport.as_ref().is_some_and(Transport::is_cut) {
+            return (StatusCode::BAD_REQUEST, [(CONTENT_TYPE, "application/json")], UNKNOWN).into_response();
         }
         compact(&mut request);
         let response = self.in_time(request, next).await;
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            self.sessions.moved(id, peer.connection);
+        if let Some(transport) = transport {
+            match response.status() {
+                StatusCode::SWITCHING_PROTOCOLS => transport.moves_to(peer.connection),
+                _ => transport.polls(response.body().size_hint().lower()),
+            }
         }
         response
     }
@@ -81,26 +94,43 @@ impl Door {
         answered.unwrap_or_else(|_| StatusCode::REQUEST_TIMEOUT.into_response())
     }
 
-    fn place(&self, peer: IpAddr, headers: &HeaderMap) -> Option<Place> {
+    fn place(&self, peer: IpAddr, headers: &HeaderMap) -> Result<Place, Error> {
         let lines = headers.get_all(FORWARDED_FOR).into_iter().filter_map(|line| line.to_str().ok());
         let forwarded: Vec<_> = lines.flat_map(|line| line.split(',')).collect();
         self.admission.session(peer, forwarded.into_iter())
     }
 }
 
-fn refusal(status: StatusCode, json: &'static str) -> Response {
-    (status, [(CONTENT_TYPE, "application/json")], json).into_response()
+fn too_many(error: &Error) -> Response {
+    let wait = error.retry_after().unwrap_or_default().as_millis().max(1);
+    let body = json!({
+        "error": {
+            "code": error.code(),
+            "message": error.to_string(),
+            "retryable": error.retryable(),
+            "retryAfterMs": u64::try_from(wait).unwrap_or(u64::MAX),
+        }
+    });
+    let headers = [(CONTENT_TYPE, "application/json".to_owned()), (RETRY_AFTER, wait.div_ceil(1000).to_string())];
+    (StatusCode::TOO_MANY_REQUESTS, headers, body.to_string()).into_response()
 }
 
 fn session_id(uri: &Uri) -> Option<&str> {
     parameters(uri).find_map(|parameter| parameter.strip_prefix("sid="))
 }
 
-fn beginning(uri: &Uri, connection: ConnectionHandle) -> Beginning {
-    if parameters(uri).any(|parameter| parameter == "transport=websocket") {
-        return Beginning::WebSocket(connection);
+/// Tells a session its id, which stands in the packet that answers its first request:
+/// <https://socket.io/docs/v4/engine-io-protocol/#handshake>.
+async fn named(transport: Transport, response: Response) -> Response {
+    let (parts, body) = response.into_parts();
+    let Ok(packet) = to_bytes(body, MAX_OPEN_BYTES).await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let text = str::from_utf8(&packet).unwrap_or_default();
+    if let Some(id) = text.split_once(r#""sid":""#).and_then(|(_, rest)| rest.split('"').next()) {
+        transport.is_named(id);
     }
-    Beginning::Polling
+    Response::from_parts(parts, packet.into())
 }
 
 fn parameters(uri: &Uri) -> impl Iterator<Item = &str> {

@@ -1,28 +1,49 @@
-//! How many may be connected at once, altogether and from one address.
+//! How many may be connected at once, altogether and from one address, and how often an address may come.
 
 use std::{
     collections::HashMap,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use rlimit::Resource;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::address::{TrustedProxies, counted_as};
+use crate::{
+    error::Error,
+    rates::{Limiter, Rate},
+};
 
 /// How many files the process may need open besides connections: the database's, the listener, the log.
 pub const OWN_FILES: u64 = 128;
 
+/// When a client may try again whose address has too many sessions.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
 /// What a deployment may set.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct AdmissionSettings {
     /// The most connections at once; none: as many as the process may open files, less [`OWN_FILES`].
     pub max_connections: Option<usize>,
     /// The most connections at once from one address; none: no limit. IPv6 addresses count by networks of 64 bits.
     pub max_per_address: Option<usize>,
+    /// How often one address may begin a session.
+    pub sessions: Rate,
     /// Who is believed when they say whom they speak for; their own connections do not count as from one address.
     pub trusted_proxies: TrustedProxies,
+}
+
+impl Default for AdmissionSettings {
+    fn default() -> Self {
+        Self {
+            max_connections: None,
+            max_per_address: None,
+            sessions: Rate::UNLIMITED,
+            trusted_proxies: TrustedProxies::default(),
+        }
+    }
 }
 
 /// Counts who is connected.
@@ -30,6 +51,7 @@ pub struct AdmissionSettings {
 pub struct Admission {
     places: Arc<Semaphore>,
     addresses: Arc<Addresses>,
+    sessions: Arc<Limiter<IpAddr>>,
     proxies: TrustedProxies,
 }
 
@@ -47,6 +69,7 @@ impl From<AdmissionSettings> for Admission {
         Self {
             places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
             addresses: Arc::new(Addresses { max, counts: Mutex::default() }),
+            sessions: Arc::new(Limiter::new(settings.sessions)),
             proxies: settings.trusted_proxies,
         }
     }
@@ -65,12 +88,20 @@ impl Admission {
         Some(Place { _place: Some(place), _address: address })
     }
 
-    /// A place for a session, if there is one left. Those that come through trusted proxies count by their client's address;
-    /// others do already, by their connection.
-    pub fn session<'a>(&self, peer: IpAddr, forwarded: impl DoubleEndedIterator<Item = &'a str>) -> Option<Place> {
+    /// A place for a session. Those that come through trusted proxies count by their client's address; others do already, by
+    /// their connection.
+    ///
+    /// Errors: [`Error::RateLimited`] when the client's address has come too often, or has too many.
+    pub fn session<'a>(
+        &self,
+        peer: IpAddr,
+        forwarded: impl DoubleEndedIterator<Item = &'a str>,
+    ) -> Result<Place, Error> {
         let client = self.proxies.client(peer, forwarded);
-        let address = if self.proxies.contain(peer) { Some(self.addresses.enter(client)?) } else { None };
-        Some(Place { _place: None, _address: address })
+        self.sessions.check(&counted_as(client))?;
+        let full = Error::RateLimited { retry_after: RETRY_AFTER };
+        let address = if self.proxies.contain(peer) { Some(self.addresses.enter(client).ok_or(full)?) } else { None };
+        Ok(Place { _place: None, _address: address })
     }
 }
 
@@ -141,9 +172,9 @@ mod tests {
         let session = |client: &'static str| admission.session(PROXY, [client].into_iter());
         let (_tunnel, _other_tunnel) = (admission.connection(PROXY).unwrap(), admission.connection(PROXY).unwrap());
         let ann = session("203.0.113.1").unwrap();
-        assert!(session("203.0.113.1").is_none());
-        assert!(session("203.0.113.2").is_some());
+        assert_eq!(session("203.0.113.1").unwrap_err().code(), "RATE_LIMITED");
+        assert!(session("203.0.113.2").is_ok());
         drop(ann);
-        assert!(session("203.0.113.1").is_some());
+        assert!(session("203.0.113.1").is_ok());
     }
 }

@@ -5,7 +5,10 @@ use std::{
     io::{self, IoSlice},
     net::Shutdown,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -31,6 +34,8 @@ pub struct Connection {
 #[derive(Debug)]
 struct Shared {
     stream: TcpStream,
+    /// In bytes.
+    written: AtomicU64,
     /// Nothing is read before its end.
     rest: Mutex<Option<Pin<Box<Sleep>>>>,
 }
@@ -53,7 +58,8 @@ impl Shared {
 impl Connection {
     /// A connection that takes a place.
     pub(super) fn new(stream: TcpStream, place: Place) -> Self {
-        Self { shared: Arc::new(Shared { stream, rest: Mutex::default() }), broken: false, _place: place }
+        let shared = Shared { stream, written: AtomicU64::new(0), rest: Mutex::default() };
+        Self { shared: Arc::new(shared), broken: false, _place: place }
     }
 
     /// A handle to it.
@@ -79,9 +85,13 @@ impl Connection {
             ready!(stream.poll_write_ready(cx))?;
             match write(stream) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                written => {
-                    self.broken = written.is_err();
-                    return Poll::Ready(written);
+                Err(error) => {
+                    self.broken = true;
+                    return Poll::Ready(Err(error));
+                }
+                Ok(written) => {
+                    self.shared.written.fetch_add(written as u64, Ordering::Relaxed);
+                    return Poll::Ready(Ok(written));
                 }
             }
         }
@@ -149,8 +159,8 @@ impl ConnectionHandle {
         }
     }
 
-    /// Whether the connection is still there.
-    pub fn is_open(&self) -> bool {
-        self.0.strong_count() > 0
+    /// How many bytes the connection has taken; 0 once it has gone.
+    pub fn written(&self) -> u64 {
+        self.0.upgrade().map_or(0, |connection| connection.written.load(Ordering::Relaxed))
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -10,66 +13,41 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{ConnectionHandle, Place};
 
-/// How many entries [`Sessions`] has at least before it is swept.
-const MIN_SWEPT: usize = 64;
-
-/// Where the sessions of an endpoint are that do not live and die with the connection that they began by.
+/// The sessions of an endpoint that began by requests, by their ids.
 #[derive(Debug, Clone)]
 pub struct Sessions(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     idle_timeout: Duration,
-    moves: Mutex<Moves>,
-}
-
-#[derive(Debug, Default)]
-struct Moves {
-    by_id: HashMap<String, Move>,
-    sweep_at: usize,
-}
-
-#[derive(Debug)]
-enum Move {
-    /// The session goes on by this connection.
-    To(ConnectionHandle),
-    /// The session goes on by no connection at all.
-    Nowhere,
+    by_id: Mutex<HashMap<String, Weak<Carrier>>>,
 }
 
 impl Sessions {
     /// None yet; one that nobody takes part by is cut after `idle_timeout`.
     pub fn new(idle_timeout: Duration) -> Self {
-        Self(Arc::new(Shared { idle_timeout, moves: Mutex::default() }))
+        Self(Arc::new(Shared { idle_timeout, by_id: Mutex::default() }))
     }
 
-    /// Notes that a session goes on by a connection.
-    pub fn moved(&self, id: String, connection: ConnectionHandle) {
-        let mut moves = self.moves();
-        if moves.by_id.len() >= moves.sweep_at {
-            moves.by_id.retain(|_, moved| !matches!(moved, Move::To(connection) if !connection.is_open()));
-            moves.sweep_at = MIN_SWEPT.max(2 * moves.by_id.len());
-        }
-        moves.by_id.insert(id, Move::To(connection));
+    /// The session with this id, if it began by requests and goes on.
+    pub fn find(&self, id: &str) -> Option<Transport> {
+        self.by_id().get(id)?.upgrade().map(Transport)
     }
 
-    /// Whether requests of a session are to be refused.
-    pub fn is_refused(&self, id: &str) -> bool {
-        matches!(self.moves().by_id.get(id), Some(Move::Nowhere))
-    }
-
-    fn moves(&self) -> MutexGuard<'_, Moves> {
-        self.0.moves.lock().unwrap_or_else(PoisonError::into_inner)
+    fn by_id(&self) -> MutexGuard<'_, HashMap<String, Weak<Carrier>>> {
+        self.0.by_id.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// How a session begins.
+/// How a session goes on.
 #[derive(Debug, Clone)]
-pub enum Beginning {
+pub enum Way {
     /// By a WebSocket, on a connection of its own.
     WebSocket(ConnectionHandle),
     /// By requests, on connections that others may use, too, as they may be a proxy's.
     Polling,
+    /// Not at all: its requests are refused.
+    Nowhere,
 }
 
 /// What carries one session, as long as that lives.
@@ -78,10 +56,12 @@ pub struct Transport(Arc<Carrier>);
 
 #[derive(Debug)]
 struct Carrier {
-    beginning: Beginning,
     sessions: Sessions,
-    /// Of a session whose requests are refused.
-    refused: OnceLock<String>,
+    /// Of a session that began by requests.
+    id: OnceLock<String>,
+    way: Mutex<Way>,
+    /// How many bytes its polls were answered with.
+    polled: AtomicU64,
     /// Cuts the session, unless it is dropped before.
     timer: Mutex<Option<AbortOnDropHandle<()>>>,
     _place: Place,
@@ -89,41 +69,77 @@ struct Carrier {
 
 impl Transport {
     /// For a session that begins, and takes a place.
-    pub fn new(beginning: Beginning, sessions: Sessions, place: Place) -> Self {
-        let carrier = Carrier { beginning, sessions, refused: OnceLock::new(), timer: Mutex::default(), _place: place };
-        Self(Arc::new(carrier))
+    pub fn new(way: Way, sessions: Sessions, place: Place) -> Self {
+        Self(Arc::new(Carrier {
+            sessions,
+            id: OnceLock::new(),
+            way: Mutex::new(way),
+            polled: AtomicU64::new(0),
+            timer: Mutex::default(),
+            _place: place,
+        }))
+    }
+
+    /// The session has got its id, by which its requests are known.
+    pub fn is_named(&self, id: &str) {
+        let id = self.0.id.get_or_init(|| id.to_owned());
+        self.0.sessions.by_id().insert(id.clone(), Arc::downgrade(&self.0));
+    }
+
+    /// The session goes on by a WebSocket.
+    pub fn moves_to(&self, connection: ConnectionHandle) {
+        *self.0.way() = Way::WebSocket(connection);
+    }
+
+    /// A poll is answered with so many bytes.
+    pub fn polls(&self, bytes: u64) {
+        self.0.polled.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// How many bytes the client has taken so far, as far as the operating system tells.
+    pub fn taken(&self) -> u64 {
+        let polled = self.0.polled.load(Ordering::Relaxed);
+        match &*self.0.way() {
+            Way::WebSocket(connection) => polled + connection.written(),
+            Way::Polling | Way::Nowhere => polled,
+        }
     }
 
     /// Ends the session, so that its client comes back by another one: closes its connection, or refuses its requests.
-    pub fn cut(&self, id: &str) {
-        self.0.cut(id);
+    pub fn cut(&self) {
+        self.0.cut();
+    }
+
+    /// Whether the session's requests are refused.
+    pub fn is_cut(&self) -> bool {
+        matches!(*self.0.way(), Way::Nowhere)
     }
 
     /// Reads nothing more from the session's own connection for so long; what the client sends waits with the client. Without
-    /// effect, and false, where the session has none: it goes by requests, on connections that others may use, too.
-    pub fn rest(&self, id: &str, time: Duration) -> bool {
-        match (self.0.sessions.moves().by_id.get(id), &self.0.beginning) {
-            (Some(Move::To(connection)), _) | (None, Beginning::WebSocket(connection)) => connection.rest(time),
-            _ => return false,
+    /// effect, and false, where the session has none.
+    pub fn rest(&self, time: Duration) -> bool {
+        let way = self.0.way();
+        if let Way::WebSocket(connection) = &*way {
+            connection.rest(time);
         }
-        true
+        matches!(*way, Way::WebSocket(_))
     }
 
     /// Nobody takes part by the session: it is cut after a time, unless somebody does by then.
-    pub fn idle(&self, id: &str) {
+    pub fn idle(&self) {
         let mut timer = self.0.timer();
         if timer.is_none() {
-            *timer = Some(AbortOnDropHandle::new(tokio::spawn(self.cut_later(id.to_owned()))));
+            *timer = Some(AbortOnDropHandle::new(tokio::spawn(self.cut_later())));
         }
     }
 
-    fn cut_later(&self, id: String) -> impl Future<Output = ()> + use<> {
+    fn cut_later(&self) -> impl Future<Output = ()> + use<> {
         let carrier = Arc::downgrade(&self.0);
         let idle_timeout = self.0.sessions.0.idle_timeout;
         async move {
             tokio::time::sleep(idle_timeout).await;
             if let Some(carrier) = carrier.upgrade() {
-                carrier.cut(&id);
+                carrier.cut();
             }
         }
     }
@@ -135,26 +151,27 @@ impl Transport {
 }
 
 impl Carrier {
+    fn way(&self) -> MutexGuard<'_, Way> {
+        self.way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn timer(&self) -> MutexGuard<'_, Option<AbortOnDropHandle<()>>> {
         self.timer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn cut(&self, id: &str) {
-        let mut moves = self.sessions.moves();
-        match (moves.by_id.get(id), &self.beginning) {
-            (Some(Move::To(connection)), _) | (None, Beginning::WebSocket(connection)) => connection.close(),
-            (Some(Move::Nowhere), _) => {}
-            (None, Beginning::Polling) => {
-                moves.by_id.insert(self.refused.get_or_init(|| id.to_owned()).clone(), Move::Nowhere);
-            }
+    fn cut(&self) {
+        let mut way = self.way();
+        match &*way {
+            Way::WebSocket(connection) => connection.close(),
+            Way::Polling | Way::Nowhere => *way = Way::Nowhere,
         }
     }
 }
 
 impl Drop for Carrier {
     fn drop(&mut self) {
-        if let Some(id) = self.refused.get() {
-            self.sessions.moves().by_id.remove(id);
+        if let Some(id) = self.id.get() {
+            self.sessions.by_id().remove(id);
         }
     }
 }

@@ -18,6 +18,7 @@ use super::{
         UserTyping, event,
     },
     reply::Reply,
+    transport,
     turn::Turn,
 };
 use crate::{chat::Chat, error::Error, room, writer::Receipt};
@@ -30,6 +31,9 @@ impl Caller {
     pub async fn join(&self, turn: Turn, reply: Reply, payload: Payload<JoinRoom>) -> Result<(), Error> {
         let _turn = turn.come().await;
         let join = payload.0?;
+        if let Some(transport) = transport(reply.socket()) {
+            self.0.unread.check(transport)?;
+        }
         let admit = move |joined: room::Joined| admit(reply, joined);
         let Connection { chat, session, span, .. } = &*self.0;
         let (claim, last_seq, limit) = (join.claim(), join.last_seq, join.limit());
@@ -60,13 +64,22 @@ impl Caller {
     }
 
     /// Reads history, while later events go on.
-    pub async fn history(&self, turn: Turn, payload: Payload<GetHistory>) -> Result<HistoryPage, Error> {
+    pub async fn history(
+        &self,
+        turn: Turn,
+        socket: &Socket,
+        payload: Payload<GetHistory>,
+    ) -> Result<HistoryPage, Error> {
         let turn = turn.come().await;
         let query = payload.0?;
         let (room, range) = (&query.room_id, query.range()?);
         let reading = self.chat().history(&self.0.session, room, range, query.limit())?;
         drop(turn);
         let (messages, has_more) = reading.await?;
+        if let Some(transport) = transport(socket) {
+            self.0.unread.check(transport)?;
+            self.0.unread.add(&messages, transport);
+        }
         Ok(HistoryPage { messages, has_more })
     }
 
@@ -115,6 +128,9 @@ fn admit(reply: Reply, joined: room::Joined) -> bool {
         return false;
     }
     let room = joined.room_id.to_string();
+    if let Some(transport) = transport(&socket) {
+        Connection::of(&socket).unread.add(joined.messages.iter().map(Arc::as_ref), transport);
+    }
     reply.ok(Some(event::HISTORY), Joined::from(joined));
     subscribe(&socket, room)
 }

@@ -9,6 +9,7 @@ mod payload;
 pub mod protocol;
 mod reply;
 mod turn;
+mod unread;
 
 use std::{
     sync::{Arc, atomic::AtomicBool},
@@ -33,12 +34,14 @@ use self::{
     protocol::{Auth, GetHistory, JoinRoom, LeaveRoom, RefreshAuth, SendMessage, Sent, Typing, event},
     reply::Reply,
     turn::{Turn, Turns},
+    unread::Unread,
 };
 pub use self::{
     fanout::SocketIoFanout,
     pace::{EVENT_BURST, EVENT_BYTES},
     protocol::{ErrorBody, MAX_ECHOED_CHARS},
     turn::MAX_WAITING,
+    unread::MAX_UNREAD_BYTES,
 };
 use crate::{
     auth::Verifier,
@@ -94,6 +97,7 @@ struct Connection {
     span: Span,
     /// It has lost a packet, and so is to lose its connection.
     cut: AtomicBool,
+    unread: Unread,
 }
 
 impl Connection {
@@ -111,7 +115,7 @@ fn transport(socket: &Socket) -> Option<&Transport> {
 /// The socket's client may not keep its session for nothing.
 fn idle(socket: &Socket) {
     if let Some(transport) = transport(socket) {
-        transport.idle(socket.id.as_str());
+        transport.idle();
     }
 }
 
@@ -209,6 +213,7 @@ fn connect(
         unanswered,
         span,
         cut: AtomicBool::new(false),
+        unread: Unread::default(),
     }));
     socket.on(event::JOIN_ROOM, join_room);
     socket.on(event::LEAVE_ROOM, leave_room);
@@ -248,7 +253,7 @@ async fn send_message(caller: Caller, turn: Turn, reply: Reply, payload: Payload
 }
 
 async fn get_history(caller: Caller, turn: Turn, reply: Reply, payload: Payload<GetHistory>) {
-    let result = caller.history(turn, payload).await;
+    let result = caller.history(turn, reply.socket(), payload).await;
     reply.with(event::GET_HISTORY, result);
 }
 

@@ -20,7 +20,7 @@ pub(super) fn cut(socket: &Socket) {
         return;
     }
     connection.span.in_scope(|| tracing::warn!("a client that does not read in time loses its connection"));
-    transport.cut(socket.id.as_str());
+    transport.cut();
 }
 
 /// Whether a client has been cut already, or its queue is full.

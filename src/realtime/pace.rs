@@ -26,7 +26,7 @@ pub(super) fn count(connection: &Connection, socket: &Socket, bytes: usize) -> R
     let Err(error) = connection.chat.count_events(&connection.session, events) else { return Ok(()) };
     let rest = connection.chat.limits().events.time_for(EVENTS_AFTER_REST.max(events.get()));
     match transport(socket) {
-        Some(transport) if transport.rest(socket.id.as_str(), rest) => Ok(()),
+        Some(transport) if transport.rest(rest) => Ok(()),
         _ => Err(error),
     }
 }

@@ -13,6 +13,7 @@ use crate::support::{
     DEADLINE, Database, FLOODED, Process, RawClient,
     engine::{Endpoint, Frame, Polling, WebSocket},
     eventually,
+    http::HttpConnection,
     raw::Packet,
 };
 
@@ -36,6 +37,9 @@ const MAX_PAYLOAD: usize = 1_000_000;
 
 /// The most rooms that one connection may be in.
 const MAX_ROOMS: usize = 256;
+
+/// The most messages in an answer.
+const PAGE: usize = 200;
 
 /// How many clients there are at once where one would not be felt.
 const CROWD: usize = 50;
@@ -351,7 +355,7 @@ async fn attachments_that_are_announced_and_do_not_come() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_never_polls() {
-    let flags = ["--ping-interval-ms=1000", "--ping-timeout-ms=1000", "--presence-grace-ms=0", FLOODED];
+    let flags = ["--ping-interval-ms=3000", "--ping-timeout-ms=3000", "--presence-grace-ms=0", FLOODED];
     let mut siege = Siege::begin(&flags).await;
     let session = Polling::open(&siege.endpoint(4)).await;
     session.post(r#"40{"userId":"eve"}"#).await;
@@ -382,7 +386,7 @@ async fn a_session_that_never_polls() {
 async fn members_of_a_loud_room_who_never_read() {
     const ROUNDS: usize = 30;
     const ROUND: usize = 100;
-    let mut siege = Siege::begin(&["--presence-grace-ms=0"]).await;
+    let mut siege = Siege::begin(&["--presence-grace-ms=0", FLOODED]).await;
     let mut talker = siege.member("talker", "loud").await;
     let files = files(&siege.process);
     let crowd = siege.silent_crowd("loud").await;
@@ -419,7 +423,7 @@ async fn peers_that_vanish_without_a_word() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_million_events_whose_answers_nobody_reads() {
-    let mut siege = Siege::begin(&["--tcp-user-timeout-ms=0"]).await;
+    let mut siege = Siege::begin(&["--tcp-user-timeout-ms=0", "--events-per-second=0"]).await;
     let mut eve = RawClient::connect(siege.process.address, "eve").await;
     let mut sent = 0;
     while eve.try_emit("x", &json!({})).await.is_ok() {
@@ -431,4 +435,129 @@ async fn a_million_events_whose_answers_nobody_reads() {
         }
     }
     siege.end().await;
+}
+
+/// Fills a room with the longest messages that one answer holds.
+async fn fill(siege: &Siege, room: &str) {
+    let mut talker = siege.member("talker", room).await;
+    for _ in 0..PAGE {
+        let sent = talker.call("sendMessage", json!({ "roomId": room, "message": "x".repeat(8_000) })).await;
+        assert_eq!(sent["status"], "ok");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_answers_that_nobody_reads() {
+    const ASKED: usize = 1_000;
+    let mut siege = Siege::begin(&["--tcp-user-timeout-ms=0"]).await;
+    fill(&siege, "long").await;
+    let mut eve = siege.member("eve", "long").await;
+    for number in 0..ASKED {
+        let event = if number % 2 == 0 { "getHistory" } else { "joinRoom" };
+        eve.emit(event, &json!({ "roomId": "long", "limit": PAGE })).await;
+    }
+    eve.flush().await;
+    for _ in 0..20 {
+        siege.chat().await;
+        siege.assert_memory(CROWD_BOUND_MIB);
+    }
+    let mut answers = vec![];
+    while answers.len() < ASKED {
+        if let Packet::Ack(_, answer) = eve.packet().await {
+            answers.push(answer);
+        }
+    }
+    let (full, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer["status"] == "ok");
+    assert!(full.iter().all(|answer| answer["messages"].as_array().unwrap().len() == PAGE));
+    assert!(refused.len() > ASKED / 2, "{}", full.len());
+    assert!(refused.iter().all(|answer| answer["error"]["retryable"] == true));
+    assert!(refused.iter().any(|answer| answer["error"]["code"] == "RATE_LIMITED"));
+    assert_eq!(eve.call("getHistory", json!({ "roomId": "long" })).await["status"], "ok");
+    siege.end_within(CROWD_BOUND_MIB).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_answers_to_one_who_never_polls() {
+    const ASKED: usize = 1_000;
+    let mut siege = Siege::begin(&[]).await;
+    fill(&siege, "long").await;
+    let session = Polling::open(&siege.endpoint(4)).await;
+    session.post(r#"40{"userId":"eve"}"#).await;
+    session.post(r#"420["joinRoom",{"roomId":"long","limit":1}]"#).await;
+    let asks: Vec<_> =
+        (1..=ASKED).map(|id| format!(r#"42{id}["getHistory",{{"roomId":"long","limit":{PAGE}}}]"#)).collect();
+    assert_eq!(session.post(asks.join("\u{1e}")).await.0, 200);
+    for _ in 0..20 {
+        siege.chat().await;
+        siege.assert_memory(CROWD_BOUND_MIB);
+    }
+    let (mut full, mut refused, deadline) = (0, 0, Instant::now() + DEADLINE);
+    while full + refused < ASKED {
+        assert!(Instant::now() < deadline, "{full} answers, {refused} refusals");
+        let (status, payload) = session.poll().await;
+        assert_eq!(status, 200);
+        let answers =
+            || payload.split('\u{1e}').filter(|packet| packet.starts_with("43") && !packet.starts_with("430["));
+        full += answers().filter(|answer| answer.contains(r#""status":"ok""#)).count();
+        refused += answers().filter(|answer| answer.contains(r#""retryable":true"#)).count();
+        if payload.split('\u{1e}').any(|packet| packet == "2") {
+            session.post("3").await;
+        }
+    }
+    assert!(refused > ASKED / 2, "{full}");
+    assert_eq!(session.post(r#"429999["getHistory",{"roomId":"long","limit":1}]"#).await.0, 200);
+    assert!(session.poll().await.1.contains(r#"439999[{"status":"ok""#));
+    siege.end_within(CROWD_BOUND_MIB).await;
+}
+
+/// Each sends a header now and then, as if more were to come.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_never_end() {
+    let mut siege = Siege::begin(&["--handshake-timeout-ms=3000"]).await;
+    let before = files(&siege.process);
+    let mut crowd = vec![];
+    for _ in 0..10 * CROWD {
+        let mut connection = HttpConnection::open(siege.process.address).await;
+        connection.send("GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nhost: parlor\r\n").await.unwrap();
+        crowd.push(connection);
+    }
+    let deadline = Instant::now() + DEADLINE;
+    while files(&siege.process) > before {
+        assert!(Instant::now() < deadline, "they are still connected");
+        for connection in &mut crowd {
+            connection.send("x: x\r\n").await.ok();
+        }
+        siege.chat().await;
+        siege.assert_memory(BOUND_MIB);
+    }
+    siege.end().await;
+}
+
+/// Each sends most of a large payload, and then a byte now and then.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn payloads_that_never_end() {
+    let mut siege = Siege::begin(&["--ping-interval-ms=2000", "--ping-timeout-ms=2000"]).await;
+    let before = files(&siege.process);
+    let mut crowd = vec![];
+    for _ in 0..CROWD {
+        let session = Polling::open(&siege.endpoint(4)).await;
+        let sid = session.handshake["sid"].as_str().unwrap();
+        let mut connection = HttpConnection::open(siege.process.address).await;
+        let head = format!("POST /socket.io/?EIO=4&transport=polling&sid={sid} HTTP/1.1\r\nhost: parlor\r\n");
+        connection.send(format!("{head}content-length: {MAX_PAYLOAD}\r\n\r\n")).await.unwrap();
+        connection.send("4".repeat(MAX_PAYLOAD - 1_000)).await.ok();
+        crowd.push(connection);
+    }
+    let deadline = Instant::now() + DEADLINE;
+    while files(&siege.process) > before {
+        assert!(Instant::now() < deadline, "they are still connected");
+        for connection in &mut crowd {
+            connection.send("4").await.ok();
+        }
+        siege.chat().await;
+        siege.assert_memory(CROWD_BOUND_MIB);
+    }
+    siege.end_within(CROWD_BOUND_MIB).await;
 }

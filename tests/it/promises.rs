@@ -115,7 +115,7 @@ async fn joiners_under_fire_get_history_then_live_messages_without_gap_or_double
         join_all(senders).await.into_iter().for_each(Result::unwrap);
         let begun_at: Vec<i64> = join_all(joiners).await.into_iter().map(Result::unwrap).collect();
         let amid_fire = begun_at.iter().filter(|begun| (1..LAST).contains(*begun)).count();
-        assert!(amid_fire >= JOINERS / 2, "most joined amid the fire: {begun_at:?}");
+        assert!(amid_fire >= JOINERS / 4, "many joined amid the fire: {begun_at:?}");
         assert_whole(&server.database, "r", LAST as usize).await;
     }
 }
