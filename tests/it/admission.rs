@@ -105,6 +105,27 @@ async fn behind_a_trusted_proxy_a_client_has_so_many_sessions_by_whatever_transp
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_comes_too_often_is_told_when_to_come_again() {
+    let flags = ["--connects-per-second=1", "--connect-burst=3", "--trusted-proxies=127.0.0.0/8"];
+    let server = server(&flags).await;
+    let mut proxy = HttpConnection::open(server.address()).await;
+    let (ann, bob) = (on_behalf_of("203.0.113.1"), on_behalf_of("2001:db8::1"));
+    for _ in 0..3 {
+        assert_eq!(proxy.ask(HANDSHAKE, &ann).await, Some(200));
+    }
+    let url = format!("{}{HANDSHAKE}", server.url());
+    let refused = Client::new().get(url).header("x-forwarded-for", "203.0.113.1").send().await.unwrap();
+    assert_eq!((refused.status().as_u16(), &refused.headers()["retry-after"]), (429, &"1".parse().unwrap()));
+    let refusal: Value = serde_json::from_str(&refused.text().await.unwrap()).unwrap();
+    assert_eq!((&refusal["error"]["code"], &refusal["error"]["retryable"]), (&json!("RATE_LIMITED"), &json!(true)));
+    let wait = refusal["error"]["retryAfterMs"].as_u64().unwrap();
+    assert!((1..=1_000).contains(&wait), "{refusal}");
+    assert_eq!(proxy.ask(HANDSHAKE, &bob).await, Some(200));
+    tokio::time::sleep(Duration::from_millis(wait)).await;
+    assert_eq!(proxy.ask(HANDSHAKE, &ann).await, Some(200));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whom_a_client_says_it_speaks_for_does_not_count() {
     let server = server(&["--max-connections-per-address=1", "--trusted-proxies=10.1.2.3"]).await;
     let mut first = HttpConnection::from([127, 0, 0, 2].into(), server.address()).await;
