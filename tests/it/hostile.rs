@@ -452,11 +452,13 @@ async fn long_answers_that_nobody_reads() {
     let mut siege = Siege::begin(&["--tcp-user-timeout-ms=0"]).await;
     fill(&siege, "long").await;
     let mut eve = siege.member("eve", "long").await;
+    assert_eq!(eve.call("joinRoom", json!({ "roomId": "r" })).await["status"], "ok");
     for number in 0..ASKED {
         let event = if number % 2 == 0 { "getHistory" } else { "joinRoom" };
         eve.emit(event, &json!({ "roomId": "long", "limit": PAGE })).await;
     }
-    eve.flush().await;
+    eve.tell("typing", json!({ "roomId": "r", "isTyping": true })).await;
+    assert_eq!(siege.bob.next("typing").await["userId"], "eve");
     for _ in 0..20 {
         siege.chat().await;
         siege.assert_memory(CROWD_BOUND_MIB);
@@ -469,7 +471,7 @@ async fn long_answers_that_nobody_reads() {
     }
     let (full, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer["status"] == "ok");
     assert!(full.iter().all(|answer| answer["messages"].as_array().unwrap().len() == PAGE));
-    assert!(refused.len() > ASKED / 2, "{}", full.len());
+    assert!(refused.len() > ASKED / 4, "{}", full.len());
     assert!(refused.iter().all(|answer| answer["error"]["retryable"] == true));
     assert!(refused.iter().any(|answer| answer["error"]["code"] == "RATE_LIMITED"));
     assert_eq!(eve.call("getHistory", json!({ "roomId": "long" })).await["status"], "ok");
@@ -483,6 +485,7 @@ async fn long_answers_to_one_who_never_polls() {
     fill(&siege, "long").await;
     let session = Polling::open(&siege.endpoint(4)).await;
     session.post(r#"40{"userId":"eve"}"#).await;
+    assert!(session.poll().await.1.starts_with("40"));
     session.post(r#"420["joinRoom",{"roomId":"long","limit":1}]"#).await;
     let asks: Vec<_> =
         (1..=ASKED).map(|id| format!(r#"42{id}["getHistory",{{"roomId":"long","limit":{PAGE}}}]"#)).collect();
@@ -504,7 +507,7 @@ async fn long_answers_to_one_who_never_polls() {
             session.post("3").await;
         }
     }
-    assert!(refused > ASKED / 2, "{full}");
+    assert!(refused > ASKED / 4, "{full}");
     assert_eq!(session.post(r#"429999["getHistory",{"roomId":"long","limit":1}]"#).await.0, 200);
     assert!(session.poll().await.1.contains(r#"439999[{"status":"ok""#));
     siege.end_within(CROWD_BOUND_MIB).await;
