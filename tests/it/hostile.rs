@@ -266,6 +266,7 @@ async fn send_very_many(packets: &[&str], bound_mib: u64) {
     for packet in packets {
         let session = Polling::open(&siege.endpoint(4)).await;
         assert_eq!(session.post(r#"40{"userId":"eve"}"#).await.0, 200);
+        assert!(session.poll().await.1.starts_with("40"));
         for _ in 0..3 {
             session.post(vec![*packet; MAX_PAYLOAD / (packet.len() + 1)].join("\u{1e}")).await;
             siege.chat().await;
@@ -359,6 +360,7 @@ async fn a_session_that_never_polls() {
     let mut siege = Siege::begin(&flags).await;
     let session = Polling::open(&siege.endpoint(4)).await;
     session.post(r#"40{"userId":"eve"}"#).await;
+    assert!(session.poll().await.1.starts_with("40"));
     session.post(r#"42["joinRoom",{"roomId":"r"}]"#).await;
     let body = "x".repeat(8_000);
     let mut gone = false;
