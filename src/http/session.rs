@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use crate::{
     error::Error,
-    net::{Admission, Peer, Place, Sessions, Transport, Way},
+    net::{Admission, Peer, SessionPlace, Sessions, Transport, Way},
 };
 
 /// The headers that are read behind this layer.
@@ -94,7 +94,7 @@ impl Door {
         answered.unwrap_or_else(|_| StatusCode::REQUEST_TIMEOUT.into_response())
     }
 
-    fn place(&self, peer: IpAddr, headers: &HeaderMap) -> Result<Place, Error> {
+    fn place(&self, peer: IpAddr, headers: &HeaderMap) -> Result<SessionPlace, Error> {
         let lines = headers.get_all(FORWARDED_FOR).into_iter().filter_map(|line| line.to_str().ok());
         let forwarded: Vec<_> = lines.flat_map(|line| line.split(',')).collect();
         self.admission.session(peer, forwarded.into_iter())

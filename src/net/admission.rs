@@ -55,12 +55,16 @@ pub struct Admission {
     proxies: TrustedProxies,
 }
 
-/// Counts as long as it is kept.
+/// A connection's, which counts as long as it is kept.
 #[derive(Debug)]
 pub struct Place {
-    _place: Option<OwnedSemaphorePermit>,
+    _place: OwnedSemaphorePermit,
     _address: Option<AddressPlace>,
 }
+
+/// A session's, which counts as long as it is kept; boxed, as most have none of their own.
+#[derive(Debug)]
+pub struct SessionPlace(#[expect(dead_code, reason = "it counts until it is dropped")] Option<Box<AddressPlace>>);
 
 impl From<AdmissionSettings> for Admission {
     fn from(settings: AdmissionSettings) -> Self {
@@ -85,7 +89,7 @@ impl Admission {
     pub(super) fn connection(&self, peer: IpAddr) -> Option<Place> {
         let place = self.places.clone().try_acquire_owned().ok()?;
         let address = if self.proxies.contain(peer) { None } else { Some(self.addresses.enter(peer)?) };
-        Some(Place { _place: Some(place), _address: address })
+        Some(Place { _place: place, _address: address })
     }
 
     /// A place for a session. Those that come through trusted proxies count by their client's address; others do already, by
@@ -96,12 +100,14 @@ impl Admission {
         &self,
         peer: IpAddr,
         forwarded: impl DoubleEndedIterator<Item = &'a str>,
-    ) -> Result<Place, Error> {
+    ) -> Result<SessionPlace, Error> {
         let client = self.proxies.client(peer, forwarded);
         self.sessions.check(&counted_as(client))?;
-        let full = Error::RateLimited { retry_after: RETRY_AFTER };
-        let address = if self.proxies.contain(peer) { Some(self.addresses.enter(client).ok_or(full)?) } else { None };
-        Ok(Place { _place: None, _address: address })
+        if !self.proxies.contain(peer) {
+            return Ok(SessionPlace(None));
+        }
+        let address = self.addresses.enter(client).ok_or(Error::RateLimited { retry_after: RETRY_AFTER })?;
+        Ok(SessionPlace(Some(Box::new(address))))
     }
 }
 

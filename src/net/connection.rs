@@ -69,8 +69,8 @@ impl Connection {
 
     /// Tries `write` whenever there is room to write.
     ///
-    /// Once it has failed, all `bytes` count as written: whoever writes on all the same, as the library does with what is
-    /// queued for a WebSocket, would have to keep them.
+    /// Once it has failed, all `bytes` count as written: the library goes on to write what is queued for a WebSocket, and
+    /// would keep it (450 MB for 50 clients who did not read, instead of 80).
     fn poll_writing(
         &mut self,
         cx: &mut Context<'_>,

@@ -11,7 +11,7 @@ use std::{
 
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{ConnectionHandle, Place};
+use super::{ConnectionHandle, SessionPlace};
 
 /// The sessions of an endpoint that began by requests, by their ids.
 #[derive(Debug, Clone)]
@@ -57,33 +57,32 @@ pub struct Transport(Arc<Carrier>);
 #[derive(Debug)]
 struct Carrier {
     sessions: Sessions,
-    /// Of a session that began by requests.
-    id: OnceLock<String>,
     way: Mutex<Way>,
-    /// How many bytes its polls were answered with.
-    polled: AtomicU64,
+    polls: OnceLock<Box<Polls>>,
     /// Cuts the session, unless it is dropped before.
     timer: Mutex<Option<AbortOnDropHandle<()>>>,
-    _place: Place,
+    _place: SessionPlace,
+}
+
+/// Of a session that began by requests.
+#[derive(Debug)]
+struct Polls {
+    id: String,
+    /// How many bytes polls were answered with.
+    bytes: AtomicU64,
 }
 
 impl Transport {
     /// For a session that begins, and takes a place.
-    pub fn new(way: Way, sessions: Sessions, place: Place) -> Self {
-        Self(Arc::new(Carrier {
-            sessions,
-            id: OnceLock::new(),
-            way: Mutex::new(way),
-            polled: AtomicU64::new(0),
-            timer: Mutex::default(),
-            _place: place,
-        }))
+    pub fn new(way: Way, sessions: Sessions, place: SessionPlace) -> Self {
+        let (way, polls) = (Mutex::new(way), OnceLock::new());
+        Self(Arc::new(Carrier { sessions, way, polls, timer: Mutex::default(), _place: place }))
     }
 
     /// The session has got its id, by which its requests are known.
     pub fn is_named(&self, id: &str) {
-        let id = self.0.id.get_or_init(|| id.to_owned());
-        self.0.sessions.by_id().insert(id.clone(), Arc::downgrade(&self.0));
+        let polls = self.0.polls.get_or_init(|| Box::new(Polls { id: id.to_owned(), bytes: AtomicU64::new(0) }));
+        self.0.sessions.by_id().insert(polls.id.clone(), Arc::downgrade(&self.0));
     }
 
     /// The session goes on by a WebSocket.
@@ -93,12 +92,14 @@ impl Transport {
 
     /// A poll is answered with so many bytes.
     pub fn polls(&self, bytes: u64) {
-        self.0.polled.fetch_add(bytes, Ordering::Relaxed);
+        if let Some(polls) = self.0.polls.get() {
+            polls.bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
     }
 
     /// How many bytes the client has taken so far, as far as the operating system tells.
     pub fn taken(&self) -> u64 {
-        let polled = self.0.polled.load(Ordering::Relaxed);
+        let polled = self.0.polls.get().map_or(0, |polls| polls.bytes.load(Ordering::Relaxed));
         match &*self.0.way() {
             Way::WebSocket(connection) => polled + connection.written(),
             Way::Polling | Way::Nowhere => polled,
@@ -170,8 +171,8 @@ impl Carrier {
 
 impl Drop for Carrier {
     fn drop(&mut self) {
-        if let Some(id) = self.id.get() {
-            self.sessions.by_id().remove(id);
+        if let Some(polls) = self.polls.get() {
+            self.sessions.by_id().remove(&polls.id);
         }
     }
 }

@@ -90,8 +90,8 @@ pub struct Settings {
 struct Connection {
     chat: Arc<Chat>,
     session: Arc<Session>,
-    /// None for a guest.
-    lease: Option<Lease>,
+    /// None for a guest, of which there may be many.
+    lease: Option<Box<Lease>>,
     turns: Turns,
     unanswered: TaskTracker,
     span: Span,
@@ -208,7 +208,7 @@ fn connect(
     socket.extensions.insert(Arc::new(Connection {
         chat,
         session,
-        lease,
+        lease: lease.map(Box::new),
         turns: Turns::while_connecting(),
         unanswered,
         span,
