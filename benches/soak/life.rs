@@ -332,3 +332,12 @@ pub async fn fill_long_room(server: SocketAddr) -> anyhow::Result<()> {
     }
     client.send("41".into()).await
 }
+
+/// Does once whatever the server counts.
+pub async fn visit(server: SocketAddr) -> anyhow::Result<()> {
+    let mut client = Client::connect(server, Way::WebSocket, "visitor").await?;
+    client.join("visited", 0).await?;
+    client.call("sendMessage", json!({ "roomId": "visited", "message": "x" })).await?;
+    client.call("typing", json!({ "roomId": "visited", "isTyping": false })).await?;
+    client.send("41".into()).await
+}

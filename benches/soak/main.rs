@@ -15,6 +15,7 @@ mod support;
 use std::{env, fmt::Display, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use fastrand::Rng;
+use parlor::rates::SWEEP_INTERVAL;
 use tempfile::TempDir;
 use tokio::{
     task::JoinSet,
@@ -146,11 +147,19 @@ impl Soak {
 
     /// Waits until all is given back that had been at the first rest, or for long enough.
     async fn rest(&mut self, first: &Holdings) -> Holdings {
+        self.settle(first).await;
+        // How often users did something is forgotten when, after a while, somebody does it again.
+        sleep(SWEEP_INTERVAL).await;
+        life::visit(self.server).await.unwrap();
+        self.settle(first).await;
+        self.print("rest")
+    }
+
+    async fn settle(&mut self, first: &Holdings) {
         let end = Instant::now() + MAX_REST;
         while self.holdings().counted != first.counted && Instant::now() < end {
             sleep(POLL).await;
         }
-        self.print("rest")
     }
 
     fn holdings(&mut self) -> Holdings {

@@ -172,7 +172,13 @@ impl Carrier {
 impl Drop for Carrier {
     fn drop(&mut self) {
         if let Some(polls) = self.polls.get() {
-            self.sessions.by_id().remove(&polls.id);
+            let mut by_id = self.sessions.by_id();
+            by_id.remove(&polls.id);
+            // After a storm of sessions its room is given back.
+            if by_id.len() < by_id.capacity() / 8 {
+                let len = by_id.len();
+                by_id.shrink_to(2 * len);
+            }
         }
     }
 }
