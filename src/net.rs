@@ -28,7 +28,7 @@ use tower_service::Service;
 use self::connection::Connection;
 pub use self::{
     address::TrustedProxies,
-    admission::{Admission, AdmissionSettings, SessionPlace},
+    admission::{Admission, AdmissionSettings, OWN_FILES, SessionPlace},
     connection::ConnectionHandle,
     transport::{Sessions, Transport, Way},
 };
