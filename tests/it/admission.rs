@@ -104,6 +104,24 @@ async fn behind_a_trusted_proxy_a_client_has_so_many_sessions_by_whatever_transp
     eventually("a place", async || session("203.0.113.1").await == Some(200)).await;
 }
 
+/// In one of some ten, the server's first packet meets a broken connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_breaks_before_its_first_packet_takes_no_place_for_ever() {
+    let server = server(&["--max-connections-per-address=5", "--trusted-proxies=127.0.0.0/8"]).await;
+    let client = on_behalf_of("203.0.113.1");
+    let upgrade = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+                   sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let mut begun = 0;
+    eventually("the sessions to begin and break", async || {
+        let mut proxy = HttpConnection::open(server.address()).await;
+        let path = "/socket.io/?EIO=3&transport=websocket";
+        begun += u32::from(proxy.ask(path, &format!("{client}{upgrade}")).await == Some(101));
+        proxy.reset();
+        begun == 300
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_comes_too_often_is_told_when_to_come_again() {
     let flags = ["--connects-per-second=1", "--connect-burst=3", "--trusted-proxies=127.0.0.0/8"];

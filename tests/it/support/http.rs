@@ -42,8 +42,13 @@ impl HttpConnection {
     pub async fn status(&mut self) -> Option<u16> {
         let mut answer = [0; 4096];
         let read = within_deadline("an answer", self.0.read(&mut answer)).await.ok().filter(|read| *read > 0)?;
-        let status = std::str::from_utf8(&answer[..read]).unwrap().strip_prefix("HTTP/1.1 ").expect("a status line");
-        Some(status[..3].parse().unwrap())
+        let status = answer[..read].strip_prefix(b"HTTP/1.1 ").expect("a status line");
+        Some(std::str::from_utf8(&status[..3]).unwrap().parse().unwrap())
+    }
+
+    /// Ends the connection by an error.
+    pub fn reset(self) {
+        self.0.set_zero_linger().unwrap();
     }
 
     /// Waits until the server has ended the connection.
