@@ -562,6 +562,8 @@ async fn payloads_that_never_end() {
         connection.send(format!("{head}content-length: {MAX_PAYLOAD}\r\n\r\n")).await.unwrap();
         connection.send("4".repeat(MAX_PAYLOAD - 1_000)).await.ok();
         crowd.push(connection);
+        // Who does not answer a ping in time is put out.
+        siege.chat().await;
     }
     let deadline = Instant::now() + DEADLINE;
     while files(&siege.process) > before {
