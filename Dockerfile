@@ -10,6 +10,7 @@ FROM rust:1-slim-trixie AS build
 WORKDIR /parlor
 COPY --from=client /parlor/node_modules node_modules
 COPY Cargo.toml Cargo.lock build.rs ./
+COPY bench bench
 COPY benches benches
 COPY examples examples
 COPY migrations migrations

@@ -2,7 +2,7 @@
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check check-format check-lints check-docs check-dependencies client test-tools rust
+.PHONY: help run build test bench check check-format check-lints check-docs check-dependencies client test-tools bench-tools rust
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,19 +13,23 @@ run: rust client ## Build the server and start it (ARGS="--port 8080")
 build: rust client ## Build the server: target/release/parlor
 	cargo build --release --locked
 
-test: rust client test-tools ## Install what the tests need and run them all (ARGS="name of a test")
-	cargo test --locked $(ARGS)
+test: rust client test-tools bench-tools ## Install what the tests need and run them all (ARGS="name of a test")
+	cargo test --locked --workspace $(ARGS)
+
+bench: rust client bench-tools ## Measure Parlor beside a Node server and write bench/RESULTS.md (ARGS="--only idle")
+	cargo build --release --locked --workspace
+	target/release/parlor-bench $(if $(ARGS),$(ARGS),--output bench)
 
 check: check-format check-lints check-docs check-dependencies ## All checks but the tests
 
 check-format: rust ## Formatting
-	cargo fmt --check
+	cargo fmt --all --check
 
 check-lints: rust client ## Clippy, warnings are errors
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets -- -D warnings
 
 check-docs: rust client ## The crate's documentation, warnings are errors
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
 
 check-dependencies: rust ## Licences, bans, sources and advisories of the crates
 	@scripts/check-dependencies
@@ -35,6 +39,9 @@ client:
 
 test-tools:
 	@scripts/install-test-tools
+
+bench-tools:
+	@scripts/install-bench-tools
 
 rust:
 	@command -v cargo >/dev/null || { echo "error: Rust is missing. Install it from https://rustup.rs and try again." >&2; exit 1; }

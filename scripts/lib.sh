@@ -1,5 +1,7 @@
 # shellcheck shell=bash
-# What the other scripts share: messages, and packages from apt.
+# What the other scripts share: messages, packages from apt and npm, and Postgres.
+
+readonly CLUSTER_CONF=/etc/postgresql-common/createcluster.conf
 
 say() { printf '%s\n' "$*"; }
 
@@ -38,6 +40,21 @@ apt_install() {
     rm -f "$log"
     fail "apt could not install: $*"
   fi
+}
+
+has_postgres() {
+  local bin
+  for bin in "${PG_BIN:-}" /usr/lib/postgresql/*/bin; do
+    [ ! -x "$bin/postgres" ] || return 0
+  done
+  have postgres
+}
+
+# Tests and benchmarks start a Postgres of their own: the package need not create and start one.
+forbid_main_cluster() {
+  [ ! -e "$CLUSTER_CONF" ] || return 0
+  as_root mkdir -p "${CLUSTER_CONF%/*}"
+  echo 'create_main_cluster = false' | as_root tee "$CLUSTER_CONF" >/dev/null
 }
 
 # npm_here: the npm packages of the lock are installed, up to date, and so is each one named.

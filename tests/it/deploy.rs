@@ -126,8 +126,10 @@ fn targets(folder: &Path) -> BTreeSet<String> {
     cargo.args(["metadata", "--no-deps", "--offline", "--locked", "--format-version=1"]).current_dir(folder);
     let output = cargo.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let package: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let targets = package["packages"][0]["targets"].as_array().unwrap().iter();
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let package = packages.iter().find(|package| package["name"] == env!("CARGO_PKG_NAME")).unwrap();
+    let targets = package["targets"].as_array().unwrap().iter();
     let targets = targets.map(|target| format!("{} {}", target["kind"][0], target["name"]));
     targets.filter(|target| !target.starts_with("\"test") && !target.starts_with("\"example")).collect()
 }

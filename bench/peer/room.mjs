@@ -1,0 +1,118 @@
+// A room: its sends go to the database one after another, so that they are stored, acknowledged and broadcast in one
+// order. Sent all at once, they would wait for the room's row with a connection each, and store no more.
+import { Members } from './members.mjs';
+
+const REPLAY_PAGE = 200;
+
+export class Room {
+  members;
+  #id;
+  #store;
+  #broadcast;
+  #empty;
+  /** The `seq` of the newest message that was broadcast; undefined until it has been read from the log. */
+  #cursor;
+  #opening;
+  #tail = Promise.resolve();
+  /** Sends and joins under way. */
+  #busy = 0;
+  /** For each join that reads its history: what has been broadcast since it began. */
+  #joining = new Set();
+
+  /** `broadcast(event, payload)` reaches the room's sockets; `empty` is called when nothing is left to keep it for. */
+  constructor(id, store, broadcast, empty) {
+    this.#id = id;
+    this.#store = store;
+    this.#broadcast = broadcast;
+    this.#empty = empty;
+    this.members = new Members((change) => {
+      broadcast('presence', { roomId: id, ...change });
+      this.#release();
+    });
+  }
+
+  /** Stores a draft after those before it, then calls `stored` with it, and then all of the room gets it. */
+  send(draft, stored) {
+    this.#busy += 1;
+    const sent = this.#tail.then(() => this.#append(draft, stored)).finally(() => this.#done());
+    this.#tail = sent.catch(() => {});
+    return sent;
+  }
+
+  async #append(draft, stored) {
+    if (this.#cursor === undefined) await this.#open();
+    const outcome = await this.#store.append(draft);
+    stored(outcome);
+    const { message } = outcome;
+    if (message.seq === this.#cursor + 1) this.#deliver(message);
+    else if (message.seq > this.#cursor) await this.#replay(message.seq);
+  }
+
+  #deliver(message) {
+    this.#cursor = message.seq;
+    for (const since of this.#joining) since.push(message);
+    this.#broadcast('newMessage', message);
+  }
+
+  /** Delivers what was committed although its answer got lost; what cannot be read now is with the next message. */
+  async #replay(end) {
+    while (this.#cursor < end) {
+      const missed = await this.#store.oldest(this.#id, this.#cursor, end + 1, REPLAY_PAGE).catch(() => undefined);
+      if (missed === undefined) return;
+      missed.messages.forEach((message) => this.#deliver(message));
+    }
+  }
+
+  /** Reads a joiner's history and calls `admit` with it: what is broadcast from then on begins where that ends. */
+  async join(lastSeq, limit, admit) {
+    this.#busy += 1;
+    const since = [];
+    try {
+      if (this.#cursor === undefined) await this.#open();
+      this.#joining.add(since);
+      const read = await this.#read(lastSeq, limit);
+      admit(this.#history(read, since, lastSeq, limit));
+    } finally {
+      this.#joining.delete(since);
+      this.#done();
+    }
+  }
+
+  #read(after, limit) {
+    if (after >= this.#cursor) return { messages: [], hasMore: false };
+    return this.#store.newest(this.#id, after, this.#cursor + 1, limit);
+  }
+
+  #history(read, since, after, limit) {
+    const all = read.messages.concat(since.filter(({ seq }) => seq > after));
+    const messages = all.slice(Math.max(0, all.length - limit));
+    return { messages, lastSeq: this.#cursor, hasMore: read.hasMore || all.length > limit };
+  }
+
+  #open() {
+    const opened = (seq) => { this.#cursor = seq; };
+    this.#opening ??= this.#store.lastSeq(this.#id).then(opened).finally(() => { this.#opening = undefined; });
+    return this.#opening;
+  }
+
+  /** Resolves when the sends that wait now are done. */
+  idle() {
+    return this.#tail;
+  }
+
+  #done() {
+    this.#busy -= 1;
+    this.#release();
+  }
+
+  leave(socketId, broken) {
+    this.members.leave(socketId, broken);
+    this.#release();
+  }
+
+  #release() {
+    if (this.#busy > 0 || this.members.count > 0) return;
+    this.members.close();
+    this.#empty();
+  }
+}

@@ -1,0 +1,130 @@
+//! `make bench`: Parlor beside a Node server, workload by workload.
+
+use std::{env, path::PathBuf, time::Duration};
+
+use anyhow::{Context, ensure};
+use clap::{Parser, Subcommand};
+use parlor_bench::{
+    lab::{Lab, Size},
+    lower_bound,
+    report::{self, About, Outcome},
+    server::{Contestant, Programs},
+    unpersisted,
+    workload::{self, Workload},
+};
+use tokio::net::TcpListener;
+
+/// Measures Parlor beside a Node server that does the same job.
+#[derive(Debug, Parser)]
+#[command(max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    server: Option<BuiltIn>,
+
+    /// How often each server is measured, in turn.
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+
+    /// How long each measurement lasts.
+    #[arg(long, default_value_t = 10.0)]
+    seconds: f64,
+
+    /// By what the numbers of clients, rooms and stored messages are multiplied.
+    #[arg(long, default_value_t = 1.0)]
+    scale: f64,
+
+    /// Only these workloads, separated by commas.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+
+    /// Only these servers, separated by commas.
+    #[arg(long, value_delimiter = ',')]
+    servers: Vec<Contestant>,
+
+    /// Parlor's program; without it the one that was built along with this.
+    #[arg(long)]
+    parlor: Option<PathBuf>,
+
+    /// Where to write RESULTS.md and results.svg; without it they are only printed.
+    #[arg(long)]
+    output: Option<PathBuf>,
+}
+
+/// Servers that this program can be itself.
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum BuiltIn {
+    /// Serve as Parlor, and store nothing.
+    Unpersisted,
+    /// Serve with hardly more than the system calls.
+    LowerBound,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    match arguments.server {
+        Some(BuiltIn::Unpersisted) => unpersisted::serve().await,
+        Some(BuiltIn::LowerBound) => serve_lower_bound().await,
+        None => measure(&arguments).await,
+    }
+}
+
+async fn serve_lower_bound() -> anyhow::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    println!("{}", serde_json::json!({ "address": listener.local_addr()? }));
+    Ok(lower_bound::serve(listener).await?)
+}
+
+async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
+    rlimit::increase_nofile_limit(u64::MAX)?;
+    let size = Size { time: Duration::from_secs_f64(arguments.seconds), scale: arguments.scale };
+    let lab = Lab::open(programs(arguments)?, size);
+    let about = About::ask(&lab, arguments.runs).await?;
+    println!("{about}");
+    let mut outcomes = Vec::new();
+    for mut workload in chosen(&arguments.only)? {
+        let outcome = run(&lab, workload.as_mut(), arguments).await?;
+        println!("{}", outcome.table());
+        outcomes.push(outcome);
+        if let Some(folder) = &arguments.output {
+            report::write(folder, &about, &outcomes)?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs every server in turn, as often as asked.
+async fn run(lab: &Lab, workload: &mut dyn Workload, arguments: &Arguments) -> anyhow::Result<Outcome> {
+    workload.prepare(lab).await?;
+    let servers = &arguments.servers;
+    let is_chosen = |one: &Contestant| servers.is_empty() || servers.contains(one);
+    let contestants: Vec<_> = workload.contestants().iter().copied().filter(is_chosen).collect();
+    let mut outcome = Outcome::new(workload.key(), workload.title(lab), &contestants);
+    println!("{}: {}", workload.key(), workload.title(lab));
+    for number in 1..=workload.runs(arguments.runs) {
+        for contestant in &contestants {
+            let run = lab.start(*contestant).await?;
+            let figures = workload.run(lab, &run).await;
+            let figures = figures.with_context(|| format!("{} with {}", workload.key(), contestant.name()))?;
+            run.end().await?;
+            println!("  run {number}, {}: {:.2} {}", contestant.name(), figures[0].value, figures[0].name);
+            outcome.push(*contestant, figures);
+        }
+    }
+    Ok(outcome)
+}
+
+fn chosen(only: &[String]) -> anyhow::Result<Vec<Box<dyn Workload>>> {
+    let all = workload::all();
+    let unknown = only.iter().find(|key| all.iter().all(|workload| workload.key() != **key));
+    ensure!(unknown.is_none(), "there is no workload {unknown:?}");
+    let is_chosen = |key: &str| only.is_empty() || only.iter().any(|one| one == key);
+    Ok(all.into_iter().filter(|workload| is_chosen(workload.key())).collect())
+}
+
+fn programs(arguments: &Arguments) -> anyhow::Result<Programs> {
+    let bench = env::current_exe()?;
+    let parlor = arguments.parlor.clone().unwrap_or_else(|| bench.with_file_name("parlor"));
+    ensure!(parlor.exists(), "{} is missing: build it, or name it by --parlor", parlor.display());
+    Ok(Programs { parlor, bench, peer: PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("peer") })
+}

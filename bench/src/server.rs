@@ -1,0 +1,166 @@
+//! The servers that are compared, each as a process of its own.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+};
+
+use anyhow::Context;
+use clap::ValueEnum;
+use procfs::process::Process;
+use serde_json::Value;
+
+/// Who does the job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Contestant {
+    /// This project's server.
+    Parlor,
+    /// The same server on a store that keeps what it is given in memory.
+    Unpersisted,
+    /// Node with `socket.io` and `pg`: `bench/peer`.
+    #[value(name = "node")]
+    Peer,
+    /// Hardly more than the system calls: [`crate::lower_bound`].
+    LowerBound,
+}
+
+impl Contestant {
+    /// How tables name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Parlor => "Parlor",
+            Self::Unpersisted => "Parlor, not storing",
+            Self::Peer => "Node",
+            Self::LowerBound => "lower bound",
+        }
+    }
+
+    /// Whether it uses a database.
+    pub fn stores(self) -> bool {
+        matches!(self, Self::Parlor | Self::Peer)
+    }
+}
+
+/// Where the servers' programs are.
+#[derive(Debug, Clone)]
+pub struct Programs {
+    /// Parlor's.
+    pub parlor: PathBuf,
+    /// This one, which can be the other two.
+    pub bench: PathBuf,
+    /// The folder of the peer.
+    pub peer: PathBuf,
+}
+
+impl Programs {
+    fn command(&self, contestant: Contestant) -> Command {
+        let with_argument = |program: &Path, argument: &str| {
+            let mut command = Command::new(program);
+            command.arg(argument);
+            command
+        };
+        match contestant {
+            Contestant::Parlor => Command::new(&self.parlor),
+            Contestant::Unpersisted => with_argument(&self.bench, "unpersisted"),
+            Contestant::LowerBound => with_argument(&self.bench, "lower-bound"),
+            Contestant::Peer => {
+                let mut node = with_argument(Path::new("node"), "server.mjs");
+                node.current_dir(&self.peer);
+                node
+            }
+        }
+    }
+}
+
+/// What limits a benchmark is not to meet: one user of it is many.
+const WITHOUT_RATES: [(&str, &str); 5] = [
+    ("MESSAGES_PER_SECOND", "0"),
+    ("REQUESTS_PER_SECOND", "0"),
+    ("EVENTS_PER_SECOND", "0"),
+    ("MAX_ROOMS_PER_SOCKET", "10000"),
+    ("LOG_FORMAT", "json"),
+];
+
+/// A server that runs; it is ended when dropped.
+pub struct Server {
+    child: Child,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl Server {
+    /// Starts a server on a database, and waits until it is ready.
+    pub fn start(programs: &Programs, contestant: Contestant, database_url: &str) -> anyhow::Result<Self> {
+        let mut command = programs.command(contestant);
+        command.env("PORT", "0").env("HOST", "127.0.0.1").env("DATABASE_URL", database_url).envs(WITHOUT_RATES);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().with_context(|| format!("{command:?}"))?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let (stdout, stderr) = (stdout.context("a pipe was asked for")?, stderr.context("a pipe was asked for")?);
+        let address = match contestant {
+            Contestant::Parlor => {
+                pass_on(stdout);
+                wait_for_address(stderr, |line| line["message"] == "ready")
+            }
+            _ => {
+                pass_on(stderr);
+                wait_for_address(stdout, |_| true)
+            }
+        };
+        Ok(Self { address: address.with_context(|| format!("{} did not start", contestant.name()))?, child })
+    }
+
+    /// User and system time that it has taken so far, in seconds.
+    pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
+        cpu_seconds(&self.process()?)
+    }
+
+    /// Its resident memory, in kB.
+    pub fn resident_kilobytes(&self) -> anyhow::Result<f64> {
+        let resident = self.process()?.status()?.vmrss.context("a process that runs has memory")?;
+        Ok(resident as f64)
+    }
+
+    fn process(&self) -> anyhow::Result<Process> {
+        Ok(Process::new(self.child.id().try_into()?)?)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// User and system time of a process so far, in seconds.
+pub fn cpu_seconds(process: &Process) -> anyhow::Result<f64> {
+    let stat = process.stat()?;
+    Ok((stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64)
+}
+
+/// Reads JSON lines: the last `address` before the line that says that the server is ready.
+fn wait_for_address(output: impl Read + Send + 'static, is_ready: fn(&Value) -> bool) -> anyhow::Result<SocketAddr> {
+    let mut lines = BufReader::new(output).lines();
+    let mut address = None;
+    for line in lines.by_ref() {
+        let line = line?;
+        let Ok(line) = serde_json::from_str::<Value>(&line) else {
+            eprintln!("{line}");
+            continue;
+        };
+        address = line["address"].as_str().map(str::to_owned).or(address);
+        if is_ready(&line) {
+            break;
+        }
+    }
+    thread::spawn(move || lines.map_while(Result::ok).for_each(|line| eprintln!("{line}")));
+    Ok(address.context("it ended")?.parse()?)
+}
+
+fn pass_on(output: impl Read + Send + 'static) {
+    thread::spawn(move || BufReader::new(output).lines().map_while(Result::ok).for_each(|line| eprintln!("{line}")));
+}

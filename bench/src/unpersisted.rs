@@ -1,0 +1,83 @@
+//! Parlor on a store that keeps what it is given in memory: what it would cost not to persist at all.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+use parlor::{
+    app::App,
+    config::Config,
+    model::{Draft, Message, RoomId, Seq, Stored},
+    store::{Keep, MessageStore, MigrateError, Page, StoreError},
+};
+
+/// The newest messages of a room that are kept, as many as the server keeps itself.
+const KEPT: usize = parlor::room::CAPACITY;
+
+/// Serves as Parlor's own program does, with the settings of the environment, until it is killed.
+pub async fn serve() -> anyhow::Result<()> {
+    let config = <Config as clap::Parser>::try_parse_from(["parlor"])?;
+    let app = App::bind(&config, Arc::new(Memory::default())).await?;
+    println!("{}", serde_json::json!({ "address": app.local_addr()? }));
+    app.serve_until(std::future::pending()).await
+}
+
+/// A store that forgets repeated sends and old messages.
+#[derive(Debug, Default)]
+struct Memory(Mutex<HashMap<RoomId, Log>>);
+
+#[derive(Debug)]
+struct Log {
+    next: Seq,
+    newest: VecDeque<Message>,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { next: Seq::ZERO.next(), newest: VecDeque::new() }
+    }
+}
+
+impl Log {
+    fn append(&mut self, draft: &Draft) -> Stored {
+        let message = draft.at(self.next);
+        self.next = self.next.next();
+        self.newest.push_back(message.clone());
+        if self.newest.len() > KEPT {
+            self.newest.pop_front();
+        }
+        Stored { message: Arc::new(message), duplicate: false }
+    }
+}
+
+#[async_trait]
+impl MessageStore for Memory {
+    async fn migrate(&self) -> Result<(), MigrateError> {
+        Ok(())
+    }
+
+    async fn append(&self, drafts: &[Draft]) -> Result<Vec<Stored>, StoreError> {
+        let mut rooms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(drafts.iter().map(|draft| rooms.entry(draft.room_id.clone()).or_default().append(draft)).collect())
+    }
+
+    async fn read(&self, room: &RoomId, page: Page) -> Result<Vec<Message>, StoreError> {
+        let rooms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let messages = rooms.get(room).into_iter().flat_map(|log| &log.newest);
+        let mut messages: Vec<_> =
+            messages.filter(|message| page.after < message.seq && message.seq < page.before).cloned().collect();
+        match page.keep {
+            Keep::Oldest => messages.truncate(page.limit),
+            Keep::Newest => drop(messages.drain(..messages.len().saturating_sub(page.limit))),
+        }
+        Ok(messages)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn close(&self) {}
+}
