@@ -4,7 +4,8 @@ import pg from 'pg';
 
 import { ChatError } from './payload.mjs';
 
-const CONNECT_TIMEOUT_MS = 5_000;
+/** Thousands may wait for one of the pool's connections. */
+const CONNECT_TIMEOUT_MS = 60_000;
 const QUERY_TIMEOUT_MS = 10_000;
 
 const SCHEMA = `
