@@ -103,13 +103,14 @@ impl About {
     pub async fn ask(lab: &Lab, runs: usize) -> anyhow::Result<Self> {
         let socket_io = fs::read(lab.programs.peer.join("node_modules/socket.io/package.json"))?;
         let socket_io: serde_json::Value = serde_json::from_slice(&socket_io)?;
+        let socket_io = socket_io["version"].as_str().unwrap_or("unknown");
         let seconds = lab.size.time.as_secs_f64();
         Ok(Self(vec![
             ("date", Local::now().format("%Y-%m-%d").to_string()),
             ("machine", machine()?),
             ("Parlor", said("git", &["describe", "--always", "--dirty"])?),
             ("Rust", said("rustc", &["--version"])?),
-            ("Node", format!("{}, socket.io {}", said("node", &["--version"])?, socket_io["version"])),
+            ("Node", format!("{}, socket.io {socket_io}", said("node", &["--version"])?)),
             ("Postgres", lab.postgres_version().await?),
             ("runs", format!("{runs} of each server in turn, {seconds} s each, scale {}", lab.size.scale)),
         ]))

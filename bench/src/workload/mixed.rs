@@ -93,10 +93,10 @@ impl Workload for Mixed {
         let [acks, deliveries] = [clock.acks(), clock.deliveries()];
         let millis = |histogram: &Histogram<u64>, quantile| histogram.value_at_quantile(quantile) as f64 / 1000.0;
         let figures = [
-            Figure::lower("send to ack, p50, ms", millis(&acks, 0.5)),
             Figure::lower("send to ack, p99, ms", millis(&acks, 0.99)),
-            Figure::lower("send to delivery, p50, ms", millis(&deliveries, 0.5)),
+            Figure::lower("send to ack, p50, ms", millis(&acks, 0.5)),
             Figure::lower("send to delivery, p99, ms", millis(&deliveries, 0.99)),
+            Figure::lower("send to delivery, p50, ms", millis(&deliveries, 0.5)),
         ];
         Ok(figures.into_iter().chain(shares(spent)).collect())
     }
