@@ -70,7 +70,7 @@ impl Lab {
         let postmaster = postmaster(&mut admin).await?;
         let url = self.postgres.url(&name);
         let server = Server::start(&self.programs, contestant, &url)?;
-        Ok(Run { server, contestant, database_url: url, postmaster, admin, name })
+        Ok(Run { server, database_url: url, postmaster, admin, name })
     }
 }
 
@@ -78,8 +78,6 @@ impl Lab {
 pub struct Run {
     /// The server.
     pub server: Server,
-    /// Which one it is.
-    pub contestant: Contestant,
     /// The database that it uses, if it uses one.
     pub database_url: String,
     postmaster: i32,

@@ -37,11 +37,6 @@ impl Contestant {
             Self::LowerBound => "lower bound",
         }
     }
-
-    /// Whether it uses a database.
-    pub fn stores(self) -> bool {
-        matches!(self, Self::Parlor | Self::Peer)
-    }
 }
 
 /// Where the servers' programs are.
