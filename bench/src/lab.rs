@@ -9,6 +9,7 @@ use std::{
 use anyhow::Context;
 use procfs::process::{Process, all_processes};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use tempfile::TempDir;
 
 use crate::{
     postgres::Postgres,
@@ -49,7 +50,7 @@ pub struct Lab {
 impl Lab {
     /// Starts Postgres, with the settings that it has by default.
     pub fn open(programs: Programs, size: Size) -> Self {
-        let postgres = Postgres::start(&["max_connections=300"]);
+        let postgres = Postgres::start(&[]);
         Self { postgres, programs, size, databases: AtomicU32::new(0) }
     }
 
@@ -68,9 +69,13 @@ impl Lab {
         execute(&mut admin, "CHECKPOINT").await?;
         execute(&mut admin, &format!("CREATE DATABASE {name}")).await?;
         let postmaster = postmaster(&mut admin).await?;
-        let url = self.postgres.url(&name);
-        let server = Server::start(&self.programs, contestant, &url)?;
-        Ok(Run { server, database_url: url, postmaster, admin, name })
+        let folder = tempfile::tempdir()?;
+        let database_url = match contestant {
+            Contestant::Sqlite => format!("sqlite://{}/bench.db", folder.path().display()),
+            _ => self.postgres.url(&name),
+        };
+        let server = Server::start(&self.programs, contestant, &database_url)?;
+        Ok(Run { server, database_url, postmaster, admin, name, _folder: folder })
     }
 }
 
@@ -83,6 +88,8 @@ pub struct Run {
     postmaster: i32,
     admin: PgConnection,
     name: String,
+    /// Of a database that is a file.
+    _folder: TempDir,
 }
 
 impl Run {

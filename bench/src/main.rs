@@ -26,7 +26,7 @@ struct Arguments {
     runs: usize,
 
     /// How long each measurement lasts.
-    #[arg(long, default_value_t = 10.0)]
+    #[arg(long, default_value_t = 6.0)]
     seconds: f64,
 
     /// By what the numbers of clients, rooms and stored messages are multiplied.

@@ -18,6 +18,8 @@ use serde_json::Value;
 pub enum Contestant {
     /// This project's server.
     Parlor,
+    /// The same server on its embedded database.
+    Sqlite,
     /// The same server on a store that keeps what it is given in memory.
     Unpersisted,
     /// Node with `socket.io` and `pg`: `bench/peer`.
@@ -32,6 +34,7 @@ impl Contestant {
     pub fn name(self) -> &'static str {
         match self {
             Self::Parlor => "Parlor",
+            Self::Sqlite => "Parlor on SQLite",
             Self::Unpersisted => "Parlor, not storing",
             Self::Peer => "Node",
             Self::LowerBound => "lower bound",
@@ -58,7 +61,7 @@ impl Programs {
             command
         };
         match contestant {
-            Contestant::Parlor => Command::new(&self.parlor),
+            Contestant::Parlor | Contestant::Sqlite => Command::new(&self.parlor),
             Contestant::Unpersisted => with_argument(&self.bench, "unpersisted"),
             Contestant::LowerBound => with_argument(&self.bench, "lower-bound"),
             Contestant::Peer => {
@@ -96,7 +99,7 @@ impl Server {
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let (stdout, stderr) = (stdout.context("a pipe was asked for")?, stderr.context("a pipe was asked for")?);
         let address = match contestant {
-            Contestant::Parlor => {
+            Contestant::Parlor | Contestant::Sqlite => {
                 pass_on(stdout);
                 wait_for_address(stderr, |line| line["message"] == "ready")
             }

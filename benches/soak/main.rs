@@ -9,7 +9,6 @@ mod client;
 mod life;
 mod server;
 #[path = "../support/mod.rs"]
-#[allow(dead_code, reason = "other benches use the rest")]
 mod support;
 
 use std::{env, fmt::Display, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};

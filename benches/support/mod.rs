@@ -44,14 +44,6 @@ impl Parlor {
         answer
     }
 
-    /// User and system time so far: fields 14 and 15 of `/proc/PID/stat`, in hundredths of a second.
-    pub fn cpu_seconds(&self) -> f64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-        let ticks = |field: usize| fields[field - 3].parse::<f64>().unwrap();
-        (ticks(14) + ticks(15)) / 100.0
-    }
-
     /// Resident memory, in kB.
     pub fn resident_kilobytes(&self) -> f64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();

@@ -83,7 +83,7 @@ WHERE room_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq DESC LIMIT $4"#;
 
 /// Whether to look for messages that the log holds already before storing a batch.
 ///
-/// Looking costs nearly as much as storing (`benches/persist.rs`, the writer alone: 24 thousand messages a second with it and
+/// Looking costs nearly as much as storing (`benches/writer.rs`: 24 thousand messages a second with it and
 /// 37 thousand without, medians of alternating runs), and repeated sends are rare. So a batch is first stored without looking;
 /// if a unique index refuses it, it is stored again after a look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,9 +105,9 @@ impl PostgresStore {
         // Every query here has an index to go by. On a new table, before it has statistics, the planner may think
         // that reading all of it is cheaper, and a prepared statement would keep that plan while the table grows.
         //
-        // A plan is made once. Postgres would make one for each batch, as it guesses that arrays are short when it does not
-        // see them: that took a third of its time for small batches (`bench/`, workload `growth`, at 1,000 rooms: 640 to 710 µs
-        // a message with it, 470 to 490 without; large batches take as long as before).
+        // A plan is made once. Postgres plans small batches anew each time, as they look cheaper than those that it guesses for
+        // a plan in common; that took a third of its time (`bench/`, workload `growth`, 1,000 rooms: 640 to 710 µs a message
+        // with it, 470 to 490 without; large batches take as long as before).
         let options = encrypted(url.parse()?, encryption)
             .application_name("parlor")
             .options([("enable_seqscan", "off"), ("plan_cache_mode", "force_generic_plan")]);

@@ -31,7 +31,7 @@ impl Workload for Persist {
     }
 
     fn contestants(&self) -> &'static [Contestant] {
-        &[Contestant::Parlor, Contestant::Peer, Contestant::Unpersisted, Contestant::LowerBound]
+        &[Contestant::Parlor, Contestant::Peer, Contestant::Sqlite, Contestant::Unpersisted, Contestant::LowerBound]
     }
 
     async fn run(&self, lab: &Lab, run: &Run) -> anyhow::Result<Vec<Figure>> {
