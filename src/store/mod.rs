@@ -11,9 +11,13 @@ mod postgres;
 mod row;
 mod sqlite;
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use sqlx::{
+    SqlSafeStr,
+    migrate::{Migration, MigrationType},
+};
 
 pub use self::{postgres::PostgresStore, sqlite::SqliteStore};
 use crate::model::{Draft, Message, RoomId, Seq, Stored};
@@ -117,4 +121,9 @@ pub fn open(url: &str, max_connections: u32, encryption: Encryption) -> Result<A
         Some("sqlite") => Ok(Arc::new(SqliteStore::open(url, max_connections)?)),
         _ => Err(sqlx::Error::Configuration("must start with postgres:// or sqlite:".into())),
     }
+}
+
+/// One step of the tables' history, done in a transaction.
+fn migration(version: i64, name: &'static str, sql: &'static str) -> Migration {
+    Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, sql.into_sql_str(), false)
 }

@@ -1,77 +1,66 @@
 //! The log on Postgres: one statement per batch.
 
-use std::borrow::Cow;
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use sqlx::{
-    Connection, PgConnection, PgPool, SqlSafeStr,
-    migrate::{MigrateError as MigrationError, Migration, MigrationType, Migrator},
+    Connection, PgConnection, PgPool,
+    migrate::{MigrateError as MigrationError, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions, PgRow, PgSslMode},
 };
 use tokio::time::timeout;
-use uuid::Uuid;
 
 use super::{
     ACQUIRE_TIMEOUT, Encryption, Keep, MessageStore, MigrateError, PROBE, Page, STATEMENT_TIMEOUT, StoreError,
-    batch::Distinct, fault, row,
+    batch::Distinct, fault, migration, row,
 };
-use crate::model::{Body, ClientMessageId, Draft, Message, RoomId, Stored, UserId};
+use crate::model::{Body, ClientMessageId, Draft, Message, RoomId, Seq, Stored, UserId};
 
 /// Stores a batch in one statement, so that it costs one round trip and one commit.
 ///
-/// Rooms are counted up in the order of their names, so that two writers cannot wait for each other in a circle.
-/// A row counted up stays locked until the commit, which is what makes a room's messages visible in `seq` order.
+/// Rooms are counted up in the order of their names, in which they come, so that two writers cannot wait for each other in a
+/// circle. A row counted up stays locked until the commit, which is what makes a room's messages visible in `seq` order.
 ///
-/// The `FULL JOIN`, although every row has its partner, is there because it cannot be done by a nested loop: the planner, which
-/// guesses that a batch has few rows, would choose one, and with 512 messages to 100 rooms spend half of the time in it.
+/// It does not look for messages that the log holds already. A repeated send breaks a unique index; so does one that another
+/// writer commits meanwhile. [`HELD`] then finds the message. Looking costs nearly as much as storing (`benches/writer.rs`:
+/// 24 thousand messages a second with it and 37 thousand without), and repeated sends are rare.
 ///
-/// Whether it first looks for messages that the log holds already is its last argument. Without looking, a repeated send
-/// breaks a unique index; so does one that looks, when another writer commits the same send while it waits for the room.
-/// The next attempt that looks finds the message.
+/// What can be worked out here is not asked of the database: with window functions that numbered the messages, and a row of
+/// answer for each, the statement took half as long again for a batch of 512 and twice as long for a single message.
 const APPEND: &str = r#"
-WITH input AS (
-    SELECT id, room_id COLLATE "C" AS room_id, user_id COLLATE "C" AS user_id, operator_id, message,
-        client_message_id COLLATE "C" AS client_message_id, "timestamp", place
-    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
-        WITH ORDINALITY
-        AS input (id, room_id, user_id, operator_id, message, client_message_id, "timestamp", place)
-), held AS (
-    SELECT input.place, held.*
-    FROM input CROSS JOIN LATERAL (
-        SELECT m.seq, m.id, m.operator_id, m.message, m."timestamp"
-        FROM messages m WHERE m.id = input.id
-        UNION ALL
-        SELECT m.seq, m.id, m.operator_id, m.message, m."timestamp"
-        FROM messages m
-        WHERE m.room_id = input.room_id AND m.user_id = input.user_id
-            AND m.client_message_id = input.client_message_id
-        LIMIT 1
-    ) AS held
-    WHERE $8
-), fresh AS (
-    SELECT input.*,
-        row_number() OVER (PARTITION BY room_id ORDER BY place) AS nth,
-        count(*) OVER (PARTITION BY room_id) AS of
-    FROM input
-    WHERE NOT EXISTS (SELECT FROM held WHERE held.place = input.place)
-), counted AS (
+WITH counted AS (
     INSERT INTO rooms (room_id, last_seq)
-    SELECT DISTINCT room_id, of FROM fresh ORDER BY room_id
+    SELECT room_id, new FROM unnest($1::text[], $2::bigint[]) AS batch (room_id, new)
     ON CONFLICT (room_id) DO UPDATE SET last_seq = rooms.last_seq + excluded.last_seq
     RETURNING room_id, last_seq
-), numbered AS (
-    SELECT fresh.*, counted.last_seq - fresh.of + fresh.nth AS seq
-    FROM fresh FULL JOIN counted USING (room_id)
 ), stored AS (
     INSERT INTO messages (room_id, seq, id, user_id, operator_id, message, client_message_id, "timestamp")
-    SELECT room_id, seq, id, user_id, operator_id, message, client_message_id, "timestamp"
-    FROM numbered
+    SELECT room_id, last_seq - later, id, user_id, operator_id, message, client_message_id, "timestamp"
+    FROM unnest($3::text[], $4::bigint[], $5::uuid[], $6::text[], $7::text[], $8::text[], $9::text[], $10::timestamptz[])
+        AS draft (room_id, later, id, user_id, operator_id, message, client_message_id, "timestamp")
+    JOIN counted USING (room_id)
 )
-SELECT place, seq, NULL::uuid AS id, NULL AS operator_id, NULL AS message, NULL::timestamptz AS "timestamp"
-FROM numbered
-UNION ALL
-SELECT place, seq, id, operator_id, message, "timestamp" FROM held
-ORDER BY place"#;
+SELECT room_id, last_seq AS seq FROM counted"#;
+
+/// The drafts of a batch that are in the log already, by their place in the batch, from 1.
+const HELD: &str = r#"
+SELECT place, held.*
+FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[]) WITH ORDINALITY
+    AS draft (room_id, id, user_id, client_message_id, place)
+CROSS JOIN LATERAL (
+    SELECT m.* FROM messages m WHERE m.id = draft.id AND m.client_message_id IS NULL
+    UNION ALL
+    SELECT m.* FROM messages m
+    WHERE m.room_id = draft.room_id COLLATE "C" AND m.user_id = draft.user_id COLLATE "C"
+        AND m.client_message_id = draft.client_message_id COLLATE "C"
+) AS held"#;
+
+/// How long a connection may rest before it is asked, when it is needed again, whether it still serves. To ask each time would cost
+/// every batch and every read a round trip.
+const UNTESTED: Duration = Duration::from_secs(1);
 
 const READ_OLDEST: &str = r#"
 SELECT room_id, seq, id, user_id, operator_id, message, client_message_id, "timestamp" FROM messages
@@ -80,17 +69,6 @@ WHERE room_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq LIMIT $4"#;
 const READ_NEWEST: &str = r#"
 SELECT room_id, seq, id, user_id, operator_id, message, client_message_id, "timestamp" FROM messages
 WHERE room_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq DESC LIMIT $4"#;
-
-/// Whether to look for messages that the log holds already before storing a batch.
-///
-/// Looking costs nearly as much as storing (`benches/writer.rs`: 24 thousand messages a second with it and
-/// 37 thousand without, medians of alternating runs), and repeated sends are rare. So a batch is first stored without looking;
-/// if a unique index refuses it, it is stored again after a look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Look {
-    No,
-    Yes,
-}
 
 /// The log on a Postgres server.
 #[derive(Debug)]
@@ -114,12 +92,45 @@ impl PostgresStore {
         let pool = PgPoolOptions::new()
             .max_connections(max_connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            .test_before_acquire(false)
+            .before_acquire(|connection, rest| Box::pin(async move { test(connection, rest.idle_for).await }))
             .connect_lazy_with(options.clone());
         Ok(Self { options, pool })
     }
 
-    async fn try_append(&self, drafts: &[&Draft], look: Look) -> Result<Vec<PgRow>, StoreError> {
-        self.run(async |connection| append(drafts, look).fetch_all(connection).await).await
+    /// Stores drafts that the log does not hold.
+    ///
+    /// Errors: [`StoreError::Conflict`] when it does hold one.
+    async fn store(&self, drafts: &[&Draft]) -> Result<Vec<Message>, StoreError> {
+        if drafts.is_empty() {
+            return Ok(vec![]);
+        }
+        let batch = ByRoom::of(drafts);
+        let rows = self.run(async |connection| append(drafts, &batch).fetch_all(connection).await).await?;
+        let counted = rows.iter().map(|row| Ok((row::value(row, "room_id")?, row::seq(row)?)));
+        let counted: HashMap<&str, Seq> = counted.collect::<Result<_, StoreError>>()?;
+        let numbered = drafts.iter().zip(&batch.later).map(|(draft, &later)| {
+            let last = counted.get(draft.room_id.as_str()).ok_or_else(|| row::unreadable("room_id", "not answered"))?;
+            let seq = (last.get() - later).try_into().map_err(|error| row::unreadable("seq", error))?;
+            Ok(draft.at(seq))
+        });
+        numbered.collect()
+    }
+
+    /// Stores those drafts that the log does not hold, after a look for the others.
+    async fn look_and_store(&self, drafts: &[&Draft]) -> Result<Vec<Message>, StoreError> {
+        let rows = self.run(async |connection| held(drafts).fetch_all(connection).await).await?;
+        let mut answers = vec![None; drafts.len()];
+        for row in &rows {
+            let place: i64 = row::value(row, "place")?;
+            let slot = usize::try_from(place - 1).ok().and_then(|place| answers.get_mut(place));
+            *slot.ok_or_else(|| row::unreadable("place", place))? = Some(message(row)?);
+        }
+        let fresh = drafts.iter().zip(&answers).filter(|(_, answer)| answer.is_none());
+        let fresh: Vec<_> = fresh.map(|(draft, _)| *draft).collect();
+        let mut stored = self.store(&fresh).await?.into_iter();
+        let answers = answers.into_iter().map(|held| held.or_else(|| stored.next()));
+        answers.collect::<Option<_>>().ok_or_else(|| StoreError::Unreadable("not every draft was answered".into()))
     }
 
     /// Runs `work` on a connection of the pool.
@@ -138,6 +149,14 @@ impl PostgresStore {
         }
         outcome
     }
+}
+
+/// Whether a connection that has rested so long serves.
+async fn test(connection: &mut PgConnection, rest: Duration) -> Result<bool, sqlx::Error> {
+    if rest >= UNTESTED {
+        connection.ping().await?;
+    }
+    Ok(true)
 }
 
 /// `prefer`, the mode of a URL that names none, would go on in clear text when it is told that the server has no TLS.
@@ -161,15 +180,10 @@ impl MessageStore for PostgresStore {
 
     async fn append(&self, drafts: &[Draft]) -> Result<Vec<Stored>, StoreError> {
         let distinct = Distinct::of(drafts);
-        let rows = match self.try_append(distinct.drafts(), Look::No).await {
-            Err(StoreError::Conflict(_)) => self.try_append(distinct.drafts(), Look::Yes).await?,
-            rows => rows?,
+        let messages = match self.store(distinct.drafts()).await {
+            Err(StoreError::Conflict(_)) => self.look_and_store(distinct.drafts()).await?,
+            messages => messages?,
         };
-        if rows.len() != distinct.drafts().len() {
-            return Err(StoreError::Unreadable("not every draft was answered".into()));
-        }
-        let messages = distinct.drafts().iter().zip(&rows);
-        let messages = messages.map(|(draft, row)| appended(draft, row)).collect::<Result<_, _>>()?;
         Ok(distinct.answer(drafts, messages))
     }
 
@@ -203,42 +217,67 @@ async fn migrate(connection: &mut PgConnection) -> Result<(), MigrationError> {
 }
 
 fn migrator() -> Migrator {
-    Migrator::with_migrations(vec![Migration::new(
-        1,
-        Cow::Borrowed("messages"),
-        MigrationType::Simple,
-        include_str!("../../migrations/postgres/0001_messages.sql").into_sql_str(),
-        false,
-    )])
+    Migrator::with_migrations(vec![
+        migration(1, "messages", include_str!("../../migrations/postgres/0001_messages.sql")),
+        migration(
+            2,
+            "one index for a repeat",
+            include_str!("../../migrations/postgres/0002_one_index_for_a_repeat.sql"),
+        ),
+    ])
+}
+
+/// How a batch's drafts are spread over rooms.
+struct ByRoom<'a> {
+    /// How many messages each room gets, in the order of the rooms' names.
+    new: BTreeMap<&'a str, i64>,
+    /// For each draft, how many later ones are for the same room.
+    later: Vec<i64>,
+}
+
+impl<'a> ByRoom<'a> {
+    fn of(drafts: &[&'a Draft]) -> Self {
+        let mut new = BTreeMap::new();
+        let mut later: Vec<_> = drafts
+            .iter()
+            .rev()
+            .map(|draft| {
+                let count = new.entry(draft.room_id.as_str()).or_default();
+                *count += 1;
+                *count - 1
+            })
+            .collect();
+        later.reverse();
+        Self { new, later }
+    }
 }
 
 type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
 
-fn append(drafts: &[&Draft], look: Look) -> Query<'static> {
-    fn column<'a, T>(drafts: &[&'a Draft], field: impl Fn(&'a Draft) -> T) -> Vec<T> {
-        drafts.iter().map(|draft| field(draft)).collect()
-    }
+fn column<'a, T>(drafts: &[&'a Draft], field: impl Fn(&'a Draft) -> T) -> Vec<T> {
+    drafts.iter().map(|draft| field(draft)).collect()
+}
+
+fn append(drafts: &[&Draft], batch: &ByRoom<'_>) -> Query<'static> {
     sqlx::query(APPEND)
-        .bind(column(drafts, |draft| draft.id))
+        .bind(batch.new.keys().copied().collect::<Vec<_>>())
+        .bind(batch.new.values().copied().collect::<Vec<_>>())
         .bind(column(drafts, |draft| draft.room_id.as_str()))
+        .bind(&batch.later)
+        .bind(column(drafts, |draft| draft.id))
         .bind(column(drafts, |draft| draft.user_id.as_str()))
         .bind(column(drafts, |draft| draft.operator_id.as_ref().map(UserId::as_str)))
         .bind(column(drafts, |draft| draft.body.as_str()))
         .bind(column(drafts, |draft| draft.client_message_id.as_ref().map(ClientMessageId::as_str)))
         .bind(column(drafts, |draft| draft.timestamp))
-        .bind(look == Look::Yes)
 }
 
-/// The message that a row of [`APPEND`]'s answer stands for: `draft` itself, or the one that the log held already.
-fn appended(draft: &Draft, row: &PgRow) -> Result<Message, StoreError> {
-    let mut message = draft.at(row::seq(row)?);
-    if let Some(id) = row::value::<_, Option<Uuid>>(row, "id")? {
-        message.id = id;
-        message.operator_id = row::optional(row, "operator_id")?;
-        message.body = Body::stored(row::value(row, "message")?);
-        message.timestamp = row::value(row, "timestamp")?;
-    }
-    Ok(message)
+fn held(drafts: &[&Draft]) -> Query<'static> {
+    sqlx::query(HELD)
+        .bind(column(drafts, |draft| draft.room_id.as_str()))
+        .bind(column(drafts, |draft| draft.id))
+        .bind(column(drafts, |draft| draft.user_id.as_str()))
+        .bind(column(drafts, |draft| draft.client_message_id.as_ref().map(ClientMessageId::as_str)))
 }
 
 fn message(row: &PgRow) -> Result<Message, StoreError> {

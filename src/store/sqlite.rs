@@ -1,18 +1,20 @@
 //! The log on SQLite: the embedded default, one file beside the program.
 
-use std::{borrow::Cow, fs, path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
 use chrono::DateTime;
 use serde::Serialize;
 use sqlx::{
-    Connection, SqlSafeStr, SqliteConnection, SqlitePool,
-    migrate::{MigrateError as MigrationError, Migration, MigrationType, Migrator},
+    Connection, SqliteConnection, SqlitePool,
+    migrate::{MigrateError as MigrationError, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
 use uuid::Uuid;
 
-use super::{ACQUIRE_TIMEOUT, Keep, MessageStore, MigrateError, PROBE, Page, StoreError, batch::Distinct, fault, row};
+use super::{
+    ACQUIRE_TIMEOUT, Keep, MessageStore, MigrateError, PROBE, Page, StoreError, batch::Distinct, fault, migration, row,
+};
 use crate::model::{Body, ClientMessageId, Draft, Message, RoomId, Seq, Stored, UserId};
 
 /// How long a writer waits for another process that is writing to the same file.
@@ -24,7 +26,7 @@ const HELD: &str = r#"
 SELECT input.key AS place, m.seq, m.room_id, m.id, m.user_id, m.operator_id, m.message, m.client_message_id, m."timestamp"
 FROM jsonb_each(?1) AS input CROSS JOIN messages AS m
 WHERE m.rowid = coalesce(
-    (SELECT rowid FROM messages WHERE id = input.value ->> 'id'),
+    (SELECT rowid FROM messages WHERE id = input.value ->> 'id' AND client_message_id IS NULL),
     (SELECT rowid FROM messages WHERE room_id = input.value ->> 'room_id'
         AND user_id = input.value ->> 'user_id' AND client_message_id = input.value ->> 'client_message_id'))"#;
 
@@ -181,13 +183,10 @@ async fn migrate(connection: &mut SqliteConnection) -> Result<(), MigrationError
 }
 
 fn migrator() -> Migrator {
-    Migrator::with_migrations(vec![Migration::new(
-        1,
-        Cow::Borrowed("messages"),
-        MigrationType::Simple,
-        include_str!("../../migrations/sqlite/0001_messages.sql").into_sql_str(),
-        false,
-    )])
+    Migrator::with_migrations(vec![
+        migration(1, "messages", include_str!("../../migrations/sqlite/0001_messages.sql")),
+        migration(2, "one index for a repeat", include_str!("../../migrations/sqlite/0002_one_index_for_a_repeat.sql")),
+    ])
 }
 
 /// A draft as the statements read it.

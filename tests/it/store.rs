@@ -41,6 +41,7 @@ conformance!(
     concurrent_batches_leave_no_gap_and_no_double,
     two_stores_on_one_database_agree,
     migrations_may_run_at_once_and_again,
+    a_log_of_the_first_schema_is_kept_and_knows_its_repeats,
     the_database_itself_refuses_a_double,
     a_store_that_answers_says_so,
 );
@@ -242,24 +243,46 @@ async fn migrations_may_run_at_once_and_again(database: Database) {
     assert_eq!(log(&fresh.store().await, "r").await.len(), 4);
 }
 
+/// What the second migration undoes.
+const FIRST_SCHEMA: [&str; 3] = [
+    "DROP INDEX messages_id",
+    "CREATE UNIQUE INDEX messages_id ON messages (id)",
+    "DELETE FROM _sqlx_migrations WHERE version > 1",
+];
+
+async fn a_log_of_the_first_schema_is_kept_and_knows_its_repeats(database: Database) {
+    let batch = [draft("r", "ann", "named", Some("id")), draft("r", "ann", "not named", None)];
+    database.store().await.append(&batch).await.unwrap();
+    for undo in FIRST_SCHEMA {
+        database.execute(undo).await;
+    }
+    let store = parlor::store::open(database.url(), 2, Encryption::Optional).unwrap();
+    store.migrate().await.unwrap();
+    let again = append(&store, &[&batch[..], &drafts("r", &["new"])].concat()).await;
+    assert_eq!(again.iter().map(|stored| stored.message.seq.get()).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(texts(&store, "r").await, numbered(&["named", "not named", "new"]));
+}
+
 /// Uniqueness must not rest on the code that looks before it writes.
 async fn the_database_itself_refuses_a_double(database: Database) {
     let store = database.store().await;
-    store.append(&[draft("r", "ann", "hello", Some("id"))]).await.unwrap();
-    let copy = |changes: &str| {
+    let named_and_not = [draft("r", "ann", "hello", Some("id")), draft("r", "ann", "hello", None)];
+    store.append(&named_and_not).await.unwrap();
+    let copy = |same: &str| {
         let columns = "room_id, seq, id, user_id, operator_id, message, client_message_id, \"timestamp\"";
         let other_id = match database.url().starts_with("sqlite") {
             true => "'other'",
             false => "'00000000-0000-7000-8000-000000000000'::uuid",
         };
-        let values = match changes {
+        let values = match same {
             "seq" => format!("room_id, seq, {other_id}, user_id, operator_id, message, NULL, \"timestamp\""),
             "name" => {
                 format!("room_id, 9, {other_id}, user_id, operator_id, message, client_message_id, \"timestamp\"")
             }
             _ => "room_id, 9, id, user_id, operator_id, message, NULL, \"timestamp\"".to_owned(),
         };
-        format!("INSERT INTO messages ({columns}) SELECT {values} FROM messages")
+        let copied = if same == "id" { 2 } else { 1 };
+        format!("INSERT INTO messages ({columns}) SELECT {values} FROM messages WHERE seq = {copied}")
     };
     for same in ["seq", "name", "id"] {
         let refused = database.try_execute(&copy(same)).await.unwrap_err();
