@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc};
 
 use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
 use crate::error::Error;
@@ -239,6 +240,38 @@ pub(crate) fn iso8601_millis<S: Serializer>(time: &DateTime<Utc>, serializer: S)
     serializer.collect_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true))
 }
 
+/// A message on its way to clients, and as rooms keep it: its JSON, which is written once, however many get it and however often.
+///
+/// A join's answer takes it from there (`bench/`, workload `joins`), and the ack and the fan-out of a send share it.
+#[derive(Debug, Clone)]
+pub struct Post {
+    /// The room it was said in.
+    pub room_id: RoomId,
+    /// Its place in the room.
+    pub seq: Seq,
+    json: Arc<RawValue>,
+}
+
+impl Post {
+    /// The message, as clients get it.
+    pub fn json(&self) -> &str {
+        self.json.get()
+    }
+}
+
+impl From<&Message> for Post {
+    fn from(message: &Message) -> Self {
+        let json = to_raw_value(message).expect("texts, numbers and times are JSON");
+        Self { room_id: message.room_id.clone(), seq: message.seq, json: json.into() }
+    }
+}
+
+impl Serialize for Post {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.json.serialize(serializer)
+    }
+}
+
 /// A send's outcome: the message as the log holds it.
 #[derive(Debug, Clone)]
 pub struct Stored {
@@ -246,4 +279,19 @@ pub struct Stored {
     pub message: Arc<Message>,
     /// Whether an earlier send stored it.
     pub duplicate: bool,
+}
+
+/// A send's outcome, for those who are told of it.
+#[derive(Debug, Clone)]
+pub struct Posted {
+    /// The message of this send, or of the first send with the same `clientMessageId`.
+    pub post: Post,
+    /// Whether an earlier send stored it.
+    pub duplicate: bool,
+}
+
+impl From<&Stored> for Posted {
+    fn from(stored: &Stored) -> Self {
+        Self { post: Post::from(&*stored.message), duplicate: stored.duplicate }
+    }
 }

@@ -27,7 +27,7 @@ pub use self::{
 };
 use crate::{
     error::Error,
-    model::{Message, RoomId, Seq, UserId},
+    model::{Message, Post, RoomId, Seq, UserId},
     store::{Keep, MessageStore, Page, StoreError},
 };
 
@@ -41,7 +41,7 @@ pub const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// How a room reaches its members' connections.
 pub trait Fanout: Send + Sync + 'static {
     /// Sends a message to every connection in its room.
-    fn message(&self, message: &Message);
+    fn message(&self, message: &Post);
     /// Tells every connection in the room who came and went.
     fn presence(&self, presence: &Presence);
 }
@@ -57,7 +57,7 @@ pub struct Joined {
     /// Whom the connection speaks for.
     pub user_id: UserId,
     /// The newest messages (after the joiner's last one, if it named one), oldest first.
-    pub messages: Vec<Arc<Message>>,
+    pub messages: Vec<Post>,
     /// The room's newest `seq`; what comes live is larger.
     pub last_seq: Seq,
     /// Whether there are older ones that were left out.
@@ -93,7 +93,7 @@ pub enum Command {
     /// Let a connection out; the sender is dropped when that is done.
     Leave(ConnectionId, Departure, oneshot::Sender<()>),
     /// Deliver what the writer has stored.
-    Stored(Vec<Arc<Message>>),
+    Stored(Vec<Post>),
     /// Look into the log: it may hold something that nobody told of.
     Wake,
 }
@@ -238,7 +238,7 @@ impl Room {
         last_seq: Option<Seq>,
         limit: usize,
         deadline: Instant,
-    ) -> Result<(Vec<Arc<Message>>, bool), Error> {
+    ) -> Result<(Vec<Post>, bool), Error> {
         self.load(limit, deadline).await?;
         // What cannot be read now comes live, after what the joiner is told.
         self.keep_up().await;
@@ -250,7 +250,7 @@ impl Room {
         let mut messages = self.read(page, deadline).await?;
         let has_more = messages.len() > limit;
         messages.drain(..messages.len().saturating_sub(limit));
-        Ok((messages.into_iter().map(Arc::new).collect(), has_more))
+        Ok((messages.iter().map(Post::from).collect(), has_more))
     }
 
     /// Reads the newest messages, unless that has been done.
@@ -262,14 +262,14 @@ impl Room {
         let page = Page { after: Seq::ZERO, before: Seq::END, limit, keep: Keep::Newest };
         let newest = self.read(page, deadline).await?;
         let complete = newest.len() < limit;
-        self.recent = Some(Recent::new(newest, complete));
+        self.recent = Some(Recent::new(newest.iter().map(Post::from).collect(), complete));
         self.behind = false;
         Ok(())
     }
 
     /// Delivers what the writer has stored; a message that does not follow the last one means that another process
     /// wrote in between, and that the log is to be read first.
-    fn stored(&mut self, messages: Vec<Arc<Message>>) {
+    fn stored(&mut self, messages: Vec<Post>) {
         for message in messages {
             let cursor = self.cursor();
             if self.recent.is_none() || message.seq <= cursor {
@@ -283,7 +283,7 @@ impl Room {
         }
     }
 
-    fn deliver(&mut self, message: Arc<Message>) {
+    fn deliver(&mut self, message: Post) {
         if let Some(recent) = &mut self.recent {
             self.context.fanout.message(&message);
             recent.push(message);
@@ -307,8 +307,8 @@ impl Room {
             let page = Page { after: self.cursor(), before: Seq::END, limit: CAPACITY, keep: Keep::Oldest };
             let messages = self.read(page, deadline).await?;
             self.behind = messages.len() == CAPACITY;
-            for message in messages {
-                self.deliver(Arc::new(message));
+            for message in &messages {
+                self.deliver(message.into());
             }
         }
         self.retry_at = None;

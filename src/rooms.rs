@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    model::{Message, RoomId, Stored},
+    model::{Post, Posted, RoomId},
     room::{Command, MAILBOX_CAPACITY, Room, RoomContext, RoomHandle},
     writer::Outcome,
 };
@@ -65,9 +65,9 @@ impl Rooms {
     /// Passes on what the writer has to say to the rooms that it concerns.
     pub fn observe(&self, outcome: Outcome) {
         match outcome {
-            Outcome::Stored(stored) => {
-                for (room, messages) in by_room(stored) {
-                    self.tell(&room, Command::Stored(messages));
+            Outcome::Stored(posted) => {
+                for (room, posts) in by_room(posted) {
+                    self.tell(&room, Command::Stored(posts));
                 }
             }
             Outcome::Unknown(rooms) => {
@@ -120,11 +120,10 @@ impl Rooms {
 }
 
 /// The messages that were new, by room, in order.
-fn by_room(stored: Vec<Stored>) -> HashMap<RoomId, Vec<Arc<Message>>> {
+fn by_room(posted: Vec<Posted>) -> HashMap<RoomId, Vec<Post>> {
     let mut rooms = HashMap::<_, Vec<_>>::new();
-    for stored in stored.into_iter().filter(|stored| !stored.duplicate) {
-        let messages = rooms.entry(stored.message.room_id.clone()).or_default();
-        messages.push(stored.message);
+    for Posted { post, .. } in posted.into_iter().filter(|posted| !posted.duplicate) {
+        rooms.entry(post.room_id.clone()).or_default().push(post);
     }
     rooms
 }

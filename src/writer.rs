@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     error::Error,
-    model::{Draft, RoomId, Stored},
+    model::{Draft, Posted, RoomId, Stored},
     store::{MessageStore, StoreError},
 };
 
@@ -41,7 +41,7 @@ const MAX_CONFLICTS: u32 = 8;
 #[derive(Debug)]
 pub enum Outcome {
     /// These sends were committed, in this order.
-    Stored(Vec<Stored>),
+    Stored(Vec<Posted>),
     /// Messages may have been committed to these rooms; their senders do not wait any more.
     Unknown(Vec<RoomId>),
 }
@@ -52,7 +52,7 @@ pub type Observer = Box<dyn Fn(Outcome) + Send + Sync>;
 /// A send that waits for its commit.
 struct Waiting {
     draft: Draft,
-    answer: oneshot::Sender<Result<Stored, Error>>,
+    answer: oneshot::Sender<Result<Posted, Error>>,
 }
 
 /// Whether the log takes messages, as far as the last attempt to store some tells.
@@ -124,7 +124,7 @@ impl fmt::Debug for Writer {
 /// A queued message's outcome to come.
 #[derive(Debug)]
 pub struct Receipt {
-    answer: oneshot::Receiver<Result<Stored, Error>>,
+    answer: oneshot::Receiver<Result<Posted, Error>>,
     deadline: Instant,
 }
 
@@ -133,7 +133,7 @@ impl Receipt {
     ///
     /// Errors: [`Error::Unavailable`] when it has not happened in time (it may still happen), [`Error::Internal`] when
     /// the database refuses the message.
-    pub async fn stored(self) -> Result<Stored, Error> {
+    pub async fn stored(self) -> Result<Posted, Error> {
         match tokio::time::timeout_at(self.deadline, self.answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) | Err(_) => Err(Error::Unavailable),
@@ -235,7 +235,7 @@ impl Committer {
             match self.store.append(&drafts).await {
                 Ok(stored) => {
                     self.health.note(None);
-                    self.announce(batch, stored);
+                    self.announce(batch, &stored);
                     return Ok(());
                 }
                 Err(StoreError::Conflict(_)) if conflicts < MAX_CONFLICTS => conflicts += 1,
@@ -251,15 +251,16 @@ impl Committer {
         }
     }
 
-    fn announce(&self, batch: Vec<Waiting>, stored: Vec<Stored>) {
-        (self.observer)(Outcome::Stored(stored.clone()));
-        let mut stored = stored.into_iter();
-        settle(batch, || stored.next().ok_or(Error::Unavailable));
+    fn announce(&self, batch: Vec<Waiting>, stored: &[Stored]) {
+        let posted: Vec<_> = stored.iter().map(Posted::from).collect();
+        (self.observer)(Outcome::Stored(posted.clone()));
+        let mut posted = posted.into_iter();
+        settle(batch, || posted.next().ok_or(Error::Unavailable));
     }
 }
 
 /// Answers every sender of a batch; one that has stopped waiting has its answer already.
-fn settle(batch: Vec<Waiting>, mut answer: impl FnMut() -> Result<Stored, Error>) {
+fn settle(batch: Vec<Waiting>, mut answer: impl FnMut() -> Result<Posted, Error>) {
     for waiting in batch {
         waiting.answer.send(answer()).ok();
     }

@@ -20,6 +20,7 @@ use super::{
     reply::Reply,
     transport,
     turn::Turn,
+    unread,
 };
 use crate::{chat::Chat, error::Error, room, writer::Receipt};
 
@@ -78,7 +79,7 @@ impl Caller {
         let (messages, has_more) = reading.await?;
         if let Some(transport) = transport(socket) {
             self.0.unread.check(transport)?;
-            self.0.unread.add(&messages, transport);
+            self.0.unread.add(messages.iter().map(unread::weight).sum(), transport);
         }
         Ok(HistoryPage { messages, has_more })
     }
@@ -129,7 +130,8 @@ fn admit(reply: Reply, joined: room::Joined) -> bool {
     }
     let room = joined.room_id.to_string();
     if let Some(transport) = transport(&socket) {
-        Connection::of(&socket).unread.add(joined.messages.iter().map(Arc::as_ref), transport);
+        let bytes = joined.messages.iter().map(|message| message.json().len()).sum();
+        Connection::of(&socket).unread.add(bytes, transport);
     }
     reply.ok(Some(event::HISTORY), Joined::from(joined));
     subscribe(&socket, room)

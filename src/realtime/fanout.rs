@@ -9,7 +9,7 @@ use super::{
     protocol::{self, event},
 };
 use crate::{
-    model::{Message, RoomId},
+    model::{Post, RoomId},
     room::{Fanout, Presence},
 };
 
@@ -48,7 +48,7 @@ impl SocketIoFanout {
 }
 
 impl Fanout for SocketIoFanout {
-    fn message(&self, message: &Message) {
+    fn message(&self, message: &Post) {
         self.emit(&message.room_id, event::NEW_MESSAGE, message);
     }
 

@@ -3,7 +3,7 @@
 //! Namespace `/`, Socket.IO protocol 5 over Engine.IO 4, and 4 over Engine.IO 3 for old clients:
 //! <https://socket.io/docs/v4/socket-io-protocol/>.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{borrow::Cow, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -13,7 +13,7 @@ use crate::{
     auth::Identity,
     chat::Range,
     error::{Error, MAX_CAUSE_CHARS, shortened},
-    model::{ClientMessageId, Message, RoomId, Seq, Stored, UserId, iso8601_millis},
+    model::{ClientMessageId, Message, Post, Posted, RoomId, Seq, UserId, iso8601_millis},
     room,
 };
 
@@ -240,7 +240,7 @@ pub struct Failure<'a> {
 pub struct Joined {
     room_id: RoomId,
     user_id: UserId,
-    messages: Vec<Arc<Message>>,
+    messages: Vec<Post>,
     last_seq: Seq,
     has_more: bool,
     members: Vec<UserId>,
@@ -272,13 +272,13 @@ pub struct Left {
 /// A send's answer.
 #[derive(Debug, Serialize)]
 pub struct Sent {
-    message: Arc<Message>,
+    message: Post,
     duplicate: bool,
 }
 
-impl From<Stored> for Sent {
-    fn from(stored: Stored) -> Self {
-        Self { message: stored.message, duplicate: stored.duplicate }
+impl From<Posted> for Sent {
+    fn from(posted: Posted) -> Self {
+        Self { message: posted.post, duplicate: posted.duplicate }
     }
 }
 

@@ -40,10 +40,8 @@ impl Unread {
         Ok(())
     }
 
-    /// Counts messages that the client is being given.
-    pub fn add<'a>(&self, messages: impl IntoIterator<Item = &'a Message>, transport: &Transport) {
-        let bytes: usize =
-            messages.into_iter().map(|message| message.body.as_str().len() + MESSAGE_OVERHEAD_BYTES).sum();
+    /// Counts bytes of messages that the client is being given.
+    pub fn add(&self, bytes: usize, transport: &Transport) {
         self.count(bytes as u64, transport.taken());
     }
 
@@ -53,6 +51,11 @@ impl Unread {
         *waiting = Waiting { bytes: waiting.bytes.saturating_sub(read) + more, taken };
         waiting.bytes
     }
+}
+
+/// About how many bytes a message has in an answer.
+pub fn weight(message: &Message) -> usize {
+    message.body.as_str().len() + MESSAGE_OVERHEAD_BYTES
 }
 
 #[cfg(test)]

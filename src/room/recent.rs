@@ -1,8 +1,8 @@
 //! The newest messages of a room, kept in memory so that joining reads no database.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::collections::VecDeque;
 
-use crate::model::{Message, Seq};
+use crate::model::{Post, Seq};
 
 /// How many messages an active room keeps: as many as the largest join can ask for.
 pub const CAPACITY: usize = 200;
@@ -14,14 +14,14 @@ pub(super) struct Recent {
     floor: Seq,
     /// The newest message of all.
     cursor: Seq,
-    messages: VecDeque<Arc<Message>>,
+    messages: VecDeque<Post>,
 }
 
 impl Recent {
     /// Starts from the newest messages, oldest first; `complete` says that there are no older ones.
-    pub(super) fn new(newest: Vec<Message>, complete: bool) -> Self {
+    pub(super) fn new(newest: Vec<Post>, complete: bool) -> Self {
         let cursor = newest.last().map_or(Seq::ZERO, |message| message.seq);
-        let messages: VecDeque<_> = newest.into_iter().map(Arc::new).collect();
+        let messages = VecDeque::from(newest);
         let floor = match messages.front() {
             Some(oldest) if !complete => before(oldest),
             _ => Seq::ZERO,
@@ -34,7 +34,7 @@ impl Recent {
     }
 
     /// Takes the room's next message.
-    pub(super) fn push(&mut self, message: Arc<Message>) {
+    pub(super) fn push(&mut self, message: Post) {
         self.cursor = message.seq;
         self.messages.push_back(message);
         if self.messages.len() > CAPACITY {
@@ -44,7 +44,7 @@ impl Recent {
 
     /// The newest `limit` messages after `after`, oldest first, and whether there are older ones after it; nothing when
     /// they are not all kept.
-    pub(super) fn newest(&self, after: Seq, limit: usize) -> Option<(Vec<Arc<Message>>, bool)> {
+    pub(super) fn newest(&self, after: Seq, limit: usize) -> Option<(Vec<Post>, bool)> {
         let start = self.messages.partition_point(|message| message.seq <= after);
         let found = self.messages.len() - start;
         if found < limit && after < self.floor {
@@ -57,7 +57,7 @@ impl Recent {
     }
 }
 
-fn before(message: &Message) -> Seq {
+fn before(message: &Post) -> Seq {
     Seq::try_from(message.seq.get() - 1).unwrap_or(Seq::ZERO)
 }
 
@@ -68,12 +68,12 @@ mod tests {
     use super::*;
     use crate::model::{Body, Draft};
 
-    fn message(seq: i64) -> Message {
+    fn message(seq: i64) -> Post {
         let body = Body::parse("hi", 10).unwrap();
         let (room, user) = ("room".try_into().unwrap(), "user".try_into().unwrap());
         let mut draft = Draft::new(room, user, None, body, None);
         draft.id = Uuid::from_u128(seq as u128);
-        draft.at(seq.try_into().unwrap())
+        Post::from(&draft.at(seq.try_into().unwrap()))
     }
 
     fn recent(seqs: std::ops::RangeInclusive<i64>, complete: bool) -> Recent {
@@ -116,7 +116,7 @@ mod tests {
     fn the_oldest_make_way() {
         let mut recent = recent(1..=3, true);
         for seq in 4..=(CAPACITY as i64 + 2) {
-            recent.push(Arc::new(message(seq)));
+            recent.push(message(seq));
         }
         assert_eq!(newest(&recent, 0, CAPACITY).unwrap().0.len(), CAPACITY);
         assert_eq!(newest(&recent, 0, CAPACITY).unwrap().0[0], 3);

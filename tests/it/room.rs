@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use parlor::{
     auth::Identity,
     chat::{Chat, Limits, READS_AT_ONCE, Range, Session},
-    model::{Body, Draft, Message, RoomId},
+    model::{Body, Draft, Post, RoomId},
     rates::Rate,
     room::{Departure, Fanout, Joined, Presence, PresenceSettings, RoomContext},
     rooms::Rooms,
@@ -18,14 +18,14 @@ use parlor::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{DEADLINE, Database, eventually, faulty::FaultyStore, within_deadline};
+use crate::support::{DEADLINE, Database, eventually, faulty::FaultyStore, said, within_deadline};
 
 /// What rooms sent.
 #[derive(Default)]
-struct Recorder(Mutex<Vec<Message>>);
+struct Recorder(Mutex<Vec<Post>>);
 
 impl Fanout for Recorder {
-    fn message(&self, message: &Message) {
+    fn message(&self, message: &Post) {
         self.0.lock().unwrap().push(message.clone());
     }
 
@@ -86,7 +86,7 @@ impl House {
 
     fn sent(&self) -> Vec<String> {
         let sent = self.sent.0.lock().unwrap();
-        sent.iter().map(|message| message.body.as_str().to_owned()).collect()
+        sent.iter().map(said).collect()
     }
 }
 
@@ -94,8 +94,8 @@ fn room() -> RoomId {
     "room".try_into().unwrap()
 }
 
-fn texts(joined: &Joined) -> Vec<&str> {
-    joined.messages.iter().map(|message| message.body.as_str()).collect()
+fn texts(joined: &Joined) -> Vec<String> {
+    joined.messages.iter().map(said).collect()
 }
 
 #[tokio::test]
@@ -204,7 +204,7 @@ async fn a_room_that_cannot_take_more_reads_what_it_missed() {
     let bodies = (0..MESSAGES).map(|number| Body::parse(&number.to_string(), 10).unwrap());
     let drafts: Vec<_> = bodies.map(|body| Draft::new(room(), "other".try_into().unwrap(), None, body, None)).collect();
     for stored in house.store.append(&drafts).await.unwrap() {
-        house.rooms.observe(Outcome::Stored(vec![stored]));
+        house.rooms.observe(Outcome::Stored(vec![(&stored).into()]));
     }
     eventually("all messages", async || house.sent().len() >= MESSAGES).await;
     assert!(house.sent().into_iter().eq((0..MESSAGES).map(|number| number.to_string())));

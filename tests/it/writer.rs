@@ -7,7 +7,7 @@ use std::{
 
 use parlor::{
     error::Error,
-    model::{Body, Draft, RoomId, Seq, Stored},
+    model::{Body, Draft, Posted, RoomId, Seq},
     store::{Keep, MessageStore, Page},
     writer::{DOUBT, MAX_BATCH_BYTES, MAX_BATCH_MESSAGES, Outcome, QUEUE_CAPACITY, Receipt, Writer},
 };
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::support::{
     DEADLINE, Database, eventually,
     faulty::{Fault, FaultyStore},
-    within_deadline,
+    said, within_deadline,
 };
 
 /// A writer, and what it told of.
@@ -57,7 +57,7 @@ impl Bench {
             Outcome::Stored(stored) => Some(stored),
             Outcome::Unknown(_) => None,
         });
-        stored.flatten().map(|stored| stored.message.body.as_str().to_owned()).collect()
+        stored.flatten().map(|stored| said(&stored.post)).collect()
     }
 }
 
@@ -70,7 +70,7 @@ fn draft(text: &str) -> Draft {
     Draft::new(room(), "ann".try_into().unwrap(), None, body, None)
 }
 
-async fn stored(receipt: Receipt) -> Result<Stored, Error> {
+async fn stored(receipt: Receipt) -> Result<Posted, Error> {
     within_deadline("a send's outcome", receipt.stored()).await
 }
 
@@ -112,9 +112,9 @@ async fn a_batch_with_an_unknown_outcome_is_retried_and_stored_once() {
         let bench = Bench::new(database, &faults, DEADLINE).await;
         let first = stored(bench.send("first")).await.unwrap();
         assert!(!first.duplicate);
-        assert_eq!(first.message.seq.get(), 1);
+        assert_eq!(first.post.seq.get(), 1);
         assert_eq!(bench.store.batches(), [1, 1, 1, 1], "three attempts failed");
-        assert_eq!(stored(bench.send("second")).await.unwrap().message.seq.get(), 2);
+        assert_eq!(stored(bench.send("second")).await.unwrap().post.seq.get(), 2);
         assert_eq!(bench.log().await, ["first", "second"]);
         assert_eq!(bench.announced(), ["first", "second"]);
     }
@@ -131,7 +131,7 @@ async fn a_message_that_the_database_refuses_does_not_fail_its_neighbours() {
     bench.store.open(1000);
     for (text, receipt) in texts.iter().zip(receipts) {
         match stored(receipt).await {
-            Ok(stored) => assert_eq!(stored.message.body.as_str(), text),
+            Ok(stored) => assert_eq!(said(&stored.post), *text),
             Err(error) => assert_eq!((error.code(), text.as_str()), ("INTERNAL", "poison")),
         }
     }

@@ -42,6 +42,12 @@ pub fn free_port() -> u16 {
     free.next().expect("a free port")
 }
 
+/// What a message on its way to clients says.
+pub fn said(post: &parlor::model::Post) -> String {
+    let message: serde_json::Value = serde_json::from_str(post.json()).unwrap();
+    message["message"].as_str().unwrap().to_owned()
+}
+
 /// Waits for `future`, and fails the test when that takes too long.
 pub async fn within_deadline<T>(what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(DEADLINE, future).await {
