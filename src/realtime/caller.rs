@@ -12,12 +12,12 @@ use tracing::Instrument;
 
 use super::{
     Connection,
-    payload::Payload,
     protocol::{
         Empty, GetHistory, HistoryPage, JoinRoom, Joined, LeaveRoom, Left, RefreshAuth, Refreshed, SendMessage, Typing,
         UserTyping, event,
     },
     reply::Reply,
+    request::Payload,
     transport,
     turn::Turn,
     unread,
@@ -29,50 +29,41 @@ pub struct Caller(pub(super) Arc<Connection>);
 
 impl Caller {
     /// Joins; on success the room has sent the answer.
-    pub async fn join(&self, turn: Turn, reply: Reply, payload: Payload<JoinRoom>) -> Result<(), Error> {
+    pub async fn join(&self, turn: Turn, reply: Reply, join: Payload<JoinRoom>) -> Result<(), Error> {
         let _turn = turn.come().await;
-        let join = payload.0?;
+        let join = join?;
         if let Some(transport) = transport(reply.socket()) {
             self.0.unread.check(transport)?;
         }
         let admit = move |joined: room::Joined| admit(reply, joined);
-        let Connection { chat, session, span, .. } = &*self.0;
+        let Connection { chat, session, .. } = &*self.0;
         let (claim, last_seq, limit) = (join.claim(), join.last_seq, join.limit());
         let joining = chat.join(session, join.room_id, claim, last_seq, limit, admit);
-        let result = joining.instrument(span.clone()).await;
-        if let Some(identity) = session.identity() {
-            span.record("user", identity.user_id().as_str());
-        }
-        result
+        joining.instrument(self.0.span()).await
     }
 
     /// Leaves, and takes the socket out of what the room sends to.
-    pub async fn leave(&self, turn: Turn, socket: &Socket, payload: Payload<LeaveRoom>) -> Result<Left, Error> {
+    pub async fn leave(&self, turn: Turn, socket: &Socket, leave: Payload<LeaveRoom>) -> Result<Left, Error> {
         let _turn = turn.come().await;
-        let LeaveRoom { room_id } = payload.0?;
+        let LeaveRoom { room_id } = leave?;
         let leaving = self.chat().leave(&self.0.session, &room_id);
-        leaving.instrument(self.0.span.clone()).await?;
+        leaving.instrument(self.0.span()).await?;
         socket.leave(room_id.to_string());
         Ok(Left { room_id })
     }
 
     /// Queues a message. The turn ends here: later sends may join it in the same commit.
-    pub async fn enqueue(&self, turn: Turn, payload: Payload<SendMessage>) -> Result<Receipt, Error> {
+    pub async fn enqueue(&self, turn: Turn, send: Payload<SendMessage>) -> Result<Receipt, Error> {
         let _turn = turn.come().await;
-        let send = payload.0?;
+        let send = send?;
         let (room, name) = (send.room_id, send.client_message_id);
         self.chat().send(&self.0.session, room, &send.message, name)
     }
 
     /// Reads history, while later events go on.
-    pub async fn history(
-        &self,
-        turn: Turn,
-        socket: &Socket,
-        payload: Payload<GetHistory>,
-    ) -> Result<HistoryPage, Error> {
+    pub async fn history(&self, turn: Turn, socket: &Socket, query: Payload<GetHistory>) -> Result<HistoryPage, Error> {
         let turn = turn.come().await;
-        let query = payload.0?;
+        let query = query?;
         let (room, range) = (&query.room_id, query.range()?);
         let reading = self.chat().history(&self.0.session, room, range, query.limit())?;
         drop(turn);
@@ -85,9 +76,9 @@ impl Caller {
     }
 
     /// Tells the others that the user types; whoever cannot take it now does not get it.
-    pub async fn typing(&self, turn: Turn, socket: &Socket, payload: Payload<Typing>) -> Result<Empty, Error> {
+    pub async fn typing(&self, turn: Turn, socket: &Socket, typing: Payload<Typing>) -> Result<Empty, Error> {
         let _turn = turn.come().await;
-        let Typing { room_id, is_typing } = payload.0?;
+        let Typing { room_id, is_typing } = typing?;
         let user_id = &self.chat().typing(&self.0.session, &room_id)?;
         let typing = UserTyping { room_id: &room_id, user_id, is_typing };
         let others = socket.to(room_id.to_string()).volatile();
@@ -100,17 +91,17 @@ impl Caller {
         &self,
         turn: Turn,
         socket: &Arc<Socket>,
-        payload: Payload<RefreshAuth>,
+        token: Payload<RefreshAuth>,
     ) -> Result<Refreshed, Error> {
         let _turn = turn.come().await;
         let Some(lease) = &self.0.lease else {
             return Err(Error::UnknownEvent(event::REFRESH_AUTH.into()));
         };
-        let token = payload.0?.token;
+        let RefreshAuth { token } = token?;
         self.chat().count_request(&self.0.session)?;
         let grant = lease.check(&token)?;
         let renewing = self.chat().renew(&self.0.session, grant.identity);
-        for room in renewing.instrument(self.0.span.clone()).await? {
+        for room in renewing.instrument(self.0.span()).await? {
             socket.leave(room.to_string());
         }
         lease.extend(socket, grant.expires_at);

@@ -5,9 +5,9 @@ mod credentials;
 mod fanout;
 mod overflow;
 mod pace;
-mod payload;
 pub mod protocol;
 mod reply;
+mod request;
 mod turn;
 mod unread;
 
@@ -19,7 +19,7 @@ use std::{
 use serde_json::value::RawValue;
 use socketioxide::{
     ParserConfig, SocketIo, SocketIoBuilder,
-    extract::{Event, SocketRef, TryData},
+    extract::{SocketRef, TryData},
     handler::ConnectHandler,
     service::SocketIoService,
     socket::{DisconnectReason, Socket},
@@ -30,9 +30,9 @@ use tracing::Span;
 use self::{
     caller::Caller,
     credentials::{Connected, Lease},
-    payload::Payload,
     protocol::{Auth, GetHistory, JoinRoom, LeaveRoom, RefreshAuth, SendMessage, Sent, Typing, event},
     reply::Reply,
+    request::{Payload, Request},
     turn::{Turn, Turns},
     unread::Unread,
 };
@@ -94,7 +94,6 @@ struct Connection {
     lease: Option<Box<Lease>>,
     turns: Turns,
     unanswered: TaskTracker,
-    span: Span,
     /// It has lost a packet, and so is to lose its connection.
     cut: AtomicBool,
     unread: Unread,
@@ -104,6 +103,13 @@ impl Connection {
     fn of(socket: &Socket) -> Arc<Self> {
         let connection = socket.extensions.get::<Arc<Self>>();
         connection.expect("a socket gets its connection before it gets its handlers")
+    }
+
+    /// What happens to the socket is logged in this. It is made when it is needed: kept, it would be 400 bytes of each socket.
+    fn span(&self) -> Span {
+        let identity = self.session.identity();
+        let user = identity.as_ref().map(|identity| identity.user_id().as_str());
+        tracing::info_span!("socket", connection = self.session.connection, user)
     }
 }
 
@@ -200,28 +206,18 @@ fn connect(
         transport.in_use();
     }
     let session = Arc::new(chat.connect(identity));
-    let span = tracing::info_span!("socket", connection = session.connection, user = tracing::field::Empty);
-    if let Some(identity) = session.identity() {
-        span.record("user", identity.user_id().as_str());
-    }
-    span.in_scope(|| tracing::debug!(transport = ?socket.transport_type(), "connected"));
-    socket.extensions.insert(Arc::new(Connection {
+    let connection = Arc::new(Connection {
         chat,
         session,
         lease: lease.map(Box::new),
         turns: Turns::while_connecting(),
         unanswered,
-        span,
         cut: AtomicBool::new(false),
         unread: Unread::default(),
-    }));
-    socket.on(event::JOIN_ROOM, join_room);
-    socket.on(event::LEAVE_ROOM, leave_room);
-    socket.on(event::SEND_MESSAGE, send_message);
-    socket.on(event::GET_HISTORY, get_history);
-    socket.on(event::TYPING, typing);
-    socket.on(event::REFRESH_AUTH, refresh_auth);
-    socket.on_fallback(unknown_event);
+    });
+    connection.span().in_scope(|| tracing::debug!(transport = ?socket.transport_type(), "connected"));
+    socket.extensions.insert(connection);
+    socket.on_fallback(answer);
     socket.on_disconnect(disconnected);
     Ok(())
 }
@@ -232,45 +228,60 @@ fn said(auth: TryData<Box<RawValue>>) -> Result<Auth, Error> {
     protocol::parse(auth.get())
 }
 
-async fn join_room(caller: Caller, turn: Turn, reply: Reply, payload: Payload<JoinRoom>) {
+/// One handler answers every event: the library's map of handlers would be 360 bytes of each socket.
+///
+/// The task of an event has room for the largest of these futures, so that it is to be the one of a send.
+async fn answer(caller: Caller, turn: Turn, reply: Reply, request: Request) {
+    match request {
+        Request::JoinRoom(join) => Box::pin(join_room(caller, turn, reply, join)).await,
+        Request::LeaveRoom(leave) => Box::pin(leave_room(caller, turn, reply, leave)).await,
+        Request::SendMessage(send) => send_message(caller, turn, reply, send).await,
+        Request::GetHistory(query) => Box::pin(get_history(caller, turn, reply, query)).await,
+        Request::Typing(typing) => Box::pin(is_typing(caller, turn, reply, typing)).await,
+        Request::RefreshAuth(token) => Box::pin(refresh_auth(caller, turn, reply, token)).await,
+        Request::Unknown(name) => Box::pin(unknown_event(turn, reply, name)).await,
+    }
+}
+
+async fn join_room(caller: Caller, turn: Turn, reply: Reply, join: Payload<JoinRoom>) {
     let answer = reply.clone();
-    if let Err(error) = caller.join(turn, answer, payload).await {
+    if let Err(error) = caller.join(turn, answer, join).await {
         reply.error(event::JOIN_ROOM, &error);
     }
 }
 
-async fn leave_room(caller: Caller, turn: Turn, reply: Reply, payload: Payload<LeaveRoom>) {
-    let result = caller.leave(turn, reply.socket(), payload).await;
+async fn leave_room(caller: Caller, turn: Turn, reply: Reply, leave: Payload<LeaveRoom>) {
+    let result = caller.leave(turn, reply.socket(), leave).await;
     reply.with(event::LEAVE_ROOM, result);
 }
 
-async fn send_message(caller: Caller, turn: Turn, reply: Reply, payload: Payload<SendMessage>) {
-    let stored = match caller.enqueue(turn, payload).await {
+async fn send_message(caller: Caller, turn: Turn, reply: Reply, send: Payload<SendMessage>) {
+    let stored = match caller.enqueue(turn, send).await {
         Ok(receipt) => receipt.stored().await,
         Err(error) => Err(error),
     };
     reply.with(event::SEND_MESSAGE, stored.map(Sent::from));
 }
 
-async fn get_history(caller: Caller, turn: Turn, reply: Reply, payload: Payload<GetHistory>) {
-    let result = caller.history(turn, reply.socket(), payload).await;
+async fn get_history(caller: Caller, turn: Turn, reply: Reply, query: Payload<GetHistory>) {
+    let result = caller.history(turn, reply.socket(), query).await;
     reply.with(event::GET_HISTORY, result);
 }
 
-async fn typing(caller: Caller, turn: Turn, reply: Reply, payload: Payload<Typing>) {
-    let result = caller.typing(turn, reply.socket(), payload).await;
+async fn is_typing(caller: Caller, turn: Turn, reply: Reply, typing: Payload<Typing>) {
+    let result = caller.typing(turn, reply.socket(), typing).await;
     reply.with(event::TYPING, result);
 }
 
-async fn refresh_auth(caller: Caller, turn: Turn, reply: Reply, payload: Payload<RefreshAuth>) {
-    let result = caller.refresh(turn, reply.socket(), payload).await;
+async fn refresh_auth(caller: Caller, turn: Turn, reply: Reply, token: Payload<RefreshAuth>) {
+    let result = caller.refresh(turn, reply.socket(), token).await;
     reply.with(event::REFRESH_AUTH, result);
 }
 
-async fn unknown_event(Event(event): Event, turn: Turn, reply: Reply) {
-    let event = protocol::echoed(&event);
+async fn unknown_event(turn: Turn, reply: Reply, name: String) {
+    let name = protocol::echoed(&name);
     let _turn = turn.come().await;
-    reply.error(&event, &Error::UnknownEvent(event.to_string()));
+    reply.error(&name, &Error::UnknownEvent(name.to_string()));
 }
 
 async fn disconnected(socket: SocketRef, caller: Caller, reason: DisconnectReason) {
@@ -281,6 +292,6 @@ async fn disconnected(socket: SocketRef, caller: Caller, reason: DisconnectReaso
         }
         _ => Departure::Broken,
     };
-    caller.0.span.in_scope(|| tracing::debug!(?reason, "disconnected"));
+    caller.0.span().in_scope(|| tracing::debug!(?reason, "disconnected"));
     caller.0.chat.disconnect(&caller.0.session, how).await;
 }

@@ -19,7 +19,7 @@ pub(super) fn cut(socket: &Socket) {
     if connection.cut.swap(true, Ordering::Relaxed) {
         return;
     }
-    connection.span.in_scope(|| tracing::warn!("a client that does not read in time loses its connection"));
+    connection.span().in_scope(|| tracing::warn!("a client that does not read in time loses its connection"));
     transport.cut();
 }
 
