@@ -1,7 +1,8 @@
 //! Group commit: what has queued up while one batch commits goes out as the next one.
 //!
 //! Persisting a message alone costs a round trip and a flush to disk; a batch of hundreds costs little more. One task
-//! commits for all rooms, so sends are stored in the order in which they were queued.
+//! commits for all rooms, so sends are stored in the order in which they were queued. Two or four tasks, each for a part of the rooms,
+//! were not clearly faster (`bench/PROFILE.md`).
 
 use std::{
     fmt,
@@ -22,8 +23,9 @@ use crate::{
     store::{MessageStore, StoreError},
 };
 
-/// The most messages in a batch.
-pub const MAX_BATCH_MESSAGES: usize = 512;
+/// The most messages in a batch. With 512 the database was the bottleneck: 38 to 41 thousand acks/s instead of 45 (`bench/`,
+/// workload `persist`, medians of four alternating runs).
+pub const MAX_BATCH_MESSAGES: usize = 2048;
 /// The most bytes of message bodies in a batch (one message alone may have more).
 pub const MAX_BATCH_BYTES: usize = 1024 * 1024;
 /// How many sends may wait to be stored before further ones are refused.
