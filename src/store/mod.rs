@@ -28,6 +28,10 @@ pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait for a connection to the database.
 pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a connection to Postgres may rest without being asked, when it is needed again, whether it still serves. To ask each
+/// time would cost every batch and every read a round trip.
+pub const TRUSTED_REST: Duration = Duration::from_secs(1);
+
 /// Whether a connection to Postgres may go unencrypted, where neither its URL (`sslmode`) nor `PGSSLMODE` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encryption {

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::{
     ACQUIRE_TIMEOUT, Encryption, Keep, MessageStore, MigrateError, PROBE, Page, STATEMENT_TIMEOUT, StoreError,
-    batch::Distinct, fault, migration, row,
+    TRUSTED_REST, batch::Distinct, fault, migration, row,
 };
 use crate::model::{Body, ClientMessageId, Draft, Message, RoomId, Seq, Stored, UserId};
 
@@ -57,10 +57,6 @@ CROSS JOIN LATERAL (
     WHERE m.room_id = draft.room_id COLLATE "C" AND m.user_id = draft.user_id COLLATE "C"
         AND m.client_message_id = draft.client_message_id COLLATE "C"
 ) AS held"#;
-
-/// How long a connection may rest before it is asked, when it is needed again, whether it still serves. To ask each time would cost
-/// every batch and every read a round trip.
-const UNTESTED: Duration = Duration::from_secs(1);
 
 const READ_OLDEST: &str = r#"
 SELECT room_id, seq, id, user_id, operator_id, message, client_message_id, "timestamp" FROM messages
@@ -153,7 +149,7 @@ impl PostgresStore {
 
 /// Whether a connection that has rested so long serves.
 async fn test(connection: &mut PgConnection, rest: Duration) -> Result<bool, sqlx::Error> {
-    if rest >= UNTESTED {
+    if rest >= TRUSTED_REST {
         connection.ping().await?;
     }
     Ok(true)

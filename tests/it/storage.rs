@@ -11,7 +11,7 @@ use std::{
 
 use parlor::{
     model::Seq,
-    store::{Encryption, Keep, MigrateError, Page, StoreError},
+    store::{Encryption, Keep, MigrateError, Page, StoreError, TRUSTED_REST},
 };
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection, SqliteConnection};
@@ -269,6 +269,17 @@ async fn a_store_on_a_postgres_that_is_read_only_says_so_and_is_well_when_it_is_
     assert!(matches!(store.ping().await, Err(StoreError::Unavailable(_))));
     database.set_read_only(false).await;
     store.migrate().await.unwrap();
+    store.ping().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_postgres_ended_while_it_rested_is_replaced_unseen() {
+    let database = Database::postgres().await;
+    let store = database.store().await;
+    store.ping().await.unwrap();
+    let others = "pid <> pg_backend_pid() AND datname = current_database()";
+    database.execute(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")).await;
+    tokio::time::sleep(TRUSTED_REST).await;
     store.ping().await.unwrap();
 }
 

@@ -258,7 +258,7 @@ async fn a_log_of_the_first_schema_is_kept_and_knows_its_repeats(database: Datab
     }
     let store = parlor::store::open(database.url(), 2, Encryption::Optional).unwrap();
     store.migrate().await.unwrap();
-    let again = append(&store, &[&batch[..], &drafts("r", &["new"])].concat()).await;
+    let again = store.append(&[&batch[..], &drafts("r", &["new"])].concat()).await.unwrap();
     assert_eq!(again.iter().map(|stored| stored.message.seq.get()).collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!(texts(&store, "r").await, numbered(&["named", "not named", "new"]));
 }
