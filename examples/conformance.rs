@@ -49,7 +49,7 @@ const PAYLOAD_TIMEOUT: Duration = Duration::from_secs(40);
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
-    let listener = net::listen(address()?, TIMEOUTS, AdmissionSettings::default().into()).await?;
+    let listener = net::listen(address()?, TIMEOUTS, AdmissionSettings::default().into())?;
     println!("listening on {}", listener.local_addr()?);
     tokio::select! {
         () = net::serve(listener, router(SETTINGS), CancellationToken::new()) => {}

@@ -59,12 +59,11 @@ impl App {
     /// Binds the port and puts the server together; the database may still be away.
     ///
     /// Errors when the address cannot be bound, or tokens' key is none.
-    pub async fn bind(config: &Config, store: Arc<dyn MessageStore>) -> anyhow::Result<Self> {
+    pub fn bind(config: &Config, store: Arc<dyn MessageStore>) -> anyhow::Result<Self> {
         let address = SocketAddr::new(config.host, config.port);
         let timeouts = Timeouts { user: config.tcp_user_timeout_ms, handshake: config.handshake_timeout_ms };
         let admission = Admission::from(config.admission());
         let listener = net::listen(address, timeouts, admission.clone())
-            .await
             .with_context(|| format!("cannot listen on {address} (HOST, PORT)"))?;
         let settings = realtime::Settings {
             ping_interval: config.ping_interval_ms,

@@ -88,7 +88,7 @@ async fn serve(config: &Config, store: Arc<dyn MessageStore>) -> anyhow::Result<
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::warn!(%error, "the limit of open files is not raised");
     }
-    let app = App::bind(config, store).await?;
+    let app = App::bind(config, store)?;
     tracing::info!(address = %app.local_addr()?, version = env!("CARGO_PKG_VERSION"), "listening");
     match config.key_variable() {
         Some(variable) => tracing::info!("token mode: clients show a token that {variable} verifies"),

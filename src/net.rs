@@ -17,7 +17,7 @@ use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::Notify,
     task::JoinSet,
     time::{Instant, timeout},
@@ -38,6 +38,10 @@ pub const MAX_HEADER_BYTES: usize = 16 * 1024;
 
 /// The most bytes that are read ahead, or wait to be written, of one connection's requests and responses.
 const MAX_BUFFER_BYTES: usize = 64 * 1024;
+
+/// How many connections may wait until they are accepted; the kernel may allow fewer (`net.core.somaxconn`). After a break thousands
+/// come at once, and one that finds no room comes again only after a second, or after three. The default of 128 cost every storm that.
+pub const BACKLOG: u32 = 4096;
 
 /// How long a connection may stay open between two requests, which includes reading the second one's headers. Proxies keep
 /// theirs for 60 seconds, and would sometimes send a request at the very end of a shorter time.
@@ -69,8 +73,12 @@ pub struct Listener {
 /// there is no place are closed at once.
 ///
 /// Errors when the address is taken or not this machine's.
-pub async fn listen(address: SocketAddr, timeouts: Timeouts, admission: Admission) -> io::Result<Listener> {
-    Ok(Listener { listener: TcpListener::bind(address).await?, timeouts, admission, warned: None })
+pub fn listen(address: SocketAddr, timeouts: Timeouts, admission: Admission) -> io::Result<Listener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // So that a new process can listen while connections of the last one are still ending, as with `TcpListener::bind`.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(Listener { listener: socket.listen(BACKLOG)?, timeouts, admission, warned: None })
 }
 
 impl Listener {

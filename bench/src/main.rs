@@ -1,9 +1,10 @@
 //! `make bench`: Parlor beside a Node server, workload by workload.
 
-use std::{env, path::PathBuf, time::Duration};
+use std::{env, net::Ipv4Addr, path::PathBuf, time::Duration};
 
 use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand};
+use parlor::net::BACKLOG;
 use parlor_bench::{
     lab::{Lab, Size},
     lower_bound,
@@ -12,7 +13,7 @@ use parlor_bench::{
     unpersisted,
     workload::{self, Workload},
 };
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 
 /// Measures Parlor beside a Node server that does the same job.
 #[derive(Debug, Parser)]
@@ -70,7 +71,9 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn serve_lower_bound() -> anyhow::Result<()> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    let listener = socket.listen(BACKLOG)?;
     println!("{}", serde_json::json!({ "address": listener.local_addr()? }));
     Ok(lower_bound::serve(listener).await?)
 }

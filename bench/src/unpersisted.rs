@@ -19,7 +19,7 @@ const KEPT: usize = parlor::room::CAPACITY;
 /// Serves as Parlor's own program does, with the settings of the environment, until it is killed.
 pub async fn serve() -> anyhow::Result<()> {
     let config = <Config as clap::Parser>::try_parse_from(["parlor"])?;
-    let app = App::bind(&config, Arc::new(Memory::default())).await?;
+    let app = App::bind(&config, Arc::new(Memory::default()))?;
     println!("{}", serde_json::json!({ "address": app.local_addr()? }));
     app.serve_until(std::future::pending()).await
 }

@@ -74,7 +74,7 @@ impl Holdings {
 pub async fn serve() -> anyhow::Result<()> {
     let config = Config::try_parse_from(env::args().filter(|argument| argument != SERVE))?;
     telemetry::start(config.rust_log.clone(), config.log_format)?;
-    let app = App::bind(&config, app::store(&config)?).await?;
+    let app = App::bind(&config, app::store(&config)?)?;
     tracing::info!(address = %app.local_addr()?, "listening");
     let ended = answer(app.rooms().clone(), Handle::current().metrics());
     app.serve_until(async { drop(ended.await) }).await

@@ -1,6 +1,12 @@
 //! Connections that go wrong: nobody else notices, and whoever comes back has lost nothing.
 
-use parlor::realtime;
+use std::{fs, net::Ipv4Addr, time::Duration};
+
+use futures_util::future::try_join_all;
+use parlor::{
+    net::{self, AdmissionSettings, BACKLOG, Timeouts},
+    realtime,
+};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -179,4 +185,21 @@ async fn a_client_that_asks_and_does_not_read_the_answers_loses_its_connection()
         }
     }
     assert!(answered < ASKED, "{answered}");
+}
+
+/// How many wait in the worst case: the kernel may allow fewer than the server asks for.
+fn backlog() -> usize {
+    let allowed =
+        fs::read_to_string("/proc/sys/net/core/somaxconn").map_or(BACKLOG, |text| text.trim().parse().unwrap());
+    allowed.min(BACKLOG).min(1000) as usize
+}
+
+/// Nobody accepts them: whom the kernel does not let wait would get no answer.
+#[tokio::test]
+async fn a_thousand_who_connect_at_once_can_wait_until_they_are_accepted() {
+    let timeouts = Timeouts { user: Duration::ZERO, handshake: Duration::ZERO };
+    let listener = net::listen((Ipv4Addr::LOCALHOST, 0).into(), timeouts, AdmissionSettings::default().into()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let connecting = try_join_all((0..backlog()).map(|_| tokio::net::TcpStream::connect(address)));
+    within_deadline("all connections", connecting).await.unwrap();
 }

@@ -51,7 +51,7 @@ impl Stack {
     /// It lives as long as the test's runtime.
     async fn with(settings: Settings) -> Self {
         let admission = AdmissionSettings::default().into();
-        let listener = net::listen((Ipv4Addr::LOCALHOST, 0).into(), conformance::TIMEOUTS, admission).await.unwrap();
+        let listener = net::listen((Ipv4Addr::LOCALHOST, 0).into(), conformance::TIMEOUTS, admission).unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(net::serve(listener, conformance::router(settings), CancellationToken::new()));
         let engine = Endpoint { address, path: conformance::ENGINE_PATH, version: 4, http: Client::new() };

@@ -62,7 +62,7 @@ impl Server {
         let (url, port) = (format!("--database-url={}", database.url()), format!("--port={port}"));
         let fixed = ["parlor", "--host=127.0.0.1", &port, &url];
         let config = Config::try_parse_from([&fixed, flags].concat()).unwrap();
-        let app = App::bind(&config, app::store(&config).unwrap()).await.unwrap();
+        let app = App::bind(&config, app::store(&config).unwrap()).unwrap();
         let address = app.local_addr().unwrap();
         let stop = CancellationToken::new();
         let serving = tokio::spawn(app.serve_until(stop.clone().cancelled_owned()));
