@@ -1,4 +1,4 @@
 -- What is sent again is known by its clientMessageId if it has one, and only else by its id: so a message stands in one of the
--- two indexes, not in both. The third index of each message was a fifth of the time that storing it took.
+-- two indexes, not in both. That was a tenth of what storing a message wrote ahead.
 DROP INDEX messages_id;
 CREATE UNIQUE INDEX messages_id ON messages (id) WHERE client_message_id IS NULL;
