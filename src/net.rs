@@ -39,8 +39,9 @@ pub const MAX_HEADER_BYTES: usize = 16 * 1024;
 /// The most bytes that are read ahead, or wait to be written, of one connection's requests and responses.
 const MAX_BUFFER_BYTES: usize = 64 * 1024;
 
-/// How many connections may wait until they are accepted; the kernel may allow fewer (`net.core.somaxconn`). After a break thousands
-/// come at once, and one that finds no room comes again only after a second, or after three. The default of 128 cost every storm that.
+/// How many connections may wait until they are accepted; the kernel may allow fewer (`net.core.somaxconn`). After a break
+/// thousands come at once, and one that finds no room comes again only after a second, or after three. With the default of 128
+/// that befell every storm.
 pub const BACKLOG: u32 = 4096;
 
 /// How long a connection may stay open between two requests, which includes reading the second one's headers. Proxies keep

@@ -54,8 +54,8 @@ use crate::{
 /// Where Socket.IO is served, as stock clients expect it.
 pub const PATH: &str = "/socket.io";
 
-/// How much is read at once from a WebSocket: about as much as an event with a line of text, and kept as long as the connection. With
-/// 512 bytes each idle socket had 17.1 kB instead of 16.9, and acks took as long (`bench/`, workloads `idle` and `persist`).
+/// How much is read at once from a WebSocket: about as much as an event with a line of text, and kept as long as the connection.
+/// With 512 bytes each idle socket had 17.1 kB instead of 16.9, and acks took as long (`bench/`, workloads `idle` and `persist`).
 const READ_BUFFER_BYTES: usize = 256;
 
 /// The least bytes that a request or a frame may have: the `maxHttpBufferSize` of Node's server.
