@@ -3,7 +3,6 @@
 mod address;
 mod admission;
 mod connection;
-mod transport;
 
 use std::{
     future, io,
@@ -30,7 +29,6 @@ pub use self::{
     address::TrustedProxies,
     admission::{Admission, AdmissionSettings, OWN_FILES, SessionPlace},
     connection::ConnectionHandle,
-    transport::{Sessions, Transport, Way},
 };
 
 /// The most bytes of a request's line and headers together.

@@ -2,7 +2,6 @@
 
 mod assets;
 mod origin;
-mod session;
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,10 +16,10 @@ use tokio_util::sync::CancellationToken;
 use tower_http::{compression::CompressionLayer, set_header::SetResponseHeaderLayer};
 
 pub use self::assets::has_client;
-use self::session::Door;
 use crate::{
     config::AllowedOrigins,
-    net::{Admission, Sessions},
+    engine::{self, Door},
+    net::Admission,
     store::MessageStore,
     writer::Health,
 };
@@ -68,11 +67,11 @@ pub fn router(socket_io: MethodRouter, access: Access, ready: Readiness) -> Rout
 /// A protocol's endpoint at `path`, with a slash at its end or without, behind the check of who may connect.
 pub fn endpoint(path: &str, service: MethodRouter, access: Access) -> Router {
     let Access { origins, admission, idle_timeout, payload_timeout } = access;
-    let door = Door { admission, sessions: Sessions::new(idle_timeout), payload_timeout };
+    let door = Door::new(admission, idle_timeout, payload_timeout);
     Router::new()
         .route(path, service.clone())
         .route(&format!("{path}/"), service)
-        .layer(middleware::from_fn_with_state(door, session::follow))
+        .layer(middleware::from_fn_with_state(door, engine::follow))
         .layer(origin::cors(origins.clone()))
         .layer(middleware::from_fn_with_state(Arc::new(origins), origin::check))
 }

@@ -46,8 +46,8 @@ pub use self::{
 use crate::{
     auth::Verifier,
     chat::{Chat, Session},
+    engine::Transport,
     error::Error,
-    net::Transport,
     room::Departure,
 };
 

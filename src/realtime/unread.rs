@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{error::Error, model::Message, net::Transport};
+use crate::{engine::Transport, error::Error, model::Message};
 
 /// How many bytes of messages may wait, in answers, for a client before it is given no more of them. A client that joins all of
 /// its rooms at once has less waiting.

@@ -11,7 +11,7 @@ use std::{
 
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{ConnectionHandle, SessionPlace};
+use crate::net::{ConnectionHandle, SessionPlace};
 
 /// The sessions of an endpoint that began by requests, by their ids.
 #[derive(Debug, Clone)]

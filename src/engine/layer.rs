@@ -18,9 +18,10 @@ use axum::{
 use serde_json::json;
 use tokio::time::timeout;
 
+use super::{Sessions, Transport, Way};
 use crate::{
     error::Error,
-    net::{Admission, Peer, SessionPlace, Sessions, Transport, Way},
+    net::{Admission, Peer, SessionPlace},
 };
 
 /// The headers that are read behind this layer.
@@ -37,14 +38,14 @@ const MAX_OPEN_BYTES: usize = 4096;
 
 /// The sessions that there are, and who may begin one.
 #[derive(Debug, Clone)]
-pub(super) struct Door {
-    pub admission: Admission,
-    pub sessions: Sessions,
-    pub payload_timeout: Duration,
+pub(crate) struct Door {
+    pub(super) admission: Admission,
+    pub(super) sessions: Sessions,
+    pub(super) payload_timeout: Duration,
 }
 
 /// Gives a request that begins a session its [`Transport`], in small allocations of its own; follows those that go on.
-pub(super) async fn follow(State(door): State<Door>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn follow(State(door): State<Door>, mut request: Request, next: Next) -> Response {
     let Some(peer) = request.extensions_mut().remove::<Peer>() else {
         return next.run(request).await;
     };
