@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    num::NonZeroU32,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -44,8 +43,6 @@ pub struct Limits {
     pub messages: Rate,
     /// How often a user may ask for what the server has to look up: joins, history reads, new tokens.
     pub requests: Rate,
-    /// How often a connection may ask for anything at all.
-    pub events: Rate,
 }
 
 /// The use cases, for all connections of this node.
@@ -57,7 +54,6 @@ pub struct Chat {
     messages: Limiter<UserId>,
     typing: Limiter<UserId>,
     requests: Limiter<UserId>,
-    events: Limiter<ConnectionId>,
     connections: AtomicU64,
     stopping: AtomicBool,
 }
@@ -157,7 +153,6 @@ impl Chat {
             messages: Limiter::new(limits.messages),
             typing: Limiter::new(limits.messages),
             requests: Limiter::new(limits.requests),
-            events: Limiter::new(limits.events),
             connections: AtomicU64::new(1),
             stopping: AtomicBool::new(false),
         }
@@ -240,18 +235,6 @@ impl Chat {
         let handle = handle.ok_or(Error::NotInRoom)?;
         handle.leave(session.connection, Departure::Left).await;
         Ok(())
-    }
-
-    /// Counts events of a connection, whatever they are.
-    ///
-    /// Errors: [`Error::RateLimited`].
-    pub fn count_events(&self, session: &Session, events: NonZeroU32) -> Result<(), Error> {
-        self.events.check_many(&session.connection, events)
-    }
-
-    /// What the deployment has set.
-    pub fn limits(&self) -> &Limits {
-        &self.limits
     }
 
     /// Counts a request of the connection's user that is not made here.

@@ -24,10 +24,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
-use self::connection::Connection;
+pub(crate) use self::connection::Connection;
 pub use self::{
     address::TrustedProxies,
-    admission::{Admission, AdmissionSettings, OWN_FILES, SessionPlace},
+    admission::{Admission, AdmissionSettings, OWN_FILES, Place},
     connection::ConnectionHandle,
 };
 

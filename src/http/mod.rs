@@ -10,22 +10,23 @@ use axum::{
     extract::State,
     http::{HeaderName, HeaderValue, StatusCode, header},
     middleware,
-    routing::{MethodRouter, get},
+    routing::get,
 };
 use tokio_util::sync::CancellationToken;
-use tower_http::{compression::CompressionLayer, set_header::SetResponseHeaderLayer};
+use tower_http::{
+    CompressionLevel,
+    compression::{CompressionLayer, predicate::SizeAbove},
+    set_header::SetResponseHeaderLayer,
+};
 
 pub use self::assets::has_client;
-use crate::{
-    config::AllowedOrigins,
-    engine::{self, Door},
-    net::Admission,
-    store::MessageStore,
-    writer::Health,
-};
+use crate::{config::AllowedOrigins, engine::Engine, store::MessageStore, writer::Health};
 
 /// How long the database may take to answer a readiness probe.
 pub const READY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The least bytes of a poll's answer that is compressed: below, one packet of TCP holds it anyhow.
+const MIN_COMPRESSED_BYTES: u16 = 1024;
 
 /// What the page may do: talk to this server, and nothing else; texts never become HTML or code.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
@@ -44,36 +45,25 @@ pub struct Readiness {
     pub stopping: CancellationToken,
 }
 
-/// Who may use an endpoint.
-#[derive(Debug, Clone)]
-pub struct Access {
-    /// Which web pages.
-    pub origins: AllowedOrigins,
-    /// How many at once.
-    pub admission: Admission,
-    /// How long a session may go on that nobody takes part by.
-    pub idle_timeout: Duration,
-    /// How long a client may take to send a payload by polling.
-    pub payload_timeout: Duration,
-}
-
-/// All routes; `socket_io` serves those of Socket.IO.
-pub fn router(socket_io: MethodRouter, access: Access, ready: Readiness) -> Router {
-    let socket_io = endpoint("/socket.io", socket_io, access);
+/// All routes; `socket_io` serves those of Socket.IO, to pages of these origins.
+pub fn router(socket_io: Engine, origins: AllowedOrigins, ready: Readiness) -> Router {
+    let socket_io = endpoint("/socket.io", socket_io, origins);
     let health = Router::new().route("/healthz", get(async || "ok\n")).route("/readyz", get(readyz).with_state(ready));
     Router::new().merge(pages()).merge(socket_io).merge(health)
 }
 
 /// A protocol's endpoint at `path`, with a slash at its end or without, behind the check of who may connect.
-pub fn endpoint(path: &str, service: MethodRouter, access: Access) -> Router {
-    let Access { origins, admission, idle_timeout, payload_timeout } = access;
-    let door = Door::new(admission, idle_timeout, payload_timeout);
-    Router::new()
-        .route(path, service.clone())
-        .route(&format!("{path}/"), service)
-        .layer(middleware::from_fn_with_state(door, engine::follow))
+pub fn endpoint(path: &str, engine: Engine, origins: AllowedOrigins) -> Router {
+    engine
+        .routes(path)
+        .layer(compression())
         .layer(origin::cors(origins.clone()))
         .layer(middleware::from_fn_with_state(Arc::new(origins), origin::check))
+}
+
+/// Compresses answers that are worth it, where the client takes that: a page of history by polling becomes a tenth.
+fn compression() -> CompressionLayer<SizeAbove> {
+    CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(SizeAbove::new(MIN_COMPRESSED_BYTES))
 }
 
 fn pages() -> Router {

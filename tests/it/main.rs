@@ -11,6 +11,7 @@ mod contract;
 mod credentials;
 mod deploy;
 mod docs;
+mod engine;
 mod examples;
 mod faults;
 mod fuzz;
