@@ -18,6 +18,7 @@ mod hostile;
 mod lifecycle;
 mod locks;
 mod page;
+mod pgbouncer;
 mod procfile;
 mod promises;
 mod protocol;
