@@ -1,29 +1,28 @@
 //! Plain HTTP beside Socket.IO: the page, the client bundle, health.
 
 mod assets;
+mod health;
 mod origin;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::State,
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderName, HeaderValue, header},
     middleware,
     routing::get,
 };
-use tokio_util::sync::CancellationToken;
 use tower_http::{
     CompressionLevel,
     compression::{CompressionLayer, predicate::SizeAbove},
     set_header::SetResponseHeaderLayer,
 };
 
-pub use self::assets::has_client;
-use crate::{config::AllowedOrigins, engine::Engine, store::MessageStore, writer::Health};
-
-/// How long the database may take to answer a readiness probe.
-pub const READY_TIMEOUT: Duration = Duration::from_secs(2);
+pub use self::{
+    assets::has_client,
+    health::{READY_TIMEOUT, Readiness},
+};
+use crate::{config::AllowedOrigins, engine::Engine};
 
 /// The least bytes of a poll's answer that is compressed: below, one packet of TCP holds it anyhow.
 const MIN_COMPRESSED_BYTES: u16 = 1024;
@@ -32,24 +31,10 @@ const MIN_COMPRESSED_BYTES: u16 = 1024;
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     object-src 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
-/// What decides whether this node should get traffic.
-#[derive(Clone)]
-pub struct Readiness {
-    /// The database.
-    pub store: Arc<dyn MessageStore>,
-    /// Whether messages are stored.
-    pub writing: Health,
-    /// Cancelled when the tables are up to date.
-    pub migrated: CancellationToken,
-    /// Cancelled when the server stops.
-    pub stopping: CancellationToken,
-}
-
 /// All routes; `socket_io` serves those of Socket.IO, to pages of these origins.
 pub fn router(socket_io: Engine, origins: AllowedOrigins, ready: Readiness) -> Router {
     let socket_io = endpoint("/socket.io", socket_io, origins);
-    let health = Router::new().route("/healthz", get(async || "ok\n")).route("/readyz", get(readyz).with_state(ready));
-    Router::new().merge(pages()).merge(socket_io).merge(health)
+    Router::new().merge(pages()).merge(socket_io).merge(health::routes(ready))
 }
 
 /// A protocol's endpoint at `path`, with a slash at its end or without, behind the check of who may connect.
@@ -77,20 +62,4 @@ fn pages() -> Router {
         .layer(header(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
         .layer(header(header::REFERRER_POLICY, "same-origin"))
         .layer(CompressionLayer::new())
-}
-
-async fn readyz(State(ready): State<Readiness>) -> (StatusCode, &'static str) {
-    if ready.stopping.is_cancelled() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
-    }
-    if !ready.migrated.is_cancelled() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "waiting for the database\n");
-    }
-    if !ready.writing.is_good() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "the database takes no messages\n");
-    }
-    match tokio::time::timeout(READY_TIMEOUT, ready.store.ping()).await {
-        Ok(Ok(())) => (StatusCode::OK, "ready\n"),
-        Ok(Err(_)) | Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n"),
-    }
 }
