@@ -74,7 +74,7 @@ pub fn router(settings: Settings) -> Router {
     let engine_io = EngineIoService::with_config(Arc::new(Echo), engine_io);
     let admission = AdmissionSettings::default().into();
     let access = Access {
-        origins: AllowedOrigins::Same,
+        origins: AllowedOrigins::default(),
         admission,
         idle_timeout: settings.connect_timeout,
         payload_timeout: PAYLOAD_TIMEOUT,

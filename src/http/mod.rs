@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::{compression::CompressionLayer, set_header::SetResponseHeaderLayer};
 
 pub use self::assets::has_client;
-use self::session::Door;
+use self::{origin::Guard, session::Door};
 use crate::{
     config::AllowedOrigins,
     net::{Admission, Sessions},
@@ -68,13 +68,14 @@ pub fn router(socket_io: MethodRouter, access: Access, ready: Readiness) -> Rout
 /// A protocol's endpoint at `path`, with a slash at its end or without, behind the check of who may connect.
 pub fn endpoint(path: &str, service: MethodRouter, access: Access) -> Router {
     let Access { origins, admission, idle_timeout, payload_timeout } = access;
+    let guard = Guard::new(origins, admission.proxies().clone());
     let door = Door { admission, sessions: Sessions::new(idle_timeout), payload_timeout };
     Router::new()
         .route(path, service.clone())
         .route(&format!("{path}/"), service)
         .layer(middleware::from_fn_with_state(door, session::follow))
-        .layer(origin::cors(origins.clone()))
-        .layer(middleware::from_fn_with_state(Arc::new(origins), origin::check))
+        .layer(origin::cors())
+        .layer(middleware::from_fn_with_state(Arc::new(guard), origin::check))
 }
 
 fn pages() -> Router {

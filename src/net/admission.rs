@@ -85,6 +85,11 @@ fn spare_files() -> Option<usize> {
 }
 
 impl Admission {
+    /// Returns the proxies that are believed.
+    pub fn proxies(&self) -> &TrustedProxies {
+        &self.proxies
+    }
+
     /// A place for a connection, if there is one left.
     pub(super) fn connection(&self, peer: IpAddr) -> Option<Place> {
         let place = self.places.clone().try_acquire_owned().ok()?;

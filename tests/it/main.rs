@@ -16,6 +16,7 @@ mod faults;
 mod fuzz;
 mod hostile;
 mod lifecycle;
+mod origins;
 mod page;
 mod procfile;
 mod promises;
