@@ -8,13 +8,17 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::State,
-    http::{HeaderName, HeaderValue, StatusCode, header},
-    middleware,
+    extract::{Request, State},
+    http::{
+        HeaderName, HeaderValue, StatusCode, Version,
+        header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_SECURITY_POLICY, HOST, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
+    },
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
     routing::{MethodRouter, get},
 };
 use tokio_util::sync::CancellationToken;
-use tower_http::{compression::CompressionLayer, set_header::SetResponseHeaderLayer};
+use tower_http::set_header::SetResponseHeaderLayer;
 
 pub use self::assets::has_client;
 use self::{origin::Guard, session::Door};
@@ -29,7 +33,7 @@ use crate::{
 pub const READY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What the page may do: talk to this server, and nothing else; texts never become HTML or code.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+const PAGE_MAY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     object-src 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
 /// What decides whether this node should get traffic.
@@ -62,7 +66,18 @@ pub struct Access {
 pub fn router(socket_io: MethodRouter, access: Access, ready: Readiness) -> Router {
     let socket_io = endpoint("/socket.io", socket_io, access);
     let health = Router::new().route("/healthz", get(async || "ok\n")).route("/readyz", get(readyz).with_state(ready));
-    Router::new().merge(pages()).merge(socket_io).merge(health)
+    let router = Router::new().merge(pages()).merge(socket_io).merge(health);
+    // No browser is to guess what an answer is.
+    router.layer(middleware::from_fn(one_host)).layer(header(X_CONTENT_TYPE_OPTIONS, "nosniff"))
+}
+
+/// Refuses a request that names no host or several: <https://www.rfc-editor.org/rfc/rfc9112#section-3.2>.
+async fn one_host(request: Request, next: Next) -> Response {
+    match request.headers().get_all(HOST).iter().count() {
+        1 => next.run(request).await,
+        0 if request.version() == Version::HTTP_10 => next.run(request).await,
+        _ => (StatusCode::BAD_REQUEST, "a request names one host\n").into_response(),
+    }
 }
 
 /// A protocol's endpoint at `path`, with a slash at its end or without, behind the check of who may connect.
@@ -79,16 +94,16 @@ pub fn endpoint(path: &str, service: MethodRouter, access: Access) -> Router {
 }
 
 fn pages() -> Router {
-    let header = |name: HeaderName, value| SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value));
     Router::new()
-        .route("/socket.io/{file}", get(assets::client))
-        .fallback(get(assets::page))
-        .layer(header(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
-        .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .fallback(get(assets::file))
+        .layer(header(CONTENT_SECURITY_POLICY, PAGE_MAY))
         // Pages of other origins import these files; who may connect is another question.
-        .layer(header(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
-        .layer(header(header::REFERRER_POLICY, "same-origin"))
-        .layer(CompressionLayer::new())
+        .layer(header(ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
+        .layer(header(REFERRER_POLICY, "same-origin"))
+}
+
+fn header(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
 }
 
 async fn readyz(State(ready): State<Readiness>) -> (StatusCode, &'static str) {

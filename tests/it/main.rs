@@ -13,6 +13,7 @@ mod deploy;
 mod docs;
 mod examples;
 mod faults;
+mod files;
 mod fuzz;
 mod hostile;
 mod lifecycle;
