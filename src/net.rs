@@ -27,7 +27,7 @@ use tower_service::Service;
 
 use self::connection::Connection;
 pub use self::{
-    address::TrustedProxies,
+    address::{TrustedProxies, hops},
     admission::{Admission, AdmissionSettings, OWN_FILES, SessionPlace},
     connection::ConnectionHandle,
     transport::{Sessions, Transport, Way},

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use crate::{
     error::Error,
-    net::{Admission, Peer, SessionPlace, Sessions, Transport, Way},
+    net::{Admission, Peer, SessionPlace, Sessions, Transport, Way, hops},
 };
 
 /// The headers that are read behind this layer.
@@ -95,9 +95,7 @@ impl Door {
     }
 
     fn place(&self, peer: IpAddr, headers: &HeaderMap) -> Result<SessionPlace, Error> {
-        let lines = headers.get_all(FORWARDED_FOR).into_iter().filter_map(|line| line.to_str().ok());
-        let forwarded: Vec<_> = lines.flat_map(|line| line.split(',')).collect();
-        self.admission.session(peer, forwarded.into_iter())
+        self.admission.session(peer, hops(headers.get_all(FORWARDED_FOR).iter()))
     }
 }
 

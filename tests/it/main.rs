@@ -22,6 +22,7 @@ mod page;
 mod procfile;
 mod promises;
 mod protocol;
+mod proxies;
 mod rates;
 mod room;
 mod storage;
