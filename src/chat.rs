@@ -194,7 +194,7 @@ impl Chat {
     ) -> Result<Receipt, Error> {
         self.check_running()?;
         let body = Body::parse(text, self.limits.max_message_bytes)?;
-        let author = session.member(&room)?;
+        let (author, _) = session.member(&room)?;
         self.messages.check(author.user_id())?;
         self.writer.enqueue(Draft::new(
             room,
@@ -209,7 +209,7 @@ impl Chat {
     ///
     /// Errors: [`Error::NotInRoom`], [`Error::RateLimited`].
     pub fn typing(&self, session: &Session, room: &RoomId) -> Result<UserId, Error> {
-        let typist = session.member(room)?.user_id().clone();
+        let typist = session.member(room)?.0.user_id().clone();
         self.typing.check(&typist)?;
         Ok(typist)
     }

@@ -7,8 +7,8 @@ use tokio::{sync::Semaphore, time::timeout};
 use super::{Chat, Session};
 use crate::{
     error::Error,
-    model::{Message, RoomId, Seq},
-    room::{READ_TIMEOUT, unread},
+    model::{Post, RoomId, Seq},
+    room::{READ_TIMEOUT, RoomHandle, fit, unread},
     store::{Keep, Page},
 };
 
@@ -40,31 +40,31 @@ impl Chat {
         room: &'a RoomId,
         range: Range,
         limit: Option<usize>,
-    ) -> Result<impl Future<Output = Result<(Vec<Message>, bool), Error>> + use<'a>, Error> {
+    ) -> Result<impl Future<Output = Result<(Vec<Post>, bool), Error>> + use<'a>, Error> {
         self.check_running()?;
-        self.requests.check(session.member(room)?.user_id())?;
-        Ok(self.read(session.reads(), room, range, self.limit(limit)))
+        let (identity, handle) = session.member(room)?;
+        self.requests.check(identity.user_id())?;
+        Ok(self.read(session.reads(), handle, room, range, self.limit(limit)))
     }
 
     async fn read(
         &self,
         reads: Arc<Semaphore>,
+        handle: RoomHandle,
         room: &RoomId,
         range: Range,
         limit: usize,
-    ) -> Result<(Vec<Message>, bool), Error> {
+    ) -> Result<(Vec<Post>, bool), Error> {
         let page = page(range, limit + 1);
         let reading = async {
             let _one_of_few = reads.acquire().await;
             self.store.read(room, page).await
         };
-        let mut messages = timeout(READ_TIMEOUT, reading).await.map_err(|_| Error::Unavailable)?.map_err(unread)?;
-        let has_more = messages.len() > limit;
-        match page.keep {
-            Keep::Oldest => messages.truncate(limit),
-            Keep::Newest => drop(messages.drain(..messages.len().saturating_sub(limit))),
+        let messages = timeout(READ_TIMEOUT, reading).await.map_err(|_| Error::Unavailable)?.map_err(unread)?;
+        if let Some(newest) = messages.last() {
+            handle.saw(newest.seq, newest.id);
         }
-        Ok((messages, has_more))
+        Ok(fit(messages.iter().map(Post::from), limit, page.keep))
     }
 
     pub(super) fn limit(&self, asked: Option<usize>) -> usize {

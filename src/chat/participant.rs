@@ -82,9 +82,14 @@ impl Session {
         self.attendance().reads.get_or_insert_with(|| Arc::new(Semaphore::new(READS_AT_ONCE))).clone()
     }
 
-    pub(super) fn member(&self, room: &RoomId) -> Result<Identity, Error> {
-        let present = self.attendance().rooms.contains_key(room);
-        self.identity().filter(|_| present).ok_or(Error::NotInRoom)
+    /// Returns whom the connection speaks for in a room that it is in, and the room.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotInRoom`].
+    pub(super) fn member(&self, room: &RoomId) -> Result<(Identity, RoomHandle), Error> {
+        let handle = self.attendance().rooms.get(room).cloned();
+        self.identity().zip(handle).ok_or(Error::NotInRoom)
     }
 
     /// Whether the connection has ended.

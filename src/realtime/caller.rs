@@ -20,7 +20,6 @@ use super::{
     request::Payload,
     transport,
     turn::Turn,
-    unread,
 };
 use crate::{chat::Chat, error::Error, room, writer::Receipt};
 
@@ -70,7 +69,7 @@ impl Caller {
         let (messages, has_more) = reading.await?;
         if let Some(transport) = transport(socket) {
             self.0.unread.check(transport)?;
-            self.0.unread.add(messages.iter().map(unread::weight).sum(), transport);
+            self.0.unread.add(messages.iter().map(|message| message.json().len()).sum(), transport);
         }
         Ok(HistoryPage { messages, has_more })
     }

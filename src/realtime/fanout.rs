@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     model::{Post, RoomId},
-    room::{Fanout, Presence},
+    room::{Fanout, Presence, Reset},
 };
 
 /// Sends to all sockets in a Socket.IO room; a packet is encoded once, whatever their number.
@@ -55,5 +55,9 @@ impl Fanout for SocketIoFanout {
     fn presence(&self, presence: &Presence) {
         let packet = protocol::Presence::from(presence);
         self.emit(&presence.room_id, event::PRESENCE, &packet);
+    }
+
+    fn reset(&self, reset: &Reset) {
+        self.emit(&reset.room_id, event::HISTORY, &protocol::Reset::from(reset));
     }
 }

@@ -5,14 +5,11 @@ use std::{
     time::Duration,
 };
 
-use crate::{error::Error, model::Message, net::Transport};
+use crate::{error::Error, net::Transport};
 
 /// How many bytes of messages may wait, in answers, for a client before it is given no more of them. A client that joins all of
 /// its rooms at once has less waiting.
 pub const MAX_UNREAD_BYTES: u64 = 16 * 1024 * 1024;
-
-/// About what a message takes in an answer besides its text, in bytes.
-const MESSAGE_OVERHEAD_BYTES: usize = 256;
 
 /// When a client may ask again that has not read its answers.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -51,11 +48,6 @@ impl Unread {
         *waiting = Waiting { bytes: waiting.bytes.saturating_sub(read) + more, taken };
         waiting.bytes
     }
-}
-
-/// About how many bytes a message has in an answer.
-pub fn weight(message: &Message) -> usize {
-    message.body.as_str().len() + MESSAGE_OVERHEAD_BYTES
 }
 
 #[cfg(test)]

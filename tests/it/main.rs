@@ -14,6 +14,7 @@ mod docs;
 mod examples;
 mod faults;
 mod fuzz;
+mod healing;
 mod hostile;
 mod lifecycle;
 mod page;

@@ -11,7 +11,7 @@ use parlor::{
     chat::{Chat, Limits, READS_AT_ONCE, Range, Session},
     model::{Body, Draft, Post, RoomId},
     rates::Rate,
-    room::{Departure, Fanout, Joined, Presence, PresenceSettings, RoomContext},
+    room::{Departure, Fanout, Joined, Presence, PresenceSettings, Reset, RoomContext},
     rooms::Rooms,
     store::MessageStore,
     writer::{Outcome, Writer},
@@ -30,6 +30,8 @@ impl Fanout for Recorder {
     }
 
     fn presence(&self, _: &Presence) {}
+
+    fn reset(&self, _: &Reset) {}
 }
 
 /// Rooms and the use cases, without sockets.
