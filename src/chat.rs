@@ -205,13 +205,14 @@ impl Chat {
         ))
     }
 
-    /// Whom to name as typing in the room.
+    /// Tells the others in the room that the user types, or has stopped; a room that is busy does not.
     ///
     /// Errors: [`Error::NotInRoom`], [`Error::RateLimited`].
-    pub fn typing(&self, session: &Session, room: &RoomId) -> Result<UserId, Error> {
-        let typist = session.member(room)?.0.user_id().clone();
-        self.typing.check(&typist)?;
-        Ok(typist)
+    pub fn typing(&self, session: &Session, room: &RoomId, is_typing: bool) -> Result<(), Error> {
+        let (typist, room) = session.member(room)?;
+        self.typing.check(typist.user_id())?;
+        room.typing(typist.user_id().clone(), is_typing);
+        Ok(())
     }
 
     /// Ends a connection's part: it leaves all its rooms.

@@ -55,6 +55,19 @@ pub trait Fanout: Send + Sync + 'static {
     fn presence(&self, presence: &Presence);
     /// Tells every connection in the room that what it has of it is no more.
     fn reset(&self, reset: &Reset);
+    /// Tells every connection in the room but those of the user; some may not get it.
+    fn typing(&self, typing: &Typing);
+}
+
+/// A user types, or has stopped.
+#[derive(Debug, Clone)]
+pub struct Typing {
+    /// The room.
+    pub room_id: RoomId,
+    /// The user.
+    pub user_id: UserId,
+    /// False when the user has stopped.
+    pub is_typing: bool,
 }
 
 /// A room's log is not the one that its members know: it was restored, or another server took over without its newest messages.
@@ -126,6 +139,8 @@ pub enum Command {
     Seen(Seq, Uuid),
     /// Look into the log now and for a while: it may hold, or come to hold, something that nobody will tell of.
     Wake,
+    /// Tell the others that a user types, or has stopped.
+    Typing(UserId, bool),
     /// Look into the log if a command was missed.
     Look,
 }
@@ -168,6 +183,11 @@ impl RoomHandle {
         if self.mailbox.send(Command::Leave(connection, how, done)).await.is_ok() {
             ended.await.ok();
         }
+    }
+
+    /// Tells the others in the room that a user types, or has stopped, unless the room is busy. Never waits.
+    pub fn typing(&self, user: UserId, is_typing: bool) {
+        self.mailbox.try_send(Command::Typing(user, is_typing)).ok();
     }
 
     /// Tells the room the newest message of a part of its log that somebody has read. Never waits.

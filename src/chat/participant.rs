@@ -11,7 +11,7 @@ use super::READS_AT_ONCE;
 use crate::{
     auth::Identity,
     error::Error,
-    model::RoomId,
+    model::{RoomId, UserId},
     room::{ConnectionId, RoomHandle},
 };
 
@@ -42,6 +42,11 @@ impl Session {
     /// Whom the connection speaks for, if that is settled.
     pub fn identity(&self) -> Option<Identity> {
         self.settled().clone()
+    }
+
+    /// Returns whether the connection speaks for this user.
+    pub fn speaks_for(&self, user: &UserId) -> bool {
+        self.settled().as_ref().is_some_and(|identity| identity.user_id() == user)
     }
 
     fn settled(&self) -> MutexGuard<'_, Option<Identity>> {

@@ -6,7 +6,8 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Budget, Command, Departure, Join, Joined, Reset, RoomContext, Shared, members::Members, queued_bytes, tail::Tail,
+    Budget, Command, Departure, Join, Joined, Reset, RoomContext, Shared, Typing, members::Members, queued_bytes,
+    tail::Tail,
 };
 use crate::{error::Error, model::RoomId};
 
@@ -76,6 +77,9 @@ impl Room {
             }
             Command::Seen(seq, id) => self.tail.seen(seq, id),
             Command::Wake => self.tail.wake(),
+            Command::Typing(user_id, is_typing) => {
+                self.context.fanout.typing(&Typing { room_id: self.id.clone(), user_id, is_typing });
+            }
             Command::Look => {}
         }
     }

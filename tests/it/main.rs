@@ -3,6 +3,8 @@
 mod support;
 
 mod admission;
+#[cfg(target_os = "linux")]
+mod bounds;
 mod client_module;
 mod clients;
 mod command;

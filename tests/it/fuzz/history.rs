@@ -7,7 +7,7 @@ use parlor::{
     chat::{Chat, Limits, MAX_HISTORY, Range, Session},
     model::{Post, RoomId, Seq},
     rates::Rate,
-    room::{Departure, Fanout, Joined, Presence, PresenceSettings, Reset, RoomContext},
+    room::{Departure, Fanout, Joined, Presence, PresenceSettings, Reset, RoomContext, Typing},
     rooms::Rooms,
     store::{Keep, MessageStore, Page},
     writer::Writer,
@@ -31,6 +31,8 @@ impl Fanout for Nobody {
     fn presence(&self, _: &Presence) {}
 
     fn reset(&self, _: &Reset) {}
+
+    fn typing(&self, _: &Typing) {}
 }
 
 /// Rooms of all sizes, and the use cases.
