@@ -107,6 +107,7 @@ async fn rooms_full_of_long_messages_are_kept_within_a_bound() {
         clients.push(client.await.unwrap());
     }
     let grown = grown(&process, before);
+    println!("{grown} MiB");
     assert!(grown < BOUND_MIB, "the memory grew by {grown} MiB");
 }
 
@@ -114,7 +115,7 @@ async fn rooms_full_of_long_messages_are_kept_within_a_bound() {
 async fn answers_that_several_clients_do_not_read_are_kept_within_a_bound() {
     const CLIENTS: usize = 8;
     const ASKED: usize = 200;
-    const BOUND_MIB: u64 = 256;
+    const BOUND_MIB: u64 = 192;
     let database = Database::sqlite();
     fill(&database, 1, 50).await;
     let process = Process::with(&database, &["--tcp-user-timeout-ms=0"]).await;
@@ -137,21 +138,23 @@ async fn answers_that_several_clients_do_not_read_are_kept_within_a_bound() {
         assert_eq!(joined["status"], "ok", "{joined}");
     }
     let grown = grown(&process, before);
+    println!("{grown} MiB");
     assert!(grown < BOUND_MIB, "the memory grew by {grown} MiB");
     let mut eve = crowd.remove(0);
-    let (mut full, mut refused) = (0, 0);
+    let (mut full, mut refused, mut limited) = (0, 0, 0);
     while full + refused <= ASKED {
         match eve.packet().await {
             Packet::Ack(_, answer) if answer["status"] == "ok" => full += 1,
             Packet::Ack(_, answer) => {
-                assert_eq!(answer["error"]["code"], "RATE_LIMITED", "{answer}");
+                assert_eq!(answer["error"]["retryable"], true, "{answer}");
                 refused += 1;
+                limited += usize::from(answer["error"]["code"] == "RATE_LIMITED");
             }
             Packet::Event(..) => {}
             Packet::Other(frame) => panic!("the connection is over: {frame}"),
         }
     }
-    assert!(full > 4 && refused > ASKED / 2, "{full} answers, {refused} refusals");
+    assert!(full > 4 && limited > ASKED / 4, "{full} answers, {refused} refusals, {limited} as too much waits");
     assert_eq!(eve.call("getHistory", json!({ "roomId": "long-0", "limit": 1 })).await["status"], "ok");
 }
 

@@ -237,13 +237,15 @@ async fn a_repeat_of_what_the_room_has_not_had_wakes_it_and_one_of_what_it_had_d
     let house = House::new().await;
     let ann = house.user("ann");
     house.join(&ann).await;
-    let drafts = ["1", "2"].map(|text| {
-        let (body, name) = (Body::parse(text, 10).unwrap(), text.try_into().unwrap());
-        Draft::new(room(), "ann".try_into().unwrap(), None, body, Some(name))
-    });
-    house.store.append(&drafts).await.unwrap();
+    let drafts = || {
+        ["1", "2"].map(|text| {
+            let (body, name) = (Body::parse(text, 10).unwrap(), text.try_into().unwrap());
+            Draft::new(room(), "ann".try_into().unwrap(), None, body, Some(name))
+        })
+    };
+    house.store.append(&drafts()).await.unwrap();
     for _ in 0..3 {
-        let repeats = house.store.append(&drafts).await.unwrap();
+        let repeats = house.store.append(&drafts()).await.unwrap();
         assert!(repeats.iter().all(|stored| stored.duplicate));
         house.rooms.observe(Outcome::Stored(repeats.iter().map(Into::into).collect()));
         eventually("both messages", async || house.sent().len() >= 2).await;
