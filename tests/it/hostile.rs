@@ -494,7 +494,8 @@ async fn long_answers_that_nobody_reads() {
         }
     }
     let (full, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer["status"] == "ok");
-    assert!(full.iter().all(|answer| answer["messages"].as_array().unwrap().len() == PAGE));
+    let messages = |answer: &serde_json::Value| answer["messages"].as_array().unwrap().len();
+    assert!(full.iter().all(|answer| messages(answer) > PAGE / 2 && answer["hasMore"] == true));
     assert!(refused.len() > ASKED / 4, "{}", full.len());
     assert!(refused.iter().all(|answer| answer["error"]["retryable"] == true));
     assert!(refused.iter().any(|answer| answer["error"]["code"] == "RATE_LIMITED"));

@@ -3,6 +3,8 @@
 mod support;
 
 mod admission;
+#[cfg(target_os = "linux")]
+mod bounds;
 mod client_module;
 mod clients;
 mod command;
@@ -16,6 +18,7 @@ mod examples;
 mod faults;
 mod files;
 mod fuzz;
+mod healing;
 mod hostile;
 mod lifecycle;
 mod locks;
