@@ -5,7 +5,7 @@ use std::{
     num::NonZeroU32,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
@@ -13,6 +13,7 @@ use tokio::{
     sync::Semaphore,
     time::{Instant, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     auth::Identity,
@@ -59,7 +60,7 @@ pub struct Chat {
     requests: Limiter<UserId>,
     events: Limiter<ConnectionId>,
     connections: AtomicU64,
-    stopping: AtomicBool,
+    stopping: CancellationToken,
 }
 
 /// One connection's part in the chat.
@@ -159,7 +160,7 @@ impl Chat {
             requests: Limiter::new(limits.requests),
             events: Limiter::new(limits.events),
             connections: AtomicU64::new(1),
-            stopping: AtomicBool::new(false),
+            stopping: CancellationToken::new(),
         }
     }
 
@@ -174,7 +175,12 @@ impl Chat {
 
     /// From now on every request is answered with [`Error::Unavailable`]; those under way go on.
     pub fn stop(&self) {
-        self.stopping.store(true, Ordering::Release);
+        self.stopping.cancel();
+    }
+
+    /// Waits until [`Chat::stop`].
+    pub async fn stopped(&self) {
+        self.stopping.cancelled().await;
     }
 
     /// Joins a room, or joins it again: `admit` answers the caller and subscribes it.
@@ -274,7 +280,7 @@ impl Chat {
 
     /// Queues a message; its place among this connection's messages is settled when this returns.
     ///
-    /// Errors: [`Error::NotInRoom`], a body that is blank or too large, [`Error::RateLimited`], [`Error::Unavailable`] when
+    /// Errors: [`Error::NotInRoomYet`], a body that is blank or too large, [`Error::RateLimited`], [`Error::Unavailable`] when
     /// the queue is full.
     pub fn send(
         &self,
@@ -285,7 +291,7 @@ impl Chat {
     ) -> Result<Receipt, Error> {
         self.check_running()?;
         let body = Body::parse(text, self.limits.max_message_bytes)?;
-        let author = session.member(&room)?;
+        let author = session.member(&room).map_err(|_| Error::NotInRoomYet)?;
         self.messages.check(author.user_id())?;
         self.writer.enqueue(Draft::new(
             room,
@@ -359,7 +365,7 @@ impl Chat {
     }
 
     fn check_running(&self) -> Result<(), Error> {
-        if self.stopping.load(Ordering::Acquire) {
+        if self.stopping.is_cancelled() {
             return Err(Error::Unavailable);
         }
         Ok(())

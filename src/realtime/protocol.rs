@@ -83,6 +83,8 @@ pub struct Auth {
     pub user_id: Option<UserId>,
     /// What shows that.
     pub token: Option<String>,
+    /// The rooms that it is in from the start.
+    pub rooms: Option<Vec<JoinRoom>>,
 }
 
 /// `refreshAuth`. Not for `Debug`, as it has a token.
@@ -227,9 +229,13 @@ fn whole_millis(wait: Duration) -> u64 {
 
 /// `error`, to a caller that asked for no ack.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Failure<'a> {
     /// The event that failed.
     pub event: &'a str,
+    /// The room, of those that the handshake named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub room_id: Option<&'a RoomId>,
     /// Why.
     pub error: ErrorBody<'a>,
 }
