@@ -7,6 +7,7 @@ mod fanout;
 mod overflow;
 mod pace;
 mod panics;
+mod payload;
 pub mod protocol;
 mod reply;
 mod request;

@@ -4,6 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::{EncodingKey, Header, encode};
 use parlor::{
+    auth::{Specimen, Verifier},
     model::Seq,
     store::{Keep, Page},
 };
@@ -68,4 +69,16 @@ async fn nobody_writes_by_a_token_whose_time_is_over_whatever_waits_for_its_sess
     let page = Page { after: Seq::ZERO, before: Seq::END, limit: 100, keep: Keep::Oldest };
     let log = server.database.store().await.read(&"r".try_into().unwrap(), page).await.unwrap();
     assert_eq!(log, []);
+}
+
+#[test]
+fn a_secret_that_is_blank_or_one_character_again_and_again_is_refused() {
+    let ann = "ann".try_into().unwrap();
+    let specimen = Specimen { sub: &ann, exp: 0, role: None, rooms: &[], iss: None, aud: None };
+    for secret in [" ".repeat(32), " \t\n\u{3000}".repeat(8), "x".repeat(64), "é".repeat(16)] {
+        for line in [Verifier::of_secret(&secret).err(), specimen.sign(&secret).err()] {
+            assert!(line.is_some_and(|line| line.contains("openssl rand -hex 32")), "{secret:?}");
+        }
+    }
+    assert!(Verifier::of_secret(&"xy".repeat(16)).is_ok());
 }

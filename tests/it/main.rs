@@ -27,4 +27,5 @@ mod rates;
 mod room;
 mod storage;
 mod store;
+mod texts;
 mod writer;
