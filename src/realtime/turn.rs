@@ -91,6 +91,14 @@ impl Turns {
         self.connecting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Joins the queue, behind every event that has come so far.
+    ///
+    /// # Errors
+    /// [`Error::RateLimited`] while [`MAX_WAITING`] events wait.
+    pub fn queue(&self) -> Result<Turn, Error> {
+        self.draw().map(Turn)
+    }
+
     fn draw(&self) -> Result<Ticket, Error> {
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= MAX_WAITING {
             self.waiting.fetch_sub(1, Ordering::Relaxed);

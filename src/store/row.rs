@@ -3,7 +3,7 @@
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
 use super::StoreError;
-use crate::model::Seq;
+use crate::model::{FromStore, Seq};
 
 pub(super) fn value<'r, R, T>(row: &'r R, column: &'static str) -> Result<T, StoreError>
 where
@@ -18,24 +18,24 @@ where
 pub(super) fn parsed<'r, R, T>(row: &'r R, column: &'static str) -> Result<T, StoreError>
 where
     R: Row,
-    T: TryFrom<String, Error: std::fmt::Display>,
+    T: FromStore,
     String: Decode<'r, R::Database> + Type<R::Database>,
     &'static str: ColumnIndex<R>,
 {
     let text: String = value(row, column)?;
-    text.try_into().map_err(|error| unreadable(column, error))
+    Ok(T::from_store(text))
 }
 
 /// A text column that holds an identifier or nothing.
 pub(super) fn optional<'r, R, T>(row: &'r R, column: &'static str) -> Result<Option<T>, StoreError>
 where
     R: Row,
-    T: TryFrom<String, Error: std::fmt::Display>,
+    T: FromStore,
     Option<String>: Decode<'r, R::Database> + Type<R::Database>,
     &'static str: ColumnIndex<R>,
 {
     let text: Option<String> = value(row, column)?;
-    text.map(|text| text.try_into().map_err(|error| unreadable(column, error))).transpose()
+    Ok(text.map(T::from_store))
 }
 
 pub(super) fn seq<'r, R>(row: &'r R) -> Result<Seq, StoreError>

@@ -10,20 +10,30 @@ use parlor::{
 use proptest::{prelude::*, sample::select};
 use serde_json::Value;
 
-use super::{changed, check, payloads::is_id, text};
+use super::{
+    changed, check,
+    payloads::{is_id, is_name},
+    text,
+};
 
 #[test]
 fn an_identifier_is_kept_as_it_came_or_refused() {
     check(1, &text(), |text| {
         let ids = [
-            RoomId::try_from(text.as_str()).map(|id| id.to_string()),
-            UserId::try_from(text.as_str()).map(|id| id.to_string()),
-            ClientMessageId::try_from(text.as_str()).map(|id| id.to_string()),
+            (RoomId::try_from(text.as_str()).map(|id| id.to_string()), is_name(&text)),
+            (UserId::try_from(text.as_str()).map(|id| id.to_string()), is_name(&text)),
+            (ClientMessageId::try_from(text.as_str()).map(|id| id.to_string()), is_id(&text)),
         ];
-        for id in ids {
-            assert_eq!(id.ok(), is_id(&text).then(|| text.clone()));
+        for (id, fits) in ids {
+            assert_eq!(id.ok(), fits.then(|| text.clone()));
         }
     });
+}
+
+/// Of the texts that are made up here; `texts` has others.
+pub fn is_blank(text: &str) -> bool {
+    text.chars()
+        .all(|c| c.is_whitespace() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}'))
 }
 
 #[test]
@@ -31,7 +41,7 @@ fn a_text_is_kept_as_it_came_or_refused() {
     check(1, &(text(), 0..600_usize), |(text, limit)| {
         let expected = if text.len() > limit {
             Err("MESSAGE_TOO_LARGE")
-        } else if text.contains('\0') || text.chars().all(char::is_whitespace) {
+        } else if text.contains('\0') || is_blank(&text) {
             Err("INVALID_PAYLOAD")
         } else {
             Ok(text.clone())
