@@ -3,12 +3,9 @@
 mod history;
 mod participant;
 
-use std::{
-    num::NonZeroU32,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use tokio::time::Instant;
@@ -22,7 +19,7 @@ use crate::{
     error::Error,
     model::{Body, ClientMessageId, Draft, RoomId, Seq, UserId},
     rates::{Limiter, Rate},
-    room::{ConnectionId, Departure, Join, Joined, READ_TIMEOUT, RoomHandle},
+    room::{Departure, Join, Joined, READ_TIMEOUT, RoomHandle},
     rooms::Rooms,
     store::MessageStore,
     writer::{Receipt, Writer},
@@ -41,8 +38,6 @@ pub struct Limits {
     pub messages: Rate,
     /// How often a user may ask for what the server has to look up: joins, history reads, new tokens.
     pub requests: Rate,
-    /// How often a connection may ask for anything at all.
-    pub events: Rate,
 }
 
 /// The use cases, for all connections of this node.
@@ -54,7 +49,6 @@ pub struct Chat {
     messages: Limiter<UserId>,
     typing: Limiter<UserId>,
     requests: Limiter<UserId>,
-    events: Limiter<ConnectionId>,
     connections: AtomicU64,
     stopping: AtomicBool,
 }
@@ -70,7 +64,6 @@ impl Chat {
             messages: Limiter::new(limits.messages),
             typing: Limiter::new(limits.messages),
             requests: Limiter::new(limits.requests),
-            events: Limiter::new(limits.events),
             connections: AtomicU64::new(1),
             stopping: AtomicBool::new(false),
         }
@@ -149,18 +142,6 @@ impl Chat {
         let handle = handle.ok_or(Error::NotInRoom)?;
         handle.leave(session.connection, Departure::Left).await;
         Ok(())
-    }
-
-    /// Counts events of a connection, whatever they are.
-    ///
-    /// Errors: [`Error::RateLimited`].
-    pub fn count_events(&self, session: &Session, events: NonZeroU32) -> Result<(), Error> {
-        self.events.check_many(&session.connection, events)
-    }
-
-    /// What the deployment has set.
-    pub fn limits(&self) -> &Limits {
-        &self.limits
     }
 
     /// Counts a request of the connection's user that is not made here.

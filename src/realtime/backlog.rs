@@ -15,7 +15,7 @@ use std::{
 
 use socketioxide::{SocketIo, extract::SocketRef, socket::Socket};
 
-use super::{Connection, overflow::cut, transport};
+use super::{Connection, overflow::cut, session};
 use crate::{error::Error, model::RoomId};
 
 /// How many bytes may wait for a client before it is given no more answers with messages. A client that joins all of its rooms
@@ -100,8 +100,8 @@ impl Backlogs {
 
     /// Counts an answer to a client, which loses its connection when too much waits for it.
     pub(super) fn to_client(&self, socket: &Socket, bytes: usize) {
-        let Some(transport) = transport(socket) else { return };
-        let waiting = Connection::of(socket).backlog.add(bytes as u64, transport.taken());
+        let Some(session) = session(socket) else { return };
+        let waiting = Connection::of(socket).backlog.add(bytes as u64, session.taken());
         if waiting > MAX_WAITING_BYTES {
             cut(socket);
         }
@@ -114,11 +114,11 @@ impl Backlogs {
     ///
     /// [`Error::RateLimited`] when too much waits for it, or for all.
     pub(super) fn check(&self, socket: &Socket) -> Result<(), Error> {
-        let Some(transport) = transport(socket) else { return Ok(()) };
+        let Some(session) = session(socket) else { return Ok(()) };
         if self.is_full.load(Ordering::Relaxed) && self.last_sweep().is_none_or(|at| at.elapsed() > SWEEP_PAUSE) {
             self.sweep();
         }
-        let waiting = Connection::of(socket).backlog.add(0, transport.taken());
+        let waiting = Connection::of(socket).backlog.add(0, session.taken());
         if waiting > MAX_UNREAD_BYTES || self.is_full.load(Ordering::Relaxed) {
             return Err(Error::RateLimited { retry_after: RETRY_AFTER });
         }
@@ -237,7 +237,7 @@ fn portion(bytes: u64, left: u64, total: u64) -> u64 {
 fn slow(socket: SocketRef) -> Option<Slow<SocketRef>> {
     // A socket is listed before its connection is known.
     let connection = socket.extensions.get::<Arc<Connection>>()?;
-    let taken = transport(&socket)?.taken();
+    let taken = session(&socket)?.taken();
     let mut waiting = connection.backlog.waiting();
     let total = waiting.settle(taken);
     let rooms = waiting.rooms.iter().map(|room| (Arc::as_ptr(&room.sent).addr(), room.waiting()));

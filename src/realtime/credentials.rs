@@ -15,7 +15,10 @@ use socketioxide::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use super::protocol::{Auth, Failure, event};
+use super::{
+    protocol::{Auth, Failure, event},
+    session,
+};
 use crate::{
     auth::{Grant, Identity, Verifier},
     error::Error,
@@ -104,6 +107,9 @@ async fn expire(socket: Weak<Socket>, at: DateTime<Utc>) {
 fn end(socket: Arc<Socket>) -> Result<(), SocketError> {
     if !socket.connected() {
         return Ok(());
+    }
+    if let Some(session) = session(&socket) {
+        session.begin_leaving();
     }
     let error = (&Error::TokenExpired).into();
     socket.emit(event::ERROR, &Failure { event: event::CONNECT, error }).ok();

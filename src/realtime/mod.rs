@@ -5,7 +5,6 @@ mod caller;
 mod credentials;
 mod fanout;
 mod overflow;
-mod pace;
 pub mod protocol;
 mod reply;
 mod request;
@@ -22,7 +21,7 @@ use socketioxide::{
     extract::{SocketRef, TryData},
     handler::ConnectHandler,
     service::SocketIoService,
-    socket::{DisconnectReason, Socket},
+    socket::{DisconnectReason, Sid, Socket},
 };
 use tokio_util::task::TaskTracker;
 use tracing::Span;
@@ -30,9 +29,8 @@ use tracing::Span;
 pub use self::{
     backlog::{ALL_WAITING_BYTES, MAX_UNREAD_BYTES, MAX_WAITING_BYTES, MIN_WAITING_BYTES},
     fanout::SocketIoFanout,
-    pace::{EVENT_BURST, EVENT_BYTES},
     protocol::{ErrorBody, MAX_ECHOED_CHARS},
-    turn::MAX_WAITING,
+    turn::{EVENT_BURST, MAX_PAYLOADS_BYTES, MAX_WAITING},
 };
 use self::{
     backlog::{Backlog, Backlogs},
@@ -46,8 +44,8 @@ use self::{
 use crate::{
     auth::Verifier,
     chat::{Chat, Session},
+    engine,
     error::Error,
-    net::Transport,
     room::Departure,
 };
 
@@ -87,6 +85,14 @@ pub struct Settings {
     pub connect_timeout: Duration,
 }
 
+impl Settings {
+    /// The most bytes of a payload by polling, or of a packet by WebSocket.
+    pub fn max_payload(&self) -> usize {
+        let packet = self.max_message_bytes * MAX_ESCAPED_BYTES + PACKET_OVERHEAD_BYTES;
+        packet.max(MIN_PAYLOAD_BYTES)
+    }
+}
+
 /// What this layer keeps of one socket.
 struct Connection {
     chat: Arc<Chat>,
@@ -115,16 +121,9 @@ impl Connection {
     }
 }
 
-/// What carries the socket's session.
-fn transport(socket: &Socket) -> Option<&Transport> {
+/// The Engine.IO session that the socket belongs to.
+fn session(socket: &Socket) -> Option<&engine::Session> {
     socket.req_parts().extensions.get()
-}
-
-/// The socket's client may not keep its session for nothing.
-fn idle(socket: &Socket) {
-    if let Some(transport) = transport(socket) {
-        transport.idle();
-    }
 }
 
 /// The handle by which Socket.IO is driven.
@@ -141,8 +140,7 @@ pub fn prepare<S: Clone>(settings: Settings, inner: S) -> (SocketIoService<S>, R
 
 /// Socket.IO at [`PATH`] with all the limits that this server sets, and no behaviour yet.
 pub fn builder(settings: Settings) -> SocketIoBuilder {
-    let packet = settings.max_message_bytes * MAX_ESCAPED_BYTES + PACKET_OVERHEAD_BYTES;
-    let max_payload = packet.max(MIN_PAYLOAD_BYTES);
+    let max_payload = settings.max_payload();
     SocketIo::builder()
         .req_path(PATH)
         .ping_interval(settings.ping_interval)
@@ -183,6 +181,9 @@ impl Realtime {
                 lease.begin(&socket);
             }
             connection.turns.connected();
+            if let Some(session) = session(&socket) {
+                session.enter();
+            }
         };
         self.io.ns("/", connected.with(connect));
     }
@@ -207,12 +208,11 @@ fn connect(
 ) -> Result<(), String> {
     let admitted = said(auth).and_then(|auth| credentials::admit(verifier, auth, socket));
     let (identity, lease) = admitted.map_err(|error| {
-        idle(socket);
+        if let Some(session) = session(socket) {
+            session.leave();
+        }
         format!("{}: {error}", error.code())
     })?;
-    if let Some(transport) = transport(socket) {
-        transport.in_use();
-    }
     let session = Arc::new(chat.connect(identity));
     let connection = Arc::new(Connection {
         chat,
@@ -296,14 +296,23 @@ async fn unknown_event(turn: Turn, reply: Reply, name: String) {
     reply.error(&name, &Error::UnknownEvent(name.to_string()));
 }
 
-async fn disconnected(socket: SocketRef, caller: Caller, reason: DisconnectReason) {
+async fn disconnected(socket: SocketRef, io: SocketIo, caller: Caller, reason: DisconnectReason) {
     let how = match reason {
-        DisconnectReason::ClientNSDisconnect | DisconnectReason::ServerNSDisconnect => {
-            idle(&socket);
-            Departure::Left
-        }
+        DisconnectReason::ClientNSDisconnect | DisconnectReason::ServerNSDisconnect => Departure::Left,
         _ => Departure::Broken,
     };
     caller.0.span().in_scope(|| tracing::debug!(?reason, "disconnected"));
     caller.0.chat.disconnect(&caller.0.session, how).await;
+    if let Some(session) = session(&socket).filter(|_| how == Departure::Left) {
+        tokio::spawn(leave_when_gone(session.clone(), socket.id, io));
+    }
+}
+
+/// Tells a session that its client is not in the chat any more, once the library has put the socket away, which it does right after
+/// the handler of its end. There is nothing to wait for but that.
+async fn leave_when_gone(session: engine::Session, socket: Sid, io: SocketIo) {
+    while io.of("/").is_some_and(|namespace| namespace.get_socket(socket).is_some()) {
+        tokio::task::yield_now().await;
+    }
+    session.leave();
 }
