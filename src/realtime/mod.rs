@@ -35,7 +35,7 @@ pub use self::{
     early::{JOIN_WAIT, MAX_EARLY_BYTES, MAX_EARLY_SENDS},
     fanout::SocketIoFanout,
     protocol::{ErrorBody, MAX_ECHOED_CHARS},
-    turn::{EVENT_BURST, MAX_WAITING},
+    turn::{EVENT_BURST, MAX_PAYLOADS_BYTES, MAX_WAITING},
 };
 use self::{
     backlog::{Backlog, Backlogs},
