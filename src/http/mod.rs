@@ -18,7 +18,7 @@ use tower_http::{compression::CompressionLayer, set_header::SetResponseHeaderLay
 use self::session::Door;
 pub use self::{
     assets::has_client,
-    health::{READY_TIMEOUT, Readiness},
+    health::{MAX_ANSWER_AGE, READY_TIMEOUT, Readiness},
 };
 use crate::{
     config::AllowedOrigins,

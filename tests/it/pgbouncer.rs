@@ -31,7 +31,10 @@ async fn chats_behind(mode: &str, settings: &str) {
     ended.unwrap();
     let again = Server::on(database, &[]).await;
     for room in 0..3 {
-        assert_eq!(again.raw("ann").await.call("joinRoom", json!({ "roomId": room.to_string() })).await["status"], "ok");
+        assert_eq!(
+            again.raw("ann").await.call("joinRoom", json!({ "roomId": room.to_string() })).await["status"],
+            "ok"
+        );
     }
     let stored: Vec<_> = join_all((0..3).map(|room| ids(&again.database, room))).await.concat();
     assert_eq!(stored.len(), acked.len());
