@@ -153,8 +153,8 @@ impl SqliteStore {
         let outcome = commit(&mut connection, drafts).await;
         if let Err(StoreError::Unavailable(_)) = outcome {
             // SQLite ends a transaction whose write fails by itself. The pool takes it for open, and would begin no other.
-            connection.close().await.ok();
             self.place.forget_log();
+            connection.close().await.ok();
             return outcome;
         }
         self.place.note_log();
@@ -207,6 +207,7 @@ impl MessageStore for SqliteStore {
     }
 
     async fn close(&self) {
+        self.place.forget_log();
         self.prober.close().await;
         self.readers.close().await;
         self.writer.close().await;

@@ -48,7 +48,7 @@ impl Place {
         Ok(())
     }
 
-    /// Notes that the writing connection is a new one, whose write-ahead log may be another file.
+    /// Notes that the writing connection ends or is a new one: the next one's write-ahead log may be another file.
     pub(super) fn forget_log(&self) {
         self.opened().log = None;
     }
