@@ -225,6 +225,6 @@ impl Parts {
 /// Errors when its URL is malformed.
 pub fn store(config: &Config) -> anyhow::Result<Arc<dyn MessageStore>> {
     let connections = config.database_max_connections;
-    store::open(config.database_url.expose(), connections, config.encryption())
+    store::open_in(config.database_url.expose(), connections, config.encryption(), config.database_schema.clone())
         .map_err(|error| anyhow::anyhow!("DATABASE_URL: {error}"))
 }

@@ -24,7 +24,7 @@ use crate::{
     model::UserId,
     net::{AdmissionSettings, TrustedProxies},
     rates::Rate,
-    store::Encryption,
+    store::{Encryption, Schema},
 };
 
 /// The default of `SHUTDOWN_TIMEOUT_MS` on a Heroku dyno, where stopping is to take less than ten seconds.
@@ -52,6 +52,11 @@ pub struct Config {
     /// Where messages are kept: `sqlite://FILE` (created when missing) or `postgres://USER:PASSWORD@HOST/DATABASE`.
     #[arg(long, env, global = true, hide_env_values = true, default_value = "sqlite://data/parlor.db")]
     pub database_url: Secret,
+
+    /// Schema of a Postgres database for the tables, made when missing, so that programs can share a database. Unset: the
+    /// first one of the database's `search_path`.
+    #[arg(long, env, global = true)]
+    pub database_schema: Option<Schema>,
 
     /// Most connections to the database.
     #[arg(long, env, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]

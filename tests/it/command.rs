@@ -16,6 +16,7 @@ const BAD: &[(&str, &[&str])] = &[
     ("PORT", &["abc", "65536", "-1", ""]),
     ("HOST", &["nowhere", ""]),
     ("DATABASE_URL", &["mysql://host/db", "nonsense", "", "postgres://host:port/db", "sqlite://:memory:"]),
+    ("DATABASE_SCHEMA", &["pg_own", "name\nof two lines"]),
     ("DATABASE_MAX_CONNECTIONS", &["0", "1001"]),
     ("ALLOWED_ORIGINS", &["example.com", "https://a.example, b.example"]),
     ("JWT_SECRET", &["", "hunter2", "31 bytes are one byte too few.."]),
