@@ -1,27 +1,28 @@
 //! Settings: for each a flag, an environment variable of the same name, and a default.
 
+mod command;
 mod origins;
+mod refusal;
+mod secret;
+mod value;
 
-use std::{
-    fmt,
-    net::IpAddr,
-    num::{NonZeroU32, ParseIntError},
-    str::FromStr,
-    time::Duration,
-};
+use std::{net::IpAddr, num::NonZeroU32, time::Duration};
 
 use clap::{
-    Args, CommandFactory, Parser, Subcommand, ValueEnum,
+    Parser, ValueEnum,
     builder::{ArgPredicate, NonEmptyStringValueParser},
-    error::{ContextKind, ContextValue, ErrorKind},
 };
 use tracing_subscriber::filter::Targets;
 
-pub use self::origins::AllowedOrigins;
+use self::value::{events_per_second, millis, positive_millis};
+pub use self::{
+    command::{Command, Role, TokenRequest},
+    origins::AllowedOrigins,
+    secret::Secret,
+};
 use crate::{
     auth::Verifier,
     chat::MAX_HISTORY,
-    model::UserId,
     net::{AdmissionSettings, TrustedProxies},
     rates::Rate,
     store::Encryption,
@@ -187,42 +188,6 @@ pub struct Config {
     pub dyno: Option<String>,
 }
 
-/// What to do instead of serving.
-#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
-pub enum Command {
-    /// Brings the database's tables up to date, and ends.
-    Migrate,
-    /// Prints a token for trying out, signed with `JWT_SECRET`.
-    Token(TokenRequest),
-}
-
-/// What a token for trying out is to say.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub struct TokenRequest {
-    /// The user's id.
-    #[arg(long, value_parser = |text: &str| UserId::try_from(text))]
-    pub sub: UserId,
-
-    /// A room that the user may enter, or what such rooms' ids begin with, as in `team-*`; may be repeated. None: all rooms.
-    #[arg(long = "room", value_name = "ROOM")]
-    pub rooms: Vec<String>,
-
-    /// How long the token counts, such as `90s`, `1h` or `30days`.
-    #[arg(long, default_value = "1h", value_parser = humantime::parse_duration)]
-    pub ttl: Duration,
-
-    /// What else the user is.
-    #[arg(long, value_enum)]
-    pub role: Option<Role>,
-}
-
-/// What else a user is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Role {
-    /// One whose messages are marked as an operator's.
-    Operator,
-}
-
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -232,58 +197,12 @@ pub enum LogFormat {
     Json,
 }
 
-/// A setting that is not shown, as it may hold a password.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The text itself.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for Secret {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self(text.to_owned()))
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
-
-fn millis(text: &str) -> Result<Duration, ParseIntError> {
-    Ok(Duration::from_millis(text.parse::<u32>()?.into()))
-}
-
-/// Slower than this, a client's heartbeats would come too late as well.
-const MIN_EVENTS_PER_SECOND: u32 = 50;
-
-fn events_per_second(text: &str) -> Result<u32, String> {
-    match text.parse().map_err(|error: ParseIntError| error.to_string())? {
-        1..MIN_EVENTS_PER_SECOND => Err(format!("must be 0, or {MIN_EVENTS_PER_SECOND} at least")),
-        rate => Ok(rate),
-    }
-}
-
-fn positive_millis(text: &str) -> Result<Duration, String> {
-    match millis(text) {
-        Ok(Duration::ZERO) => Err("must be more than 0".into()),
-        other => other.map_err(|error| error.to_string()),
-    }
-}
-
 impl Config {
     /// Reads the command line and the environment; `--help` and `--version` are answered and end the process.
     ///
     /// Errors: one line that names the variable whose value is bad.
     pub fn from_args() -> Result<Self, String> {
-        let config = Self::try_parse().map_err(|error| match bad_value(&error).or_else(|| bad_encoding(&error)) {
+        let config = Self::try_parse().map_err(|error| match refusal::of(&error) {
             Some(line) => line,
             None => error.exit(),
         })?;
@@ -363,32 +282,10 @@ impl Config {
     }
 }
 
-/// The variable, the value and the reason, where the error is a bad value.
-fn bad_value(error: &clap::Error) -> Option<String> {
-    let text = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) => Some(text.as_str()),
-        _ => None,
-    };
-    let argument = text(ContextKind::InvalidArg)?;
-    let value = text(ContextKind::InvalidValue)?;
-    let flag = argument.split([' ', '=']).next()?.trim_start_matches('-');
-    let command = Config::command();
-    let known = command.get_arguments().find(|known| known.get_long() == Some(flag))?;
-    let variable = known.get_env()?.to_string_lossy().into_owned();
-    let reason = std::error::Error::source(error).map(|source| format!(" ({source})"));
-    Some(format!("{variable}: {value:?} is not valid{}", reason.unwrap_or_default()))
-}
-
-/// The variable, where the error is a value that is not UTF-8.
-fn bad_encoding(error: &clap::Error) -> Option<String> {
-    let command = (error.kind() == ErrorKind::InvalidUtf8).then(Config::command)?;
-    let mut variables = command.get_arguments().filter_map(|known| known.get_env());
-    let bad = variables.find(|name| std::env::var_os(name).is_some_and(|value| value.to_str().is_none()))?;
-    Some(format!("{}: the value is not UTF-8", bad.to_string_lossy()))
-}
-
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     fn parse(arguments: &[&str]) -> Result<Config, clap::Error> {
@@ -418,7 +315,7 @@ mod tests {
             ("--log-format", "xml", "LOG_FORMAT"),
         ] {
             let error = parse(&[&format!("{flag}={value}")]).unwrap_err();
-            let line = bad_value(&error).unwrap();
+            let line = refusal::of(&error).unwrap();
             assert!(line.starts_with(&format!("{variable}: ")), "{line}");
             assert_eq!(line.lines().count(), 1, "{line}");
         }
