@@ -1,22 +1,30 @@
 //! Settings: for each a flag, an environment variable of the same name, and a default.
 
 mod command;
+mod host;
 mod origins;
 mod refusal;
 mod secret;
 mod value;
 
-use std::{net::IpAddr, num::NonZeroU32, time::Duration};
+use std::{
+    env,
+    num::{NonZeroU32, NonZeroUsize},
+    thread,
+    time::Duration,
+};
 
 use clap::{
-    Parser, ValueEnum,
-    builder::{ArgPredicate, NonEmptyStringValueParser},
+    Arg, CommandFactory, FromArgMatches, Parser, ValueEnum,
+    builder::{ArgPredicate, NonEmptyStringValueParser, Resettable},
+    error::ErrorKind,
 };
 use tracing_subscriber::filter::Targets;
 
-use self::value::{events_per_second, millis, positive_millis};
+use self::value::{events_per_second, millis, positive_millis, seconds, targets};
 pub use self::{
     command::{Command, Role, TokenRequest},
+    host::Host,
     origins::AllowedOrigins,
     secret::Secret,
 };
@@ -46,9 +54,9 @@ pub struct Config {
     #[arg(long, env, default_value_t = 3000)]
     pub port: u16,
 
-    /// Address to listen on.
-    #[arg(long, env, default_value = "0.0.0.0")]
-    pub host: IpAddr,
+    /// Address to listen on, or a name that has one. `::` stands for all addresses of this machine, of IPv6 and IPv4.
+    #[arg(long, env, default_value_t)]
+    pub host: Host,
 
     /// Where messages are kept: `sqlite://FILE` (created when missing) or `postgres://USER:PASSWORD@HOST/DATABASE`.
     #[arg(long, env, global = true, hide_env_values = true, default_value = "sqlite://data/parlor.db")]
@@ -57,6 +65,11 @@ pub struct Config {
     /// Most connections to the database.
     #[arg(long, env, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub database_max_connections: u32,
+
+    /// How long the start waits for a database that is away or lets nobody in, in seconds; then the program ends with exit
+    /// code 1, and says why. 0 waits for ever.
+    #[arg(long, env, default_value = "60", value_parser = seconds)]
+    pub database_start_timeout: Duration,
 
     /// Web origins whose pages may connect, separated by commas, such as `https://example.com`; `*` for all.
     /// Unset: only pages that come from the host and port that they connect to.
@@ -174,12 +187,16 @@ pub struct Config {
     pub send_queue_packets: u32,
 
     /// What to log, such as `info` or `parlor=debug`.
-    #[arg(long, env, global = true, default_value = "info,sqlx=warn")]
+    #[arg(long, env, global = true, default_value = "info,sqlx=warn", value_parser = targets)]
     pub rust_log: Targets,
 
     /// How log lines look.
     #[arg(long, env, global = true, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
+
+    /// Threads that the work is spread over. Unset: as many as there are processors.
+    #[arg(long, env, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub tokio_worker_threads: Option<u16>,
 
     /// Name of the Heroku dyno that this is, set by Heroku. On a dyno, whose disk is lost at every restart,
     /// `DATABASE_URL` must name a Postgres; that is reached with `sslmode=require` unless the URL names another mode; and
@@ -198,14 +215,24 @@ pub enum LogFormat {
 }
 
 impl Config {
-    /// Reads the command line and the environment; `--help` and `--version` are answered and end the process.
+    /// Reads the command line and the environment, where an empty variable counts as unset; `--help` and `--version` are
+    /// answered and end the process.
     ///
-    /// Errors: one line that names the variable whose value is bad.
+    /// # Errors
+    ///
+    /// One line that names the variable whose value is bad.
     pub fn from_args() -> Result<Self, String> {
-        let config = Self::try_parse().map_err(|error| match refusal::of(&error) {
-            Some(line) => line,
-            None => error.exit(),
+        let command = Self::command().mut_args(without_empty_variable);
+        let matches = command.try_get_matches().map_err(|error| match (refusal::of(&error), error.kind()) {
+            (Some(line), _) => line,
+            // The help names every variable, also those that are empty.
+            (None, ErrorKind::DisplayHelp) => match Self::command().try_get_matches() {
+                Err(help) => help.exit(),
+                Ok(_) => error.exit(),
+            },
+            (None, _) => error.exit(),
         })?;
+        let config = Self::from_arg_matches(&matches).map_err(|error| error.to_string())?;
         config.check()?;
         Ok(config)
     }
@@ -224,6 +251,12 @@ impl Config {
     /// How many requests a user may make at once: as many as several of its connections need to join all their rooms.
     pub fn request_burst(&self) -> NonZeroU32 {
         NonZeroU32::MIN.saturating_add(TABS * self.max_rooms_per_socket - 1)
+    }
+
+    /// Returns the number of threads that the work is spread over.
+    pub fn worker_threads(&self) -> usize {
+        let processors = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        self.tokio_worker_threads.map_or_else(processors, usize::from)
     }
 
     /// Whether a database may be reached unencrypted when its URL does not say.
@@ -278,14 +311,21 @@ impl Config {
                 "DATABASE_URL: must name a Postgres on a Heroku dyno, whose disk is lost at every restart".into()
             );
         }
+        if self.command.is_none() {
+            self.host.resolve().map_err(|reason| format!("HOST: {reason}"))?;
+        }
         self.verifier().map(drop)
     }
 }
 
+/// Leaves the environment out where the variable is empty: that is how files and consoles for settings leave one out.
+fn without_empty_variable(argument: Arg) -> Arg {
+    let is_empty = argument.get_env().and_then(env::var_os).is_some_and(|value| value.is_empty());
+    if is_empty { argument.env(Resettable::Reset) } else { argument }
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     fn parse(arguments: &[&str]) -> Result<Config, clap::Error> {
@@ -302,7 +342,7 @@ mod tests {
         for (flag, value, variable) in [
             ("--port", "70000", "PORT"),
             ("--port", "x", "PORT"),
-            ("--host", "nowhere", "HOST"),
+            ("--host", "no where", "HOST"),
             ("--history-limit", "201", "HISTORY_LIMIT"),
             ("--history-limit", "0", "HISTORY_LIMIT"),
             ("--max-message-bytes", "0", "MAX_MESSAGE_BYTES"),

@@ -22,6 +22,7 @@ mod promises;
 mod protocol;
 mod rates;
 mod room;
+mod start;
 mod storage;
 mod store;
 mod writer;
