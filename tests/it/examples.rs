@@ -16,6 +16,7 @@ use tempfile::{NamedTempFile, TempDir};
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
+    sync::OnceCell,
 };
 
 use crate::support::{
@@ -196,13 +197,21 @@ fn page(user: &str) -> Option<&'static str> {
     }
 }
 
-/// The TypeScript example in JavaScript, with the server's address in it.
+/// The TypeScript example in JavaScript, with the server's address in it, in a folder where its packages are.
 async fn compiled(folder: &Path, url: &str) -> PathBuf {
-    run(TSC, &["-p", "tests/clients", "--outDir", folder.to_str().unwrap()]).await;
-    let file = folder.join("examples/clients/typescript.js");
-    let text = fs::read_to_string(&file).unwrap();
+    // Once for all tests: it takes seconds, and beside others that work many.
+    static COMPILED: OnceCell<String> = OnceCell::const_new();
+    let text = COMPILED.get_or_init(compile).await;
+    symlink(repository("node_modules"), folder.join("node_modules")).unwrap();
+    let file = folder.join("typescript.js");
     fs::write(&file, text.replace(ADDRESS, url)).unwrap();
     file
+}
+
+async fn compile() -> String {
+    let folder = TempDir::new().unwrap();
+    run(TSC, &["-p", "tests/clients", "--outDir", folder.path().to_str().unwrap()]).await;
+    fs::read_to_string(folder.path().join("examples/clients/typescript.js")).unwrap()
 }
 
 /// The example for the old client in a folder where `socket.io-client` is that one.

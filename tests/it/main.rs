@@ -37,6 +37,7 @@ mod rates;
 mod readiness;
 mod room;
 mod schema;
+mod start;
 mod starting;
 mod storage;
 mod store;
