@@ -182,8 +182,8 @@ pub struct Config {
     #[arg(long, env, default_value = "100")]
     pub connect_burst: NonZeroU32,
 
-    /// Proxies that are believed when they say in `X-Forwarded-For` whom they speak for: addresses and networks such as
-    /// `10.0.0.0/8`, separated by commas.
+    /// Proxies that are believed when they say whom they speak for (`X-Forwarded-For`) and which host they were asked for
+    /// (`X-Forwarded-Host`): addresses and networks such as `10.0.0.0/8`, separated by commas.
     #[arg(long, env, default_value = "")]
     pub trusted_proxies: TrustedProxies,
 

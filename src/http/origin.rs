@@ -1,4 +1,4 @@
-//! Which web pages may talk to the server.
+//! The check of the pages that talk to the server.
 //!
 //! CORS keeps a foreign page from reading answers to polling requests; a WebSocket it does not guard at all. So a
 //! handshake whose `Origin` is not allowed is refused, by whatever transport it comes. No `Origin`: not a browser.

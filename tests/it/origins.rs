@@ -1,4 +1,4 @@
-//! Which web pages may connect: the server's own and those listed, however a client or a proxy writes where they come from.
+//! The web pages that may connect: the server's own and those listed, however a client or a proxy writes their origin.
 
 use nix::sys::signal::Signal;
 use reqwest::{
@@ -91,6 +91,12 @@ async fn the_list_adds_to_the_servers_own_host() {
     for (origin, allowed) in [("https://shop.example", true), (own.as_str(), true), (FOREIGN, false)] {
         assert_eq!(admits(&server, &[("origin", origin)]).await, allowed, "{origin}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_chat_on_the_servers_own_page_where_others_are_listed() {
+    let server = Server::on(Database::sqlite(), &["--allowed-origins=http://localhost:8000"]).await;
+    node::run("page_chat.mjs", &[&server.url()]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
