@@ -2,7 +2,7 @@
 
 use futures_util::future::join;
 
-use crate::support::{Database, Process, Server, free_port, node};
+use crate::support::{Database, Process, Server, free_port, log::append, node};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_client_module_loses_nothing_and_doubles_nothing() {
@@ -11,7 +11,26 @@ async fn the_client_module_loses_nothing_and_doubles_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_room_whose_log_was_lost_is_closed() {
+async fn the_client_module_settles_what_it_was_asked_whatever_happens() {
+    let server = Server::start().await;
+    node::run("parlor_client_ends.mjs", &[&server.url(), "websocket"]).await;
+}
+
+/// Rows that somebody deleted by hand; the newest one too.
+const DELETED: &str = "3, 120, 121, 122, 430, 450";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_were_deleted_by_hand_are_passed_over() {
+    for database in Database::each_kind().await {
+        append(&database, "room", "bob", &(1..=450).map(|_| "hello").collect::<Vec<_>>()).await;
+        database.execute(&format!("DELETE FROM messages WHERE room_id = 'room' AND seq IN ({DELETED})")).await;
+        let server = Server::on(database, &[]).await;
+        node::run("parlor_client_holes.mjs", &[&server.url(), "websocket", &format!("[{DELETED}]")]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_whose_log_was_lost_shows_what_is_there_now() {
     let (port, database) = (free_port(), Database::sqlite());
     let server = Process::at(port, &database).await;
     let (url, id) = (format!("http://{}", server.address), server.id().to_string());
