@@ -18,13 +18,13 @@
  * @property {Set<string>} members `members` or `memberCount` have changed
  * @property {{ after: number, until: number }} resume back in the room: messages with a `seq` in between were missed
  * @property {Message[]} reset the room's log went back, as after a restore: `messages` are others now, all of them
- * @property {Refusal} trouble a connection or a join failed for now, and is tried again
+ * @property {Refusal | null} trouble a connection or a join failed, and is tried again if that is `retryable`; `null`: joined again
  * @property {Room["state"]} state `state` has changed
  * @property {Refusal} closed the server ended it
  *
  * @typedef {object} JoinOptions
  * @property {number} [timeoutMs] how long to try: 20 s when absent, `Infinity` for ever
- * @property {(trouble: Refusal) => void} [onTrouble] called for each attempt that failed; later ones too, as {@link Room.on}
+ * @property {(trouble: Refusal | null) => void} [onTrouble] listens to `trouble` from the first attempt on
  */
 
 import { Outbox, browserStorage } from "./parlor-outbox.js";
@@ -126,8 +126,8 @@ export class Room {
   #filling = false;
   #sending = false;
   #older = /** @type {Promise<Message[]> | null} */ (null);
-  /** Why it is not joined yet. */
-  #trouble = refusal(NO_ANSWER);
+  /** Why it is not joined. @type {Refusal | null} */
+  #trouble = null;
   /** Why it is closed. @type {Refusal | undefined} */
   #ended;
   #timer = /** @type {ReturnType<typeof setTimeout> | undefined} */ (undefined);
@@ -229,6 +229,7 @@ export class Room {
     }
     clearTimeout(this.#timer);
     this.#become("joined");
+    if (this.#trouble) this.#tell("trouble", (this.#trouble = null));
     if (this.#cursor === null || answer.reset) {
       this.#reset(answer);
     } else {
@@ -392,17 +393,15 @@ export class Room {
 
   /** @param {Refusal} refusal */
   #refused(refusal) {
-    if (refusal.retryable) {
-      this.#trouble = refusal;
-      this.#tell("trouble", refusal);
-    } else {
-      this.#close(refusal, refusal);
-      this.#tell("closed", refusal);
-    }
+    this.#trouble = refusal;
+    this.#tell("trouble", refusal);
+    if (refusal.retryable) return;
+    this.#close(refusal, refusal);
+    this.#tell("closed", refusal);
   }
 
   #giveUp() {
-    this.#leave(this.#trouble);
+    this.#leave(this.#trouble ?? refusal(NO_ANSWER));
   }
 
   /** @param {Refusal} why */

@@ -111,7 +111,10 @@ test("what is sent is refused when the server lets one in no more", async (t) =>
 
 test("a join rejects at once when the server refuses the page's origin", async (t) => {
   const { parlor } = connect(t, { extraHeaders: { origin: "http://elsewhere.example" } });
-  await assert.rejects(within("the refusal", parlor.joinRoom("tea")), { code: "FORBIDDEN", retryable: false });
+  const troubles = [];
+  const joining = parlor.joinRoom("tea", { onTrouble: ({ code }) => troubles.push(code) });
+  await assert.rejects(within("the refusal", joining), { code: "FORBIDDEN", retryable: false });
+  assert.deepEqual(troubles, ["FORBIDDEN"]);
 });
 
 test("a join tells of each attempt, and rejects in time, when the server is away", async (t) => {
@@ -127,6 +130,20 @@ test("a join tells of each attempt, and rejects in time, when the server is away
   await assert.rejects(within("the rejection", joining), expected);
   assert.ok(troubles.length > 1, `${troubles}`);
   assert.ok(troubles.every(({ code }) => code === "UNAVAILABLE"));
+});
+
+test("a room says when it is in trouble, and when it is over", async (t) => {
+  const { socket, parlor } = connect(t);
+  const room = await within("the join", parlor.joinRoom("trouble"));
+  const troubles = [];
+  room.on("trouble", (trouble) => troubles.push(trouble?.code ?? null));
+  const { uri } = socket.io;
+  socket.io.uri = "http://127.0.0.1:9";
+  socket.io.engine.close();
+  await heard(room, "trouble");
+  socket.io.uri = uri;
+  await heard(room, "trouble", (trouble) => trouble === null);
+  assert.deepEqual(troubles.filter((code) => code !== "UNAVAILABLE"), [null]);
 });
 
 test("a room whose log went back shows what is there now", async (t) => {
