@@ -1,6 +1,9 @@
 //! `static/parlor-client.js`, in Node. The scripts are in `tests/clients`.
 
+use std::fs;
+
 use futures_util::future::join;
+use serde_json::json;
 
 use crate::support::{Database, Process, Server, free_port, log::append, node};
 
@@ -26,6 +29,22 @@ async fn messages_that_were_deleted_by_hand_are_passed_over() {
         database.execute(&format!("DELETE FROM messages WHERE room_id = 'room' AND seq IN ({DELETED})")).await;
         let server = Server::on(database, &[]).await;
         node::run("parlor_client_holes.mjs", &[&server.url(), "websocket", &format!("[{DELETED}]")]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_removed_as_the_docs_say_is_gone_for_who_comes_then() {
+    let page = fs::read_to_string("docs/operations.md").unwrap();
+    let (_, page) = page.split_once("## Removing a message").unwrap();
+    let statement = page.split("```").nth(1).unwrap().strip_prefix("sql\n").unwrap();
+    for database in Database::each_kind().await {
+        append(&database, "lobby", "bob", &["hello"; 43]).await;
+        let server = Server::on(database, &[]).await;
+        server.database.execute(statement).await;
+        let mut ann = server.raw("ann").await;
+        let joined = ann.call("joinRoom", json!({ "roomId": "lobby", "lastSeq": 40 })).await;
+        let texts: Vec<_> = joined["messages"].as_array().unwrap().iter().map(|message| &message["message"]).collect();
+        assert_eq!(texts, ["hello", "(removed)", "hello"]);
     }
 }
 
