@@ -257,8 +257,8 @@ export class Room {
     if (!isFirst) this.#tell("reset", this.messages);
   }
 
-  /** @param {Joined} answer */
-  #show({ userId, members, memberCount }) {
+  /** @param {Partial<Joined>} answer a reset, which goes to everyone, names no `userId` */
+  #show({ userId = this.userId, members, memberCount }) {
     Object.assign(this, { userId, memberCount, members: new Set(members) });
     this.#tell("members", this.members);
   }
@@ -386,7 +386,9 @@ export class Room {
   #ask(event, payload, answered) {
     const socket = /** @type {any} */ (this.#socket.timeout(ACK_TIMEOUT_MS));
     socket.emit(event, { roomId: this.roomId, ...payload }, (/** @type {unknown} */ late, /** @type {any} */ answer) => {
-      const error = late ? NO_ANSWER : answer.error;
+      let error = late ? NO_ANSWER : answer.error;
+      // The server disconnects one then. The next connection shows if there is a newer token: if not, that ends the room.
+      if (error?.code === "TOKEN_EXPIRED") error = { ...error, retryable: true };
       answered(error ? refusal(error) : null, answer);
     });
   }

@@ -43,7 +43,7 @@ export interface JoinRoom {
 /** The answer to a join: the history, and who is there. */
 export interface Joined {
   roomId: string;
-  /** Who you are on this connection. */
+  /** Who you are on this connection; missing with `reset`, which goes to everyone in the room. */
   userId: string;
   /** Oldest first: the newest `limit`, or with `lastSeq` the newest `limit` after it. */
   messages: Message[];

@@ -109,6 +109,19 @@ test("what is sent is refused when the server lets one in no more", async (t) =>
   assert.equal((await within("the join", parlor.joinRoom("another"))).state, "joined");
 });
 
+test("what is sent right after the token's end is sent again with the next one", async (t) => {
+  const { socket, parlor } = connect(t);
+  const room = await within("the join", parlor.joinRoom("renewed"));
+  socket.emit = function (event, payload, ack) {
+    delete socket.emit;
+    // What the server answers from then on, until it has disconnected the socket.
+    ack(null, { status: "error", error: { code: "TOKEN_EXPIRED", message: "the token is out of date", retryable: false } });
+    socket.onpacket({ type: DISCONNECT, nsp: "/" });
+    return this;
+  };
+  assert.equal((await within("the receipt", room.send("hello"))).message, "hello");
+});
+
 test("a join rejects at once when the server refuses the page's origin", async (t) => {
   const { parlor } = connect(t, { extraHeaders: { origin: "http://elsewhere.example" } });
   const troubles = [];
@@ -156,13 +169,13 @@ test("a room whose log went back shows what is there now", async (t) => {
   room.on("message", (message) => told.push(message));
   const reset = heard(room, "reset");
   const messages = [{ ...stored, id: "another", seq: 1, message: "restored" }];
-  const answer = { roomId: "restored", userId: "ann", messages, lastSeq: 1, hasMore: false, members: ["ann"], memberCount: 1 };
+  const answer = { roomId: "restored", messages, lastSeq: 1, hasMore: false, members: ["ann"], memberCount: 1 };
   socket.onpacket({ type: EVENT, nsp: "/", data: ["history", { ...answer, roomId: "other", reset: true }] });
   socket.onpacket({ type: EVENT, nsp: "/", data: ["history", answer] });
   assert.deepEqual(texts(room.messages), ["before 1", "before 2"]);
   socket.onpacket({ type: EVENT, nsp: "/", data: ["history", { ...answer, reset: true }] });
   assert.deepEqual(await reset, messages);
-  assert.deepEqual([room.messages, room.hasOlder, room.memberCount, told], [messages, false, 1, []]);
+  assert.deepEqual([room.messages, room.hasOlder, room.memberCount, room.userId, told], [messages, false, 1, "ann", []]);
   socket.onpacket({ type: EVENT, nsp: "/", data: ["newMessage", { ...stored, seq: 2, message: "after" }] });
   assert.deepEqual(texts(told), ["after"]);
   bob.close();
