@@ -36,9 +36,11 @@ export async function converse(userId, roomId, leave) {
   page.share.addEventListener("click", share);
   /** @param {Refusal} refusal */
   const refused = (refusal) => leave(refusal.message);
-  const room = await new Parlor(socket).joinRoom(roomId).catch(refused);
+  const room = await new Parlor(socket).joinRoom(roomId, { timeoutMs: Infinity }).catch(refused);
   if (!room) return;
   room.on("closed", refused);
+  // The page begins anew, in the same room: nothing that was shown need be there any more.
+  room.on("reset", () => location.reload());
   new Conversation(socket, room).start();
 }
 
