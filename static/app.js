@@ -8,16 +8,25 @@ const NAME_KEY = "parlorName";
 
 const storage = browserStorage();
 
-/** Fills the form in. A reload keeps the history entry's state, so it goes straight back into the room. */
+/** Shows the form. A reload keeps the history entry's state, so it goes straight back into the room. */
 function start() {
-  if (!("io" in window)) return refuse("The page is incomplete: the Socket.IO client did not load.");
-  page.room.value = new URLSearchParams(location.search).get("room") ?? "lobby";
+  const room = new URLSearchParams(location.search).get("room") ?? "lobby";
   const { name, refusal } = history.state ?? {};
-  page.name.value = name ?? storage?.getItem(NAME_KEY) ?? "";
-  if (name) return enter(name, page.room.value);
+  const complete = "io" in window;
+  if (complete && name) return enter(name, room);
+  fillIn(name ?? storage?.getItem(NAME_KEY) ?? "", room);
+  if (!complete) return refuse("The page is incomplete: the Socket.IO client did not load.");
   if (refusal) refuse(refusal);
   history.replaceState(null, "");
-  (page.name.value ? page.room : page.name).focus();
+  page.join.disabled = false;
+}
+
+/** Fills in what nobody has typed yet, and takes the focus from nobody. @param {string} name @param {string} room */
+function fillIn(name, room) {
+  page.name.value ||= name;
+  page.room.value ||= room;
+  page.entry.classList.add("ready");
+  if (document.activeElement === document.body) (page.name.value ? page.room : page.name).focus();
 }
 
 /** @param {string} userId @param {string} roomId */

@@ -27,7 +27,9 @@ export async function converse(userId, roomId, leave) {
   page.title.textContent = roomId;
   document.title = `${roomId} · Parlor`;
   page.loading.hidden = false;
-  const socket = /** @type {ParlorSocket} */ (/** @type {any} */ (window).io({ auth: { userId } }));
+  // The server may be at the root, or behind a proxy under a path of its own.
+  const { pathname: path } = new URL("socket.io/", document.baseURI);
+  const socket = /** @type {ParlorSocket} */ (/** @type {any} */ (window).io({ path, auth: { userId } }));
   showConnection(socket);
   page.leave.addEventListener("click", () => {
     socket.disconnect();

@@ -18,6 +18,7 @@ export const page = {
   joinForm: find("join-form", HTMLFormElement),
   name: find("name", HTMLInputElement),
   room: find("room", HTMLInputElement),
+  join: find("join", HTMLButtonElement),
   chat: find("chat", HTMLElement),
   title: find("title", HTMLElement),
   status: find("status", HTMLElement),

@@ -6,16 +6,19 @@ import { url } from "./harness.mjs";
 export const DESKTOP = { width: 1280, height: 800 };
 export const PHONE = { width: 390, height: 844 };
 
+/** A phone as browsers tell of it: a finger, no pointer that hovers. */
+export const TOUCH_PHONE = { viewport: PHONE, hasTouch: true, isMobile: true };
+
 /** The requests of long-polling, which every connection begins with. */
 export const POLLING = /\/socket\.io\/\?/;
 
 /** Somebody who has the page open, in a browser context of their own. */
 export class Visitor {
-  /** Opens the page for a room; `init` runs before its scripts do. */
-  static async open(t, browser, name, room, { init, ...options } = {}) {
+  /** Opens the page at `base` for a room; `init` runs before its scripts do. */
+  static async open(t, browser, name, room, { init, base = `${url}/`, ...options } = {}) {
     const visitor = new Visitor(name, await visit(t, browser, "about:blank", { viewport: DESKTOP, ...options }));
     if (init) await visitor.page.addInitScript(init);
-    await visitor.page.goto(`${url}/?${new URLSearchParams({ room })}`);
+    await visitor.page.goto(`${base}?${new URLSearchParams({ room })}`);
     return visitor;
   }
 

@@ -61,14 +61,37 @@ async fn a_message_under_way_when_the_server_is_killed_arrives_once() {
     join(node::run("page_killed.mjs", &[&url, &id]), replaced).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn scrolling_up_shows_what_was_said_before() {
+/// A server whose room "old" has `message 1` to `message 130`, and whose room "yesterday" has one message, a day old.
+async fn server_with_history() -> Server {
     let database = Database::sqlite();
     append_old(&database, "old", (1..=130).map(|number| (30 * (130 - number), "bob", format!("message {number}"))))
         .await;
     append_old(&database, "yesterday", [(24 * 60, "bob", "message 1".to_owned())]).await;
-    let server = Server::on(database, &[]).await;
+    Server::on(database, &[]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scrolling_up_shows_what_was_said_before() {
+    let server = server_with_history().await;
     node::run("page_history.mjs", &[&server.url()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scrolling_up_slowly_while_others_talk_is_not_pulled_back() {
+    let server = server_with_history().await;
+    node::run("page_scroll.mjs", &[&server.url(), "websocket"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_typed_before_the_scripts_are_there_is_kept() {
+    let server = Server::start().await;
+    node::run("page_early.mjs", &[&server.url()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_works_under_a_path_of_a_proxy() {
+    let server = Server::start().await;
+    node::run("page_prefix.mjs", &[&server.url()]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
