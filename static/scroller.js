@@ -17,18 +17,23 @@ export class Scroller {
   #beginning;
   #near;
   #moved;
+  #asideHeight;
   /** Where the list was seen last. */
   #top = 0;
 
   /**
    * @param {HTMLElement} scrolled
    * @param {HTMLElement} beginning asked for older messages when it comes near
-   * @param {{ moved: () => void, nearBeginning: () => void }} listeners
+   * @param {object} owner
+   * @param {() => void} owner.moved called when the reader has moved
+   * @param {() => void} owner.nearBeginning called when older messages are to be loaded
+   * @param {() => number} owner.asideHeight how much of the list's end, in pixels, is not what the reader follows
    */
-  constructor(scrolled, beginning, { moved, nearBeginning }) {
+  constructor(scrolled, beginning, { moved, nearBeginning, asideHeight }) {
     this.#element = scrolled;
     this.#beginning = beginning;
     this.#moved = moved;
+    this.#asideHeight = asideHeight;
     scrolled.addEventListener("scroll", () => this.#look());
     // Both come before the list moves: a browser may move it step by step, and a message must not stop that.
     scrolled.addEventListener("wheel", ({ deltaY, ctrlKey }) => deltaY < 0 && !ctrlKey && this.#goUp(), { passive: true });
@@ -55,9 +60,16 @@ export class Scroller {
     if (this.following) this.toEnd();
   }
 
+  /** Shows the newest message, and as much of what comes after it as half of the view holds. */
   toEnd() {
     this.following = true;
-    this.#goTo(this.#element.scrollHeight);
+    this.#goTo(this.#end());
+  }
+
+  /** Shows the last of what there is, if the end was shown before. */
+  toBottom() {
+    this.#look();
+    if (this.following) this.#goTo(this.#element.scrollHeight);
   }
 
   /** Makes a change before what is in view, which stays in its place. @param {() => void} change */
@@ -70,9 +82,13 @@ export class Scroller {
     this.#near.observe(this.#beginning);
   }
 
+  #end() {
+    const { scrollHeight, clientHeight } = this.#element;
+    return scrollHeight - clientHeight - Math.max(this.#asideHeight() - clientHeight / 2, 0);
+  }
+
   #fromEnd() {
-    const { scrollHeight, scrollTop, clientHeight } = this.#element;
-    return scrollHeight - scrollTop - clientHeight;
+    return this.#end() - this.#element.scrollTop;
   }
 
   /** @param {number} top */

@@ -5,9 +5,11 @@
  * @import { Unconfirmed } from "./parlor-outbox.js"
  *
  * @typedef {{ message: Message, item: HTMLElement }} Shown
+ * @typedef {Record<"retry" | "edit" | "discard", (failed: Unconfirmed) => void>} Actions what one can do with what failed
  */
 
-import { avatar, clock, day, element, linked, sameDay } from "./text.js";
+import { avatar, clock, day, element, isolated, linked, sameDay, smallPrint } from "./text.js";
+import { refusedSend } from "./words.js";
 
 /** Messages of one author that are closer than this stand together. */
 const GROUP_MS = 5 * 60_000;
@@ -23,6 +25,8 @@ export class Timeline {
   /** @type {HTMLElement | undefined} */
   #away;
   #missed = 0;
+  /** What is in the outbox, by its `clientMessageId`. @type {Map<string, { state: string, item: HTMLElement }>} */
+  #waiting = new Map();
 
   /**
    * @param {HTMLElement} messages a list for the messages
@@ -76,19 +80,39 @@ export class Timeline {
   }
 
   /**
-   * Shows what is on its way.
+   * Shows what is on its way, and after it what failed; says whether something has failed since.
    * @param {Unconfirmed[]} entries
    * @param {boolean} joined
-   * @param {Record<"retry" | "edit", (failed: Unconfirmed) => void>} actions what one can do with what failed
+   * @param {Actions} actions
    */
-  showOutbox(entries, joined, { retry, edit }) {
-    const items = entries.map((entry) => {
-      const meta = element("p", "meta", state(entry, joined));
-      if (entry.status === "failed") meta.append(button("Try again", () => retry(entry)), button("Edit", () => edit(entry)));
-      const bubble = element("div", "bubble", element("p", "body", ...linked(entry.message)), meta);
-      return element("li", `message own ${entry.status}`, bubble);
+  showOutbox(entries, joined, actions) {
+    const before = this.#waiting;
+    const failed = entries.filter(({ status }) => status === "failed");
+    const ordered = [...entries.filter(({ status }) => status !== "failed"), ...failed];
+    // Those that stay as they are keep the focus that their buttons may have.
+    const shown = ordered.map((entry) => {
+      const known = before.get(entry.clientMessageId);
+      const now = state(entry, joined);
+      return known?.state === now ? known : { state: now, item: waiting(entry, now, actions) };
     });
-    this.#outbox.replaceChildren(...items);
+    this.#waiting = new Map(ordered.map(({ clientMessageId }, place) => [clientMessageId, shown[place]]));
+    this.#arrangeOutbox(shown.map(({ item }) => item));
+    return failed.some(({ clientMessageId }) => before.get(clientMessageId) !== this.#waiting.get(clientMessageId));
+  }
+
+  /** Puts items into the outbox, moving none that is in its place. @param {HTMLElement[]} items */
+  #arrangeOutbox(items) {
+    for (const item of [...this.#outbox.children]) if (!items.includes(/** @type {HTMLElement} */ (item))) item.remove();
+    items.forEach((item, place) => {
+      const there = this.#outbox.children[place];
+      if (there !== item) this.#outbox.insertBefore(item, there ?? null);
+    });
+  }
+
+  /** How much of the list's end is messages that failed, in pixels. */
+  get failedHeight() {
+    const first = this.#outbox.querySelector(".failed");
+    return first ? this.#outbox.getBoundingClientRect().bottom - first.getBoundingClientRect().top : 0;
   }
 
   /** @param {Message} message @param {Message | undefined} before @returns {Shown} */
@@ -120,7 +144,7 @@ function arrange({ message, item }, before) {
 
 /** @param {Message} message @param {boolean} own */
 function bubble({ userId, operatorId, message, timestamp }, own) {
-  const by = element("p", "by", element("b", "", userId));
+  const by = element("p", "by", element("b", "", isolated(userId)));
   if (operatorId) by.append(element("span", "tag", "operator"));
   const at = new Date(timestamp);
   const time = /** @type {HTMLTimeElement} */ (element("time", "", clock(at)));
@@ -128,12 +152,31 @@ function bubble({ userId, operatorId, message, timestamp }, own) {
   time.title = at.toLocaleString();
   const meta = element("p", "meta", time);
   if (own) meta.append(element("span", "check", "Sent"));
-  return element("div", "bubble", by, element("p", "body", ...linked(message)), meta);
+  return element("div", "bubble", by, body(message), meta);
+}
+
+/** @param {string} text */
+function body(text) {
+  const made = element("p", "body", ...linked(text));
+  made.dir = "auto";
+  return made;
+}
+
+/** @param {Unconfirmed} entry @param {string} state @param {Actions} actions */
+function waiting(entry, state, { retry, edit, discard }) {
+  const meta = element("p", "meta", state);
+  const bubble = element("div", "bubble", body(entry.message), meta);
+  if (entry.refusal && entry.status === "failed") {
+    meta.append(...smallPrint(refusedSend(entry.refusal)));
+    const again = button("Try again", () => retry(entry));
+    bubble.append(element("p", "actions", again, button("Edit", () => edit(entry)), button("Discard", () => discard(entry))));
+  }
+  return element("li", `message own ${entry.status}`, bubble);
 }
 
 /** @param {Unconfirmed} entry @param {boolean} joined */
 function state({ status, refusal }, joined) {
-  if (status === "failed") return `Not sent: ${refusal?.message ?? "refused"}`;
+  if (status === "failed") return `Not sent: ${refusal ? refusedSend(refusal).text : "the server did not take it."}`;
   if (status === "sent") return "Sent";
   return joined ? "Sending…" : "Waiting for the connection…";
 }

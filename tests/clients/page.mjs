@@ -1,5 +1,7 @@
 /** What people do on the page at `/`; the scripts `page_*.mjs` test it with this. */
 
+import { join } from "node:path";
+import { env } from "node:process";
 import { visit } from "./browser.mjs";
 import { url } from "./harness.mjs";
 
@@ -11,6 +13,14 @@ export const TOUCH_PHONE = { viewport: PHONE, hasTouch: true, isMobile: true };
 
 /** The requests of long-polling, which every connection begins with. */
 export const POLLING = /\/socket\.io\/\?/;
+
+/** What is not in people's words: codes, and what only programs speak of. */
+export const TECHNICAL = /[A-Z]{3,}_|\b(userId|roomId|payload|UTF-8|xhr|socket|JSON|NUL)\b|undefined/;
+
+/** Takes a picture, if `SCREENSHOTS` names a folder for it. */
+export async function picture(page, name) {
+  if (env.SCREENSHOTS) await page.screenshot({ path: join(env.SCREENSHOTS, `${name}.png`) });
+}
 
 /** Somebody who has the page open, in a browser context of their own. */
 export class Visitor {

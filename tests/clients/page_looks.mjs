@@ -5,13 +5,12 @@
  */
 
 import assert from "node:assert/strict";
-import { join } from "node:path";
-import { argv, env } from "node:process";
+import { argv } from "node:process";
 import test, { after } from "node:test";
 import axe from "axe-core";
 import { launch } from "./browser.mjs";
 import { member } from "./harness.mjs";
-import { DESKTOP, PHONE, POLLING, Visitor } from "./page.mjs";
+import { DESKTOP, PHONE, POLLING, Visitor, picture } from "./page.mjs";
 
 const ROOM = "Garden club";
 const colorScheme = argv[4];
@@ -24,10 +23,6 @@ async function assertUsable(page) {
   const { violations } = await page.evaluate(() => window.axe.run());
   const serious = violations.filter(({ impact }) => ["serious", "critical"].includes(impact));
   assert.deepEqual(serious.map(({ id, nodes }) => [id, nodes.map(({ html, failureSummary }) => [html, failureSummary])]), []);
-}
-
-async function picture(page, name) {
-  if (env.SCREENSHOTS) await page.screenshot({ path: join(env.SCREENSHOTS, `${name}.png`) });
 }
 
 /** A time zone in which it is about ten in the morning: nothing of yesterday is called today then, at no hour. */

@@ -95,6 +95,48 @@ async fn the_page_works_under_a_path_of_a_proxy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn names_and_texts_of_all_scripts_stay_in_their_place() {
+    let server = Server::start().await;
+    node::run("page_scripts.mjs", &[&server.url(), "websocket"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_failed_hides_no_message_and_can_be_discarded() {
+    let server = Server::start().await;
+    node::run("page_failed.mjs", &[&server.url()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drafts_outlive_a_reload() {
+    let server = Server::start().await;
+    node::run("page_drafts.mjs", &[&server.url()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn escape_takes_nothing_from_one_who_types() {
+    let server = Server::start().await;
+    node::run("page_escape.mjs", &[&server.url()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_works_on_a_phone() {
+    let server = Server::start().await;
+    node::run("page_phone.mjs", &[&server.url(), "websocket"]).await;
+}
+
+#[tokio::test]
+async fn every_code_has_words() {
+    node::run("words.mjs", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_are_told_in_words() {
+    let secret = format!("--jwt-secret={}", "s".repeat(32));
+    let (server, signed) = (Server::start().await, Server::on(Database::sqlite(), &[&secret]).await);
+    node::run("page_words.mjs", &[&server.url(), "websocket", &signed.url()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_page_is_usable_in_light() {
     the_page_is_usable("light").await;
 }

@@ -1,0 +1,39 @@
+/** The words that the page has for refusals: `node words.mjs`. */
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import test from "node:test";
+import { refusedEntry, refusedSend, troubled } from "../../static/words.js";
+import { TECHNICAL } from "./page.mjs";
+
+test("every code has words, for those who enter and those who send", () => {
+  const contract = readFileSync(new URL("../../static/parlor.d.ts", import.meta.url), "utf8");
+  const type = /export type ErrorCode =([\s\S]*?)";/.exec(contract)[1];
+  const codes = [...type.matchAll(/\| "([A-Z_]+)/g)].map(([, code]) => code);
+  assert.ok(codes.length >= 10);
+  const unknown = { code: "NO_SUCH_CODE", message: "?" };
+  for (const words of [refusedEntry, refusedSend]) {
+    const texts = codes.map((code) => words({ code, message: "it says so" }).text);
+    assert.match(words(unknown).text, /\.$/);
+    for (const [place, text] of texts.entries()) {
+      assert.match(text, /^[A-Z].*\.$/, codes[place]);
+      assert.doesNotMatch(text, TECHNICAL, codes[place]);
+      assert.notEqual(text, words(unknown).text, codes[place]);
+    }
+    assert.equal(words({ code: "INTERNAL", message: "internal error 0193" }).detail, "INTERNAL: internal error 0193");
+  }
+});
+
+test("each of several reasons with one code has its words", () => {
+  const entry = (code, message) => refusedEntry({ code, message }).text;
+  assert.match(entry("FORBIDDEN", "roomId: the token is not for this room"), /may not enter this room/);
+  assert.match(entry("FORBIDDEN", "roomId: a connection may be in 256 rooms at most"), /too many rooms/);
+  assert.match(entry("FORBIDDEN", 'userId: this connection speaks for "ann"'), /this name/);
+  assert.match(entry("FORBIDDEN", "this origin may not connect"), /address/);
+  assert.match(entry("INTERNAL", "the server lost messages of this room; join anew"), /lost messages/);
+  const send = (message) => refusedSend({ code: "INVALID_PAYLOAD", message }).text;
+  assert.match(send("message: must not be blank"), /nothing/);
+  assert.match(send("message: must not contain NUL"), /character/);
+  assert.match(troubled({ message: "UNAVAILABLE: the server is stopping" }).text, /Trying again\.$/);
+  assert.match(troubled({ message: "TOKEN_EXPIRED: the token is out of date" }).text, /run out/);
+});
