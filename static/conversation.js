@@ -45,6 +45,12 @@ export async function converse(userId, roomId, leave) {
   new Conversation(socket, room).start();
 }
 
+/** How many messages are shown at most, and after that, while the reader follows them. */
+const MOST_SHOWN = 300;
+const STILL_SHOWN = 150;
+/** How many earlier messages are shown at once. */
+const EARLIER = 50;
+
 class Conversation {
   #room;
   #timeline;
@@ -52,6 +58,7 @@ class Conversation {
   #composer;
   #unread = 0;
   #loading = false;
+  #settling = false;
   /** The last `seq` of those missed while away, and whether one of them was shown. */
   #missed = { until: 0, shown: false };
 
@@ -103,11 +110,24 @@ class Conversation {
       this.#missed.shown = true;
     }
     if (this.#room.messages.length === 1) this.#showBeginning();
-    this.#scroller.follow();
+    this.#settle();
     if (own) return;
     page.heard.replaceChildren(isolated(message.userId), ": ", isolated(message.message));
     this.#unread += 1;
-    this.#read();
+  }
+
+  /** Moves the view, once for messages that come together. */
+  #settle() {
+    if (this.#settling) return;
+    this.#settling = true;
+    queueMicrotask(() => {
+      this.#settling = false;
+      if (this.#scroller.following && this.#timeline.length > MOST_SHOWN) {
+        this.#timeline.keepLast(STILL_SHOWN);
+        this.#showBeginning();
+      }
+      this.#scroller.follow();
+    });
   }
 
   /** What is in view has been read. */
@@ -124,9 +144,10 @@ class Conversation {
     this.#loading = true;
     page.older.textContent = "Loading earlier messages…";
     try {
-      const older = await this.#room.loadOlder();
+      if (this.#earlier === 0) await this.#room.loadOlder(EARLIER);
       this.#scroller.keep(() => {
-        if (older.length > 0) this.#timeline.prepend(older);
+        const end = this.#earlier;
+        if (end > 0) this.#timeline.prepend(this.#room.messages.slice(Math.max(end - EARLIER, 0), end));
         this.#showBeginning();
       });
     } catch {
@@ -136,8 +157,15 @@ class Conversation {
     }
   }
 
+  /** How many messages are here that come before those shown. */
+  get #earlier() {
+    const { first } = this.#timeline;
+    return first ? Math.max(this.#room.messages.findIndex(({ seq }) => seq === first.seq), 0) : 0;
+  }
+
   #showBeginning() {
-    const { hasOlder, messages, roomId } = this.#room;
+    const { messages, roomId } = this.#room;
+    const hasOlder = this.#room.hasOlder || this.#earlier > 0;
     page.older.hidden = !hasOlder;
     page.older.textContent = "Show earlier messages";
     page.beginning.hidden = hasOlder;

@@ -18,13 +18,10 @@ export class Timeline {
   #messages;
   #outbox;
   #userId;
-  /** @type {Shown | undefined} */
-  #first;
-  /** @type {Shown | undefined} */
-  #last;
-  /** @type {HTMLElement | undefined} */
-  #away;
-  #missed = 0;
+  /** The messages in the list, which are consecutive. @type {Shown[]} */
+  #shown = [];
+  /** Says that one was away, before the first of so many messages that were missed. */
+  #away = { item: element("li", "away"), before: 0, missed: 0 };
   /** What is in the outbox, by its `clientMessageId`. @type {Map<string, { state: string, item: HTMLElement }>} */
   #waiting = new Map();
 
@@ -41,11 +38,11 @@ export class Timeline {
 
   /** Shows a message after the others. @param {Message} message */
   append(message) {
-    const shown = this.#show(message, this.#last?.message);
+    const last = this.#shown.at(-1)?.message;
+    const shown = this.#show(message, last);
     this.#messages.append(shown.item);
-    if (this.#last && !sameDay(timeOf(message), timeOf(this.#last.message))) this.#nameDays();
-    this.#first ??= shown;
-    this.#last = shown;
+    if (last && !sameDay(timeOf(message), timeOf(last))) this.#nameDays();
+    this.#shown.push(shown);
   }
 
   /** Names the days anew: the one that was today is yesterday now. */
@@ -62,20 +59,37 @@ export class Timeline {
     const shown = [];
     for (const message of messages) shown.push(this.#show(message, shown.at(-1)?.message));
     this.#messages.prepend(...shown.map(({ item }) => item));
-    if (this.#first) arrange(this.#first, shown.at(-1)?.message);
-    this.#first = shown[0];
-    this.#last ??= shown.at(-1);
+    if (this.#shown.length > 0) arrange(this.#shown[0], shown.at(-1)?.message);
+    this.#shown.unshift(...shown);
+    shown.find(({ message }) => message.seq === this.#away.before)?.item.before(this.#away.item);
+  }
+
+  /** How many messages are shown. */
+  get length() {
+    return this.#shown.length;
+  }
+
+  /** The first message shown. */
+  get first() {
+    return this.#shown[0]?.message;
+  }
+
+  /** Takes all but the last messages out of the list. @param {number} count how many stay, at least one */
+  keepLast(count) {
+    this.#shown.splice(0, this.#shown.length - count);
+    const [first] = this.#shown;
+    while (this.#messages.firstChild !== first.item) this.#messages.firstChild?.remove();
+    arrange(first);
   }
 
   /** Shows a message that came while one was away; `first` begins a new count of them. @param {Message} message */
   appendMissed(message, first = false) {
     if (first) {
-      this.#away?.remove();
-      this.#away = this.#messages.appendChild(element("li", "away"));
-      this.#missed = 0;
+      Object.assign(this.#away, { before: message.seq, missed: 0 });
+      this.#messages.append(this.#away.item);
     }
-    this.#missed += 1;
-    if (this.#away) this.#away.textContent = `You were away · ${this.#missed} new`;
+    this.#away.missed += 1;
+    this.#away.item.textContent = `You were away · ${this.#away.missed} new`;
     this.append(message);
   }
 

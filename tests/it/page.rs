@@ -124,6 +124,14 @@ async fn the_page_works_on_a_phone() {
     node::run("page_phone.mjs", &[&server.url(), "websocket"]).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_very_long_absence_the_page_shows_the_newest_messages() {
+    let database = Database::sqlite();
+    append_old(&database, "long", (1..=100).map(|number| (60, "bob", format!("message {number}")))).await;
+    let server = Server::on(database, &["--messages-per-second=0"]).await;
+    node::run("page_long.mjs", &[&server.url(), "websocket"]).await;
+}
+
 #[tokio::test]
 async fn every_code_has_words() {
     node::run("words.mjs", &[]).await;
