@@ -66,8 +66,11 @@ export class Composer {
   }
 }
 
+/** The code of a key that an input method has taken: Safari says so of the Enter that ends a word, and no longer that it composes. */
+const TAKEN = 229;
+
 /** Whether a key sends what is written: Enter, but on a phone's keyboard it breaks the line. @param {KeyboardEvent} event */
-function sends({ key, shiftKey, ctrlKey, metaKey, isComposing }) {
-  if (key !== "Enter" || isComposing) return false;
+function sends({ key, shiftKey, ctrlKey, metaKey, isComposing, keyCode }) {
+  if (key !== "Enter" || isComposing || keyCode === TAKEN) return false;
   return ctrlKey || metaKey || !(shiftKey || touch.matches);
 }

@@ -11,7 +11,8 @@ const TRAILING = /[.,;:!?…)\]}*_~]+$/;
 /** Letters that are written from right to left, and marks that turn directions. */
 const TURNING = /[\u0590-\u08ff\u200e\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufdff\ufe70-\ufeff\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
 
-const letters = new Intl.Segmenter();
+/** Finds letters with their marks, where the browser can. */
+const letters = "Segmenter" in Intl ? new Intl.Segmenter() : null;
 
 /** How many colours there are for users. */
 const HUES = 12;
@@ -72,7 +73,8 @@ export const smallPrint = ({ detail }) => (detail ? [element("small", "", detail
 
 /** A user's first letter, on a colour of their own. @param {string} userId */
 export function avatar(userId) {
-  const letter = [...letters.segment(userId.toLocaleUpperCase())][0]?.segment ?? "";
+  const name = userId.toLocaleUpperCase();
+  const [letter = ""] = letters ? Array.from(letters.segment(name), ({ segment }) => segment) : name;
   const made = element("span", "avatar", letter);
   made.ariaHidden = "true";
   let hash = 0;

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import test, { after } from "node:test";
 import { launch } from "./browser.mjs";
+import { member } from "./harness.mjs";
 import { DESKTOP, PHONE, Visitor } from "./page.mjs";
 
 const TOO_LONG = "a long story ".repeat(700);
@@ -28,7 +29,8 @@ async function untilInView(visitor, locator) {
 for (const [what, viewport] of [["a desktop", DESKTOP], ["a phone", PHONE]]) {
   test(`after refused messages, the next own one is in view, on ${what}`, async (t) => {
     const ann = await Visitor.join(t, browser, "ann", `after ${what}`, { viewport });
-    for (let number = 1; number <= 30; number++) await ann.say(`before ${number}`);
+    const also = await member(t, "ann", `after ${what}`);
+    for (let number = 1; number <= 30; number++) await also.send(`after ${what}`, `before ${number}`);
     await ann.texts(30);
     for (let failed = 1; failed <= 4; failed++) {
       await ann.say(TOO_LONG);

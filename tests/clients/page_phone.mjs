@@ -106,3 +106,16 @@ test("nothing on a phone is wider than the screen or smaller than a finger", asy
   assert.ok(title.width >= 80, `the room's name has ${title.width} px`);
   await picture(ann.page, "phone-narrow");
 });
+
+test("an Enter that an input method takes sends nothing", async (t) => {
+  const ann = await Visitor.join(t, browser, "ann", "composing", { viewport: PHONE });
+  await ann.box.fill("にほん");
+  for (const taken of [{ isComposing: true }, { keyCode: 229 }]) {
+    await ann.box.evaluate((box, more) => {
+      box.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true, ...more }));
+    }, taken);
+  }
+  assert.equal(await ann.box.inputValue(), "にほん");
+  await ann.box.press("Enter");
+  assert.deepEqual(await ann.texts(1), ["にほん"]);
+});

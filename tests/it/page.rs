@@ -103,7 +103,7 @@ async fn names_and_texts_of_all_scripts_stay_in_their_place() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_failed_hides_no_message_and_can_be_discarded() {
     let server = Server::start().await;
-    node::run("page_failed.mjs", &[&server.url()]).await;
+    node::run("page_failed.mjs", &[&server.url(), "websocket"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,6 +152,18 @@ async fn the_page_is_usable_in_light() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_is_usable_in_dark() {
     the_page_is_usable("dark").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_button_to_new_messages_is_legible_in_light() {
+    let server = Server::start().await;
+    node::run("page_pill.mjs", &[&server.url(), "websocket", "light"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_button_to_new_messages_is_legible_in_dark() {
+    let server = Server::start().await;
+    node::run("page_pill.mjs", &[&server.url(), "websocket", "dark"]).await;
 }
 
 async fn the_page_is_usable(color_scheme: &str) {
