@@ -16,11 +16,7 @@ const ORIGIN =
 
 /** What keeps somebody out of a room, by code. A pattern's sentence stands before the code's own. @type {Record<string, [RegExp, string][]>} */
 const ENTRY = {
-  INVALID_PAYLOAD: [
-    [/roomId/, "This room's name cannot be used: it is too long, or has characters that cannot be seen. Choose another one."],
-    [/userId|operatorId|auth/, "This name cannot be used: it is too long, or has characters that cannot be seen. Choose another one."],
-    [/./, "The server did not understand this page. Reload it: there may be a newer one."],
-  ],
+  INVALID_PAYLOAD: [[/./, "The server did not understand this page. Reload it: there may be a newer one."]],
   FORBIDDEN: [
     [/origin/i, ORIGIN],
     [/rooms at most|too many rooms/, "You are in too many rooms at once. Leave one of them first."],
@@ -75,8 +71,23 @@ const RETRIED = { RATE_LIMITED: 429, UNAVAILABLE: 503 };
 
 const AWAY = "The server cannot be reached. Trying again.";
 
+/** What may be wrong with a name. @type {[RegExp, string][]} */
+const NAME_FAULTS = [
+  [/bytes.*control/, "is too long, or has characters that cannot be seen"],
+  [/bytes/, "is too long"],
+  [/damaged|half/, "has a broken character"],
+  [/begin or end/, "begins or ends with a space"],
+  [/./, "has characters that cannot be seen"],
+];
+
 /** Why one is not in a room. @param {Pick<ErrorBody, "code" | "message">} refusal @returns {Words} */
-export const refusedEntry = (refusal) => inWords(ENTRY, refusal, "The server does not let you in.");
+export function refusedEntry(refusal) {
+  const words = inWords(ENTRY, refusal, "The server does not let you in.");
+  const field = /\b(roomId|userId|operatorId)\b/.exec(refusal.message)?.[1];
+  if (refusal.code !== "INVALID_PAYLOAD" || !field) return words;
+  const fault = NAME_FAULTS.find(([pattern]) => pattern.test(refusal.message))?.[1];
+  return { ...words, text: `This ${field === "roomId" ? "room's name" : "name"} cannot be used: it ${fault}. Choose another one.` };
+}
 
 /** Why a message was not sent. @param {Pick<ErrorBody, "code" | "message">} refusal @returns {Words} */
 export const refusedSend = (refusal) => inWords(SEND, refusal, "The server did not take it.");

@@ -29,8 +29,19 @@ test("each of several reasons with one code has its words", () => {
   assert.match(entry("FORBIDDEN", "roomId: the token is not for this room"), /may not enter this room/);
   assert.match(entry("FORBIDDEN", "roomId: a connection may be in 256 rooms at most"), /too many rooms/);
   assert.match(entry("FORBIDDEN", 'userId: this connection speaks for "ann"'), /this name/);
-  assert.match(entry("FORBIDDEN", "this origin may not connect"), /address/);
+  for (const message of ["this origin may not connect", "pages of this origin may not connect: ALLOWED_ORIGINS does not list it"]) {
+    assert.match(entry("FORBIDDEN", message), /does not accept the address/);
+  }
   assert.match(entry("INTERNAL", "the server lost messages of this room; join anew"), /lost messages/);
+  for (const [message, fault] of [
+    ["userId: must be 1 to 128 bytes of UTF-8", "too long"],
+    ["auth: userId: must be without half emoji and other damaged characters (U+FFFD)", "broken"],
+    ["userId: must not begin or end with a space", "space"],
+    ["userId: must be without U+200B, which cannot be seen or looks like a space", "cannot be seen"],
+  ]) {
+    assert.match(entry("INVALID_PAYLOAD", message), new RegExp(`^This name cannot be used: .*${fault}`));
+    assert.match(entry("INVALID_PAYLOAD", message.replace("userId", "roomId")), /^This room's name cannot be used/);
+  }
   const send = (message) => refusedSend({ code: "INVALID_PAYLOAD", message }).text;
   assert.match(send("message: must not be blank"), /nothing/);
   assert.match(send("message: must not contain NUL"), /character/);
