@@ -7,6 +7,7 @@ mod admission;
 mod bounds;
 mod client_module;
 mod clients;
+mod comebacks;
 mod command;
 mod connections;
 mod contract;
