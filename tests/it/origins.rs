@@ -141,6 +141,7 @@ async fn a_trusted_proxy_says_at_which_host_a_page_is() {
         (&[("x-forwarded-host", "chat.example:8443"), ("x-forwarded-host", "other.example")], false),
         (&[("x-forwarded-host", "chat.example")], false),
         (&[("host", "chat.example"), ("x-forwarded-port", "8443")], true),
+        (&[("host", "chat.example:80"), ("x-forwarded-port", "8443")], true),
         (&[("host", "chat.example:8443"), ("x-forwarded-host", "inner")], true),
     ] {
         let headers = [&[page], forwarded].concat();
