@@ -56,7 +56,7 @@ async fn while_a_table_is_locked_one_probe_at_a_time_takes_one_connection_and_re
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_an_sqlite_file_is_locked_probes_do_not_take_the_writers_connection() {
+async fn while_an_sqlite_file_is_locked_probes_say_so_and_keep_no_send_waiting_longer() {
     let server = Server::on(Database::sqlite(), &[]).await;
     let mut ann = server.raw("ann").await;
     assert_eq!(ann.call("joinRoom", json!({ "roomId": "r" })).await["status"], "ok");
