@@ -181,6 +181,16 @@ async fn a_database_that_lets_nobody_in_ends_the_start_in_time_and_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_line_that_ends_the_start_names_the_host_and_the_database() {
+    let server = Postgres::start_with_passwords(free_port());
+    for (url, words) in unusable(&server) {
+        let line = reason(&ended(&[("DATABASE_URL", &url), SHORT]).await);
+        let missing: Vec<_> = words.iter().filter(|word| !line.contains(**word)).collect();
+        assert!(missing.is_empty() && !line.contains(" at line "), "{missing:?}: {line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_start_that_waits_for_ever_goes_on_when_the_database_is_there_and_ends_at_sigterm() {
     let port = free_port();
     let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
