@@ -31,7 +31,7 @@ fn texts(answer: &Value) -> Vec<&str> {
 
 /// Has Postgres take its time with one message.
 const SLOW: [&str; 2] = [
-    "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(8); RETURN NEW; END'",
+    "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(6); RETURN NEW; END'",
     "CREATE TRIGGER slow BEFORE INSERT ON messages FOR EACH ROW WHEN (NEW.message = 'late') EXECUTE FUNCTION slow()",
 ];
 
