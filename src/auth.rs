@@ -1,6 +1,6 @@
 //! Who a connection speaks for, and which rooms it may enter: as a token says, or as a guest says of itself.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use jsonwebtoken::{
@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 use crate::{
     error::{Error, MAX_CAUSE_CHARS, shortened},
     model::{RoomId, UserId},
+    words,
 };
 
 /// The least bytes of a secret for HS256, as many as its hash has: <https://www.rfc-editor.org/rfc/rfc7518#section-3.2>.
@@ -169,7 +170,7 @@ pub struct Verifier {
 impl Verifier {
     /// Tokens signed by HS256.
     ///
-    /// Errors when the secret has less than [`MIN_SECRET_BYTES`].
+    /// Errors when the secret has less than [`MIN_SECRET_BYTES`], or is blank or one character repeated.
     pub fn of_secret(secret: &str) -> Result<Self, &'static str> {
         let key = DecodingKey::from_secret(long_enough(secret)?.as_bytes());
         Ok(Self::new(key, Algorithm::HS256))
@@ -224,7 +225,7 @@ impl Verifier {
         }
         let decoded = decode::<Claims>(token, &self.key, &self.validation).map_err(|error| match error.kind() {
             ErrorKind::ExpiredSignature => Error::TokenExpired,
-            _ => Error::Unauthorized(format!("token: {}", shortened(&error.to_string(), MAX_CAUSE_CHARS))),
+            kind => Error::Unauthorized(format!("token: {}", in_words(kind))),
         })?;
         // The library passes over one that is neither a text nor texts.
         if self.validation.aud.is_none() && decoded.claims.aud.is_some() {
@@ -235,6 +236,27 @@ impl Verifier {
             return Err(Error::Unauthorized("token: crit: there is no such extension here".into()));
         }
         decoded.claims.grant()
+    }
+}
+
+/// Why a token does not count.
+fn in_words(why: &ErrorKind) -> Cow<'static, str> {
+    match why {
+        ErrorKind::InvalidToken | ErrorKind::Base64(_) | ErrorKind::Utf8(_) => "is no JSON Web Token".into(),
+        ErrorKind::InvalidSignature => "is not signed by the key of this server".into(),
+        ErrorKind::InvalidAlgorithm | ErrorKind::InvalidAlgorithmName | ErrorKind::UnsupportedAlgorithm => {
+            "alg: is not the one of this server's key".into()
+        }
+        ErrorKind::MissingRequiredClaim(claim) => format!("{}: is required", shortened(claim, MAX_CAUSE_CHARS)).into(),
+        ErrorKind::InvalidClaimFormat(claim) => {
+            format!("{}: is of the wrong kind", shortened(claim, MAX_CAUSE_CHARS)).into()
+        }
+        ErrorKind::InvalidIssuer => "iss: is not the one asked for".into(),
+        ErrorKind::InvalidAudience => "aud: it is for somebody else".into(),
+        ErrorKind::InvalidSubject => "sub: is not the one asked for".into(),
+        ErrorKind::ImmatureSignature => "nbf: its time has not come".into(),
+        ErrorKind::Json(error) => words::complaint("", error).into(),
+        _ => "cannot be checked".into(),
     }
 }
 
@@ -262,7 +284,7 @@ pub struct Specimen<'a> {
 impl Specimen<'_> {
     /// Signs it by HS256.
     ///
-    /// Errors when the secret has less than [`MIN_SECRET_BYTES`].
+    /// Errors when the secret has less than [`MIN_SECRET_BYTES`], or is blank or one character repeated.
     pub fn sign(&self, secret: &str) -> Result<String, &'static str> {
         let key = EncodingKey::from_secret(long_enough(secret)?.as_bytes());
         encode(&Header::new(Algorithm::HS256), self, &key).map_err(|_| "cannot sign")
@@ -272,6 +294,10 @@ impl Specimen<'_> {
 fn long_enough(secret: &str) -> Result<&str, &'static str> {
     if secret.len() < MIN_SECRET_BYTES {
         return Err("must have at least 32 bytes; `openssl rand -hex 32` makes one");
+    }
+    let first = secret.chars().next();
+    if secret.chars().all(char::is_whitespace) || secret.chars().all(|c| Some(c) == first) {
+        return Err("must not be blank or one character repeated; `openssl rand -hex 32` makes one");
     }
     Ok(secret)
 }

@@ -5,10 +5,11 @@ mod participant;
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+    atomic::{AtomicU64, Ordering},
 };
 
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 pub use self::{
     history::{MAX_HISTORY, READS_AT_ONCE, Range},
@@ -50,7 +51,7 @@ pub struct Chat {
     typing: Limiter<UserId>,
     requests: Limiter<UserId>,
     connections: AtomicU64,
-    stopping: AtomicBool,
+    stopping: CancellationToken,
 }
 
 impl Chat {
@@ -65,7 +66,7 @@ impl Chat {
             typing: Limiter::new(limits.messages),
             requests: Limiter::new(limits.requests),
             connections: AtomicU64::new(1),
-            stopping: AtomicBool::new(false),
+            stopping: CancellationToken::new(),
         }
     }
 
@@ -76,7 +77,12 @@ impl Chat {
 
     /// From now on every request is answered with [`Error::Unavailable`]; those under way go on.
     pub fn stop(&self) {
-        self.stopping.store(true, Ordering::Release);
+        self.stopping.cancel();
+    }
+
+    /// Waits until [`Chat::stop`].
+    pub async fn stopped(&self) {
+        self.stopping.cancelled().await;
     }
 
     /// Joins a room, or joins it again: `admit` answers the caller and subscribes it.
@@ -144,6 +150,11 @@ impl Chat {
         Ok(())
     }
 
+    /// Returns what the deployment has set.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Counts a request of the connection's user that is not made here.
     ///
     /// Errors: [`Error::RateLimited`].
@@ -164,7 +175,7 @@ impl Chat {
 
     /// Queues a message; its place among this connection's messages is settled when this returns.
     ///
-    /// Errors: [`Error::NotInRoom`], a body that is blank or too large, [`Error::RateLimited`], [`Error::Unavailable`] when
+    /// Errors: [`Error::NotInRoomYet`], a body that is blank or too large, [`Error::RateLimited`], [`Error::Unavailable`] when
     /// the queue is full.
     pub fn send(
         &self,
@@ -175,7 +186,7 @@ impl Chat {
     ) -> Result<Receipt, Error> {
         self.check_running()?;
         let body = Body::parse(text, self.limits.max_message_bytes)?;
-        let (author, _) = session.member(&room)?;
+        let (author, _) = session.member(&room).map_err(|_| Error::NotInRoomYet)?;
         self.messages.check(author.user_id())?;
         self.writer.enqueue(Draft::new(
             room,
@@ -209,7 +220,7 @@ impl Chat {
     }
 
     fn check_running(&self) -> Result<(), Error> {
-        if self.stopping.load(Ordering::Acquire) {
+        if self.stopping.is_cancelled() {
             return Err(Error::Unavailable);
         }
         Ok(())

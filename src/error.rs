@@ -25,6 +25,9 @@ pub enum Error {
     /// The connection has not joined the room that it speaks of.
     #[error("join the room first")]
     NotInRoom,
+    /// The same for a message: repeated once the room is joined, it is stored.
+    #[error("join the room first, then send again")]
+    NotInRoomYet,
     /// No token, or one that does not count; the text says why.
     #[error("{0}")]
     Unauthorized(String),
@@ -40,7 +43,8 @@ pub enum Error {
         /// How long to wait before trying again.
         retry_after: Duration,
     },
-    /// The database did not answer in time, or the server is stopping. Nothing acknowledged was lost.
+    /// The database did not answer in time, or the server is stopping. Nothing acknowledged was lost. A message so refused may be
+    /// stored nevertheless; repeated under its `clientMessageId`, it is stored once.
     #[error("the server cannot store or read messages right now; try again")]
     Unavailable,
     /// A bug. What happened is in the log, under this id.
@@ -55,7 +59,7 @@ impl Error {
             Self::InvalidPayload(_) => "INVALID_PAYLOAD",
             Self::MessageTooLarge { .. } => "MESSAGE_TOO_LARGE",
             Self::UnknownEvent(_) => "UNKNOWN_EVENT",
-            Self::NotInRoom => "NOT_IN_ROOM",
+            Self::NotInRoom | Self::NotInRoomYet => "NOT_IN_ROOM",
             Self::Unauthorized(_) => "UNAUTHORIZED",
             Self::TokenExpired => "TOKEN_EXPIRED",
             Self::Forbidden(_) => "FORBIDDEN",
@@ -67,7 +71,7 @@ impl Error {
 
     /// Whether the same request may succeed later.
     pub fn retryable(&self) -> bool {
-        matches!(self, Self::RateLimited { .. } | Self::Unavailable)
+        matches!(self, Self::NotInRoomYet | Self::RateLimited { .. } | Self::Unavailable)
     }
 
     /// How long to wait before trying again, where the server can say.

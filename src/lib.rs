@@ -30,4 +30,5 @@ pub mod room;
 pub mod rooms;
 pub mod store;
 pub mod telemetry;
+mod words;
 pub mod writer;

@@ -1,5 +1,8 @@
 //! Values parsed at the edge, so that everything inside can trust them.
 
+mod number;
+mod visible;
+
 use std::{fmt, sync::Arc};
 
 use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
@@ -7,18 +10,66 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
+pub use self::number::WholeNumber;
 use crate::error::Error;
 
 /// The most bytes of UTF-8 that an identifier may have.
 pub const MAX_IDENTIFIER_BYTES: usize = 128;
 
-/// The text is no identifier: it is empty, over [`MAX_IDENTIFIER_BYTES`], or has a control character.
+/// The text is no identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be 1 to {MAX_IDENTIFIER_BYTES} bytes of UTF-8 without control characters")]
-pub struct InvalidIdentifier;
+pub enum InvalidIdentifier {
+    /// It is empty, or over [`MAX_IDENTIFIER_BYTES`].
+    #[error("must be 1 to {MAX_IDENTIFIER_BYTES} bytes of UTF-8")]
+    Length,
+    /// It has a control character.
+    #[error("must be without control characters")]
+    Control,
+    /// It was cut in the middle of a character, or read in the wrong encoding.
+    #[error("must be without half emoji and other damaged characters (U+FFFD)")]
+    Damaged,
+    /// It has a space at an end.
+    #[error("must not begin or end with a space")]
+    Space,
+    /// It would only look like another one.
+    #[error("must be without U+{:04X}, which cannot be seen or looks like a space", u32::from(*.0))]
+    Disguise(char),
+}
+
+/// Checks a text that programs compare.
+fn check_identifier(text: &str) -> Result<(), InvalidIdentifier> {
+    if !(1..=MAX_IDENTIFIER_BYTES).contains(&text.len()) {
+        return Err(InvalidIdentifier::Length);
+    }
+    if text.chars().any(char::is_control) {
+        return Err(InvalidIdentifier::Control);
+    }
+    if text.contains(char::REPLACEMENT_CHARACTER) {
+        return Err(InvalidIdentifier::Damaged);
+    }
+    Ok(())
+}
+
+/// Checks a text that people read, too: two that are not the same are not to look the same by what cannot be seen.
+fn check_name(text: &str) -> Result<(), InvalidIdentifier> {
+    check_identifier(text)?;
+    if let Some(c) = visible::disguise(text) {
+        return Err(InvalidIdentifier::Disguise(c));
+    }
+    if text.starts_with(visible::is_space) || text.ends_with(visible::is_space) {
+        return Err(InvalidIdentifier::Space);
+    }
+    Ok(())
+}
+
+/// A text that was checked when it was stored, perhaps by a server that took more than this one.
+pub(crate) trait FromStore {
+    /// Takes it as it is.
+    fn from_store(text: String) -> Self;
+}
 
 macro_rules! identifier {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, $check:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
         #[serde(try_from = "String")]
@@ -35,12 +86,14 @@ macro_rules! identifier {
             type Error = InvalidIdentifier;
 
             fn try_from(text: String) -> Result<Self, InvalidIdentifier> {
-                let fits = (1..=MAX_IDENTIFIER_BYTES).contains(&text.len());
-                if fits && !text.chars().any(char::is_control) {
-                    Ok(Self(text.into()))
-                } else {
-                    Err(InvalidIdentifier)
-                }
+                $check(&text)?;
+                Ok(Self(text.into()))
+            }
+        }
+
+        impl FromStore for $name {
+            fn from_store(text: String) -> Self {
+                Self(text.into())
             }
         }
 
@@ -74,20 +127,20 @@ macro_rules! identifier {
 
 identifier! {
     /// A room's name.
-    RoomId
+    RoomId, check_name
 }
 identifier! {
     /// Who speaks; the same on every tab and device of a person.
-    UserId
+    UserId, check_name
 }
 identifier! {
     /// The sender's own name for a message, by which a repeated send is known.
-    ClientMessageId
+    ClientMessageId, check_identifier
 }
 
 /// A message's place in its room: 1, 2, 3, …; 0 stands before the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "i64")]
+#[serde(try_from = "WholeNumber")]
 pub struct Seq(i64);
 
 impl Seq {
@@ -117,6 +170,14 @@ impl Seq {
     }
 }
 
+impl TryFrom<WholeNumber> for Seq {
+    type Error = &'static str;
+
+    fn try_from(number: WholeNumber) -> Result<Self, Self::Error> {
+        i64::try_from(number.0).map(Self).map_err(|_| "is too large")
+    }
+}
+
 impl TryFrom<i64> for Seq {
     type Error = &'static str;
 
@@ -125,21 +186,21 @@ impl TryFrom<i64> for Seq {
     }
 }
 
-/// What a message says: not blank, no NUL, no longer than the server allows.
+/// What a message says: something that can be seen, no NUL, no longer than the server allows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Body(Arc<str>);
 
 impl Body {
     /// Accepts a text of at most `limit` bytes of UTF-8.
     ///
-    /// Errors: [`Error::MessageTooLarge`] over the limit, [`Error::InvalidPayload`] when blank or with a NUL
+    /// Errors: [`Error::MessageTooLarge`] over the limit, [`Error::InvalidPayload`] when nothing can be seen, or with a NUL
     /// (which Postgres cannot store in a text).
     pub fn parse(text: &str, limit: usize) -> Result<Self, Error> {
         if text.len() > limit {
             return Err(Error::MessageTooLarge { limit });
         }
-        if text.trim().is_empty() {
-            return Err(Error::InvalidPayload("message: must not be blank".into()));
+        if visible::is_blank(text) {
+            return Err(Error::InvalidPayload("message: must not be blank: nothing of it can be seen".into()));
         }
         if text.contains('\0') {
             return Err(Error::InvalidPayload("message: must not contain NUL".into()));

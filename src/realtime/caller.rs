@@ -17,7 +17,7 @@ use super::{
     },
     reply::Reply,
     request::Payload,
-    turn::Turn,
+    turn::{OnTurn, Turn},
 };
 use crate::{
     chat::Chat,
@@ -31,21 +31,36 @@ use crate::{
 pub struct Caller(pub(super) Arc<Connection>);
 
 impl Caller {
-    /// Joins; on success the room has sent the answer.
+    /// Joins; on success the room has sent the answer, and messages that came too early are queued.
     pub async fn join(&self, turn: Turn, reply: Reply, join: Payload<JoinRoom>) -> Result<(), Error> {
-        let _turn = turn.come().await;
-        let join = join?;
+        let _turn = self.come(turn).await?;
+        self.enter(reply, join?).await?;
+        self.0.early.end();
+        Ok(())
+    }
+
+    /// Joins a room that the handshake named.
+    pub async fn join_at_once(&self, reply: Reply, join: JoinRoom) {
+        let (failed, room_id) = (reply.clone(), join.room_id.clone());
+        if let Err(error) = self.enter(reply, join).await {
+            failed.not_joined(&room_id, &error);
+        }
+    }
+
+    async fn enter(&self, reply: Reply, join: JoinRoom) -> Result<(), Error> {
         self.0.backlogs.check(reply.socket())?;
         let admit = move |joined: room::Joined| admit(reply, joined);
         let Connection { chat, session, .. } = &*self.0;
         let (claim, last_seq, limit) = (join.claim(), join.last_seq, join.limit());
-        let joining = chat.join(session, join.room_id, claim, last_seq, limit, admit);
-        joining.instrument(self.0.span()).await
+        let joining = chat.join(session, join.room_id.clone(), claim, last_seq, limit, admit);
+        joining.instrument(self.0.span()).await?;
+        self.0.early.joined(&join.room_id, |send| self.queue(send));
+        Ok(())
     }
 
     /// Leaves, and takes the socket out of what the room sends to.
     pub async fn leave(&self, turn: Turn, socket: &Socket, leave: Payload<LeaveRoom>) -> Result<Left, Error> {
-        let _turn = turn.come().await;
+        let _turn = self.come(turn).await?;
         let LeaveRoom { room_id } = leave?;
         let leaving = self.chat().leave(&self.0.session, &room_id);
         leaving.instrument(self.0.span()).await?;
@@ -53,17 +68,29 @@ impl Caller {
         Ok(Left { room_id })
     }
 
-    /// Queues a message. The turn ends here: later sends may join it in the same commit.
+    /// Queues a message. The turn ends here: later sends may join it in the same commit. One that comes before its
+    /// connection's first join waits for that.
     pub async fn enqueue(&self, turn: Turn, send: Payload<SendMessage>) -> Result<Receipt, Error> {
-        let _turn = turn.come().await;
+        let turn = self.come(turn).await?;
         let send = send?;
-        let (room, name) = (send.room_id, send.client_message_id);
+        match self.queue(&send) {
+            Err(Error::NotInRoomYet) => {
+                let place = self.0.early.push(send)?;
+                drop(turn);
+                Box::pin(place.joined(&self.0)).await
+            }
+            queued => queued,
+        }
+    }
+
+    fn queue(&self, send: &SendMessage) -> Result<Receipt, Error> {
+        let (room, name) = (send.room_id.clone(), send.client_message_id.clone());
         self.chat().send(&self.0.session, room, &send.message, name)
     }
 
     /// Reads history, while later events go on.
     pub async fn history(&self, turn: Turn, socket: &Socket, query: Payload<GetHistory>) -> Result<HistoryPage, Error> {
-        let turn = turn.come().await;
+        let turn = self.come(turn).await?;
         let query = query?;
         let (room, range) = (&query.room_id, query.range()?);
         let reading = self.chat().history(&self.0.session, room, range, query.limit())?;
@@ -76,7 +103,7 @@ impl Caller {
 
     /// Tells the others that the user types; whoever cannot take it now does not get it.
     pub async fn typing(&self, turn: Turn, typing: Payload<Typing>) -> Result<Empty, Error> {
-        let _turn = turn.come().await;
+        let _turn = self.come(turn).await?;
         let Typing { room_id, is_typing } = typing?;
         self.chat().typing(&self.0.session, &room_id, is_typing)?;
         Ok(Empty {})
@@ -89,7 +116,7 @@ impl Caller {
         socket: &Arc<Socket>,
         token: Payload<RefreshAuth>,
     ) -> Result<Refreshed, Error> {
-        let _turn = turn.come().await;
+        let _turn = self.come(turn).await?;
         let Some(lease) = &self.0.lease else {
             return Err(Error::UnknownEvent(event::REFRESH_AUTH.into()));
         };
@@ -107,6 +134,16 @@ impl Caller {
     fn unsubscribe(&self, socket: &Socket, room: &RoomId) {
         socket.leave(room.to_string());
         self.0.backlogs.unsubscribe(&self.0.backlog, room);
+    }
+
+    /// Waits for an event's turn.
+    ///
+    /// # Errors
+    /// [`Error::TokenExpired`] when the connection's token is out of date by then.
+    pub async fn come(&self, turn: Turn) -> Result<OnTurn, Error> {
+        let turn = turn.come().await;
+        self.0.lease.as_ref().map_or(Ok(()), |lease| lease.check_time())?;
+        Ok(turn)
     }
 
     fn chat(&self) -> &Chat {

@@ -2,13 +2,15 @@
 
 use std::{
     convert::Infallible,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
 use chrono::{DateTime, Utc};
 use socketioxide::{
-    SocketError,
     adapter::LocalAdapter,
     handler::{FromConnectParts, Value},
     socket::Socket,
@@ -16,6 +18,7 @@ use socketioxide::{
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
+    overflow,
     protocol::{Auth, Failure, event},
     session,
 };
@@ -25,15 +28,13 @@ use crate::{
 };
 
 /// How long at most until the clock is looked at again: it may be set, and no timer reaches to the end of time.
-const LONGEST_SLEEP: Duration = Duration::from_secs(60);
-
-/// The pause before a socket whose queue was full is told again that its time is over.
-const RETRY_DELAY: Duration = Duration::from_millis(100);
+const LONGEST_SLEEP: Duration = Duration::from_secs(2);
 
 /// The time that a token gives to a socket; a newer token extends it.
 pub struct Lease {
     verifier: Arc<Verifier>,
-    expires_at: DateTime<Utc>,
+    /// In milliseconds since 1970.
+    expires_at: AtomicI64,
     /// Ends with the lease.
     timer: Mutex<Option<AbortOnDropHandle<()>>>,
 }
@@ -60,7 +61,7 @@ pub fn admit(
     if let Some(claim) = claim {
         identity.covers(&claim)?;
     }
-    Ok((Some(identity), Some(Lease { verifier, expires_at, timer: Mutex::default() })))
+    Ok((Some(identity), Some(Lease::new(verifier, expires_at))))
 }
 
 /// The token in the `Authorization` header of the request that opened the connection:
@@ -72,6 +73,19 @@ fn bearer(socket: &Socket) -> Option<&str> {
 }
 
 impl Lease {
+    fn new(verifier: Arc<Verifier>, expires_at: DateTime<Utc>) -> Self {
+        Self { verifier, expires_at: expires_at.timestamp_millis().into(), timer: Mutex::default() }
+    }
+
+    /// Checks that the time is not over.
+    ///
+    /// # Errors
+    /// [`Error::TokenExpired`] once it is.
+    pub fn check_time(&self) -> Result<(), Error> {
+        let over = self.expires_at.load(Ordering::Relaxed) <= Utc::now().timestamp_millis();
+        if over { Err(Error::TokenExpired) } else { Ok(()) }
+    }
+
     /// What a newer token gives.
     ///
     /// Errors as [`Verifier::check`] does.
@@ -81,11 +95,17 @@ impl Lease {
 
     /// Begins to watch the time of the socket's first token.
     pub fn begin(&self, socket: &Arc<Socket>) {
-        self.extend(socket, self.expires_at);
+        self.watch(socket);
     }
 
     /// Gives the socket time until then instead.
     pub fn extend(&self, socket: &Arc<Socket>, expires_at: DateTime<Utc>) {
+        self.expires_at.store(expires_at.timestamp_millis(), Ordering::Relaxed);
+        self.watch(socket);
+    }
+
+    fn watch(&self, socket: &Arc<Socket>) {
+        let expires_at = self.expires_at.load(Ordering::Relaxed);
         // The socket owns the lease, and the lease the task: this must not own the socket.
         let timer = tokio::spawn(expire(Arc::downgrade(socket), expires_at));
         let mut running = self.timer.lock().unwrap_or_else(PoisonError::into_inner);
@@ -93,27 +113,30 @@ impl Lease {
     }
 }
 
-async fn expire(socket: Weak<Socket>, at: DateTime<Utc>) {
-    while let Some(left) = (at - Utc::now()).to_std().ok().filter(|left| !left.is_zero()) {
-        tokio::time::sleep(left.min(LONGEST_SLEEP)).await;
+async fn expire(socket: Weak<Socket>, at: i64) {
+    while let Some(left) = u64::try_from(at - Utc::now().timestamp_millis()).ok().filter(|left| *left > 0) {
+        tokio::time::sleep(Duration::from_millis(left).min(LONGEST_SLEEP)).await;
     }
-    while socket.upgrade().is_some_and(|socket| end(socket).is_err()) {
-        tokio::time::sleep(RETRY_DELAY).await;
+    if let Some(socket) = socket.upgrade() {
+        end(socket);
     }
 }
 
-/// Disconnects a socket. A stock client does not come back by itself then, with the same token:
-/// <https://socket.io/docs/v4/client-socket-instance/#disconnect>.
-fn end(socket: Arc<Socket>) -> Result<(), SocketError> {
+/// Disconnects a socket, or cuts one that takes no packet any more. A stock client does not come back by itself after the
+/// former, with the same token: <https://socket.io/docs/v4/client-socket-instance/#disconnect>.
+fn end(socket: Arc<Socket>) {
     if !socket.connected() {
-        return Ok(());
+        return;
     }
     if let Some(session) = session(&socket) {
         session.begin_leaving();
     }
     let error = (&Error::TokenExpired).into();
-    socket.emit(event::ERROR, &Failure { event: event::CONNECT, error }).ok();
-    socket.disconnect()
+    let failure = Failure { event: event::CONNECT, room_id: None, error };
+    socket.emit(event::ERROR, &failure).ok();
+    if socket.clone().disconnect().is_err() {
+        overflow::cut(&socket);
+    }
 }
 
 impl FromConnectParts<LocalAdapter> for Connected {

@@ -3,18 +3,22 @@
 mod backlog;
 mod caller;
 mod credentials;
+mod early;
 mod fanout;
 mod overflow;
+mod panics;
+mod payload;
 pub mod protocol;
 mod reply;
 mod request;
 mod turn;
 
 use std::{
-    sync::{Arc, atomic::AtomicBool},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
+use futures_util::{StreamExt, stream};
 use serde_json::value::RawValue;
 use socketioxide::{
     ParserConfig, SocketIo, SocketIoBuilder,
@@ -28,6 +32,7 @@ use tracing::Span;
 
 pub use self::{
     backlog::{ALL_WAITING_BYTES, MAX_UNREAD_BYTES, MAX_WAITING_BYTES, MIN_WAITING_BYTES},
+    early::{JOIN_WAIT, MAX_EARLY_BYTES, MAX_EARLY_SENDS},
     fanout::SocketIoFanout,
     protocol::{ErrorBody, MAX_ECHOED_CHARS},
     turn::{EVENT_BURST, MAX_PAYLOADS_BYTES, MAX_WAITING},
@@ -36,6 +41,7 @@ use self::{
     backlog::{Backlog, Backlogs},
     caller::Caller,
     credentials::{Connected, Lease},
+    early::{EarlyBytes, EarlySends},
     protocol::{Auth, GetHistory, JoinRoom, LeaveRoom, RefreshAuth, SendMessage, Sent, Typing, event},
     reply::Reply,
     request::{Payload, Request},
@@ -64,6 +70,9 @@ pub const MIN_PAYLOAD_BYTES: usize = 1_000_000;
 const MAX_ATTACHMENTS: usize = 10;
 /// How many bytes these may have together: a connection holds them until the last has come.
 const MAX_ATTACHMENTS_BYTES: usize = 64 * 1024;
+
+/// How many of the rooms that a handshake names are joined at once: each may wait for the database.
+const JOINS_AT_ONCE: usize = 8;
 
 /// JSON may take six bytes, `\u00XX`, for one.
 const MAX_ESCAPED_BYTES: usize = 6;
@@ -105,6 +114,9 @@ struct Connection {
     cut: AtomicBool,
     backlog: Backlog,
     backlogs: Arc<Backlogs>,
+    early: EarlySends,
+    /// The rooms of the handshake, until they are joined.
+    rooms: Mutex<Vec<JoinRoom>>,
 }
 
 impl Connection {
@@ -167,11 +179,11 @@ impl Realtime {
     /// Lets clients in: by the tokens that `verifier` accepts, or, without one, as guests. Every event taken counts as
     /// unanswered, in `unanswered`, until it has its answer.
     pub fn serve(&self, chat: Arc<Chat>, verifier: Option<Arc<Verifier>>, unanswered: TaskTracker) {
-        let backlogs = self.backlogs.clone();
+        let (backlogs, early) = (self.backlogs.clone(), EarlyBytes::default());
         let connect = move |socket: SocketRef, auth: TryData<Box<RawValue>>| {
             let (chat, verifier, unanswered) = (chat.clone(), verifier.clone(), unanswered.clone());
-            let backlogs = backlogs.clone();
-            async move { connect(&socket, auth, chat, verifier, unanswered, backlogs) }
+            let (backlogs, early) = (backlogs.clone(), EarlySends::new(early.clone()));
+            async move { connect(&socket, auth, chat, verifier, unanswered, backlogs, early) }
         };
         // A socket's handlers are set in a middleware, which runs before the client is told that it is connected: a
         // handler set later can miss the client's first events.
@@ -180,10 +192,11 @@ impl Realtime {
             if let Some(lease) = &connection.lease {
                 lease.begin(&socket);
             }
-            connection.turns.connected();
             if let Some(session) = session(&socket) {
                 session.enter();
             }
+            panics::survived(join_rooms(&socket, &connection)).await;
+            connection.turns.connected();
         };
         self.io.ns("/", connected.with(connect));
     }
@@ -205,9 +218,14 @@ fn connect(
     verifier: Option<Arc<Verifier>>,
     unanswered: TaskTracker,
     backlogs: Arc<Backlogs>,
+    early: EarlySends,
 ) -> Result<(), String> {
-    let admitted = said(auth).and_then(|auth| credentials::admit(verifier, auth, socket));
-    let (identity, lease) = admitted.map_err(|error| {
+    let admitted = said(auth).and_then(|mut auth| {
+        let rooms = named(&mut auth, chat.limits().max_rooms)?;
+        let (identity, lease) = credentials::admit(verifier, auth, socket)?;
+        Ok((identity, lease, rooms))
+    });
+    let (identity, lease, rooms) = admitted.map_err(|error| {
         if let Some(session) = session(socket) {
             session.leave();
         }
@@ -223,6 +241,8 @@ fn connect(
         cut: AtomicBool::new(false),
         backlog: Backlog::default(),
         backlogs,
+        early,
+        rooms: rooms.into(),
     });
     connection.span().in_scope(|| tracing::debug!(transport = ?socket.transport_type(), "connected"));
     socket.extensions.insert(connection);
@@ -237,10 +257,32 @@ fn said(auth: TryData<Box<RawValue>>) -> Result<Auth, Error> {
     protocol::parse(auth.get())
 }
 
+/// The rooms that a client is to be in from the start.
+fn named(auth: &mut Auth, max_rooms: usize) -> Result<Vec<JoinRoom>, Error> {
+    let rooms = auth.rooms.take().unwrap_or_default();
+    if rooms.len() > max_rooms {
+        return Err(Error::InvalidPayload(format!("rooms: must be at most {max_rooms}")));
+    }
+    Ok(rooms)
+}
+
+/// Joins the rooms of the handshake; the socket's events wait meanwhile.
+async fn join_rooms(socket: &Arc<Socket>, connection: &Arc<Connection>) {
+    let rooms = std::mem::take(&mut *connection.rooms.lock().unwrap_or_else(PoisonError::into_inner));
+    let caller = Caller(connection.clone());
+    let joins = stream::iter(rooms).map(|room| caller.join_at_once(Reply::unasked(socket), room));
+    joins.buffer_unordered(JOINS_AT_ONCE).for_each(async |()| {}).await;
+}
+
 /// One handler answers every event: the library's map of handlers would be 360 bytes of each socket.
 ///
 /// The task of an event has room for the largest of these futures, so that it is to be the one of a send.
 async fn answer(caller: Caller, turn: Turn, reply: Reply, request: Request) {
+    let (event, unanswered) = (request.event(), reply.clone());
+    panics::answered(&event, unanswered, handle(caller, turn, reply, request)).await;
+}
+
+async fn handle(caller: Caller, turn: Turn, reply: Reply, request: Request) {
     match request {
         Request::JoinRoom(join) => Box::pin(join_room(caller, turn, reply, join)).await,
         Request::LeaveRoom(leave) => Box::pin(leave_room(caller, turn, reply, leave)).await,
@@ -248,7 +290,7 @@ async fn answer(caller: Caller, turn: Turn, reply: Reply, request: Request) {
         Request::GetHistory(query) => Box::pin(get_history(caller, turn, reply, query)).await,
         Request::Typing(typing) => Box::pin(is_typing(caller, turn, reply, typing)).await,
         Request::RefreshAuth(token) => Box::pin(refresh_auth(caller, turn, reply, token)).await,
-        Request::Unknown(name) => Box::pin(unknown_event(turn, reply, name)).await,
+        Request::Unknown(name) => Box::pin(unknown_event(caller, turn, reply, name)).await,
     }
 }
 
@@ -290,10 +332,12 @@ async fn refresh_auth(caller: Caller, turn: Turn, reply: Reply, token: Payload<R
     reply.with(event::REFRESH_AUTH, result);
 }
 
-async fn unknown_event(turn: Turn, reply: Reply, name: String) {
+async fn unknown_event(caller: Caller, turn: Turn, reply: Reply, name: String) {
     let name = protocol::echoed(&name);
-    let _turn = turn.come().await;
-    reply.error(&name, &Error::UnknownEvent(name.to_string()));
+    match caller.come(turn).await {
+        Ok(_turn) => reply.error(&name, &Error::UnknownEvent(name.to_string())),
+        Err(error) => reply.error(&name, &error),
+    }
 }
 
 async fn disconnected(socket: SocketRef, io: SocketIo, caller: Caller, reason: DisconnectReason) {
@@ -302,7 +346,8 @@ async fn disconnected(socket: SocketRef, io: SocketIo, caller: Caller, reason: D
         _ => Departure::Broken,
     };
     caller.0.span().in_scope(|| tracing::debug!(?reason, "disconnected"));
-    caller.0.chat.disconnect(&caller.0.session, how).await;
+    caller.0.early.clear();
+    panics::survived(caller.0.chat.disconnect(&caller.0.session, how)).await;
     if let Some(session) = session(&socket).filter(|_| how == Departure::Left) {
         tokio::spawn(leave_when_gone(session.clone(), socket.id, io));
     }

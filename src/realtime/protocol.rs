@@ -6,14 +6,14 @@
 use std::{borrow::Cow, time::Duration};
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::value::RawValue;
+use serde::{Deserialize, Serialize};
 
+pub use super::payload::{first_argument, parse};
 use crate::{
     auth::Identity,
     chat::Range,
-    error::{Error, MAX_CAUSE_CHARS, shortened},
-    model::{ClientMessageId, Post, Posted, RoomId, Seq, UserId, iso8601_millis},
+    error::{Error, shortened},
+    model::{ClientMessageId, Post, Posted, RoomId, Seq, UserId, WholeNumber, iso8601_millis},
     room,
 };
 
@@ -46,35 +46,6 @@ pub mod event {
 /// The longest part of an unknown event's name that an answer repeats, in characters.
 pub const MAX_ECHOED_CHARS: usize = 64;
 
-/// Reads a payload's JSON object; unknown fields are ignored.
-///
-/// Errors: [`Error::InvalidPayload`] that names the field.
-pub fn parse<T: DeserializeOwned>(json: &str) -> Result<T, Error> {
-    if !json.trim_start().starts_with('{') {
-        return Err(Error::InvalidPayload("the payload must be an object".into()));
-    }
-    let deserializer = &mut serde_json::Deserializer::from_str(json);
-    serde_path_to_error::deserialize(deserializer).map_err(|error| {
-        let cause = error.inner().to_string();
-        // Where in the text the parser stood tells a caller nothing that the field's name does not.
-        let cause = cause.split(" at line ").next().unwrap_or_default();
-        let cause = shortened(cause, MAX_CAUSE_CHARS);
-        Error::InvalidPayload(match error.path().to_string().as_str() {
-            "." => cause.into_owned(),
-            field => format!("{field}: {cause}"),
-        })
-    })
-}
-
-/// The first argument of an event packet, `["name", first, …]`.
-///
-/// Errors: [`Error::InvalidPayload`] when there is none.
-pub fn first_argument(packet: &str) -> Result<&RawValue, Error> {
-    let arguments: Result<Vec<&RawValue>, _> = serde_json::from_str(packet);
-    let first = arguments.ok().and_then(|arguments| arguments.get(1).copied());
-    first.ok_or_else(|| Error::InvalidPayload("a payload is required".into()))
-}
-
 /// What a client says of itself when it connects. Not for `Debug`, as it has a token.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -83,6 +54,8 @@ pub struct Auth {
     pub user_id: Option<UserId>,
     /// What shows that.
     pub token: Option<String>,
+    /// The rooms that it is in from the start.
+    pub rooms: Option<Vec<JoinRoom>>,
 }
 
 /// `refreshAuth`. Not for `Debug`, as it has a token.
@@ -102,7 +75,7 @@ pub struct JoinRoom {
     operator_id: Option<UserId>,
     /// The newest message that the client has.
     pub last_seq: Option<Seq>,
-    limit: Option<u64>,
+    limit: Option<WholeNumber>,
 }
 
 impl JoinRoom {
@@ -145,7 +118,7 @@ pub struct GetHistory {
     pub room_id: RoomId,
     before_seq: Option<Seq>,
     after_seq: Option<Seq>,
-    limit: Option<u64>,
+    limit: Option<WholeNumber>,
 }
 
 impl GetHistory {
@@ -180,8 +153,8 @@ pub struct Typing {
 }
 
 /// A larger number than fits is larger than any limit.
-fn saturating(limit: u64) -> usize {
-    usize::try_from(limit).unwrap_or(usize::MAX)
+fn saturating(limit: WholeNumber) -> usize {
+    usize::try_from(limit.0).unwrap_or(usize::MAX)
 }
 
 /// The one object that every ack carries.
@@ -227,9 +200,13 @@ fn whole_millis(wait: Duration) -> u64 {
 
 /// `error`, to a caller that asked for no ack.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Failure<'a> {
     /// The event that failed.
     pub event: &'a str,
+    /// The room, of those that the handshake named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub room_id: Option<&'a RoomId>,
     /// Why.
     pub error: ErrorBody<'a>,
 }

@@ -16,7 +16,7 @@ use super::{
     Connection, overflow,
     protocol::{Ack, Failure, event},
 };
-use crate::error::Error;
+use crate::{error::Error, model::RoomId};
 
 /// The way back to whoever sent an event; to be used once.
 #[derive(Debug, Clone)]
@@ -28,6 +28,11 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// The way to a client that has asked for nothing by an event.
+    pub fn unasked(socket: &Arc<Socket>) -> Self {
+        Self { socket: socket.clone(), ack_id: None, _unanswered: Connection::of(socket).unanswered.token() }
+    }
+
     /// Answers with what came out; a success that nobody asked to hear of goes unsaid.
     pub fn with<T: Serialize>(self, event: &str, result: Result<T, Error>) {
         match result {
@@ -51,8 +56,14 @@ impl Reply {
         if self.ack_id.is_some() {
             self.ack(&Ack::Error::<()> { error });
         } else {
-            self.sent(self.socket.emit(event::ERROR, &Failure { event, error }));
+            self.sent(self.socket.emit(event::ERROR, &Failure { event, room_id: None, error }));
         }
+    }
+
+    /// Says that a room which the handshake named was not joined.
+    pub fn not_joined(self, room_id: &RoomId, error: &Error) {
+        let failure = Failure { event: event::JOIN_ROOM, room_id: Some(room_id), error: error.into() };
+        self.sent(self.socket.emit(event::ERROR, &failure));
     }
 
     fn ack<T: Serialize>(&self, ack: &Ack<'_, T>) {
@@ -83,6 +94,6 @@ impl FromMessageParts<LocalAdapter> for Reply {
     type Error = Infallible;
 
     fn from_message_parts(socket: &Arc<Socket>, _: &mut Value, ack_id: &Option<i64>) -> Result<Self, Infallible> {
-        Ok(Self { socket: socket.clone(), ack_id: *ack_id, _unanswered: Connection::of(socket).unanswered.token() })
+        Ok(Self { ack_id: *ack_id, ..Self::unasked(socket) })
     }
 }

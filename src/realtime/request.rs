@@ -1,6 +1,6 @@
 //! What a client asks for: the event's name, and its payload, parsed.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{borrow::Cow, convert::Infallible, sync::Arc};
 
 use serde::de::DeserializeOwned;
 use socketioxide::{
@@ -32,6 +32,21 @@ pub enum Request {
     RefreshAuth(Payload<RefreshAuth>),
     /// Another event, of this name.
     Unknown(String),
+}
+
+impl Request {
+    /// The event's name.
+    pub fn event(&self) -> Cow<'static, str> {
+        match self {
+            Self::JoinRoom(_) => event::JOIN_ROOM.into(),
+            Self::LeaveRoom(_) => event::LEAVE_ROOM.into(),
+            Self::SendMessage(_) => event::SEND_MESSAGE.into(),
+            Self::GetHistory(_) => event::GET_HISTORY.into(),
+            Self::Typing(_) => event::TYPING.into(),
+            Self::RefreshAuth(_) => event::REFRESH_AUTH.into(),
+            Self::Unknown(name) => protocol::echoed(name).into_owned().into(),
+        }
+    }
 }
 
 impl FromMessageParts<LocalAdapter> for Request {

@@ -118,6 +118,14 @@ impl Turns {
         self.connecting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Joins the queue, behind every event that has come so far.
+    ///
+    /// # Errors
+    /// [`Error::RateLimited`] while [`MAX_WAITING`] events wait.
+    pub fn queue(&self) -> Result<Turn, Error> {
+        self.draw(0).map(Turn)
+    }
+
     fn draw(&self, bytes: usize) -> Result<Ticket, Error> {
         if !self.waiting.enter(bytes) {
             return Err(Error::RateLimited { retry_after: RETRY_AFTER });

@@ -14,7 +14,7 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::{runtime::Runtime, sync::Mutex};
 
-use super::{any_json, check, payloads};
+use super::{any_json, check, payloads, values::is_blank};
 use crate::support::{
     Database, Server,
     engine::{Endpoint, Frame, Polling, WebSocket},
@@ -35,7 +35,7 @@ pub struct Call {
 }
 
 impl Call {
-    fn join(room: &str) -> Self {
+    pub fn join(room: &str) -> Self {
         Self { event: "joinRoom".into(), payload: json!({ "roomId": room }), wants_ack: true }
     }
 
@@ -222,7 +222,7 @@ impl Model {
         if text.len() > 8192 {
             return Err("MESSAGE_TOO_LARGE");
         }
-        if text.trim().is_empty() || text.contains('\0') {
+        if is_blank(text) || text.contains('\0') {
             return Err("INVALID_PAYLOAD");
         }
         present?;

@@ -5,24 +5,25 @@ use tokio::runtime::Runtime;
 
 use super::{
     change, check,
-    conversation::{Stage, acks, call},
+    conversation::{Call, Stage, acks, call},
 };
 
 /// A frame, its ack id, and whether it is as a client sent it.
 type Sent = (String, usize, bool);
 
-/// Calls that want an ack, some of them damaged.
+/// Calls that want an ack, some of them damaged, after a join: without one, sends would wait for it.
 fn frames() -> impl Strategy<Value = Vec<Sent>> {
     let damage = prop_oneof![3 => Just(vec![]), 1 => vec(change(), 1..4)];
     vec((call(), damage), 1..20).prop_map(|calls| {
-        let frame = |(id, (mut call, changes)): (usize, (super::conversation::Call, Vec<super::Change>))| {
+        let frame = |(id, (mut call, changes)): (usize, (Call, Vec<super::Change>))| {
             // Far from each other, lest a damaged id is somebody else's.
             let id = 7_000 + 1_111 * id;
             call.wants_ack = true;
             let frame = call.frame(id);
             (changes.iter().fold(frame, |frame, change| change.apply(&frame)), id, changes.is_empty())
         };
-        calls.into_iter().enumerate().map(frame).collect()
+        let join = (Call::join("r").frame(1), 1, true);
+        [join].into_iter().chain(calls.into_iter().enumerate().map(frame)).collect()
     })
 }
 

@@ -2,6 +2,7 @@
 
 use parlor::{
     error::Error,
+    model::RoomId,
     realtime::protocol::{self, Auth, GetHistory, JoinRoom, LeaveRoom, RefreshAuth, SendMessage, Typing},
 };
 use proptest::{collection::vec, prelude::*, sample::select};
@@ -17,6 +18,8 @@ pub const MAX_EXPLANATION_BYTES: usize = 512;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Id,
+    /// An id that nobody reads.
+    Key,
     Text,
     Flag,
     /// An integer, from 0 to the largest of so many bits.
@@ -44,7 +47,7 @@ pub const EVENTS: [(&str, &[Field]); 5] = [
     ("leaveRoom", &[("roomId", Kind::Id, false)]),
     (
         "sendMessage",
-        &[("roomId", Kind::Id, false), ("message", Kind::Text, false), ("clientMessageId", Kind::Id, true)],
+        &[("roomId", Kind::Id, false), ("message", Kind::Text, false), ("clientMessageId", Kind::Key, true)],
     ),
     (
         "getHistory",
@@ -61,16 +64,28 @@ const OTHERS: [(&str, &[Field]); 2] = [
 impl Kind {
     fn admits(self, value: &Value) -> bool {
         match self {
-            Self::Id => value.as_str().is_some_and(is_id),
+            Self::Id => value.as_str().is_some_and(is_name),
+            Self::Key => value.as_str().is_some_and(is_id),
             Self::Text => value.is_string(),
             Self::Flag => value.is_boolean(),
-            Self::Count(bits) => value.as_u64().is_some_and(|number| number <= u64::MAX >> (64 - bits)),
+            Self::Count(bits) => whole(value).is_some_and(|number| number <= u64::MAX >> (64 - bits)),
         }
     }
 }
 
+/// A whole number from 0, also when it is written as `5.0`.
+fn whole(value: &Value) -> Option<u64> {
+    let fraction = value.as_f64().filter(|number| (0.0..2_f64.powi(64)).contains(number) && number.trunc() == *number);
+    value.as_u64().or(fraction.map(|number| number as u64))
+}
+
 pub fn is_id(text: &str) -> bool {
-    (1..=128).contains(&text.len()) && !text.chars().any(char::is_control)
+    (1..=128).contains(&text.len()) && !text.chars().any(|c| c.is_control() || c == '\u{fffd}')
+}
+
+/// An id that people read; which characters it may not have besides is in `texts`.
+pub fn is_name(text: &str) -> bool {
+    is_id(text) && text.trim() == text && RoomId::try_from(text).is_ok()
 }
 
 /// The fields that are wrong.
@@ -84,7 +99,7 @@ pub fn wrong<'a>(fields: &'a [Field], payload: &Map<String, Value>) -> Vec<&'a s
 
 fn value(kind: Kind) -> BoxedStrategy<Value> {
     match kind {
-        Kind::Id => {
+        Kind::Id | Kind::Key => {
             prop_oneof![4 => select(vec!["r", "s", "ann"]).prop_map(Value::from), 1 => text().prop_map(Value::from)]
                 .boxed()
         }
@@ -115,18 +130,18 @@ fn parse(event: &str, json: &str) -> Result<(), Error> {
     }
     match event {
         "joinRoom" => of::<JoinRoom>(json).map(|join| {
-            assert!(is_id(join.room_id.as_str()));
+            assert!(is_name(join.room_id.as_str()));
             assert!(join.last_seq.is_none_or(|seq| seq.get() >= 0));
-            assert!(join.claim().is_none_or(|claim| is_id(claim.user_id().as_str())));
+            assert!(join.claim().is_none_or(|claim| is_name(claim.user_id().as_str())));
         }),
-        "leaveRoom" => of::<LeaveRoom>(json).map(|leave| assert!(is_id(leave.room_id.as_str()))),
+        "leaveRoom" => of::<LeaveRoom>(json).map(|leave| assert!(is_name(leave.room_id.as_str()))),
         "sendMessage" => of::<SendMessage>(json).map(|send| {
-            assert!(is_id(send.room_id.as_str()));
+            assert!(is_name(send.room_id.as_str()));
             assert!(send.client_message_id.is_none_or(|name| is_id(name.as_str())));
         }),
-        "getHistory" => of::<GetHistory>(json).map(|query| assert!(is_id(query.room_id.as_str()))),
-        "typing" => of::<Typing>(json).map(|typing| assert!(is_id(typing.room_id.as_str()))),
-        "connect" => of::<Auth>(json).map(|auth| assert!(auth.user_id.is_none_or(|user| is_id(user.as_str())))),
+        "getHistory" => of::<GetHistory>(json).map(|query| assert!(is_name(query.room_id.as_str()))),
+        "typing" => of::<Typing>(json).map(|typing| assert!(is_name(typing.room_id.as_str()))),
+        "connect" => of::<Auth>(json).map(|auth| assert!(auth.user_id.is_none_or(|user| is_name(user.as_str())))),
         _ => of::<RefreshAuth>(json).map(drop),
     }
 }

@@ -88,7 +88,7 @@ fn a_signed_token_gives_what_it_says_and_no_more() {
 #[test]
 fn a_good_token_is_taken() {
     let verifier = verifier();
-    let cases = ("[a-z é😀]{1,20}", 1..1_000_000_000_i64, vec("\\PC{0,9}", 0..4), any::<bool>());
+    let cases = ("[a-zé😀]([a-z é😀]{0,18}[a-zé😀])?", 1..1_000_000_000_i64, vec("\\PC{0,9}", 0..4), any::<bool>());
     check(1, &cases, |(sub, time, rooms, operator)| {
         let mut claims = json!({ "sub": sub, "exp": Utc::now().timestamp() + time, "rooms": rooms, "name": sub });
         if operator {

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use async_trait::async_trait;
@@ -28,6 +28,7 @@ pub struct FaultyStore {
     batches: Mutex<Vec<usize>>,
     reading: AtomicUsize,
     most_reading: AtomicUsize,
+    panicking: AtomicBool,
     /// An append takes one permit; there are plenty unless held up.
     gate: Semaphore,
 }
@@ -42,6 +43,7 @@ impl FaultyStore {
             batches: Mutex::default(),
             reading: AtomicUsize::default(),
             most_reading: AtomicUsize::default(),
+            panicking: AtomicBool::default(),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
         })
     }
@@ -54,6 +56,11 @@ impl FaultyStore {
     /// Lets `appends` begin.
     pub fn open(&self, appends: usize) {
         self.gate.add_permits(appends);
+    }
+
+    /// Whether reads panic from now on.
+    pub fn panic_on_read(&self, panicking: bool) {
+        self.panicking.store(panicking, Ordering::Relaxed);
     }
 
     /// How many messages each append so far had.
@@ -86,6 +93,7 @@ impl MessageStore for FaultyStore {
     }
 
     async fn read(&self, room: &RoomId, page: Page) -> Result<Vec<Message>, StoreError> {
+        assert!(!self.panicking.load(Ordering::Relaxed), "a fault of the test");
         let reading = self.reading.fetch_add(1, Ordering::Relaxed) + 1;
         self.most_reading.fetch_max(reading, Ordering::Relaxed);
         let read = self.inner.read(room, page).await;

@@ -1,11 +1,12 @@
 //! A server in the test's own process, on a free port, by the way that production takes.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use clap::Parser;
 use parlor::{
     app::{self, App},
     config::Config,
+    store::MessageStore,
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -62,7 +63,23 @@ impl Server {
         let (url, port) = (format!("--database-url={}", database.url()), format!("--port={port}"));
         let fixed = ["parlor", "--host=127.0.0.1", &port, &url];
         let config = Config::try_parse_from([&fixed, flags].concat()).unwrap();
-        let app = App::bind(&config, app::store(&config).unwrap()).unwrap();
+        let store = app::store(&config).unwrap();
+        Self::serve(&config, store, database)
+    }
+
+    /// Starts on a store of the test's own, on a new SQLite file.
+    pub async fn on_store(around: impl FnOnce(Arc<dyn MessageStore>) -> Arc<dyn MessageStore>) -> Self {
+        let database = Database::sqlite();
+        let url = format!("--database-url={}", database.url());
+        let config = Config::try_parse_from(["parlor", "--host=127.0.0.1", "--port=0", &url]).unwrap();
+        let store = around(app::store(&config).unwrap());
+        let server = Self::serve(&config, store, database);
+        server.until_ready().await;
+        server
+    }
+
+    fn serve(config: &Config, store: Arc<dyn MessageStore>, database: Database) -> Self {
+        let app = App::bind(config, store).unwrap();
         let address = app.local_addr().unwrap();
         let stop = CancellationToken::new();
         let serving = tokio::spawn(app.serve_until(stop.clone().cancelled_owned()));
