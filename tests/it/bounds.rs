@@ -107,7 +107,6 @@ async fn rooms_full_of_long_messages_are_kept_within_a_bound() {
         clients.push(client.await.unwrap());
     }
     let grown = grown(&process, before);
-    println!("{grown} MiB");
     assert!(grown < BOUND_MIB, "the memory grew by {grown} MiB");
 }
 
@@ -138,7 +137,6 @@ async fn answers_that_several_clients_do_not_read_are_kept_within_a_bound() {
         assert_eq!(joined["status"], "ok", "{joined}");
     }
     let grown = grown(&process, before);
-    println!("{grown} MiB");
     assert!(grown < BOUND_MIB, "the memory grew by {grown} MiB");
     let mut eve = crowd.remove(0);
     let (mut full, mut refused, mut limited) = (0, 0, 0);

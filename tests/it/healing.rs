@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use parlor::store::STATEMENT_TIMEOUT;
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection};
 
-use crate::support::{Database, RawClient, Server, eventually, log};
+use crate::support::{Database, RawClient, Server, eventually, gate::Gate, log};
 
 /// Goes back to what the log was after its second message, as a restore does.
 const RESTORE: [&str; 2] = ["DELETE FROM messages WHERE seq > 2", "UPDATE rooms SET last_seq = 2"];
@@ -30,53 +29,70 @@ fn texts(answer: &Value) -> Vec<&str> {
     answer["messages"].as_array().unwrap().iter().map(|message| message["message"].as_str().unwrap()).collect()
 }
 
-/// A table that takes no messages until this is dropped.
-async fn lock(database: &Database) -> PgConnection {
-    let mut connection = PgConnection::connect(database.url()).await.unwrap();
-    connection.execute("BEGIN").await.unwrap();
-    connection.execute("LOCK TABLE messages IN SHARE MODE").await.unwrap();
-    connection
+/// Has Postgres take its time with one message.
+const SLOW: [&str; 2] = [
+    "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(6); RETURN NEW; END'",
+    "CREATE TRIGGER slow BEFORE INSERT ON messages FOR EACH ROW WHEN (NEW.message = 'late') EXECUTE FUNCTION slow()",
+];
+
+/// A server whose connection to Postgres broke while that stored a message: its sender was told `UNAVAILABLE`, and then it was
+/// committed.
+struct Late {
+    _server: Server,
+    _gate: Gate,
+    ann: RawClient,
+    bob: RawClient,
 }
 
-/// How many messages are sent before: then each of the few connections to the database has the statement prepared, which a lock
-/// would hold up as well, and whose end is not a commit.
-const BEFORE: i64 = 10;
-
-/// A send that waits for a lock longer than its sender, and than the attempt to store it.
-async fn send_while_locked(server: &Server, sender: &mut RawClient, listener: &mut RawClient) {
-    for seq in 1..=BEFORE {
-        send(sender, "before").await;
-        assert_eq!(listener.next("newMessage").await["seq"], seq);
+impl Late {
+    async fn new() -> Self {
+        let mut gate = Gate::shut_at_first();
+        gate.open();
+        let database = Database::postgres().await;
+        let mut direct = PgConnection::connect(database.url()).await.unwrap();
+        for statement in SLOW {
+            direct.execute(statement).await.unwrap();
+        }
+        let server = Server::on(database.through(&gate), &["--send-timeout-ms=500"]).await;
+        let (mut ann, bob) = (member(&server, "ann").await, member(&server, "bob").await);
+        let sent = ann.emit("sendMessage", &late()).await;
+        ann.flush().await;
+        let slow =
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
+        eventually("the message on its way", async || count(&mut direct, slow).await == 1).await;
+        gate.shut().await;
+        assert_eq!(ann.until_ack(sent).await.1["error"]["code"], "UNAVAILABLE");
+        gate.open();
+        let page = async || ann.call("getHistory", json!({ "roomId": "r" })).await["messages"] == json!([]);
+        eventually("a page without the message", page).await;
+        let committed = async || count(&mut direct, "SELECT count(*) FROM messages").await == 1;
+        eventually("the commit", committed).await;
+        direct.execute("DROP TRIGGER slow ON messages").await.unwrap();
+        Self { _server: server, _gate: gate, ann, bob }
     }
-    let locked = lock(&server.database).await;
-    let said = json!({ "roomId": "r", "message": "late", "clientMessageId": "c-1" });
-    let sent = sender.call("sendMessage", said).await;
-    assert_eq!(sent["error"]["code"], "UNAVAILABLE", "{sent}");
-    // The attempt is given up by the server, not by the database.
-    tokio::time::sleep(STATEMENT_TIMEOUT).await;
-    locked.close().await.unwrap();
-    let committed = async || server.database.try_execute("SELECT 1 / (count(*) - 10) FROM messages").await.is_ok();
-    eventually("the commit", committed).await;
+}
+
+fn late() -> Value {
+    json!({ "roomId": "r", "message": "late", "clientMessageId": "c-1" })
+}
+
+async fn count(connection: &mut PgConnection, query: &'static str) -> i64 {
+    sqlx::query_scalar(query).fetch_one(connection).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_committed_after_its_sender_gave_up_is_heard_without_a_repeat() {
-    let server = Server::on(Database::postgres().await, &["--send-timeout-ms=500"]).await;
-    let (mut ann, mut bob) = (member(&server, "ann").await, member(&server, "bob").await);
-    send_while_locked(&server, &mut ann, &mut bob).await;
-    assert_eq!(bob.next("newMessage").await["message"], "late");
+    let mut late = Late::new().await;
+    assert_eq!(late.bob.next("newMessage").await["message"], "late");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeat_of_a_message_committed_after_its_sender_gave_up_is_heard_once() {
-    let server = Server::on(Database::postgres().await, &["--send-timeout-ms=500"]).await;
-    let (mut ann, mut bob) = (member(&server, "ann").await, member(&server, "bob").await);
-    send_while_locked(&server, &mut ann, &mut bob).await;
-    let said = json!({ "roomId": "r", "message": "late", "clientMessageId": "c-1" });
-    let again = ann.call("sendMessage", said).await;
-    assert_eq!((&again["message"]["seq"], &again["duplicate"]), (&json!(BEFORE + 1), &json!(true)), "{again}");
+    let Late { mut ann, mut bob, _server, _gate } = Late::new().await;
+    let again = ann.call("sendMessage", late()).await;
+    assert_eq!((&again["message"]["seq"], &again["duplicate"]), (&json!(1), &json!(true)), "{again}");
     assert_eq!(bob.next("newMessage").await["message"], "late");
-    assert_eq!(send(&mut ann, "next").await["message"]["seq"], BEFORE + 2);
+    assert_eq!(send(&mut ann, "next").await["message"]["seq"], 2);
     assert_eq!(bob.next("newMessage").await["message"], "next");
 }
 
@@ -232,6 +248,5 @@ async fn a_gap_makes_no_storm_of_reads() {
 /// How often the log of a database was read, as far as its statistics tell.
 async fn reads(database: &Database) -> i64 {
     let mut connection = PgConnection::connect(database.url()).await.unwrap();
-    let counted = "SELECT seq_scan + idx_scan FROM pg_stat_user_tables WHERE relname = 'messages'";
-    sqlx::query_scalar(counted).fetch_one(&mut connection).await.unwrap()
+    count(&mut connection, "SELECT seq_scan + idx_scan FROM pg_stat_user_tables WHERE relname = 'messages'").await
 }

@@ -198,6 +198,24 @@ async fn what_was_committed_without_an_answer_is_delivered() {
 }
 
 #[tokio::test]
+async fn what_is_committed_a_while_after_an_unknown_outcome_is_delivered() {
+    for database in Database::each_kind().await {
+        let store = database.store().await;
+        let house = House::on(database, store);
+        let ann = house.user("ann");
+        house.join(&ann).await;
+        house.rooms.observe(Outcome::Unknown(vec![room()]));
+        // By this the room has looked, and found nothing.
+        house.join(&ann).await;
+        let body = Body::parse("late", 10).unwrap();
+        let draft = Draft::new(room(), "ann".try_into().unwrap(), None, body, None);
+        house.store.append(&[draft]).await.unwrap();
+        eventually("the message", async || !house.sent().is_empty()).await;
+        assert_eq!(house.sent(), ["late"]);
+    }
+}
+
+#[tokio::test]
 async fn a_room_that_cannot_take_more_reads_what_it_missed() {
     let house = House::new().await;
     let ann = house.user("ann");
