@@ -7,15 +7,17 @@
 
 use std::{collections::BTreeMap, env, fmt, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, routing::any_service};
+use axum::{Router, http::StatusCode, routing::any};
 use bytes::Bytes;
 use engineioxide::{
     DisconnectReason, Str, config::EngineIoConfig, handler::EngineIoHandler, service::EngineIoService, socket::Socket,
 };
 use parlor::{
     config::AllowedOrigins,
-    http::{self, Access},
-    net::{self, AdmissionSettings, Timeouts},
+    engine::{self, Engine},
+    http,
+    net::{self, Admission, AdmissionSettings, Timeouts},
+    rates::Rate,
     realtime::{self, Settings},
 };
 use serde::{
@@ -66,23 +68,26 @@ fn address() -> anyhow::Result<SocketAddr> {
 
 /// Socket.IO, and Engine.IO by itself.
 pub fn router(settings: Settings) -> Router {
-    let (socket_io, io) = realtime::builder(settings).build_svc();
+    let (socket_io, io) = realtime::builder(settings).build_with_inner_svc(any(StatusCode::NOT_FOUND));
     io.ns("/", connected);
     io.ns("/custom", connected);
     let limits = io.config().engine_config.clone();
     let engine_io = EngineIoConfig { req_path: ENGINE_PATH.into(), ..limits };
     let engine_io = EngineIoService::with_config(Arc::new(Echo), engine_io);
-    let admission = AdmissionSettings::default().into();
-    let access = Access {
-        origins: AllowedOrigins::Same,
-        admission,
+    let admission = Admission::from(AdmissionSettings::default());
+    let sessions = engine::Settings {
         idle_timeout: settings.connect_timeout,
         payload_timeout: PAYLOAD_TIMEOUT,
+        max_payload: settings.max_payload(),
+        packets: Rate::UNLIMITED,
+        guarded: false,
     };
-    Router::new().merge(http::endpoint(realtime::PATH, any_service(socket_io), access.clone())).merge(http::endpoint(
+    let socket_io = Engine::new(socket_io, Admission::clone(&admission), sessions);
+    let engine_io = Engine::new(engine_io, admission, sessions);
+    Router::new().merge(http::endpoint(realtime::PATH, socket_io, AllowedOrigins::Same)).merge(http::endpoint(
         ENGINE_PATH,
-        any_service(engine_io),
-        access,
+        engine_io,
+        AllowedOrigins::Same,
     ))
 }
 

@@ -3,11 +3,7 @@
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use axum::{
-    Router,
-    http::StatusCode,
-    routing::{any, any_service},
-};
+use axum::{Router, http::StatusCode, routing::any};
 use tokio::{
     task::JoinHandle,
     time::{Instant, timeout_at},
@@ -18,7 +14,8 @@ use crate::{
     auth::Verifier,
     chat::{Chat, Limits},
     config::Config,
-    http::{self, Access, Readiness},
+    engine::{self, Engine},
+    http::{self, Readiness},
     net::{self, Admission, Listener, Timeouts},
     rates::Rate,
     realtime::{self, Realtime},
@@ -76,10 +73,15 @@ impl App {
         let (socket_io, realtime) = realtime::prepare(settings, any(StatusCode::NOT_FOUND));
         let parts = Parts::start(config, store, realtime, verifier);
         let origins = config.allowed_origins.clone();
-        // Within this time a client is to answer a ping, which it does by a payload.
-        let payload_timeout = config.ping_interval_ms + config.ping_timeout_ms;
-        let access = Access { origins, admission, idle_timeout: config.handshake_timeout_ms, payload_timeout };
-        let router = http::router(any_service(socket_io), access, parts.readiness());
+        let sessions = engine::Settings {
+            idle_timeout: config.handshake_timeout_ms,
+            // Within this time a client is to answer a ping, which it does by a payload.
+            payload_timeout: config.ping_interval_ms + config.ping_timeout_ms,
+            max_payload: settings.max_payload(),
+            packets: Rate { per_second: config.events_per_second, burst: realtime::EVENT_BURST },
+            guarded: true,
+        };
+        let router = http::router(Engine::new(socket_io, admission, sessions), origins, parts.readiness());
         Ok(Self { listener, router, parts })
     }
 
@@ -138,7 +140,6 @@ impl Parts {
             max_rooms: config.max_rooms_per_socket as usize,
             messages: Rate { per_second: config.messages_per_second, burst: config.message_burst },
             requests: Rate { per_second: config.requests_per_second, burst: config.request_burst() },
-            events: Rate { per_second: config.events_per_second, burst: realtime::EVENT_BURST },
         };
         let chat = Arc::new(Chat::new(rooms.clone(), queue, store.clone(), limits));
         let unanswered = TaskTracker::new();

@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    num::NonZeroU32,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -45,8 +44,6 @@ pub struct Limits {
     pub messages: Rate,
     /// How often a user may ask for what the server has to look up: joins, history reads, new tokens.
     pub requests: Rate,
-    /// How often a connection may ask for anything at all.
-    pub events: Rate,
 }
 
 /// The use cases, for all connections of this node.
@@ -58,7 +55,6 @@ pub struct Chat {
     messages: Limiter<UserId>,
     typing: Limiter<UserId>,
     requests: Limiter<UserId>,
-    events: Limiter<ConnectionId>,
     connections: AtomicU64,
     stopping: CancellationToken,
 }
@@ -158,7 +154,6 @@ impl Chat {
             messages: Limiter::new(limits.messages),
             typing: Limiter::new(limits.messages),
             requests: Limiter::new(limits.requests),
-            events: Limiter::new(limits.events),
             connections: AtomicU64::new(1),
             stopping: CancellationToken::new(),
         }
@@ -181,6 +176,11 @@ impl Chat {
     /// Waits until [`Chat::stop`].
     pub async fn stopped(&self) {
         self.stopping.cancelled().await;
+    }
+
+    /// Returns how many rooms a connection may be in.
+    pub fn max_rooms(&self) -> usize {
+        self.limits.max_rooms
     }
 
     /// Joins a room, or joins it again: `admit` answers the caller and subscribes it.
@@ -246,18 +246,6 @@ impl Chat {
         let handle = handle.ok_or(Error::NotInRoom)?;
         handle.leave(session.connection, Departure::Left).await;
         Ok(())
-    }
-
-    /// Counts events of a connection, whatever they are.
-    ///
-    /// Errors: [`Error::RateLimited`].
-    pub fn count_events(&self, session: &Session, events: NonZeroU32) -> Result<(), Error> {
-        self.events.check_many(&session.connection, events)
-    }
-
-    /// What the deployment has set.
-    pub fn limits(&self) -> &Limits {
-        &self.limits
     }
 
     /// Counts a request of the connection's user that is not made here.

@@ -19,6 +19,7 @@ pub mod app;
 pub mod auth;
 pub mod chat;
 pub mod config;
+pub mod engine;
 pub mod error;
 pub mod http;
 pub mod model;

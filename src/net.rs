@@ -3,7 +3,6 @@
 mod address;
 mod admission;
 mod connection;
-mod transport;
 
 use std::{
     future, io,
@@ -25,12 +24,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
-use self::connection::Connection;
+pub(crate) use self::connection::Connection;
 pub use self::{
     address::TrustedProxies,
-    admission::{Admission, AdmissionSettings, OWN_FILES, SessionPlace},
+    admission::{Admission, AdmissionSettings, OWN_FILES, Place},
     connection::ConnectionHandle,
-    transport::{Sessions, Transport, Way},
 };
 
 /// The most bytes of a request's line and headers together.

@@ -11,7 +11,7 @@ use governor::{
     Quota, RateLimiter,
     clock::{Clock, DefaultClock},
     middleware::NoOpMiddleware,
-    state::keyed::HashMapStateStore,
+    state::{InMemoryState, NotKeyed, keyed::HashMapStateStore},
 };
 
 use crate::error::Error;
@@ -97,6 +97,38 @@ impl<K: Key, C: Clock + Clone> Limiter<K, C> {
             known.retain_recent();
             known.shrink_to_fit();
         }
+    }
+}
+
+/// A [`Limiter`] of one alone, which is as long as it does something.
+#[derive(Debug)]
+pub struct Pace {
+    rate: Rate,
+    limiter: Option<Alone>,
+}
+
+type Alone = RateLimiter<NotKeyed, InMemoryState, DefaultClock, NoOpMiddleware<<DefaultClock as Clock>::Instant>>;
+
+impl Pace {
+    /// A limiter that lets its owner keep to `rate`.
+    pub fn new(rate: Rate) -> Self {
+        Self { rate, limiter: rate.quota().map(RateLimiter::direct) }
+    }
+
+    /// Counts so many; more than a burst as a burst.
+    ///
+    /// # Errors
+    /// [`Error::RateLimited`], and nothing is counted.
+    pub fn check(&self, count: u32) -> Result<(), Error> {
+        let (Some(limiter), Some(count)) = (&self.limiter, NonZeroU32::new(count)) else { return Ok(()) };
+        let checked = limiter.check_n(count.min(self.rate.burst)).unwrap_or(Ok(()));
+        let now = DefaultClock::default().now();
+        checked.map_err(|not_until| Error::RateLimited { retry_after: not_until.wait_time_from(now) })
+    }
+
+    /// Returns the time that so many take at the sustained rate.
+    pub fn time_for(&self, count: u32) -> Duration {
+        self.rate.time_for(count)
     }
 }
 

@@ -328,7 +328,7 @@ impl Room {
 /// What a failed read means to whoever asked for it.
 pub(crate) fn unread(cause: StoreError) -> Error {
     match cause {
-        StoreError::Unavailable(cause) | StoreError::Conflict(cause) => {
+        StoreError::Unavailable(cause) | StoreError::Conflict(cause) | StoreError::Locked { cause, .. } => {
             tracing::warn!(%cause, "log not read");
             Error::Unavailable
         }

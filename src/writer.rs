@@ -3,24 +3,36 @@
 //! Persisting a message alone costs a round trip and a flush to disk; a batch of hundreds costs little more. One task
 //! commits for all rooms, so sends are stored in the order in which they were queued. Two or four tasks, each for a part of the rooms,
 //! were not clearly faster (`bench/PROFILE.md`).
+//!
+//! A room that somebody else has locked in the database is parked: its sends keep their order and wait, the others go on.
+
+mod commits;
+mod parked;
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     task::JoinHandle,
-    time::Instant,
+    time::{Instant, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
+use self::{
+    commits::{Batch, Commits},
+    parked::Parked,
+};
 use crate::{
     error::Error,
-    model::{Draft, Posted, RoomId, Stored},
-    store::{MessageStore, StoreError},
+    model::{Draft, Posted, RoomId},
+    store::MessageStore,
 };
 
 /// The most messages in a batch. With 512 the database was the bottleneck: 38 to 41 thousand acks/s instead of 45 (`bench/`,
@@ -30,6 +42,14 @@ pub const MAX_BATCH_MESSAGES: usize = 2048;
 pub const MAX_BATCH_BYTES: usize = 1024 * 1024;
 /// How many sends may wait to be stored before further ones are refused.
 pub const QUEUE_CAPACITY: usize = 16 * 1024;
+/// How many bytes of sends may wait to be stored before further ones are refused.
+pub const QUEUE_BYTES: usize = 64 * 1024 * 1024;
+/// The bytes that a send takes beside its texts.
+const SEND_OVERHEAD: usize = 512;
+/// How many sends may wait for one room that somebody else has locked before further ones are refused.
+pub const MAX_PARKED_PER_ROOM: usize = 1024;
+/// How much longer than its time a send waits when the database is just storing it: its sender learns the outcome.
+pub const OUTCOME_GRACE: Duration = Duration::from_secs(2);
 /// The pause after a first failed attempt to store a batch; each further one doubles it.
 pub const MIN_RETRY_DELAY: Duration = Duration::from_millis(50);
 /// The longest pause between two attempts.
@@ -44,7 +64,8 @@ const MAX_CONFLICTS: u32 = 8;
 pub enum Outcome {
     /// These sends were committed, in this order.
     Stored(Vec<Posted>),
-    /// Messages may have been committed to these rooms; their senders do not wait any more.
+    /// Messages may have been committed to these rooms, or may be yet; their senders do not wait any more. Told again when
+    /// none can be committed any more.
     Unknown(Vec<RoomId>),
 }
 
@@ -55,6 +76,32 @@ pub type Observer = Box<dyn Fn(Outcome) + Send + Sync>;
 struct Waiting {
     draft: Draft,
     answer: oneshot::Sender<Result<Posted, Error>>,
+    deadline: Instant,
+    under_way: UnderWay,
+    /// The last moment at which an attempt with an unknown outcome may come into the log; none when there was no such attempt.
+    may_land_until: Option<Instant>,
+    _bytes: OwnedSemaphorePermit,
+}
+
+impl Waiting {
+    /// Tells whether nobody waits for it any more.
+    fn is_over(&self) -> bool {
+        self.answer.is_closed() || self.deadline <= Instant::now()
+    }
+}
+
+/// A mark on a send while the database is storing it.
+#[derive(Debug, Clone, Default)]
+struct UnderWay(Arc<AtomicBool>);
+
+impl UnderWay {
+    fn set(&self, under_way: bool) {
+        self.0.store(under_way, Ordering::Release);
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
 }
 
 /// Whether the log takes messages, as far as the last attempt to store some tells.
@@ -79,6 +126,7 @@ impl Health {
 #[derive(Clone)]
 pub struct Writer {
     queue: mpsc::Sender<Waiting>,
+    bytes: Arc<Semaphore>,
     timeout: Duration,
     health: Health,
 }
@@ -95,9 +143,9 @@ impl Writer {
     ) -> (Self, JoinHandle<()>) {
         let (queue, waiting) = mpsc::channel(QUEUE_CAPACITY);
         let health = Health::default();
-        let committer = Committer { store, observer, queue: waiting, held_over: None, health: health.clone() };
-        let task = tokio::spawn(committer.run(stop));
-        (Self { queue, timeout, health }, task)
+        let commits = Arc::new(Commits::new(store, observer, health.clone()));
+        let task = tokio::spawn(Committer::new(commits, waiting).run(stop));
+        (Self { queue, bytes: Arc::new(Semaphore::new(QUEUE_BYTES)), timeout, health }, task)
     }
 
     /// Whether what is sent now is likely to be stored.
@@ -105,15 +153,26 @@ impl Writer {
         &self.health
     }
 
-    /// Queues a message; from here on its place among this caller's messages is settled.
+    /// Queues a message; from here on its place among this caller's messages to the room is settled.
     ///
-    /// Errors: [`Error::Unavailable`] when the queue is full or the server is stopping.
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] when the queue is full or the server is stopping.
     pub fn enqueue(&self, draft: Draft) -> Result<Receipt, Error> {
+        let permit = self.bytes.clone().try_acquire_many_owned(size(&draft));
+        let bytes = permit.map_err(|_| Error::Unavailable)?;
         let (sender, answer) = oneshot::channel();
-        let waiting = Waiting { draft, answer: sender };
+        let (under_way, deadline) = (UnderWay::default(), Instant::now() + self.timeout);
+        let receipt = Receipt { answer, deadline, under_way: under_way.clone() };
+        let waiting = Waiting { draft, answer: sender, deadline, under_way, may_land_until: None, _bytes: bytes };
         self.queue.try_send(waiting).map_err(|_| Error::Unavailable)?;
-        Ok(Receipt { answer, deadline: Instant::now() + self.timeout })
+        Ok(receipt)
     }
+}
+
+/// The bytes that a message takes while it waits.
+fn size(draft: &Draft) -> u32 {
+    (SEND_OVERHEAD + draft.body.as_str().len()).try_into().unwrap_or(u32::MAX)
 }
 
 impl fmt::Debug for Writer {
@@ -128,159 +187,84 @@ impl fmt::Debug for Writer {
 pub struct Receipt {
     answer: oneshot::Receiver<Result<Posted, Error>>,
     deadline: Instant,
+    under_way: UnderWay,
 }
 
 impl Receipt {
-    /// Waits for the commit.
+    /// Waits for the commit, and a little longer than its time when the database is just storing it.
     ///
-    /// Errors: [`Error::Unavailable`] when it has not happened in time (it may still happen), [`Error::Internal`] when
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] when it has not happened in time (it may have, or may still), [`Error::Internal`] when
     /// the database refuses the message.
-    pub async fn stored(self) -> Result<Posted, Error> {
-        match tokio::time::timeout_at(self.deadline, self.answer).await {
+    pub async fn stored(mut self) -> Result<Posted, Error> {
+        let mut answer = timeout_at(self.deadline, &mut self.answer).await;
+        if answer.is_err() && self.under_way.is_set() {
+            answer = timeout_at(self.deadline + OUTCOME_GRACE, &mut self.answer).await;
+        }
+        match answer {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) | Err(_) => Err(Error::Unavailable),
         }
     }
 }
 
-/// A batch that the database will not take as it is.
-struct Refused {
-    batch: Vec<Waiting>,
-    cause: StoreError,
-}
-
 struct Committer {
-    store: Arc<dyn MessageStore>,
-    observer: Observer,
+    commits: Arc<Commits>,
     queue: mpsc::Receiver<Waiting>,
+    /// Whether nothing comes from the queue any more.
+    drained: bool,
     /// Taken from the queue, but too large for the batch that it would have joined.
     held_over: Option<Waiting>,
-    health: Health,
+    parked: Parked,
 }
 
 impl Committer {
+    fn new(commits: Arc<Commits>, queue: mpsc::Receiver<Waiting>) -> Self {
+        Self { parked: Parked::new(commits.clone()), commits, queue, drained: false, held_over: None }
+    }
+
     async fn run(mut self, stop: CancellationToken) {
         while let Some(batch) = self.next_batch(&stop).await {
-            self.commit(batch).await;
+            let blocked = self.commits.commit(batch).await;
+            self.parked.park(blocked);
         }
     }
 
     /// All that has queued up, within the bounds of a batch; nothing once stopped and empty.
     async fn next_batch(&mut self, stop: &CancellationToken) -> Option<Vec<Waiting>> {
-        let first = match self.held_over.take() {
-            Some(first) => first,
-            None => self.first(stop).await?,
-        };
-        let mut bytes = first.draft.body.as_str().len();
-        let mut batch = vec![first];
-        while batch.len() < MAX_BATCH_MESSAGES {
-            let Ok(next) = self.queue.try_recv() else {
-                break;
-            };
-            bytes += next.draft.body.as_str().len();
-            if bytes > MAX_BATCH_BYTES {
-                self.held_over = Some(next);
+        let mut next = Some(self.first(stop).await?);
+        let mut batch = Batch::default();
+        while let Some(send) = next.take() {
+            if let Some(send) = self.parked.pass(send)
+                && let Err(one_too_many) = batch.push(send)
+            {
+                self.held_over = Some(one_too_many);
                 break;
             }
-            batch.push(next);
+            if !batch.is_full() {
+                next = self.queue.try_recv().ok();
+            }
         }
-        Some(batch)
+        Some(batch.into_sends())
     }
 
+    /// The next send of a room that is not parked. Those that are parked are tried again meanwhile.
     async fn first(&mut self, stop: &CancellationToken) -> Option<Waiting> {
-        tokio::select! {
-            () = stop.cancelled(), if !self.queue.is_closed() => {
-                self.queue.close();
-                self.queue.recv().await
-            }
-            first = self.queue.recv() => first,
-        }
-    }
-
-    /// Stores a batch; one that the database refuses is halved until the message at fault stands alone, so that it
-    /// cannot fail its neighbours.
-    async fn commit(&self, batch: Vec<Waiting>) {
-        let mut parts = vec![batch];
-        while let Some(part) = parts.pop() {
-            let Err(Refused { mut batch, cause }) = self.store(part).await else {
-                continue;
-            };
-            let second_half = batch.split_off(batch.len() / 2);
-            if batch.is_empty() {
-                let error = Error::internal(cause);
-                settle(second_half, || Err(error.clone()));
-            } else {
-                parts.extend([second_half, batch]);
-            }
-        }
-    }
-
-    /// Tries until the batch is stored, is refused, or nobody waits for it any more.
-    async fn store(&self, batch: Vec<Waiting>) -> Result<(), Refused> {
-        let mut doubtful = Doubtful::default();
-        let result = self.try_to_store(batch, &mut doubtful).await;
-        if !doubtful.rooms.is_empty() {
-            (self.observer)(Outcome::Unknown(doubtful.rooms));
-        }
-        result
-    }
-
-    async fn try_to_store(&self, mut batch: Vec<Waiting>, doubtful: &mut Doubtful) -> Result<(), Refused> {
-        let mut delay = MIN_RETRY_DELAY;
-        let mut conflicts = 0;
+        let mut next = self.held_over.take();
         loop {
-            doubtful.drop_abandoned(&mut batch);
-            if batch.is_empty() {
-                return Ok(());
+            if let Some(send) = next.take().and_then(|send| self.parked.pass(send)) {
+                return Some(send);
             }
-            let drafts: Vec<_> = batch.iter().map(|waiting| waiting.draft.clone()).collect();
-            match self.store.append(&drafts).await {
-                Ok(stored) => {
-                    self.health.note(None);
-                    self.announce(batch, &stored);
-                    return Ok(());
+            tokio::select! {
+                () = stop.cancelled(), if !self.queue.is_closed() => self.queue.close(),
+                received = self.queue.recv(), if !self.drained => {
+                    self.drained = received.is_none();
+                    next = received;
                 }
-                Err(StoreError::Conflict(_)) if conflicts < MAX_CONFLICTS => conflicts += 1,
-                Err(StoreError::Unavailable(cause)) => {
-                    tracing::warn!(%cause, messages = batch.len(), "batch not stored, trying again");
-                    doubtful.attempted = true;
-                    self.health.note(Some(Instant::now()));
-                    tokio::time::sleep(delay).await;
-                    delay = (delay * 2).min(MAX_RETRY_DELAY);
-                }
-                Err(cause) => return Err(Refused { batch, cause }),
+                () = self.parked.progress(), if !self.parked.is_empty() => {}
+                else => return None,
             }
         }
-    }
-
-    fn announce(&self, batch: Vec<Waiting>, stored: &[Stored]) {
-        let posted: Vec<_> = stored.iter().map(Posted::from).collect();
-        (self.observer)(Outcome::Stored(posted.clone()));
-        let mut posted = posted.into_iter();
-        settle(batch, || posted.next().ok_or(Error::Unavailable));
-    }
-}
-
-/// Answers every sender of a batch; one that has stopped waiting has its answer already.
-fn settle(batch: Vec<Waiting>, mut answer: impl FnMut() -> Result<Posted, Error>) {
-    for waiting in batch {
-        waiting.answer.send(answer()).ok();
-    }
-}
-
-/// Rooms that may hold a message whose sender gave up waiting.
-#[derive(Default)]
-struct Doubtful {
-    /// Whether an attempt ended without saying whether it went through.
-    attempted: bool,
-    rooms: Vec<RoomId>,
-}
-
-impl Doubtful {
-    /// Takes those out of the batch whose senders wait no more. Before the first attempt they are certainly not stored.
-    fn drop_abandoned(&mut self, batch: &mut Vec<Waiting>) {
-        let abandoned = batch.extract_if(.., |waiting| waiting.answer.is_closed());
-        let rooms = abandoned.map(|waiting| waiting.draft.room_id).filter(|_| self.attempted);
-        self.rooms.extend(rooms);
     }
 }

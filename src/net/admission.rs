@@ -19,15 +19,15 @@ use crate::{
 /// How many files the process may need open besides connections: the database's, the listener, the log.
 pub const OWN_FILES: u64 = 128;
 
-/// When a client may try again whose address has too many sessions.
+/// When a client may try again for whose session there is no place.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// What a deployment may set.
 #[derive(Debug, Clone)]
 pub struct AdmissionSettings {
-    /// The most connections at once; none: as many as the process may open files, less [`OWN_FILES`].
+    /// The most connections at once, and likewise the most sessions; none: as many as the process may open files, less [`OWN_FILES`].
     pub max_connections: Option<usize>,
-    /// The most connections at once from one address; none: no limit. IPv6 addresses count by networks of 64 bits.
+    /// The most connections at once from one address, and likewise the most sessions; none: no limit. IPv6 addresses count by networks of 64 bits.
     pub max_per_address: Option<usize>,
     /// How often one address may begin a session.
     pub sessions: Rate,
@@ -49,31 +49,51 @@ impl Default for AdmissionSettings {
 /// Counts who is connected.
 #[derive(Debug, Clone)]
 pub struct Admission {
-    places: Arc<Semaphore>,
-    addresses: Arc<Addresses>,
-    sessions: Arc<Limiter<IpAddr>>,
+    connections: Places,
+    sessions: Places,
+    begun: Arc<Limiter<IpAddr>>,
     proxies: TrustedProxies,
 }
 
-/// A connection's, which counts as long as it is kept.
+/// Places for connections, or for sessions: altogether, and from one address.
+#[derive(Debug, Clone)]
+struct Places {
+    all: Arc<Semaphore>,
+    addresses: Arc<Addresses>,
+}
+
+/// A place that is taken until it is dropped.
 #[derive(Debug)]
 pub struct Place {
     _place: OwnedSemaphorePermit,
     _address: Option<AddressPlace>,
 }
 
-/// A session's, which counts as long as it is kept; boxed, as most have none of their own.
-#[derive(Debug)]
-pub struct SessionPlace(#[expect(dead_code, reason = "it counts until it is dropped")] Option<Box<AddressPlace>>);
+impl Places {
+    fn new(all: usize, max_per_address: Option<usize>) -> Self {
+        let addresses = Addresses { max: max_per_address, counts: Mutex::default() };
+        Self { all: Arc::new(Semaphore::new(all)), addresses: Arc::new(addresses) }
+    }
+
+    /// Takes a place, from an address if it is one of a client, if there is one left.
+    fn enter(&self, client: Option<IpAddr>) -> Option<Place> {
+        let place = self.all.clone().try_acquire_owned().ok()?;
+        let address = match client.filter(|_| self.addresses.max.is_some()) {
+            Some(client) => Some(self.addresses.enter(client)?),
+            None => None,
+        };
+        Some(Place { _place: place, _address: address })
+    }
+}
 
 impl From<AdmissionSettings> for Admission {
     fn from(settings: AdmissionSettings) -> Self {
-        let places = settings.max_connections.or_else(spare_files).unwrap_or(Semaphore::MAX_PERMITS);
-        let max = settings.max_per_address.unwrap_or(usize::MAX);
+        let max = settings.max_connections.or_else(spare_files).unwrap_or(Semaphore::MAX_PERMITS);
+        let places = || Places::new(max.min(Semaphore::MAX_PERMITS), settings.max_per_address);
         Self {
-            places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
-            addresses: Arc::new(Addresses { max, counts: Mutex::default() }),
-            sessions: Arc::new(Limiter::new(settings.sessions)),
+            connections: places(),
+            sessions: places(),
+            begun: Arc::new(Limiter::new(settings.sessions)),
             proxies: settings.trusted_proxies,
         }
     }
@@ -87,34 +107,28 @@ fn spare_files() -> Option<usize> {
 impl Admission {
     /// A place for a connection, if there is one left.
     pub(super) fn connection(&self, peer: IpAddr) -> Option<Place> {
-        let place = self.places.clone().try_acquire_owned().ok()?;
-        let address = if self.proxies.contain(peer) { None } else { Some(self.addresses.enter(peer)?) };
-        Some(Place { _place: place, _address: address })
+        self.connections.enter((!self.proxies.contain(peer)).then_some(peer))
     }
 
-    /// A place for a session. Those that come through trusted proxies count by their client's address; others do already, by
-    /// their connection.
+    /// Takes a place for a session, whatever carries it, by its client's address.
     ///
-    /// Errors: [`Error::RateLimited`] when the client's address has come too often, or has too many.
+    /// # Errors
+    /// [`Error::RateLimited`] when the client's address has come too often, or there are too many of it, or altogether.
     pub fn session<'a>(
         &self,
         peer: IpAddr,
         forwarded: impl DoubleEndedIterator<Item = &'a str>,
-    ) -> Result<SessionPlace, Error> {
+    ) -> Result<Place, Error> {
         let client = self.proxies.client(peer, forwarded);
-        self.sessions.check(&counted_as(client))?;
-        if !self.proxies.contain(peer) {
-            return Ok(SessionPlace(None));
-        }
-        let address = self.addresses.enter(client).ok_or(Error::RateLimited { retry_after: RETRY_AFTER })?;
-        Ok(SessionPlace(Some(Box::new(address))))
+        self.begun.check(&counted_as(client))?;
+        self.sessions.enter(Some(client)).ok_or(Error::RateLimited { retry_after: RETRY_AFTER })
     }
 }
 
 /// How many there are from each address.
 #[derive(Debug)]
 struct Addresses {
-    max: usize,
+    max: Option<usize>,
     counts: Mutex<HashMap<IpAddr, usize>>,
 }
 
@@ -127,7 +141,7 @@ impl Addresses {
         let address = counted_as(client);
         let mut counts = self.counts();
         let count = counts.entry(address).or_default();
-        if *count >= self.max {
+        if self.max.is_some_and(|max| *count >= max) {
             return None;
         }
         *count += 1;
@@ -166,7 +180,7 @@ mod tests {
         assert!(places.iter().all(Option::is_some));
         assert!(admission.connection(PROXY).is_none());
         drop(places);
-        assert!(admission.addresses.counts().is_empty());
+        assert!(admission.connections.addresses.counts().is_empty());
         assert!(admission.connection(PROXY).is_some());
     }
 

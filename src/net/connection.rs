@@ -1,28 +1,25 @@
 //! A connection, and a handle that closes it from elsewhere.
 
 use std::{
-    future::Future,
     io::{self, IoSlice},
     net::Shutdown,
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    time::{Sleep, sleep},
 };
 
-use super::admission::Place;
+use super::Place;
 
-/// An accepted connection, which others may close, or give a rest. It counts as long as it is open.
+/// An accepted connection, which others may close. It counts as long as it is open.
 #[derive(Debug)]
 pub struct Connection {
     shared: Arc<Shared>,
@@ -36,35 +33,26 @@ struct Shared {
     stream: TcpStream,
     /// In bytes.
     written: AtomicU64,
-    /// Nothing is read before its end.
-    rest: Mutex<Option<Pin<Box<Sleep>>>>,
-}
-
-impl Shared {
-    fn rest(&self) -> MutexGuard<'_, Option<Pin<Box<Sleep>>>> {
-        self.rest.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn poll_rested(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut rest = self.rest();
-        if let Some(sleep) = &mut *rest {
-            ready!(sleep.as_mut().poll(cx));
-            *rest = None;
-        }
-        Poll::Ready(())
-    }
 }
 
 impl Connection {
     /// A connection that takes a place.
     pub(super) fn new(stream: TcpStream, place: Place) -> Self {
-        let shared = Shared { stream, written: AtomicU64::new(0), rest: Mutex::default() };
+        let shared = Shared { stream, written: AtomicU64::new(0) };
         Self { shared: Arc::new(shared), broken: false, _place: place }
     }
 
     /// A handle to it.
     pub(super) fn handle(&self) -> ConnectionHandle {
         ConnectionHandle(Arc::downgrade(&self.shared))
+    }
+
+    /// Ends the connection behind what has been written. What has come and was not read is thrown away: the system would answer it
+    /// by a reset, and with that the peer may lose what was written.
+    pub(crate) fn end(&self) {
+        let mut unread = [0; 4096];
+        while self.shared.stream.try_read(&mut unread).is_ok_and(|bytes| bytes > 0) {}
+        SockRef::from(&self.shared.stream).shutdown(Shutdown::Write).ok();
     }
 
     /// Tries `write` whenever there is room to write.
@@ -101,7 +89,6 @@ impl Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        ready!(self.shared.poll_rested(cx));
         let stream = &self.shared.stream;
         loop {
             ready!(stream.poll_read_ready(cx))?;
@@ -140,7 +127,7 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// A way to close a connection from elsewhere, or to slow it down; it does not keep the connection open.
+/// A way to close a connection from elsewhere; it does not keep the connection open.
 #[derive(Debug, Clone)]
 pub struct ConnectionHandle(Weak<Shared>);
 
@@ -150,13 +137,6 @@ impl ConnectionHandle {
         if let Some(connection) = self.0.upgrade() {
             // It fails when the peer has ended the connection already.
             SockRef::from(&connection.stream).shutdown(Shutdown::Both).ok();
-        }
-    }
-
-    /// Reads nothing more from the connection for so long, unless it rests already; what the peer sends waits with the peer.
-    pub fn rest(&self, time: Duration) {
-        if let Some(connection) = self.0.upgrade() {
-            connection.rest().get_or_insert_with(|| Box::pin(sleep(time)));
         }
     }
 

@@ -18,7 +18,7 @@ use super::{
     },
     reply::Reply,
     request::Payload,
-    transport,
+    session,
     turn::{OnTurn, Turn},
     unread,
 };
@@ -45,8 +45,8 @@ impl Caller {
     }
 
     async fn enter(&self, reply: Reply, join: JoinRoom) -> Result<(), Error> {
-        if let Some(transport) = transport(reply.socket()) {
-            self.0.unread.check(transport)?;
+        if let Some(session) = session(reply.socket()) {
+            self.0.unread.check(session)?;
         }
         let admit = move |joined: room::Joined| admit(reply, joined);
         let Connection { chat, session, .. } = &*self.0;
@@ -95,9 +95,9 @@ impl Caller {
         let reading = self.chat().history(&self.0.session, room, range, query.limit())?;
         drop(turn);
         let (messages, has_more) = reading.await?;
-        if let Some(transport) = transport(socket) {
-            self.0.unread.check(transport)?;
-            self.0.unread.add(messages.iter().map(unread::weight).sum(), transport);
+        if let Some(session) = session(socket) {
+            self.0.unread.check(session)?;
+            self.0.unread.add(messages.iter().map(unread::weight).sum(), session);
         }
         Ok(HistoryPage { messages, has_more })
     }
@@ -157,9 +157,9 @@ fn admit(reply: Reply, joined: room::Joined) -> bool {
         return false;
     }
     let room = joined.room_id.to_string();
-    if let Some(transport) = transport(&socket) {
+    if let Some(session) = session(&socket) {
         let bytes = joined.messages.iter().map(|message| message.json().len()).sum();
-        Connection::of(&socket).unread.add(bytes, transport);
+        Connection::of(&socket).unread.add(bytes, session);
     }
     reply.ok(Some(event::HISTORY), Joined::from(joined));
     subscribe(&socket, room)

@@ -20,6 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{
     overflow,
     protocol::{Auth, Failure, event},
+    session,
 };
 use crate::{
     auth::{Grant, Identity, Verifier},
@@ -126,6 +127,9 @@ async fn expire(socket: Weak<Socket>, at: i64) {
 fn end(socket: Arc<Socket>) {
     if !socket.connected() {
         return;
+    }
+    if let Some(session) = session(&socket) {
+        session.begin_leaving();
     }
     let error = (&Error::TokenExpired).into();
     let failure = Failure { event: event::CONNECT, room_id: None, error };

@@ -5,7 +5,6 @@ mod credentials;
 mod early;
 mod fanout;
 mod overflow;
-mod pace;
 mod panics;
 mod payload;
 pub mod protocol;
@@ -26,7 +25,7 @@ use socketioxide::{
     extract::{SocketRef, TryData},
     handler::ConnectHandler,
     service::SocketIoService,
-    socket::{DisconnectReason, Socket},
+    socket::{DisconnectReason, Sid, Socket},
 };
 use tokio_util::task::TaskTracker;
 use tracing::Span;
@@ -44,16 +43,15 @@ use self::{
 pub use self::{
     early::{JOIN_WAIT, MAX_EARLY_BYTES, MAX_EARLY_SENDS},
     fanout::SocketIoFanout,
-    pace::{EVENT_BURST, EVENT_BYTES},
     protocol::{ErrorBody, MAX_ECHOED_CHARS},
-    turn::MAX_WAITING,
+    turn::{EVENT_BURST, MAX_WAITING},
     unread::MAX_UNREAD_BYTES,
 };
 use crate::{
     auth::Verifier,
     chat::{Chat, Session},
+    engine,
     error::Error,
-    net::Transport,
     room::Departure,
 };
 
@@ -96,6 +94,14 @@ pub struct Settings {
     pub connect_timeout: Duration,
 }
 
+impl Settings {
+    /// The most bytes of a payload by polling, or of a packet by WebSocket.
+    pub fn max_payload(&self) -> usize {
+        let packet = self.max_message_bytes * MAX_ESCAPED_BYTES + PACKET_OVERHEAD_BYTES;
+        packet.max(MIN_PAYLOAD_BYTES)
+    }
+}
+
 /// What this layer keeps of one socket.
 struct Connection {
     chat: Arc<Chat>,
@@ -126,16 +132,9 @@ impl Connection {
     }
 }
 
-/// What carries the socket's session.
-fn transport(socket: &Socket) -> Option<&Transport> {
+/// The Engine.IO session that the socket belongs to.
+fn session(socket: &Socket) -> Option<&engine::Session> {
     socket.req_parts().extensions.get()
-}
-
-/// The socket's client may not keep its session for nothing.
-fn idle(socket: &Socket) {
-    if let Some(transport) = transport(socket) {
-        transport.idle();
-    }
 }
 
 /// The handle by which Socket.IO is driven.
@@ -149,8 +148,7 @@ pub fn prepare<S: Clone>(settings: Settings, inner: S) -> (SocketIoService<S>, R
 
 /// Socket.IO at [`PATH`] with all the limits that this server sets, and no behaviour yet.
 pub fn builder(settings: Settings) -> SocketIoBuilder {
-    let packet = settings.max_message_bytes * MAX_ESCAPED_BYTES + PACKET_OVERHEAD_BYTES;
-    let max_payload = packet.max(MIN_PAYLOAD_BYTES);
+    let max_payload = settings.max_payload();
     SocketIo::builder()
         .req_path(PATH)
         .ping_interval(settings.ping_interval)
@@ -190,6 +188,9 @@ impl Realtime {
             if let Some(lease) = &connection.lease {
                 lease.begin(&socket);
             }
+            if let Some(session) = session(&socket) {
+                session.enter();
+            }
             panics::survived(join_rooms(&socket, &connection)).await;
             connection.turns.connected();
         };
@@ -215,17 +216,16 @@ fn connect(
     early: EarlySends,
 ) -> Result<(), String> {
     let admitted = said(auth).and_then(|mut auth| {
-        let rooms = named(&mut auth, chat.limits().max_rooms)?;
+        let rooms = named(&mut auth, chat.max_rooms())?;
         let (identity, lease) = credentials::admit(verifier, auth, socket)?;
         Ok((identity, lease, rooms))
     });
     let (identity, lease, rooms) = admitted.map_err(|error| {
-        idle(socket);
+        if let Some(session) = session(socket) {
+            session.leave();
+        }
         format!("{}: {error}", error.code())
     })?;
-    if let Some(transport) = transport(socket) {
-        transport.in_use();
-    }
     let session = Arc::new(chat.connect(identity));
     let connection = Arc::new(Connection {
         chat,
@@ -331,15 +331,24 @@ async fn unknown_event(caller: Caller, turn: Turn, reply: Reply, name: String) {
     }
 }
 
-async fn disconnected(socket: SocketRef, caller: Caller, reason: DisconnectReason) {
+async fn disconnected(socket: SocketRef, io: SocketIo, caller: Caller, reason: DisconnectReason) {
     let how = match reason {
-        DisconnectReason::ClientNSDisconnect | DisconnectReason::ServerNSDisconnect => {
-            idle(&socket);
-            Departure::Left
-        }
+        DisconnectReason::ClientNSDisconnect | DisconnectReason::ServerNSDisconnect => Departure::Left,
         _ => Departure::Broken,
     };
     caller.0.span().in_scope(|| tracing::debug!(?reason, "disconnected"));
     caller.0.early.clear();
     panics::survived(caller.0.chat.disconnect(&caller.0.session, how)).await;
+    if let Some(session) = session(&socket).filter(|_| how == Departure::Left) {
+        tokio::spawn(leave_when_gone(session.clone(), socket.id, io));
+    }
+}
+
+/// Tells a session that its client is not in the chat any more, once the library has put the socket away, which it does right after
+/// the handler of its end. There is nothing to wait for but that.
+async fn leave_when_gone(session: engine::Session, socket: Sid, io: SocketIo) {
+    while io.of("/").is_some_and(|namespace| namespace.get_socket(socket).is_some()) {
+        tokio::task::yield_now().await;
+    }
+    session.leave();
 }

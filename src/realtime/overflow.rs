@@ -8,19 +8,19 @@ use std::sync::atomic::Ordering;
 use serde::{Serialize, Serializer, ser::Error};
 use socketioxide::{SendError, SocketError, socket::Socket};
 
-use super::{Connection, transport};
+use super::{Connection, session};
 
 /// Breaks the connection of a client that has lost a packet.
 pub(super) fn cut(socket: &Socket) {
     let connection = Connection::of(socket);
-    let Some(transport) = transport(socket) else {
+    let Some(session) = session(socket) else {
         return;
     };
     if connection.cut.swap(true, Ordering::Relaxed) {
         return;
     }
     connection.span().in_scope(|| tracing::warn!("a client that does not read in time loses its connection"));
-    transport.cut();
+    session.cut();
 }
 
 /// Whether a client has been cut already, or its queue is full.

@@ -5,6 +5,7 @@
 
 use std::{
     convert::Infallible,
+    num::NonZeroU32,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -20,11 +21,14 @@ use socketioxide::{
 };
 use tokio::sync::oneshot;
 
-use super::{Connection, pace, protocol, reply::Reply};
+use super::{Connection, protocol, reply::Reply, session};
 use crate::error::Error;
 
 /// How many events of one socket may wait for their turn before further ones are refused.
 pub const MAX_WAITING: usize = 4096;
+
+/// How many events a connection may bring at once after a pause.
+pub const EVENT_BURST: NonZeroU32 = NonZeroU32::new(MAX_WAITING as u32).expect("some events may wait");
 
 /// When a client may try again whose events wait for something slow.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -126,7 +130,8 @@ impl FromMessageParts<LocalAdapter> for Turn {
     fn from_message_parts(socket: &Arc<Socket>, packet: &mut Value, ack_id: &Option<i64>) -> Result<Self, Refused> {
         let connection = Connection::of(socket);
         let bytes = packet.as_str().map_or(0, |text| text.len());
-        let drawn = pace::count(&connection, socket, bytes).and_then(|()| connection.turns.draw());
+        let counted = session(socket).map_or(Ok(()), |session| session.count_event(bytes));
+        let drawn = counted.and_then(|()| connection.turns.draw());
         drawn.map(Self).map_err(|error| {
             let event = Event::from_message_parts(socket, packet, ack_id).map(|Event(name)| name);
             let Ok(reply) = Reply::from_message_parts(socket, packet, ack_id);

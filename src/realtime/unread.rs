@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{error::Error, model::Message, net::Transport};
+use crate::{engine::Session, error::Error, model::Message};
 
 /// How many bytes of messages may wait, in answers, for a client before it is given no more of them. A client that joins all of
 /// its rooms at once has less waiting.
@@ -33,16 +33,16 @@ impl Unread {
     /// Whether the client may be given more.
     ///
     /// Errors: [`Error::RateLimited`].
-    pub fn check(&self, transport: &Transport) -> Result<(), Error> {
-        if self.count(0, transport.taken()) > MAX_UNREAD_BYTES {
+    pub fn check(&self, session: &Session) -> Result<(), Error> {
+        if self.count(0, session.taken()) > MAX_UNREAD_BYTES {
             return Err(Error::RateLimited { retry_after: RETRY_AFTER });
         }
         Ok(())
     }
 
     /// Counts bytes of messages that the client is being given.
-    pub fn add(&self, bytes: usize, transport: &Transport) {
-        self.count(bytes as u64, transport.taken());
+    pub fn add(&self, bytes: usize, session: &Session) {
+        self.count(bytes as u64, session.taken());
     }
 
     fn count(&self, more: u64, taken: u64) -> u64 {

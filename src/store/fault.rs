@@ -3,6 +3,8 @@
 //! Only an error that the data itself causes refuses it. Whatever else goes wrong may be over later, without the sender's
 //! doing, and until then its message must not be lost.
 
+use std::borrow::Cow;
+
 use sqlx::{Error, migrate::MigrateError as Migration, postgres::PgDatabaseError, sqlite::SqliteError};
 
 use super::{MigrateError, StoreError};
@@ -12,6 +14,8 @@ use super::{MigrateError, StoreError};
 enum Fault {
     /// Somebody else wrote meanwhile.
     Race,
+    /// Another session holds a lock, and has held it for as long as anybody waits for one.
+    Lock,
     /// The database is away, busy, full, or not the one to write to; that passes.
     Away,
     /// Somebody has to repair or allow something first.
@@ -39,6 +43,7 @@ impl Fault {
         match (state, state.get(..2).unwrap_or_default()) {
             // unique violation, serialization failure, deadlock
             ("23505" | "40001" | "40P01", _) => Self::Race,
+            ("55P03", _) => Self::Lock,
             // cardinality; data exception; integrity constraint; check option; program limit; a trigger's own error
             (_, "21" | "22" | "23" | "44" | "54" | "P0") => Self::Data,
             // connection; transaction state, such as read-only (25006); prepared statement gone, as behind some poolers;
@@ -70,20 +75,56 @@ fn code(error: &SqliteError) -> i32 {
 /// What an error means to a server that is running: it outlives what somebody has to repair.
 pub(super) fn classify(error: Error) -> StoreError {
     match Fault::of(&error) {
-        Fault::Race => StoreError::Conflict(error),
-        Fault::Away | Fault::Unfit => StoreError::Unavailable(error),
-        Fault::Data => StoreError::Rejected(error),
+        Fault::Race => StoreError::Conflict(error.into()),
+        Fault::Lock | Fault::Away | Fault::Unfit => StoreError::Unavailable(error.into()),
+        Fault::Data => StoreError::Rejected(error.into()),
     }
 }
 
 /// What an error means to a server that is starting: it does not wait for what somebody has to repair.
+pub(super) fn classify_start(error: Error) -> MigrateError {
+    match Fault::of(&error) {
+        Fault::Race | Fault::Lock | Fault::Away => MigrateError::Unavailable(reason(&error).into_owned()),
+        Fault::Unfit | Fault::Data => MigrateError::Failed(reason(&error).into_owned()),
+    }
+}
+
+/// The same, of an error of SQLite's migrations.
 pub(super) fn classify_migration(error: Migration) -> MigrateError {
     match error {
-        Migration::Execute(cause) | Migration::ExecuteMigration(cause, _) => match Fault::of(&cause) {
-            Fault::Away => MigrateError::Unavailable(cause),
-            _ => MigrateError::Failed(cause.to_string()),
-        },
+        Migration::Execute(cause) | Migration::ExecuteMigration(cause, _) => classify_start(cause),
         other => MigrateError::Failed(other.to_string()),
+    }
+}
+
+/// Tells whether another session's lock is in the way.
+pub(super) fn is_lock(error: &Error) -> bool {
+    Fault::of(error) == Fault::Lock
+}
+
+/// Tells whether another connection may serve better.
+pub(super) fn is_connections(error: &Error) -> bool {
+    matches!(Fault::of(error), Fault::Away | Fault::Unfit)
+}
+
+/// Tells whether a pooler stands between: it refuses settings, or has given a prepared statement's name to another session.
+pub(super) fn is_poolers(error: &Error) -> bool {
+    let Some(error) = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>()) else {
+        return false;
+    };
+    let says = |words: &str| error.message().contains(words);
+    match error.code() {
+        "26000" | "42P05" => true,
+        "08P01" | "0A000" => says("startup parameter") || says("options") || says("prepared statement"),
+        _ => false,
+    }
+}
+
+/// An error in words for the log, without the places in programs' sources that the driver adds.
+pub(super) fn reason(error: &Error) -> Cow<'static, str> {
+    match error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>()) {
+        Some(error) => format!("{} ({})", error.message(), error.code()).into(),
+        None => error.to_string().into(),
     }
 }
 
@@ -97,8 +138,9 @@ mod tests {
             (Fault::Race, &["23505", "40001", "40P01"][..]),
             // bad encoding, NUL, check constraint, index row too large, RAISE
             (Fault::Data, &["22P05", "22021", "23514", "23502", "44000", "54000", "P0001"]),
-            // lost; read-only; unknown outcome; full disk, no memory, no connections; lock; cancelled, stopping, starting; EIO
-            (Fault::Away, &["08006", "25006", "40003", "53100", "53200", "53300", "55P03"]),
+            // lost; read-only; unknown outcome; full disk, no memory, no connections; in use; cancelled, stopping, starting; EIO
+            (Fault::Lock, &["55P03"]),
+            (Fault::Away, &["08006", "25006", "40003", "53100", "53200", "53300", "55006"]),
             (Fault::Away, &["57014", "57P01", "57P02", "57P03", "58000", "58030", "26000"]),
             // password, database, rights, table, cached plan, damage, and what is not known
             (Fault::Unfit, &["28P01", "3D000", "42501", "42P01", "0A000", "XX000", "XX001", "XX002", "F0000", "", "é"]),

@@ -11,7 +11,7 @@ mod postgres;
 mod row;
 mod sqlite;
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use sqlx::{
@@ -19,10 +19,14 @@ use sqlx::{
     migrate::{Migration, MigrationType},
 };
 
-pub use self::{postgres::PostgresStore, sqlite::SqliteStore};
+pub use self::{
+    postgres::{LOCK_TIMEOUT, PostgresStore, Schema},
+    sqlite::SqliteStore,
+};
 use crate::model::{Draft, Message, RoomId, Seq, Stored};
 
-/// How long one statement may take before its connection is given up and the outcome counts as unknown.
+/// How long one statement may take before its connection is given up and the outcome counts as unknown. Postgres ends it before:
+/// what has not been committed by then never is, whatever becomes of the connection.
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long to wait for a connection to the database.
@@ -66,32 +70,75 @@ pub struct Page {
     pub keep: Keep,
 }
 
+/// A database's error, told in words for the log.
+#[derive(Debug)]
+pub struct Cause(sqlx::Error);
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&fault::reason(&self.0))
+    }
+}
+
+impl std::error::Error for Cause {}
+
+impl From<sqlx::Error> for Cause {
+    fn from(error: sqlx::Error) -> Self {
+        Self(error)
+    }
+}
+
+impl From<std::io::Error> for Cause {
+    fn from(error: std::io::Error) -> Self {
+        Self(error.into())
+    }
+}
+
 /// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database is away, busy, full, read-only or broken; whether a write went through is unknown.
     #[error("database unavailable: {0}")]
-    Unavailable(#[source] sqlx::Error),
+    Unavailable(#[source] Cause),
     /// Another writer was faster; nothing was written, and the same batch again finds what is there.
     #[error("concurrent write: {0}")]
-    Conflict(#[source] sqlx::Error),
+    Conflict(#[source] Cause),
+    /// Another session has locked some of the batch's rooms for longer than [`LOCK_TIMEOUT`]; nothing was written.
+    #[error("rooms are locked: {cause}")]
+    Locked {
+        /// Those that are known to be locked; none when that cannot be seen.
+        rooms: Vec<RoomId>,
+        /// The database's error.
+        #[source]
+        cause: Cause,
+    },
     /// The database refuses the data; nothing was written, and never will be.
     #[error("refused by the database: {0}")]
-    Rejected(#[source] sqlx::Error),
+    Rejected(#[source] Cause),
     /// What the database holds is not what this program writes.
     #[error("unreadable row: {0}")]
     Unreadable(String),
 }
 
-/// The tables could not be brought up to date.
+/// The tables could not be brought up to date. The texts name the database, and no password.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
-    /// The database is away, busy, full, or takes no writes (yet).
+    /// The database is away, busy, full, takes no writes (yet), or lets nobody in; the text says which.
     #[error("database unavailable: {0}")]
-    Unavailable(sqlx::Error),
+    Unavailable(String),
     /// Trying again will not help; the text says why.
     #[error("the database cannot be used: {0}")]
     Failed(String),
+}
+
+impl MigrateError {
+    /// The same, with the database's name before the reason.
+    fn at(self, place: &str) -> Self {
+        match self {
+            Self::Unavailable(why) => Self::Unavailable(format!("{place}: {why}")),
+            Self::Failed(why) => Self::Failed(format!("{place}: {why}")),
+        }
+    }
 }
 
 /// The log, as the rest of the program sees it.
@@ -118,12 +165,32 @@ pub trait MessageStore: Send + Sync + 'static {
 
 /// Prepares the store that a URL names, `postgres://…` or `sqlite:…`, without connecting yet.
 ///
-/// Errors when the URL is malformed or of another kind.
+/// # Errors
+///
+/// When the URL is malformed or of another kind.
 pub fn open(url: &str, max_connections: u32, encryption: Encryption) -> Result<Arc<dyn MessageStore>, sqlx::Error> {
-    match url.split(':').next() {
-        Some("postgres" | "postgresql") => Ok(Arc::new(PostgresStore::open(url, max_connections, encryption)?)),
-        Some("sqlite") => Ok(Arc::new(SqliteStore::open(url, max_connections)?)),
-        _ => Err(sqlx::Error::Configuration("must start with postgres:// or sqlite:".into())),
+    open_in(url, max_connections, encryption, None)
+}
+
+/// Prepares the store that a URL names, its tables in a schema of their own if one is named.
+///
+/// # Errors
+///
+/// When the URL is malformed or of another kind, or a schema is named and the database has none.
+pub fn open_in(
+    url: &str,
+    max_connections: u32,
+    encryption: Encryption,
+    schema: Option<Schema>,
+) -> Result<Arc<dyn MessageStore>, sqlx::Error> {
+    let refused = |why: &str| Err(sqlx::Error::Configuration(why.into()));
+    match (url.split(':').next(), &schema) {
+        (Some("postgres" | "postgresql"), _) => {
+            Ok(Arc::new(PostgresStore::open(url, max_connections, encryption, schema)?))
+        }
+        (Some("sqlite"), None) => Ok(Arc::new(SqliteStore::open(url, max_connections)?)),
+        (Some("sqlite"), Some(_)) => refused("an SQLite file has no schemas (DATABASE_SCHEMA)"),
+        _ => refused("must start with postgres:// or sqlite:"),
     }
 }
 

@@ -122,13 +122,8 @@ impl SqliteStore {
 #[async_trait]
 impl MessageStore for SqliteStore {
     async fn migrate(&self) -> Result<(), MigrateError> {
-        let result = self.bring_up_to_date().await;
-        result.map_err(|error| match error {
-            MigrateError::Failed(why) => {
-                MigrateError::Failed(format!("{}: {why}", self.options.get_filename().display()))
-            }
-            unavailable => unavailable,
-        })
+        let place = self.options.get_filename().display().to_string();
+        self.bring_up_to_date().await.map_err(|error| error.at(&place))
     }
 
     async fn append(&self, drafts: &[Draft]) -> Result<Vec<Stored>, StoreError> {
@@ -212,7 +207,7 @@ fn json(drafts: &[&Draft]) -> Result<String, StoreError> {
         timestamp: draft.timestamp.timestamp_millis(),
     });
     let input: Vec<_> = input.collect();
-    serde_json::to_string(&input).map_err(|error| StoreError::Rejected(sqlx::Error::Encode(error.into())))
+    serde_json::to_string(&input).map_err(|error| StoreError::Rejected(sqlx::Error::Encode(error.into()).into()))
 }
 
 async fn commit(connection: &mut SqliteConnection, drafts: &[&Draft]) -> Result<Vec<Message>, StoreError> {

@@ -145,13 +145,14 @@ async fn an_address_that_comes_too_often_is_told_when_to_come_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whom_a_client_says_it_speaks_for_does_not_count() {
-    let server = server(&["--max-connections-per-address=1", "--trusted-proxies=10.1.2.3"]).await;
+    let server = server(&["--max-connections-per-address=2", "--trusted-proxies=10.1.2.3"]).await;
     let mut first = HttpConnection::from([127, 0, 0, 2].into(), server.address()).await;
-    for client in ["203.0.113.1", "203.0.113.1", "10.1.2.3"] {
-        assert_eq!(first.ask(HANDSHAKE, &on_behalf_of(client)).await, Some(200));
+    for (client, status) in [("203.0.113.1", 200), ("203.0.113.2", 200), ("10.1.2.3", 429), ("203.0.113.3", 429)] {
+        assert_eq!(first.ask(HANDSHAKE, &on_behalf_of(client)).await, Some(status), "{client}");
     }
-    let mut second = HttpConnection::from([127, 0, 0, 2].into(), server.address()).await;
-    assert_eq!(second.ask(HANDSHAKE, &on_behalf_of("203.0.113.2")).await, None);
+    let _second = HttpConnection::from([127, 0, 0, 2].into(), server.address()).await;
+    let mut third = HttpConnection::from([127, 0, 0, 2].into(), server.address()).await;
+    assert_eq!(third.ask(HANDSHAKE, &on_behalf_of("203.0.113.2")).await, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,8 @@
 //! The classes are those of CVEs against Socket.IO servers: 2020-36048 and 2023-31125 (polling payloads), 2022-2421 and
 //! 2026-33151 (attachments), 2022-41940 and 2023-32695 (packets that no client sends), 2024-38355 (reserved events).
 
+mod floods;
+
 use std::{process::Command, time::Instant};
 
 use nix::sys::signal::Signal;
@@ -57,9 +59,22 @@ impl Siege {
         Self::of(Process::with(&database, flags).await, database).await
     }
 
+    /// One where a token is needed; the two who chat are the same user's.
+    async fn begin_with_token(secret: &str, token: &str) -> Self {
+        let database = Database::sqlite();
+        let process = Process::with(&database, &[&format!("--jwt-secret={secret}")]).await;
+        let auth = json!({ "token": token }).to_string();
+        let connect = async || RawClient::attempt(process.address, &auth).await.unwrap();
+        let pair = [connect().await, connect().await];
+        Self::between(pair, process, database).await
+    }
+
     async fn of(process: Process, database: Database) -> Self {
-        let [mut ann, mut bob] =
-            [RawClient::connect(process.address, "ann").await, RawClient::connect(process.address, "bob").await];
+        let pair = [RawClient::connect(process.address, "ann").await, RawClient::connect(process.address, "bob").await];
+        Self::between(pair, process, database).await
+    }
+
+    async fn between([mut ann, mut bob]: [RawClient; 2], process: Process, database: Database) -> Self {
         for client in [&mut ann, &mut bob] {
             assert_eq!(client.call("joinRoom", json!({ "roomId": "r" })).await["status"], "ok");
         }

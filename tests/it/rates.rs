@@ -14,8 +14,9 @@ use std::{
 use futures_util::future::join_all;
 use parlor::{
     auth::Specimen,
+    engine::EVENT_BYTES,
     model::{Message, Seq, UserId},
-    realtime::{self, EVENT_BURST, EVENT_BYTES},
+    realtime::{self, EVENT_BURST},
     store::{Keep, Page},
 };
 use serde_json::{Value, json};

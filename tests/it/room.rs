@@ -62,7 +62,6 @@ impl House {
             max_rooms: 256,
             messages: Rate::UNLIMITED,
             requests: Rate::UNLIMITED,
-            events: Rate::UNLIMITED,
         };
         let chat = Chat::new(rooms.clone(), writer, store.clone(), limits);
         Self { rooms, chat, store, sent, _database: database }

@@ -57,7 +57,6 @@ impl House {
             max_rooms: 256,
             messages: Rate::UNLIMITED,
             requests: Rate::UNLIMITED,
-            events: Rate::UNLIMITED,
         };
         let chat = Chat::new(Rooms::new(context), writer, store.clone(), limits);
         let keeper = session(&chat);

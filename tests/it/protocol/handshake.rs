@@ -97,11 +97,11 @@ async fn a_websocket_that_is_no_handshake_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_websocket_for_a_session_that_is_not_there_is_closed() {
+async fn a_websocket_for_a_session_that_is_not_there_is_refused() {
     let (endpoints, _chat) = everywhere().await;
     for endpoint in &endpoints {
         let query = "EIO=4&transport=websocket&sid=AAAAAAAAAAAAAAAA";
-        assert!(WebSocket::attempt(endpoint, query).await.unwrap().is_closed().await);
+        assert_eq!(WebSocket::attempt(endpoint, query).await.err(), Some(400));
     }
 }
 

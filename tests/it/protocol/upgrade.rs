@@ -8,9 +8,7 @@ use crate::support::engine::{Endpoint, Polling, WebSocket};
 /// A session whose client has sent the upgrade packet.
 async fn upgraded(endpoint: &Endpoint) -> (Polling, WebSocket) {
     let session = Polling::open(endpoint).await;
-    let mut socket = session.websocket().await;
-    socket.send("2probe").await;
-    assert_eq!(socket.text().await, "3probe");
+    let mut socket = session.probed().await;
     socket.send("5").await;
     (session, socket)
 }
@@ -20,10 +18,8 @@ async fn a_session_goes_on_by_websocket() {
     let (endpoints, _chat) = everywhere().await;
     for endpoint in &endpoints {
         let session = Polling::open(endpoint).await;
-        let (waiting, mut socket) = join(session.poll(), session.websocket()).await;
+        let (waiting, mut socket) = join(session.poll(), session.probed()).await;
         assert_eq!(waiting, (200, "6".into()));
-        socket.send("2probe").await;
-        assert_eq!(socket.text().await, "3probe");
         assert_eq!(session.poll().await, (200, "6".into()));
         socket.send("5").await;
         socket.send("1").await;
@@ -35,9 +31,7 @@ async fn a_session_goes_on_by_websocket() {
 async fn nothing_is_lost_or_overtaken_in_an_upgrade() {
     let session = Polling::open(&Stack::start().await.engine).await;
     session.post("4before").await;
-    let mut socket = session.websocket().await;
-    socket.send("2probe").await;
-    assert_eq!(socket.text().await, "3probe");
+    let mut socket = session.probed().await;
     session.post("4between\x1ebAQID").await;
     socket.send("5").await;
     socket.send("4after").await;
@@ -62,14 +56,13 @@ async fn an_upgraded_session_has_one_websocket() {
     let (session, mut socket) = upgraded(&Stack::start().await.engine).await;
     socket.send("4hello").await;
     assert_eq!(socket.text().await, "4hello");
-    assert!(session.websocket().await.is_closed().await);
+    assert_eq!(session.attempt_websocket().await.err(), Some(400));
     socket.send("4still here").await;
     assert_eq!(socket.text().await, "4still here");
 }
 
-/// The library ends the session, too; the protocol asks for no more than the WebSocket's end.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_probe_that_is_none_ends_the_websocket_and_the_session() {
+async fn a_probe_that_is_none_ends_the_websocket_and_polling_goes_on() {
     let (endpoints, _chat) = everywhere().await;
     for frame in ["2", "3probe", "4hello", "5", "abc", ""] {
         for endpoint in &endpoints {
@@ -77,21 +70,27 @@ async fn a_probe_that_is_none_ends_the_websocket_and_the_session() {
             let mut socket = session.websocket().await;
             socket.send(frame).await;
             assert!(socket.is_closed().await, "{frame:?}");
-            session.rest().await;
+            assert_eq!(session.post("3").await, (200, "ok".into()));
         }
     }
 }
 
-/// The library ends the session, too; Node's server lets it go on by polling.
+/// Neither a middlebox that resets, nor one that swallows the probe, costs the session anything: polling goes on, and another
+/// WebSocket may be tried.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upgrade_broken_off_ends_the_session() {
-    let (endpoints, _chat) = everywhere().await;
-    for endpoint in &endpoints {
-        let session = Polling::open(endpoint).await;
-        let mut socket = session.websocket().await;
-        socket.send("2probe").await;
-        assert_eq!(socket.text().await, "3probe");
-        socket.close().await;
-        session.rest().await;
+async fn an_upgrade_broken_off_or_hanging_leaves_the_session_to_polling() {
+    let session = Polling::open(&Stack::start().await.engine).await;
+    let _hanging = {
+        let mut broken = session.probed().await;
+        broken.close().await;
+        assert!(broken.is_closed().await);
+        assert_eq!(session.post("4one").await, (200, "ok".into()));
+        assert_eq!(session.poll().await, (200, "4one".into()));
+        session.probed().await
+    };
+    for text in ["4two", "4three"] {
+        assert_eq!(session.post(text).await, (200, "ok".into()));
+        assert_eq!(session.poll().await, (200, text.into()));
     }
+    assert_eq!(session.attempt_websocket().await.err(), Some(400));
 }

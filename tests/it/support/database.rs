@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-use super::{gate::Gate, postgres::Postgres};
+use super::{gate::Gate, pgbouncer::PgBouncer, postgres::Postgres};
 
 const TEMPLATE: &str = "parlor_template";
 
@@ -78,6 +78,12 @@ impl Database {
     /// The same, reached through a gate.
     pub fn through(mut self, gate: &Gate) -> Self {
         self.url = gate.url(&self.url);
+        self
+    }
+
+    /// The same, reached by way of a pooler.
+    pub fn behind(mut self, pooler: &PgBouncer) -> Self {
+        self.url = pooler.url(&self.url);
         self
     }
 

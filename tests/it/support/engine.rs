@@ -11,9 +11,12 @@ use tokio_tungstenite::{
     tungstenite::{
         Error, Message,
         client::IntoClientRequest,
-        protocol::frame::{
-            Frame as RawFrame,
-            coding::{Data, OpCode},
+        protocol::{
+            Role,
+            frame::{
+                Frame as RawFrame,
+                coding::{Data, OpCode},
+            },
         },
     },
 };
@@ -108,8 +111,21 @@ impl Polling {
 
     /// Opens the WebSocket of an upgrade.
     pub async fn websocket(&self) -> WebSocket {
+        self.attempt_websocket().await.unwrap()
+    }
+
+    /// Opens the WebSocket of an upgrade, or gives the status of the refusal.
+    pub async fn attempt_websocket(&self) -> Result<WebSocket, u16> {
         let query = self.endpoint.query("websocket", self.sid());
-        WebSocket::attempt(&self.endpoint, &query).await.unwrap()
+        WebSocket::attempt(&self.endpoint, &query).await
+    }
+
+    /// Opens the WebSocket of an upgrade, and finds it to work.
+    pub async fn probed(&self) -> WebSocket {
+        let mut socket = self.websocket().await;
+        socket.send("2probe").await;
+        assert_eq!(socket.text().await, "3probe");
+        socket
     }
 
     fn request(&self, method: Method) -> RequestBuilder {
@@ -234,6 +250,27 @@ impl WebSocket {
         match self.frame().await {
             Frame::Text(text) => text,
             other => panic!("no text: {other:?}"),
+        }
+    }
+
+    /// The connection itself.
+    pub fn into_stream(self) -> TcpStream {
+        self.0.into_inner()
+    }
+
+    /// A WebSocket that has been opened already.
+    pub async fn resumed(connection: TcpStream) -> Self {
+        Self(WebSocketStream::from_raw_socket(connection, Role::Client, None).await)
+    }
+
+    /// The next frame's text, whatever comes of WebSocket's own before it.
+    pub async fn text_beside_pongs(&mut self) -> String {
+        loop {
+            match within_deadline("a frame", self.0.next()).await {
+                Some(Ok(Message::Text(text))) => return text.as_str().to_owned(),
+                Some(Ok(Message::Pong(_))) => {}
+                other => panic!("{other:?}"),
+            }
         }
     }
 

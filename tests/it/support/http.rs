@@ -38,6 +38,20 @@ impl HttpConnection {
         self.status().await
     }
 
+    /// Asks for something; the answer as it comes.
+    pub async fn answer(&mut self, path: &str, headers: &str) -> String {
+        self.send(format!("GET {path} HTTP/1.1\r\nhost: parlor\r\n{headers}\r\n")).await.unwrap();
+        let mut answer = [0; 4096];
+        let read = within_deadline("an answer", self.0.read(&mut answer)).await.unwrap();
+        String::from_utf8_lossy(&answer[..read]).into_owned()
+    }
+
+    /// Reads some of what has been answered; false at the connection's end.
+    pub async fn read(&mut self) -> bool {
+        let mut answers = vec![0; 64 * 1024];
+        within_deadline("answers", self.0.read(&mut answers)).await.is_ok_and(|read| read > 0)
+    }
+
     /// The next answer's status, or none if the connection ends. The answer must be all that is sent.
     pub async fn status(&mut self) -> Option<u16> {
         let mut answer = [0; 4096];

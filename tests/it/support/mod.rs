@@ -8,6 +8,7 @@ pub mod gate;
 pub mod http;
 pub mod log;
 pub mod node;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod process;
 pub mod proxy;

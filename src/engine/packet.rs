@@ -1,0 +1,161 @@
+//! Packets, as far as this layer tells them apart, and the payloads that carry them by polling.
+
+use super::query::Version;
+
+/// So many characters at a packet's beginning tell its kind.
+pub(super) const HEAD_BYTES: usize = 4;
+
+/// Separates the packets of a payload: <https://socket.io/docs/v4/engine-io-protocol/#http-long-polling-1>.
+const SEPARATOR: u8 = 0x1e;
+
+/// The kind of a packet from a client: <https://socket.io/docs/v4/socket-io-protocol/#packet-encoding>.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The client wishes to enter the main namespace.
+    Connect,
+    /// The client leaves the main namespace.
+    Disconnect,
+    /// An event, or an ack, whose attachments are to come.
+    Binary,
+    /// An event, an ack, or whatever else Socket.IO has.
+    Message,
+    /// A packet of Engine.IO's own.
+    Engine,
+}
+
+impl Kind {
+    /// Tells a packet's kind from its first [`HEAD_BYTES`], or from all of it where it is shorter.
+    pub(super) fn of(head: &[u8]) -> Self {
+        match head {
+            [b'4', b'0', namespace @ ..] if is_main(namespace) => Self::Connect,
+            [b'4', b'1', namespace @ ..] if is_main(namespace) => Self::Disconnect,
+            [b'4', b'5' | b'6', ..] => Self::Binary,
+            [b'4', ..] => Self::Message,
+            [b'b', ..] => Self::Binary,
+            _ => Self::Engine,
+        }
+    }
+
+    /// Whether the chat itself counts such packets by polling, so that it can answer those that are too many.
+    pub(super) fn is_event(self) -> bool {
+        matches!(self, Self::Message | Self::Binary)
+    }
+}
+
+/// No namespace means the main one.
+fn is_main(namespace: &[u8]) -> bool {
+    matches!(namespace, [] | [b'/'] | [b'/', b','] | [b',', ..]) || !namespace.starts_with(b"/")
+}
+
+/// The packets of a payload, each with the place where the payload goes on behind it.
+///
+/// Old clients' binary payloads are one packet to this: the chat has no binary, and no client of it sends them.
+pub(super) struct Packets<'a> {
+    payload: &'a [u8],
+    /// As much of it as is UTF-8.
+    text: &'a str,
+    version: Version,
+    at: usize,
+}
+
+impl<'a> Packets<'a> {
+    pub(super) fn of(payload: &'a [u8], version: Version) -> Self {
+        let text = match version {
+            Version::V3 => payload.utf8_chunks().next().map_or("", |chunk| chunk.valid()),
+            Version::V4 => "",
+        };
+        Self { payload, text, version, at: 0 }
+    }
+
+    /// The packet that begins here, and how many bytes it takes.
+    fn first(&self) -> (&'a [u8], usize) {
+        let rest = &self.payload[self.at..];
+        match self.version {
+            Version::V4 => match rest.iter().position(|byte| *byte == SEPARATOR) {
+                Some(end) => (&rest[..end], end + 1),
+                None => (rest, rest.len()),
+            },
+            Version::V3 => self.text.get(self.at..).and_then(prefixed).unwrap_or((rest, rest.len())),
+        }
+    }
+}
+
+impl<'a> Iterator for Packets<'a> {
+    type Item = (&'a [u8], usize);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.at >= self.payload.len() {
+            return None;
+        }
+        let (packet, taken) = self.first();
+        self.at += taken;
+        Some((packet, self.at))
+    }
+}
+
+/// A packet behind its length in characters, and how many bytes both take:
+/// <https://github.com/socketio/engine.io-protocol/tree/v3#payload>. Nothing where that is not what stands there.
+fn prefixed(rest: &str) -> Option<(&[u8], usize)> {
+    let (length, text) = rest.split_once(':')?;
+    let bytes = text.char_indices().nth(length.parse().ok()?).map_or(text.len(), |(at, _)| at);
+    Some((&text.as_bytes()[..bytes], length.len() + 1 + bytes))
+}
+
+/// A payload for a client without the close packet at its end; nothing when there was nothing else.
+pub(super) fn without_close(payload: &[u8], version: Version) -> Option<usize> {
+    let mut end = 0;
+    for (packet, next) in Packets::of(payload, version) {
+        if packet == b"1" {
+            return (end > 0).then(|| end - usize::from(version == Version::V4));
+        }
+        end = next;
+    }
+    Some(payload.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_is_known_by_its_head() {
+        for (kind, packets) in [
+            (Kind::Connect, &["40", "40{}", "40{\"a", "40/", "40/,", "40,"][..]),
+            (Kind::Disconnect, &["41", "41,", "41/,"]),
+            (Kind::Message, &["40/a", "41/a", "42[", "43[", "4", "44"]),
+            (Kind::Binary, &["451-", "461-", "bAQI"]),
+            (Kind::Engine, &["2", "3", "1", "5", "", "0{}"]),
+        ] {
+            for packet in packets {
+                assert_eq!(Kind::of(packet.as_bytes()), kind, "{packet}");
+            }
+        }
+    }
+
+    fn packets(payload: &str, version: Version) -> Vec<(&str, usize)> {
+        let packets = Packets::of(payload.as_bytes(), version);
+        packets.map(|(packet, end)| (str::from_utf8(packet).unwrap(), end)).collect()
+    }
+
+    #[test]
+    fn payloads_are_taken_apart() {
+        assert_eq!(packets("40\x1e42[]\x1e3", Version::V4), [("40", 3), ("42[]", 8), ("3", 9)]);
+        assert_eq!(packets("40", Version::V4), [("40", 2)]);
+        assert_eq!(packets("\x1e\x1e", Version::V4), [("", 1), ("", 2)]);
+        assert_eq!(packets("2:4€1:2", Version::V3), [("4€", 6), ("2", 9)]);
+        assert_eq!(packets("9:40", Version::V3), [("40", 4)]);
+        assert_eq!(packets("x:40", Version::V3), [("x:40", 4)]);
+    }
+
+    #[test]
+    fn a_close_packet_is_cut_off() {
+        let cut =
+            |payload: &'static str, version| without_close(payload.as_bytes(), version).map(|end| &payload[..end]);
+        assert_eq!(cut("1", Version::V4), None);
+        assert_eq!(cut("42[]\x1e1", Version::V4), Some("42[]"));
+        assert_eq!(cut("4x1", Version::V4), Some("4x1"));
+        assert_eq!(cut("1:1", Version::V3), None);
+        assert_eq!(cut("4:42[]1:1", Version::V3), Some("4:42[]"));
+        assert_eq!(cut("5:4x1:1", Version::V3), Some("5:4x1:1"));
+    }
+}

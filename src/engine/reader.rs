@@ -1,0 +1,225 @@
+//! The frames that a client sends, as far as this layer looks at them: <https://www.rfc-editor.org/rfc/rfc6455#section-5.2>.
+
+use std::{io, time::Duration};
+
+use super::{
+    inbound::LARGE_PACKET_BYTES,
+    packet::{HEAD_BYTES, Kind},
+    session::{Session, Verdict},
+};
+
+/// The longest header of a frame from a client: two bytes, eight of length, four of mask.
+const MAX_HEADER_BYTES: usize = 14;
+
+const CONTINUATION: u8 = 0;
+const TEXT: u8 = 1;
+const BINARY: u8 = 2;
+
+/// A follower of the frames that come.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    header: [u8; MAX_HEADER_BYTES],
+    header_bytes: u8,
+    frame: Frame,
+    message: Message,
+}
+
+/// The frame whose payload is coming.
+#[derive(Debug, Default)]
+pub(super) struct Frame {
+    /// Bytes of the payload that are still to come.
+    left: u64,
+    mask: [u8; 4],
+    /// The place in the mask of the next byte.
+    turn: u8,
+    is_last: bool,
+    is_control: bool,
+}
+
+/// The message that the frames make up.
+#[derive(Debug, Default)]
+struct Message {
+    is_open: bool,
+    bytes: u64,
+    has_room: bool,
+    /// Its first bytes, until they have told its kind.
+    head: [u8; HEAD_BYTES],
+    head_bytes: u8,
+    is_known: bool,
+    passes_alone: bool,
+}
+
+/// Something that is to come about before more is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// For a time, as too much has come.
+    For(Duration),
+    UntilSettled,
+    UntilRoomFor(usize),
+}
+
+/// What came out of looking at bytes.
+#[derive(Debug, Default)]
+pub(super) struct Scan {
+    /// So many bytes may go on.
+    pub(super) passed: usize,
+    /// What the others wait for.
+    pub(super) hold: Option<Hold>,
+}
+
+fn refused(why: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why)
+}
+
+impl Reader {
+    /// Whether no message has begun whose end has not come.
+    pub(super) fn is_between_messages(&self) -> bool {
+        !self.message.is_open && self.header_bytes == 0 && self.frame.left == 0
+    }
+
+    /// Looks at the bytes that come next.
+    ///
+    /// # Errors
+    /// What no client sends, or not before it has entered the chat.
+    pub(super) fn scan(&mut self, bytes: &[u8], session: &Session) -> io::Result<Scan> {
+        let mut scan = Scan::default();
+        while scan.passed < bytes.len() && scan.hold.is_none() {
+            let rest = &bytes[scan.passed..];
+            if self.frame.left == 0 {
+                self.take_header_byte(rest[0], session, &mut scan)?;
+            } else if self.frame.is_control || self.message.is_known {
+                self.take_payload(rest, &mut scan);
+            } else {
+                self.take_head_byte(rest[0], session, &mut scan)?;
+            }
+        }
+        Ok(scan)
+    }
+
+    /// Takes a byte of a header. The last one waits where the frame may not come yet, and is then looked at again.
+    fn take_header_byte(&mut self, byte: u8, session: &Session, scan: &mut Scan) -> io::Result<()> {
+        self.header[usize::from(self.header_bytes)] = byte;
+        let Some((length, frame)) = Frame::parse(&self.header[..=usize::from(self.header_bytes)]) else {
+            self.header_bytes += 1;
+            scan.passed += 1;
+            return Ok(());
+        };
+        if !frame.is_control {
+            self.begin_part(length, &frame, session, scan)?;
+        }
+        if scan.hold.is_none() {
+            scan.hold = session.count(usize::try_from(length).unwrap_or(usize::MAX)).map(Hold::For);
+        }
+        if scan.hold.is_some() {
+            return Ok(());
+        }
+        if !frame.is_control {
+            self.message.bytes += length;
+        }
+        (self.frame, self.header_bytes) = (Frame { left: length, ..frame }, 0);
+        scan.passed += 1;
+        if length == 0 {
+            self.end_frame(scan);
+        }
+        Ok(())
+    }
+
+    /// Looks at the beginning of a message, or of a further frame of one.
+    fn begin_part(&mut self, length: u64, frame: &Frame, session: &Session, scan: &mut Scan) -> io::Result<()> {
+        let opcode = self.header[0] & 0x0f;
+        if !self.message.is_open && opcode != CONTINUATION {
+            // Attachments have no kind of their own.
+            self.message = Message { is_open: true, is_known: opcode != TEXT, ..Message::default() };
+            if opcode == BINARY && session.admit(Kind::Binary) == Verdict::Refuse {
+                return Err(refused("attachments before the chat is entered"));
+            }
+        }
+        let bytes = self.message.bytes.saturating_add(length);
+        let most = session.max_packet_bytes();
+        if bytes > most as u64 {
+            return Err(refused("a message over the limit"));
+        }
+        if bytes > LARGE_PACKET_BYTES as u64 && !self.message.has_room {
+            self.message.has_room = true;
+            scan.hold = Some(Hold::UntilRoomFor(if frame.is_last { bytes as usize } else { most }));
+        } else if length == 0 && frame.is_last {
+            // An empty frame that ends a message ends its head as well.
+            self.is_decided(session, scan)?;
+        }
+        Ok(())
+    }
+
+    fn take_payload(&mut self, rest: &[u8], scan: &mut Scan) {
+        let taken = rest.len().min(usize::try_from(self.frame.left).unwrap_or(usize::MAX));
+        self.frame.left -= taken as u64;
+        scan.passed += taken;
+        if self.frame.left == 0 {
+            self.end_frame(scan);
+        }
+    }
+
+    fn take_head_byte(&mut self, byte: u8, session: &Session, scan: &mut Scan) -> io::Result<()> {
+        let message = &mut self.message;
+        message.head[usize::from(message.head_bytes)] = byte ^ self.frame.mask[usize::from(self.frame.turn)];
+        message.head_bytes += 1;
+        let is_end = self.frame.is_last && self.frame.left == 1;
+        if (is_end || usize::from(message.head_bytes) == HEAD_BYTES) && !self.is_decided(session, scan)? {
+            self.message.head_bytes -= 1;
+            return Ok(());
+        }
+        self.frame.turn = (self.frame.turn + 1) % 4;
+        self.take_payload(&[byte], scan);
+        Ok(())
+    }
+
+    /// Decides on the message whose head is there; false where it is to wait.
+    fn is_decided(&mut self, session: &Session, scan: &mut Scan) -> io::Result<bool> {
+        let message = &mut self.message;
+        if message.is_known {
+            return Ok(true);
+        }
+        match session.admit(Kind::of(&message.head[..usize::from(message.head_bytes)])) {
+            Verdict::Pass => message.is_known = true,
+            Verdict::PassAlone => (message.is_known, message.passes_alone) = (true, true),
+            Verdict::Wait => scan.hold = Some(Hold::UntilSettled),
+            Verdict::Refuse => return Err(refused("attachments before the chat is entered")),
+        }
+        Ok(message.is_known)
+    }
+
+    fn end_frame(&mut self, scan: &mut Scan) {
+        if self.frame.is_control || !self.frame.is_last {
+            return;
+        }
+        if self.message.passes_alone {
+            scan.hold = Some(Hold::UntilSettled);
+        }
+        self.message = Message::default();
+    }
+}
+
+impl Frame {
+    /// Undoes the mask of a frame's payload.
+    pub(super) fn unmask(&self, payload: &[u8]) -> Vec<u8> {
+        payload.iter().zip(self.mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect()
+    }
+
+    /// A frame's length and kind, once its header is there.
+    pub(super) fn parse(header: &[u8]) -> Option<(u64, Self)> {
+        let (first, second) = (header.first()?, header.get(1)?);
+        let (length_bytes, short) = match second & 0x7f {
+            126 => (2, 0),
+            127 => (8, 0),
+            short => (0, short),
+        };
+        let is_masked = second & 0x80 != 0;
+        let end = 2 + length_bytes;
+        if header.len() < end + if is_masked { 4 } else { 0 } {
+            return None;
+        }
+        let long = header[2..end].iter().fold(0, |length: u64, byte| length << 8 | u64::from(*byte));
+        let mask = if is_masked { header[end..end + 4].try_into().ok()? } else { [0; 4] };
+        let (is_last, is_control) = (first & 0x80 != 0, first & 0x08 != 0);
+        Some((long + u64::from(short), Self { left: 0, mask, turn: 0, is_last, is_control }))
+    }
+}

@@ -1,0 +1,153 @@
+//! The frames that the library writes, as far as where they begin: <https://www.rfc-editor.org/rfc/rfc6455#section-5.2>.
+
+/// A frame of text that is Engine.IO's close packet.
+const CLOSE_PACKET: [u8; 3] = [0x81, 1, b'1'];
+
+/// The longest header of a frame from a server: two bytes, and eight of length.
+const MAX_HEADER_BYTES: usize = 10;
+
+/// A follower of the frames that are written.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Writer {
+    /// Bytes of the present frame that are still to come.
+    left: u64,
+    header: [u8; MAX_HEADER_BYTES],
+    header_bytes: u8,
+    /// Nothing is written any more.
+    has_ended: bool,
+    /// The first frame is kept from the client.
+    withholds: bool,
+}
+
+/// What to do with bytes that are to be written.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Plan {
+    /// So many at most are next.
+    pub(super) bytes: usize,
+    /// They count as written, and go nowhere.
+    pub(super) withheld: bool,
+    /// The connection ends before them.
+    pub(super) ends: bool,
+}
+
+impl Writer {
+    pub(super) fn without_first_frame() -> Self {
+        Self { withholds: true, ..Self::default() }
+    }
+
+    /// Says what is to be done with the bytes that come next. A frame is never split by its header: the library writes whole ones.
+    pub(super) fn plan(&mut self, bytes: &[u8]) -> Plan {
+        if self.has_ended {
+            return Plan { bytes: bytes.len(), withheld: true, ends: false };
+        }
+        if self.is_between_frames() && bytes.starts_with(&CLOSE_PACKET) {
+            self.has_ended = true;
+            return Plan { bytes: bytes.len(), withheld: true, ends: true };
+        }
+        let bytes = self.before_close(bytes);
+        Plan { bytes, withheld: self.withholds, ends: false }
+    }
+
+    /// How many bytes come before a close packet, or, of a frame that is withheld, before the next one.
+    fn before_close(&self, bytes: &[u8]) -> usize {
+        let mut ahead = *self;
+        let mut at = 0;
+        while at < bytes.len() {
+            if at > 0 && ahead.is_between_frames() && (self.withholds || bytes[at..].starts_with(&CLOSE_PACKET)) {
+                break;
+            }
+            at += ahead.step(&bytes[at..]);
+        }
+        at
+    }
+
+    /// Follows bytes that have been written.
+    pub(super) fn advance(&mut self, bytes: &[u8]) {
+        let mut at = 0;
+        while at < bytes.len() && !self.has_ended {
+            at += self.step(&bytes[at..]);
+        }
+        self.withholds &= !self.is_between_frames() || bytes.is_empty();
+    }
+
+    fn is_between_frames(&self) -> bool {
+        self.left == 0 && self.header_bytes == 0
+    }
+
+    /// Takes a byte of a header, or as much of a frame as there is.
+    fn step(&mut self, bytes: &[u8]) -> usize {
+        if self.left > 0 {
+            let taken = bytes.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+            self.left -= taken as u64;
+            return taken;
+        }
+        self.header[usize::from(self.header_bytes)] = bytes[0];
+        self.header_bytes += 1;
+        if let Some(length) = payload_length(&self.header[..usize::from(self.header_bytes)]) {
+            (self.left, self.header_bytes) = (length, 0);
+        }
+        1
+    }
+}
+
+/// A payload's length, once its header is there.
+fn payload_length(header: &[u8]) -> Option<u64> {
+    match (header.get(1)? & 0x7f, &header[2..]) {
+        (126, &[a, b]) => Some(u16::from_be_bytes([a, b]).into()),
+        (127, length) => Some(u64::from_be_bytes(length.try_into().ok()?)),
+        (126, _) => None,
+        (length, _) => Some(length.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(text: &str) -> Vec<u8> {
+        let mut frame = vec![0x81];
+        match text.len() {
+            length @ 0..126 => frame.push(length as u8),
+            length => {
+                frame.push(126);
+                frame.extend((length as u16).to_be_bytes());
+            }
+        }
+        frame.extend(text.as_bytes());
+        frame
+    }
+
+    /// What gets through when `most` bytes at a time can be written, and whether the connection ends.
+    fn through(mut writer: Writer, bytes: &[u8], most: usize) -> (Vec<u8>, bool) {
+        let (mut at, mut through, mut ended) = (0, vec![], false);
+        while at < bytes.len() {
+            let plan = writer.plan(&bytes[at..]);
+            ended |= plan.ends;
+            let written = if plan.withheld { plan.bytes } else { plan.bytes.min(most) };
+            if !plan.withheld {
+                through.extend(&bytes[at..at + written]);
+            }
+            writer.advance(&bytes[at..at + written]);
+            at += written;
+        }
+        (through, ended)
+    }
+
+    #[test]
+    fn a_close_packet_ends_the_connection_behind_all_that_came_before_it() {
+        let long = "x".repeat(300);
+        let before = [frame("41"), frame(&long), frame("1x"), frame("")].concat();
+        let all = [before.clone(), frame("1"), vec![0x88, 2, 3, 0xe8]].concat();
+        for most in [1, 2, 7, 1000] {
+            assert_eq!(through(Writer::default(), &all, most), (before.clone(), true), "{most}");
+            assert_eq!(through(Writer::default(), &before, most), (before.clone(), false), "{most}");
+        }
+    }
+
+    #[test]
+    fn the_first_frame_alone_can_be_withheld() {
+        let rest = [frame("4a"), frame("4b")].concat();
+        let all = [frame("3probe"), rest.clone()].concat();
+        assert_eq!(through(Writer::without_first_frame(), &all, 3), (rest, false));
+    }
+}

@@ -1,0 +1,120 @@
+//! Bringing the tables up to date, in one transaction: a pooler may give each transaction to another session.
+
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, migrate::Migration};
+
+use super::{
+    super::{MigrateError, PROBE, fault, migration},
+    session::Schema,
+};
+
+/// The key of the lock under which processes that start together migrate one after another.
+const LOCK: &str =
+    "SELECT pg_advisory_xact_lock(hashtextextended('parlor migrate ' || coalesce(current_schema(), ''), 0))";
+
+/// The table of what has been done, as `sqlx` keeps it.
+const HISTORY: &str = "
+CREATE TABLE IF NOT EXISTS _sqlx_migrations (
+    version bigint PRIMARY KEY,
+    description text NOT NULL,
+    installed_on timestamptz NOT NULL DEFAULT now(),
+    success boolean NOT NULL,
+    checksum bytea NOT NULL,
+    execution_time bigint NOT NULL
+)";
+
+const NOTE: &str = "
+INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES ($1, $2, true, $3, -1)";
+
+/// The only encoding that holds every message.
+const ENCODING: &str = "UTF8";
+
+fn steps() -> [Migration; 2] {
+    [
+        migration(1, "messages", include_str!("../../../migrations/postgres/0001_messages.sql")),
+        migration(
+            2,
+            "one index for a repeat",
+            include_str!("../../../migrations/postgres/0002_one_index_for_a_repeat.sql"),
+        ),
+    ]
+}
+
+/// Brings the tables up to date.
+///
+/// # Errors
+///
+/// See [`MigrateError`].
+pub(super) async fn migrate(connection: &mut PgConnection, schema: Option<&Schema>) -> Result<(), MigrateError> {
+    check_encoding(connection).await?;
+    let mut transaction = connection.begin().await.map_err(fault::classify_start)?;
+    if let Some(schema) = schema {
+        enter(&mut transaction, schema).await.map_err(fault::classify_start)?;
+    }
+    bring_up_to_date(&mut transaction).await?;
+    transaction.commit().await.map_err(fault::classify_start)
+}
+
+async fn check_encoding(connection: &mut PgConnection) -> Result<(), MigrateError> {
+    let asking = sqlx::raw_sql("SHOW server_encoding").fetch_one(connection).await;
+    let encoding: String = asking.and_then(|row| row.try_get(0)).map_err(fault::classify_start)?;
+    if encoding == ENCODING {
+        return Ok(());
+    }
+    let advice = "create another one, with ENCODING 'UTF8' TEMPLATE template0";
+    Err(MigrateError::Failed(format!("its encoding is {encoding}, not {ENCODING}: {advice}")))
+}
+
+/// Has the rest of the transaction find its tables in the schema, which is made if there is none.
+async fn enter(connection: &mut PgConnection, schema: &Schema) -> Result<(), sqlx::Error> {
+    // Making it needs a right even when it is there.
+    let looking = sqlx::query("SELECT 1 FROM pg_namespace WHERE nspname = $1").bind(schema.as_str()).persistent(false);
+    if looking.fetch_optional(&mut *connection).await?.is_none() {
+        run(connection, format!("CREATE SCHEMA IF NOT EXISTS {}", schema.quoted())).await?;
+    }
+    run(connection, format!("SET LOCAL search_path = {}", schema.quoted())).await
+}
+
+async fn run(connection: &mut PgConnection, sql: String) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop)
+}
+
+async fn bring_up_to_date(connection: &mut PgConnection) -> Result<(), MigrateError> {
+    for preparation in [LOCK, HISTORY] {
+        sqlx::raw_sql(preparation).execute(&mut *connection).await.map_err(fault::classify_start)?;
+    }
+    let done = done(connection).await.map_err(fault::classify_start)?;
+    let steps = steps();
+    check(&done, &steps)?;
+    for step in &steps[done.len()..] {
+        apply(connection, step).await.map_err(fault::classify_start)?;
+    }
+    sqlx::raw_sql(PROBE).execute(connection).await.map(drop).map_err(fault::classify_start)
+}
+
+/// The versions and the checksums of the steps that have been done.
+async fn done(connection: &mut PgConnection) -> Result<Vec<(i64, Vec<u8>)>, sqlx::Error> {
+    let asking = sqlx::query("SELECT version, checksum FROM _sqlx_migrations ORDER BY version").persistent(false);
+    let rows = asking.fetch_all(connection).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+/// Refuses tables that another program, or a newer version of this one, has made.
+fn check(done: &[(i64, Vec<u8>)], steps: &[Migration]) -> Result<(), MigrateError> {
+    for (place, (version, checksum)) in done.iter().enumerate() {
+        let known = steps.get(place).filter(|step| step.version == *version);
+        let Some(step) = known else {
+            let newer = format!("its tables are of another, probably newer, version of Parlor (migration {version})");
+            return Err(MigrateError::Failed(newer));
+        };
+        if *step.checksum != **checksum {
+            return Err(MigrateError::Failed(format!("migration {version} was another one than this version's")));
+        }
+    }
+    Ok(())
+}
+
+async fn apply(connection: &mut PgConnection, step: &Migration) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(step.sql.clone()).execute(&mut *connection).await?;
+    let noting = sqlx::query(NOTE).bind(step.version).bind(&*step.description).bind(&*step.checksum);
+    noting.persistent(false).execute(connection).await.map(drop)
+}

@@ -1,0 +1,205 @@
+//! Floods by several connections at once, for seconds, most of them before anybody has looked at a token.
+
+use std::{
+    net::SocketAddr,
+    pin::pin,
+    time::{Duration, Instant},
+};
+
+use chrono::Utc;
+use futures_util::future::join_all;
+use parlor::{auth::Specimen, model::UserId};
+use serde_json::json;
+use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
+
+use super::{Siege, peak};
+use crate::support::{
+    engine::{Endpoint, Polling, WebSocket},
+    http::HttpConnection,
+    within_deadline,
+};
+
+/// Connections that attack at once.
+const ATTACKERS: usize = 4;
+
+/// The time that they attack.
+const ATTACK: Duration = Duration::from_secs(3);
+
+/// More than the server takes for such an attack; without bounds each takes gigabytes.
+const BOUND_MIB: u64 = 96;
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+/// As many packets as a payload holds.
+fn payload_of(packet: &str) -> String {
+    vec![packet; 990_000 / (packet.len() + 1)].join("\u{1e}")
+}
+
+impl Siege {
+    /// Two chat while others attack, and the memory stays within a bound.
+    async fn withstand(mut self, attackers: impl IntoIterator<Item = impl Future<Output = ()>>, bound_mib: u64) {
+        let mut attack = pin!(join_all(attackers));
+        loop {
+            tokio::select! {
+                _ = attack.as_mut() => break,
+                () = tokio::time::sleep(Duration::from_millis(100)) => self.chat().await,
+            }
+        }
+        let grown = peak(&self.process).saturating_sub(self.memory_before);
+        assert!(grown < bound_mib, "the memory grew by {grown} MiB");
+        self.end_within(bound_mib).await;
+    }
+}
+
+async fn post_for_seconds(endpoint: Endpoint, payload: String) {
+    let end = Instant::now() + ATTACK;
+    while Instant::now() < end {
+        Polling::unanswered(&endpoint).await.post(payload.clone()).await;
+    }
+}
+
+async fn send_for_seconds(endpoint: Endpoint, packet: &'static str) {
+    let end = Instant::now() + ATTACK;
+    let (mut socket, _) = WebSocket::unanswered(&endpoint).await;
+    while Instant::now() < end {
+        // One that is not read any more waits.
+        if let Ok(Err(_)) = timeout(Duration::from_millis(100), socket.try_send(packet)).await {
+            socket = WebSocket::unanswered(&endpoint).await.0;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn payloads_of_connects_from_several_at_once() {
+    for packet in ["40", r#"40{"userId":"eve"}"#, "40/nowhere,", "41"] {
+        let siege = Siege::begin(&[]).await;
+        let endpoint = siege.endpoint(4);
+        let attackers = (0..ATTACKERS).map(|_| post_for_seconds(endpoint.clone(), payload_of(packet)));
+        siege.withstand(attackers, BOUND_MIB).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_of_connects_from_several_at_once() {
+    for packet in ["40", "40/nowhere,", r#"40{"token":"none"}"#] {
+        let siege = Siege::begin(&[]).await;
+        let endpoint = siege.endpoint(4);
+        let attackers = (0..ATTACKERS).map(|_| send_for_seconds(endpoint.clone(), packet));
+        siege.withstand(attackers, BOUND_MIB).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_tokens_from_several_at_once_beside_an_honest_client_that_comes_in() {
+    let claims = Specimen {
+        sub: &UserId::try_from("ann").unwrap(),
+        exp: Utc::now().timestamp() + 600,
+        role: None,
+        rooms: &[],
+        iss: None,
+        aud: None,
+    };
+    let token = claims.sign(SECRET).unwrap();
+    let siege = Siege::begin_with_token(SECRET, &token).await;
+    let endpoint = siege.endpoint(4);
+    let honest = async {
+        let end = Instant::now() + ATTACK;
+        while Instant::now() < end {
+            let mut socket = WebSocket::open(&endpoint).await;
+            socket.send(format!("40{}", json!({ "token": token }))).await;
+            assert!(socket.text().await.starts_with("40{"));
+        }
+    };
+    let bad = payload_of(r#"40{"token":"none"}"#);
+    let attackers = join_all((0..ATTACKERS).map(|_| post_for_seconds(endpoint.clone(), bad.clone())));
+    let both = async {
+        tokio::join!(attackers, honest);
+    };
+    siege.withstand([both], BOUND_MIB).await;
+}
+
+/// Begins sessions by requests that do not wait for answers.
+async fn begin_sessions(server: SocketAddr) {
+    let end = Instant::now() + ATTACK;
+    let requests = "GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nhost: parlor\r\n\r\n".repeat(100);
+    let mut connection = HttpConnection::open(server).await;
+    while Instant::now() < end {
+        if connection.send(&requests).await.is_err() || !connection.read().await {
+            connection = HttpConnection::open(server).await;
+        }
+    }
+}
+
+/// By default 4,096 may be under way into the chat; each takes some 20 kB, and more in a debug build.
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_by_pipelined_requests_from_several_at_once() {
+    let limited = &["--max-connections=100", "--max-connections-per-address=50"][..];
+    for (flags, bound_mib) in [(limited, BOUND_MIB), (&[], 224)] {
+        let siege = Siege::begin(flags).await;
+        let attackers: Vec<_> = (0..ATTACKERS).map(|_| begin_sessions(siege.process.address)).collect();
+        siege.withstand(attackers, bound_mib).await;
+    }
+}
+
+/// The frame of a message of 900,000 bytes, without its end.
+fn unfinished() -> Vec<u8> {
+    let mut frame = vec![0x81, 0xff];
+    frame.extend(900_000_u64.to_be_bytes());
+    frame.resize(frame.len() + 4 + 800_000, b'4');
+    frame
+}
+
+/// Sends a message that does not end; its connection, which is to be kept.
+async fn begin_large_message(endpoint: Endpoint, connect: Option<String>) -> TcpStream {
+    let (mut socket, _) = WebSocket::unanswered(&endpoint).await;
+    if let Some(connect) = connect {
+        socket.send(connect).await;
+        while !socket.text().await.starts_with("40{") {}
+    }
+    let mut connection = socket.into_stream();
+    timeout(ATTACK, connection.write_all(&unfinished())).await.ok();
+    connection
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_messages_that_do_not_end_from_hundreds_at_once() {
+    const CROWD: usize = 300;
+    for (enters, bound_mib) in [(false, BOUND_MIB), (true, 160)] {
+        let mut siege = Siege::begin(&[]).await;
+        let endpoint = siege.endpoint(4);
+        let crowd = (0..CROWD).map(|number| {
+            let connect = enters.then(|| format!(r#"40{{"userId":"eve-{number}"}}"#));
+            begin_large_message(endpoint.clone(), connect)
+        });
+        let crowd = within_deadline("all to have begun", join_all(crowd)).await;
+        siege.chat().await;
+        siege.withstand([async {}], bound_mib).await;
+        drop(crowd);
+    }
+}
+
+/// Frames that say nothing are read no faster than events: a thousand a second, and 4,096 at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_that_are_no_events_are_read_no_faster_than_events() {
+    const FRAMES: usize = 8_000;
+    let pings = (&[0x89, 0x80, 0, 0, 0, 0][..], &[][..]);
+    let pongs = (&[0x81, 0x81, 0, 0, 0, 0, b'3'][..], &[][..]);
+    let fragments = (&[0x00, 0x80, 0, 0, 0, 0][..], &[0x01, 0x81, 0, 0, 0, 0, b'3'][..]);
+    for (frame, first) in [pings, pongs, fragments] {
+        let siege = Siege::begin(&[]).await;
+        let (mut socket, _) = WebSocket::unanswered(&siege.endpoint(4)).await;
+        socket.send(r#"40{"userId":"eve"}"#).await;
+        while !socket.text().await.starts_with("40{") {}
+        let begun = Instant::now();
+        let mut connection = socket.into_stream();
+        connection.write_all(&[first, &frame.repeat(FRAMES)].concat()).await.unwrap();
+        if !first.is_empty() {
+            connection.write_all(&[0x80, 0x80, 0, 0, 0, 0]).await.unwrap();
+        }
+        let mut socket = WebSocket::resumed(connection).await;
+        socket.send(r#"427["barrier",{}]"#).await;
+        while !socket.text_beside_pongs().await.starts_with("437[") {}
+        assert!(begun.elapsed() >= Duration::from_secs(3), "{frame:?}: {:?}", begun.elapsed());
+        siege.end_within(BOUND_MIB).await;
+    }
+}
