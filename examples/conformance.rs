@@ -84,10 +84,10 @@ pub fn router(settings: Settings) -> Router {
     };
     let socket_io = Engine::new(socket_io, Admission::clone(&admission), sessions);
     let engine_io = Engine::new(engine_io, admission, sessions);
-    Router::new().merge(http::endpoint(realtime::PATH, socket_io, AllowedOrigins::Same)).merge(http::endpoint(
+    Router::new().merge(http::endpoint(realtime::PATH, socket_io, AllowedOrigins::default())).merge(http::endpoint(
         ENGINE_PATH,
         engine_io,
-        AllowedOrigins::Same,
+        AllowedOrigins::default(),
     ))
 }
 

@@ -1,35 +1,30 @@
 //! What one can do: join, leave, send, read the history, type. Knows no sockets and no HTTP.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+mod history;
+mod participant;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
-use tokio::{
-    sync::Semaphore,
-    time::{Instant, timeout},
-};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use self::{
+    history::{MAX_HISTORY, READS_AT_ONCE, Range},
+    participant::Session,
+};
 use crate::{
     auth::Identity,
     error::Error,
-    model::{Body, ClientMessageId, Draft, Message, RoomId, Seq, UserId},
+    model::{Body, ClientMessageId, Draft, RoomId, Seq, UserId},
     rates::{Limiter, Rate},
-    room::{ConnectionId, Departure, Join, Joined, READ_TIMEOUT, RoomHandle, unread},
+    room::{Departure, Join, Joined, READ_TIMEOUT, RoomHandle},
     rooms::Rooms,
-    store::{Keep, MessageStore, Page},
+    store::MessageStore,
     writer::{Receipt, Writer},
 };
-
-/// The most messages that one answer carries.
-pub const MAX_HISTORY: usize = crate::room::CAPACITY;
-
-/// How many of one connection's history reads the database has at once; others' need not wait for all of them.
-pub const READS_AT_ONCE: usize = 2;
 
 /// What a deployment may set.
 #[derive(Debug, Clone, Copy)]
@@ -59,90 +54,6 @@ pub struct Chat {
     stopping: CancellationToken,
 }
 
-/// One connection's part in the chat.
-#[derive(Debug)]
-pub struct Session {
-    /// Its number on this node.
-    pub connection: ConnectionId,
-    identity: Mutex<Option<Identity>>,
-    attendance: Mutex<Attendance>,
-}
-
-/// Where a connection is.
-#[derive(Debug, Default)]
-struct Attendance {
-    rooms: HashMap<RoomId, RoomHandle>,
-    closed: bool,
-    /// Made when first needed: most connections are idle.
-    reads: Option<Arc<Semaphore>>,
-}
-
-/// Which part of a room's history is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Range {
-    /// The newest ones.
-    Newest,
-    /// The newest ones before a message.
-    Before(Seq),
-    /// The oldest ones after a message.
-    After(Seq),
-}
-
-impl Session {
-    /// Whom the connection speaks for, if that is settled.
-    pub fn identity(&self) -> Option<Identity> {
-        self.settled().clone()
-    }
-
-    fn settled(&self) -> MutexGuard<'_, Option<Identity>> {
-        self.identity.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn identify(&self, claim: Option<Identity>) -> Result<Identity, Error> {
-        let mut settled = self.settled();
-        if let (Some(known), Some(claim)) = (&*settled, &claim) {
-            known.covers(claim)?;
-        }
-        if settled.is_none() {
-            *settled = claim;
-        }
-        settled.clone().ok_or_else(|| {
-            Error::InvalidPayload("userId: is required, as the connection has not said yet whom it speaks for".into())
-        })
-    }
-
-    /// Gives the same user other rights; the rooms that these do not cover.
-    fn renew(&self, identity: Identity) -> Result<Vec<RoomId>, Error> {
-        let mut settled = self.settled();
-        if let Some(known) = &*settled {
-            known.check_user(identity.user_id())?;
-        }
-        let attendance = self.attendance();
-        let lost = attendance.rooms.keys().filter(|room| identity.may_enter(room).is_err()).cloned().collect();
-        *settled = Some(identity);
-        Ok(lost)
-    }
-
-    fn attendance(&self) -> MutexGuard<'_, Attendance> {
-        self.attendance.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What the few reads of this connection take turns by.
-    fn reads(&self) -> Arc<Semaphore> {
-        self.attendance().reads.get_or_insert_with(|| Arc::new(Semaphore::new(READS_AT_ONCE))).clone()
-    }
-
-    fn member(&self, room: &RoomId) -> Result<Identity, Error> {
-        let present = self.attendance().rooms.contains_key(room);
-        self.identity().filter(|_| present).ok_or(Error::NotInRoom)
-    }
-
-    /// Whether the connection has ended.
-    fn is_closed(&self) -> bool {
-        self.attendance().closed
-    }
-}
-
 impl Chat {
     /// Puts the use cases together.
     pub fn new(rooms: Rooms, writer: Writer, store: Arc<dyn MessageStore>, limits: Limits) -> Self {
@@ -161,11 +72,7 @@ impl Chat {
 
     /// Begins a connection's part in the chat.
     pub fn connect(&self, identity: Option<Identity>) -> Session {
-        Session {
-            connection: self.connections.fetch_add(1, Ordering::Relaxed),
-            identity: Mutex::new(identity),
-            attendance: Mutex::default(),
-        }
+        Session::new(self.connections.fetch_add(1, Ordering::Relaxed), identity)
     }
 
     /// From now on every request is answered with [`Error::Unavailable`]; those under way go on.
@@ -248,6 +155,11 @@ impl Chat {
         Ok(())
     }
 
+    /// Returns what the deployment has set.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Counts a request of the connection's user that is not made here.
     ///
     /// Errors: [`Error::RateLimited`].
@@ -279,7 +191,7 @@ impl Chat {
     ) -> Result<Receipt, Error> {
         self.check_running()?;
         let body = Body::parse(text, self.limits.max_message_bytes)?;
-        let author = session.member(&room).map_err(|_| Error::NotInRoomYet)?;
+        let (author, _) = session.member(&room).map_err(|_| Error::NotInRoomYet)?;
         self.messages.check(author.user_id())?;
         self.writer.enqueue(Draft::new(
             room,
@@ -290,50 +202,14 @@ impl Chat {
         ))
     }
 
-    /// Reads a part of the room's log, oldest first, and whether there is more of it in the direction asked for. Whether it may
-    /// is settled when this returns.
-    ///
-    /// Errors: [`Error::NotInRoom`], [`Error::RateLimited`], [`Error::Unavailable`] when the log cannot be read in time.
-    pub fn history<'a>(
-        &'a self,
-        session: &Session,
-        room: &'a RoomId,
-        range: Range,
-        limit: Option<usize>,
-    ) -> Result<impl Future<Output = Result<(Vec<Message>, bool), Error>> + use<'a>, Error> {
-        self.check_running()?;
-        self.requests.check(session.member(room)?.user_id())?;
-        Ok(self.read(session.reads(), room, range, self.limit(limit)))
-    }
-
-    async fn read(
-        &self,
-        reads: Arc<Semaphore>,
-        room: &RoomId,
-        range: Range,
-        limit: usize,
-    ) -> Result<(Vec<Message>, bool), Error> {
-        let page = page(range, limit + 1);
-        let reading = async {
-            let _one_of_few = reads.acquire().await;
-            self.store.read(room, page).await
-        };
-        let mut messages = timeout(READ_TIMEOUT, reading).await.map_err(|_| Error::Unavailable)?.map_err(unread)?;
-        let has_more = messages.len() > limit;
-        match page.keep {
-            Keep::Oldest => messages.truncate(limit),
-            Keep::Newest => drop(messages.drain(..messages.len().saturating_sub(limit))),
-        }
-        Ok((messages, has_more))
-    }
-
-    /// Whom to name as typing in the room.
+    /// Tells the others in the room that the user types, or has stopped; a room that is busy does not.
     ///
     /// Errors: [`Error::NotInRoom`], [`Error::RateLimited`].
-    pub fn typing(&self, session: &Session, room: &RoomId) -> Result<UserId, Error> {
-        let typist = session.member(room)?.user_id().clone();
-        self.typing.check(&typist)?;
-        Ok(typist)
+    pub fn typing(&self, session: &Session, room: &RoomId, is_typing: bool) -> Result<(), Error> {
+        let (typist, room) = session.member(room)?;
+        self.typing.check(typist.user_id())?;
+        room.typing(typist.user_id().clone(), is_typing);
+        Ok(())
     }
 
     /// Ends a connection's part: it leaves all its rooms.
@@ -346,10 +222,6 @@ impl Chat {
         for handle in rooms.into_values() {
             handle.leave(session.connection, how).await;
         }
-    }
-
-    fn limit(&self, asked: Option<usize>) -> usize {
-        asked.unwrap_or(self.limits.history_limit).min(MAX_HISTORY)
     }
 
     fn check_running(&self) -> Result<(), Error> {
@@ -366,13 +238,4 @@ fn admit_unless_closed(
     admit: impl FnOnce(Joined) -> bool + Send + 'static,
 ) -> crate::room::Admit {
     Box::new(move |joined| !session.is_closed() && admit(joined))
-}
-
-fn page(range: Range, limit: usize) -> Page {
-    let (after, before, keep) = match range {
-        Range::Newest => (Seq::ZERO, Seq::END, Keep::Newest),
-        Range::Before(seq) => (Seq::ZERO, seq, Keep::Newest),
-        Range::After(seq) => (seq, Seq::END, Keep::Oldest),
-    };
-    Page { after, before, limit, keep }
 }

@@ -17,7 +17,7 @@ use clap::{
 };
 use tracing_subscriber::filter::Targets;
 
-pub use self::origins::AllowedOrigins;
+pub use self::origins::{ALLOWED_ORIGINS, AllowedOrigins};
 use crate::{
     auth::Verifier,
     chat::MAX_HISTORY,
@@ -57,8 +57,8 @@ pub struct Config {
     #[arg(long, env, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub database_max_connections: u32,
 
-    /// Web origins whose pages may connect, separated by commas, such as `https://example.com`; `*` for all.
-    /// Unset: only pages that come from the host and port that they connect to.
+    /// Web origins whose pages may connect besides those of the server's own host and port, separated by commas:
+    /// `https://example.com`, `https://*.example.com`, `null`, `file://`; `*` for all.
     #[arg(long, env, default_value = "")]
     pub allowed_origins: AllowedOrigins,
 

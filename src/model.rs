@@ -154,6 +154,11 @@ impl Seq {
         Self(self.0.saturating_add(1))
     }
 
+    /// The place before this one; nothing is before [`Seq::ZERO`].
+    pub fn previous(self) -> Self {
+        Self(self.0.saturating_sub(1).max(0))
+    }
+
     /// How many places lie after `earlier`, up to and with this one; 0 when `earlier` is not earlier.
     pub fn since(self, earlier: Self) -> usize {
         usize::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
@@ -306,6 +311,8 @@ pub(crate) fn iso8601_millis<S: Serializer>(time: &DateTime<Utc>, serializer: S)
 /// A join's answer takes it from there (`bench/`, workload `joins`), and the ack and the fan-out of a send share it.
 #[derive(Debug, Clone)]
 pub struct Post {
+    /// As in the log.
+    pub id: Uuid,
     /// The room it was said in.
     pub room_id: RoomId,
     /// Its place in the room.
@@ -323,7 +330,7 @@ impl Post {
 impl From<&Message> for Post {
     fn from(message: &Message) -> Self {
         let json = to_raw_value(message).expect("texts, numbers and times are JSON");
-        Self { room_id: message.room_id.clone(), seq: message.seq, json: json.into() }
+        Self { id: message.id, room_id: message.room_id.clone(), seq: message.seq, json: json.into() }
     }
 }
 

@@ -26,7 +26,7 @@ use tower_service::Service;
 
 pub(crate) use self::connection::Connection;
 pub use self::{
-    address::TrustedProxies,
+    address::{TrustedProxies, hops},
     admission::{Admission, AdmissionSettings, OWN_FILES, Place},
     connection::ConnectionHandle,
 };

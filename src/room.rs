@@ -3,13 +3,17 @@
 //! A joiner's history is read, answered and followed by the subscription in one step of the task, so what it gets live
 //! begins just where its history ends. The task lives as long as somebody holds its [`RoomHandle`].
 
+mod answer;
+mod budget;
 mod members;
 mod recent;
+mod tail;
+mod task;
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -18,21 +22,26 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, timeout_at},
 };
-use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use self::{members::Members, recent::Recent};
 pub use self::{
+    answer::MAX_ANSWER_BYTES,
+    budget::{ALL_ROOMS_BYTES, ROOM_BYTES},
     members::{ConnectionId, Departure, INTERVAL, LARGE_INTERVAL, MAX_LISTED, Presence, PresenceSettings},
     recent::CAPACITY,
+    tail::{DOUBT, FIRST_LOOK},
 };
+pub(crate) use self::{answer::fit, budget::Budget, task::Room};
 use crate::{
     error::Error,
-    model::{Message, Post, RoomId, Seq, UserId},
-    store::{Keep, MessageStore, Page, StoreError},
+    model::{Post, Posted, RoomId, Seq, UserId},
+    store::{MessageStore, StoreError},
 };
 
 /// How many commands may wait for a room. When there are more, newly stored messages are not queued but read from the log.
 pub const MAILBOX_CAPACITY: usize = 1024;
+/// How many bytes of newly stored messages may wait for a room before further ones are read from the log likewise.
+pub const MAILBOX_BYTES: usize = 1024 * 1024;
 /// How long a join waits for the log.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pause before what could not be read from the log is tried again.
@@ -44,6 +53,38 @@ pub trait Fanout: Send + Sync + 'static {
     fn message(&self, message: &Post);
     /// Tells every connection in the room who came and went.
     fn presence(&self, presence: &Presence);
+    /// Tells every connection in the room that what it has of it is no more.
+    fn reset(&self, reset: &Reset);
+    /// Tells every connection in the room but those of the user; some may not get it.
+    fn typing(&self, typing: &Typing);
+}
+
+/// A user types, or has stopped.
+#[derive(Debug, Clone)]
+pub struct Typing {
+    /// The room.
+    pub room_id: RoomId,
+    /// The user.
+    pub user_id: UserId,
+    /// False when the user has stopped.
+    pub is_typing: bool,
+}
+
+/// A room's log is not the one that its members know: it was restored, or another server took over without its newest messages.
+#[derive(Debug, Clone)]
+pub struct Reset {
+    /// The room.
+    pub room_id: RoomId,
+    /// The newest messages, oldest first.
+    pub messages: Vec<Post>,
+    /// The room's newest `seq`; what comes live is larger.
+    pub last_seq: Seq,
+    /// Whether there are older ones that were left out.
+    pub has_more: bool,
+    /// Who is there, at most [`MAX_LISTED`].
+    pub members: Vec<UserId>,
+    /// How many are there.
+    pub member_count: usize,
 }
 
 /// Answers a joiner and subscribes it to the room, in this order; false when its connection is gone.
@@ -92,15 +133,35 @@ pub enum Command {
     Join(Join),
     /// Let a connection out; the sender is dropped when that is done.
     Leave(ConnectionId, Departure, oneshot::Sender<()>),
-    /// Deliver what the writer has stored.
-    Stored(Vec<Post>),
-    /// Look into the log: it may hold something that nobody told of.
+    /// Deliver what the writer has stored, or found stored.
+    Stored(Vec<Posted>),
+    /// Look into the log if it is not as the room knows it: it was read, and held this message.
+    Seen(Seq, Uuid),
+    /// Look into the log now and for a while: it may hold, or come to hold, something that nobody will tell of.
     Wake,
+    /// Tell the others that a user types, or has stopped.
+    Typing(UserId, bool),
+    /// Look into the log if a command was missed.
+    Look,
+}
+
+/// What a room's task shares with those who give it commands.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    /// A command could not be queued.
+    pub(crate) missed: AtomicBool,
+    /// The newest `seq` that the room knows of; 0 before its first read.
+    pub(crate) cursor: AtomicI64,
+    /// The bytes of the messages that are queued.
+    pub(crate) queued: AtomicUsize,
 }
 
 /// Keeps a room's task alive, and gives it commands.
 #[derive(Debug, Clone)]
-pub struct RoomHandle(pub(crate) mpsc::Sender<Command>);
+pub struct RoomHandle {
+    pub(crate) mailbox: mpsc::Sender<Command>,
+    pub(crate) shared: Arc<Shared>,
+}
 
 impl RoomHandle {
     /// Lets a connection in; see [`Join`].
@@ -109,7 +170,7 @@ impl RoomHandle {
     pub async fn join(&self, join: impl FnOnce(oneshot::Sender<Result<(), Error>>) -> Join) -> Result<(), Error> {
         let (done, ended) = oneshot::channel();
         let join = join(done);
-        let sending = timeout_at(join.deadline, self.0.send(Command::Join(join)));
+        let sending = timeout_at(join.deadline, self.mailbox.send(Command::Join(join)));
         if !matches!(sending.await, Ok(Ok(()))) {
             return Err(Error::Unavailable);
         }
@@ -119,10 +180,46 @@ impl RoomHandle {
     /// Lets a connection out, and waits until the room has forgotten it.
     pub async fn leave(&self, connection: ConnectionId, how: Departure) {
         let (done, ended) = oneshot::channel();
-        if self.0.send(Command::Leave(connection, how, done)).await.is_ok() {
+        if self.mailbox.send(Command::Leave(connection, how, done)).await.is_ok() {
             ended.await.ok();
         }
     }
+
+    /// Tells the others in the room that a user types, or has stopped, unless the room is busy. Never waits.
+    pub fn typing(&self, user: UserId, is_typing: bool) {
+        self.mailbox.try_send(Command::Typing(user, is_typing)).ok();
+    }
+
+    /// Tells the room the newest message of a part of its log that somebody has read. Never waits.
+    pub fn saw(&self, seq: Seq, id: Uuid) {
+        tell(&self.mailbox, &self.shared, Command::Seen(seq, id));
+    }
+}
+
+/// Gives a room a command without waiting: what its mailbox cannot take, it reads from the log.
+pub(crate) fn tell(mailbox: &mpsc::Sender<Command>, shared: &Shared, command: Command) {
+    let bytes = command.bytes();
+    let waiting = shared.queued.fetch_add(bytes, Ordering::Relaxed);
+    if (bytes == 0 || waiting <= MAILBOX_BYTES) && mailbox.try_send(command).is_ok() {
+        return;
+    }
+    shared.queued.fetch_sub(bytes, Ordering::Relaxed);
+    shared.missed.store(true, Ordering::Release);
+    // In case the mailbox has been emptied since: with nothing in it, nobody would look at the flag.
+    mailbox.try_send(Command::Look).ok();
+}
+
+impl Command {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Stored(posted) => queued_bytes(posted),
+            _ => 0,
+        }
+    }
+}
+
+fn queued_bytes(posted: &[Posted]) -> usize {
+    posted.iter().map(|posted| posted.post.json().len()).sum()
 }
 
 /// What every room of a node shares.
@@ -137,194 +234,6 @@ pub struct RoomContext {
     pub presence: PresenceSettings,
 }
 
-/// The state of a room's task.
-pub(crate) struct Room {
-    id: RoomId,
-    context: Arc<RoomContext>,
-    commands: mpsc::Receiver<Command>,
-    /// Set when a command could not be queued.
-    missed: Arc<AtomicBool>,
-    /// Nothing before the first successful read of the log.
-    recent: Option<Recent>,
-    /// Whether the log may hold messages after the cursor that have not been delivered.
-    behind: bool,
-    retry_at: Option<Instant>,
-    members: Members,
-}
-
-impl Room {
-    pub(crate) fn new(
-        id: RoomId,
-        context: Arc<RoomContext>,
-        commands: mpsc::Receiver<Command>,
-        missed: Arc<AtomicBool>,
-    ) -> Self {
-        let members = Members::new(context.presence);
-        Self { id, context, commands, missed, recent: None, behind: false, retry_at: None, members }
-    }
-
-    /// Works until nobody holds a handle any more, or until `stop`.
-    pub(crate) async fn run(mut self, stop: CancellationToken) {
-        loop {
-            let next_tick = self.next_tick();
-            tokio::select! {
-                // What was stored before the stop is delivered.
-                biased;
-                command = self.commands.recv() => match command {
-                    Some(command) => self.obey(command).await,
-                    None => break,
-                },
-                () = stop.cancelled() => break,
-                () = sleep_until(next_tick) => {}
-            }
-            if self.missed.swap(false, Ordering::AcqRel) {
-                self.behind = true;
-            }
-            self.keep_up().await;
-            if let Some(presence) = self.members.tick(&self.id) {
-                self.context.fanout.presence(&presence);
-            }
-        }
-    }
-
-    fn next_tick(&self) -> Option<Instant> {
-        self.retry_at.into_iter().chain(self.members.next_tick()).min()
-    }
-
-    async fn obey(&mut self, command: Command) {
-        match command {
-            Command::Join(join) => self.join(join).await,
-            Command::Leave(connection, how, done) => {
-                self.members.leave(connection, how);
-                drop(done);
-            }
-            Command::Stored(messages) => self.stored(messages),
-            Command::Wake => self.behind = true,
-        }
-    }
-
-    async fn join(&mut self, join: Join) {
-        let history = self.history(join.last_seq, join.limit, join.deadline).await;
-        let result = history.and_then(|(messages, has_more)| {
-            // One whose connection is gone already was never here, or, if it was here before, may be back soon.
-            let gone = if self.members.contains(&join.user_id) { Departure::Broken } else { Departure::Left };
-            self.members.enter(join.connection, &join.user_id);
-            let joined = Joined {
-                room_id: self.id.clone(),
-                user_id: join.user_id,
-                messages,
-                last_seq: self.cursor(),
-                has_more,
-                members: self.members.listed(),
-                member_count: self.members.count(),
-            };
-            if (join.admit)(joined) {
-                Ok(())
-            } else {
-                self.members.leave(join.connection, gone);
-                Err(Error::Unavailable)
-            }
-        });
-        join.done.send(result).ok();
-    }
-
-    fn cursor(&self) -> Seq {
-        self.recent.as_ref().map_or(Seq::ZERO, Recent::cursor)
-    }
-
-    /// What a joiner gets: the newest `limit` messages after its last one, and whether that left older ones out.
-    async fn history(
-        &mut self,
-        last_seq: Option<Seq>,
-        limit: usize,
-        deadline: Instant,
-    ) -> Result<(Vec<Post>, bool), Error> {
-        self.load(limit, deadline).await?;
-        // What cannot be read now comes live, after what the joiner is told.
-        self.keep_up().await;
-        let after = last_seq.unwrap_or(Seq::ZERO);
-        if let Some(newest) = self.recent.as_ref().and_then(|recent| recent.newest(after, limit)) {
-            return Ok(newest);
-        }
-        let page = Page { after, before: self.cursor().next(), limit: limit + 1, keep: Keep::Newest };
-        let mut messages = self.read(page, deadline).await?;
-        let has_more = messages.len() > limit;
-        messages.drain(..messages.len().saturating_sub(limit));
-        Ok((messages.iter().map(Post::from).collect(), has_more))
-    }
-
-    /// Reads the newest messages, unless that has been done.
-    async fn load(&mut self, limit: usize, deadline: Instant) -> Result<(), Error> {
-        if self.recent.is_some() {
-            return Ok(());
-        }
-        let limit = limit.max(self.context.history_limit).clamp(1, CAPACITY);
-        let page = Page { after: Seq::ZERO, before: Seq::END, limit, keep: Keep::Newest };
-        let newest = self.read(page, deadline).await?;
-        let complete = newest.len() < limit;
-        self.recent = Some(Recent::new(newest.iter().map(Post::from).collect(), complete));
-        self.behind = false;
-        Ok(())
-    }
-
-    /// Delivers what the writer has stored; a message that does not follow the last one means that another process
-    /// wrote in between, and that the log is to be read first.
-    fn stored(&mut self, messages: Vec<Post>) {
-        for message in messages {
-            let cursor = self.cursor();
-            if self.recent.is_none() || message.seq <= cursor {
-                continue;
-            }
-            if self.behind || message.seq != cursor.next() {
-                self.behind = true;
-                return;
-            }
-            self.deliver(message);
-        }
-    }
-
-    fn deliver(&mut self, message: Post) {
-        if let Some(recent) = &mut self.recent {
-            self.context.fanout.message(&message);
-            recent.push(message);
-        }
-    }
-
-    /// Catches up if there is need; what fails is tried again after a pause.
-    async fn keep_up(&mut self) {
-        let now = Instant::now();
-        if self.recent.is_none() || !self.behind || self.retry_at.is_some_and(|retry_at| now < retry_at) {
-            return;
-        }
-        if self.catch_up(now + READ_TIMEOUT).await.is_err() {
-            self.retry_at = Some(Instant::now() + RETRY_DELAY);
-        }
-    }
-
-    /// Delivers what the log holds after the cursor.
-    async fn catch_up(&mut self, deadline: Instant) -> Result<(), Error> {
-        while self.behind {
-            let page = Page { after: self.cursor(), before: Seq::END, limit: CAPACITY, keep: Keep::Oldest };
-            let messages = self.read(page, deadline).await?;
-            self.behind = messages.len() == CAPACITY;
-            for message in &messages {
-                self.deliver(message.into());
-            }
-        }
-        self.retry_at = None;
-        Ok(())
-    }
-
-    async fn read(&self, page: Page, deadline: Instant) -> Result<Vec<Message>, Error> {
-        let reading = self.context.store.read(&self.id, page);
-        match timeout_at(deadline, reading).await {
-            Ok(Ok(messages)) => Ok(messages),
-            Ok(Err(cause)) => Err(unread(cause)),
-            Err(_) => Err(Error::Unavailable),
-        }
-    }
-}
-
 /// What a failed read means to whoever asked for it.
 pub(crate) fn unread(cause: StoreError) -> Error {
     match cause {
@@ -333,12 +242,5 @@ pub(crate) fn unread(cause: StoreError) -> Error {
             Error::Unavailable
         }
         cause @ (StoreError::Rejected(_) | StoreError::Unreadable(_)) => Error::internal(cause),
-    }
-}
-
-async fn sleep_until(time: Option<Instant>) {
-    match time {
-        Some(time) => tokio::time::sleep_until(time).await,
-        None => std::future::pending().await,
     }
 }

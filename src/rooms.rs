@@ -5,18 +5,15 @@
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    model::{Post, Posted, RoomId},
-    room::{Command, MAILBOX_CAPACITY, Room, RoomContext, RoomHandle},
+    model::{Posted, RoomId},
+    room::{Budget, Command, MAILBOX_CAPACITY, Room, RoomContext, RoomHandle, Shared, tell},
     writer::Outcome,
 };
 
@@ -26,6 +23,7 @@ pub struct Rooms(Arc<Registry>);
 
 struct Registry {
     context: Arc<RoomContext>,
+    budget: Arc<Budget>,
     active: Mutex<HashMap<RoomId, Active>>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -33,7 +31,7 @@ struct Registry {
 
 struct Active {
     mailbox: mpsc::WeakSender<Command>,
-    missed: Arc<AtomicBool>,
+    shared: Arc<Shared>,
 }
 
 impl Rooms {
@@ -41,6 +39,7 @@ impl Rooms {
     pub fn new(context: RoomContext) -> Self {
         Self(Arc::new(Registry {
             context: Arc::new(context),
+            budget: Arc::default(),
             active: Mutex::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -50,24 +49,26 @@ impl Rooms {
     /// A handle to the room's task, which is started if it does not run.
     pub fn enter(&self, id: &RoomId) -> RoomHandle {
         let mut active = self.active();
-        let running = active.get(id).and_then(|room| room.mailbox.upgrade());
-        RoomHandle(running.unwrap_or_else(|| {
-            let (mailbox, commands) = mpsc::channel(MAILBOX_CAPACITY);
-            let missed = Arc::new(AtomicBool::new(false));
-            let room = Room::new(id.clone(), self.0.context.clone(), commands, missed.clone());
-            self.0.tasks.spawn(self.clone().run(id.clone(), room));
-            let mailbox_weak = mailbox.downgrade();
-            active.insert(id.clone(), Active { mailbox: mailbox_weak, missed });
-            mailbox
-        }))
+        if let Some(room) = active.get(id)
+            && let Some(mailbox) = room.mailbox.upgrade()
+        {
+            return RoomHandle { mailbox, shared: room.shared.clone() };
+        }
+        let (mailbox, commands) = mpsc::channel(MAILBOX_CAPACITY);
+        let shared = Arc::<Shared>::default();
+        let Registry { context, budget, tasks, .. } = &*self.0;
+        let room = Room::new(id.clone(), context.clone(), budget.clone(), commands, shared.clone());
+        tasks.spawn(self.clone().run(id.clone(), room));
+        active.insert(id.clone(), Active { mailbox: mailbox.downgrade(), shared: shared.clone() });
+        RoomHandle { mailbox, shared }
     }
 
     /// Passes on what the writer has to say to the rooms that it concerns.
     pub fn observe(&self, outcome: Outcome) {
         match outcome {
             Outcome::Stored(posted) => {
-                for (room, posts) in by_room(posted) {
-                    self.tell(&room, Command::Stored(posts));
+                for (room, posted) in by_room(posted) {
+                    self.tell(&room, Command::Stored(posted));
                 }
             }
             Outcome::Unknown(rooms) => {
@@ -98,19 +99,13 @@ impl Rooms {
         }
     }
 
-    /// Never waits: what a full mailbox cannot take, the room reads from the log.
     fn tell(&self, room: &RoomId, command: Command) {
         let active = self.active();
         let Some(room) = active.get(room) else {
             return;
         };
-        let Some(mailbox) = room.mailbox.upgrade() else {
-            return;
-        };
-        if mailbox.try_send(command).is_err() {
-            room.missed.store(true, Ordering::Release);
-            // In case the mailbox has been emptied since: with nothing in it, nobody would look at the flag.
-            mailbox.try_send(Command::Wake).ok();
+        if let Some(mailbox) = room.mailbox.upgrade() {
+            tell(&mailbox, &room.shared, command);
         }
     }
 
@@ -119,11 +114,11 @@ impl Rooms {
     }
 }
 
-/// The messages that were new, by room, in order.
-fn by_room(posted: Vec<Posted>) -> HashMap<RoomId, Vec<Post>> {
+/// The writer's answers by room, in order.
+fn by_room(posted: Vec<Posted>) -> HashMap<RoomId, Vec<Posted>> {
     let mut rooms = HashMap::<_, Vec<_>>::new();
-    for Posted { post, .. } in posted.into_iter().filter(|posted| !posted.duplicate) {
-        rooms.entry(post.room_id.clone()).or_default().push(post);
+    for posted in posted {
+        rooms.entry(posted.post.room_id.clone()).or_default().push(posted);
     }
     rooms
 }

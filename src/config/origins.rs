@@ -2,28 +2,50 @@
 
 use std::str::FromStr;
 
-/// Which web origins may connect; see [RFC 6454](https://www.rfc-editor.org/rfc/rfc6454#section-6).
+use url::Host;
+
+/// The setting that lists further origins.
+pub const ALLOWED_ORIGINS: &str = "ALLOWED_ORIGINS";
+
+/// The origin of pages that have none, such as those in a file; see
+/// [HTML](https://html.spec.whatwg.org/multipage/browsers.html#ascii-serialisation-of-an-origin).
+const NULL: &str = "null";
+
+/// The web origins whose pages may connect besides those of the server's own host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AllowedOrigins(Vec<Entry>);
+
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AllowedOrigins {
-    /// Those with the host and port that the request goes to.
-    Same,
-    /// All.
+enum Entry {
     Any,
-    /// Those listed, in lower case.
-    Listed(Vec<String>),
+    Null,
+    One(Origin),
+    /// All hosts whose names end in the origin's, after a dot.
+    Under(Origin),
 }
 
 impl AllowedOrigins {
-    /// Whether a page from `origin` may connect to `host`, as the request's headers give them.
-    pub fn allow(&self, origin: &str, host: Option<&str>) -> bool {
+    /// Returns whether a page from `origin` may connect to a server that is reached at `hosts`, as a request's headers give
+    /// them.
+    pub fn allow<'a>(&self, origin: &str, hosts: impl IntoIterator<Item = &'a str>) -> bool {
+        if self.0.contains(&Entry::Any) {
+            return true;
+        }
+        if origin == NULL {
+            return self.0.contains(&Entry::Null);
+        }
+        let Ok(origin) = origin.parse::<Origin>() else { return false };
+        hosts.into_iter().any(|host| origin.is_at(host)) || self.0.iter().any(|entry| entry.covers(&origin))
+    }
+}
+
+impl Entry {
+    fn covers(&self, origin: &Origin) -> bool {
         match self {
             Self::Any => true,
-            Self::Listed(listed) => listed.iter().any(|one| one.eq_ignore_ascii_case(origin)),
-            // Whatever the scheme: TLS may end at a proxy.
-            Self::Same => match (origin.split_once("://"), host) {
-                (Some((_, authority)), Some(host)) => authority.eq_ignore_ascii_case(host),
-                _ => false,
-            },
+            Self::Null => false,
+            Self::One(one) => one == origin,
+            Self::Under(above) => above.is_above(origin),
         }
     }
 }
@@ -32,45 +54,178 @@ impl FromStr for AllowedOrigins {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let origins = text.split(',').map(str::trim).filter(|one| !one.is_empty());
-        let origins: Vec<String> = origins.map(str::to_lowercase).collect();
-        match origins.as_slice() {
-            [] => Ok(Self::Same),
-            [one] if one == "*" => Ok(Self::Any),
-            listed => match listed.iter().find(|one| !is_origin(one)) {
-                None => Ok(Self::Listed(origins)),
-                Some(one) => Err(format!("{one:?} is no origin such as https://example.com")),
-            },
+        let entries = text.split(',').map(str::trim).filter(|one| !one.is_empty());
+        let entry = |one: &str| one.parse().map_err(|reason| format!("{one:?} {reason}"));
+        let entries = entries.map(entry).collect::<Result<Vec<_>, _>>()?;
+        if entries.len() > 1 && entries.contains(&Entry::Any) {
+            return Err("\"*\" allows all origins and stands alone".into());
         }
+        Ok(Self(entries))
     }
 }
 
-fn is_origin(text: &str) -> bool {
-    match text.split_once("://") {
-        Some((scheme, authority)) => !scheme.is_empty() && !authority.is_empty() && !authority.contains('/'),
-        None => false,
+impl FromStr for Entry {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const WILDCARD: &str = "may have a \"*\" only for all labels before a name, as in https://*.example.com";
+        match text {
+            "*" => return Ok(Self::Any),
+            NULL => return Ok(Self::Null),
+            _ => {}
+        }
+        let above = text.replacen("://*.", "://", 1);
+        let origin: Origin = above.parse()?;
+        if above.contains('*') || (above != text && !matches!(origin.host, Some(Host::Domain(_)))) {
+            return Err(WILDCARD);
+        }
+        Ok(if above == text { Self::One(origin) } else { Self::Under(origin) })
     }
+}
+
+/// A scheme, host and port in the form in which they are compared:
+/// [RFC 6454](https://www.rfc-editor.org/rfc/rfc6454#section-4). WebSockets' schemes are those of the pages that open them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Origin {
+    scheme: String,
+    /// None: the scheme is one without hosts, such as `file`.
+    host: Option<Host>,
+    port: Option<u16>,
+}
+
+impl Origin {
+    /// Returns whether this is the origin of pages at a request's `Host`. The request's scheme is not known, as TLS may end at a
+    /// proxy: a host without a port has the default of the page's scheme.
+    fn is_at(&self, host: &str) -> bool {
+        parse_authority(host).is_ok_and(|(host, port)| {
+            self.host.as_ref() == Some(&host) && self.port == port.or_else(|| default_port(&self.scheme))
+        })
+    }
+
+    fn is_above(&self, other: &Self) -> bool {
+        let (Some(Host::Domain(above)), Some(Host::Domain(name))) = (&self.host, &other.host) else { return false };
+        (&self.scheme, self.port) == (&other.scheme, other.port)
+            && name.strip_suffix(above.as_str()).is_some_and(|labels| labels.ends_with('.'))
+    }
+}
+
+impl FromStr for Origin {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (scheme, authority) = text.split_once("://").ok_or("has no scheme, such as https://")?;
+        let scheme = match scheme.to_ascii_lowercase() {
+            scheme if !is_scheme(&scheme) => return Err("has no scheme, such as https://"),
+            scheme if scheme == "ws" => "http".into(),
+            scheme if scheme == "wss" => "https".into(),
+            scheme => scheme,
+        };
+        let authority = authority.strip_suffix('/').unwrap_or(authority);
+        if authority.contains(['/', '?', '#', '\\']) {
+            return Err("has a path: an origin is a scheme, a host and a port");
+        }
+        let default_port = default_port(&scheme);
+        if authority.is_empty() && default_port.is_none() {
+            return Ok(Self { scheme, host: None, port: None });
+        }
+        let (host, port) = parse_authority(authority)?;
+        Ok(Self { scheme, host: Some(host), port: port.or(default_port) })
+    }
+}
+
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text.chars().all(|one| one.is_ascii_alphanumeric() || "+-.".contains(one))
+}
+
+fn default_port(scheme: &str) -> Option<u16> {
+    match scheme {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => None,
+    }
+}
+
+/// Reads `host:port`; a name in lower case, in ASCII, and without the dot of the root.
+fn parse_authority(text: &str) -> Result<(Host, Option<u16>), &'static str> {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port),
+        _ => (text, ""),
+    };
+    let port = if port.is_empty() { None } else { Some(port.parse().map_err(|_| "has a port that is none")?) };
+    let host = match Host::parse(host).map_err(|_| "has a host that is none")? {
+        Host::Domain(name) => Host::Domain(name.strip_suffix('.').map(str::to_owned).unwrap_or(name)),
+        address => address,
+    };
+    Ok((host, port))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn same_origin_means_the_host_and_port_of_the_request() {
-        let same: AllowedOrigins = "".parse().unwrap();
-        assert!(same.allow("https://Chat.example", Some("chat.example")));
-        assert!(same.allow("http://localhost:3000", Some("localhost:3000")));
-        assert!(!same.allow("http://localhost:3001", Some("localhost:3000")));
-        assert!(!same.allow("null", Some("localhost:3000")));
-        assert!(!same.allow("http://evil.example", None));
+    fn list(text: &str) -> AllowedOrigins {
+        text.parse().unwrap()
     }
 
     #[test]
-    fn listed_origins_are_the_only_ones() {
-        let listed: AllowedOrigins = "https://a.example, HTTPS://B.example".parse().unwrap();
+    fn the_servers_own_host_needs_no_entry() {
+        for allowed in [list(""), list("https://a.example")] {
+            assert!(allowed.allow("https://Chat.example", Some("chat.example")));
+            assert!(allowed.allow("http://localhost:3000", Some("localhost:3000")));
+            assert!(!allowed.allow("http://localhost:3001", Some("localhost:3000")));
+            assert!(!allowed.allow("null", Some("localhost:3000")));
+            assert!(!allowed.allow("http://evil.example", None));
+        }
+    }
+
+    #[test]
+    fn listed_origins_are_the_only_others() {
+        let listed = list("https://a.example, HTTPS://B.example");
         assert!(listed.allow("https://b.example", Some("chat.example")));
-        assert!(!listed.allow("http://a.example", Some("a.example")));
-        assert!("*".parse::<AllowedOrigins>().unwrap().allow("null", None));
+        assert!(!listed.allow("http://a.example", Some("chat.example")));
+        assert!(list("*").allow("null", None));
+    }
+
+    #[test]
+    fn an_entry_that_could_never_match_is_refused_with_the_reason() {
+        for (entry, reason) in [
+            ("example.com", "no scheme"),
+            ("://example.com", "no scheme"),
+            ("//example.com", "no scheme"),
+            ("NULL", "no scheme"),
+            ("https://example.com/chat", "a path"),
+            ("https://example.com?a=b", "a path"),
+            ("https://", "host that is none"),
+            ("https://:443", "host that is none"),
+            ("https://user@example.com", "host that is none"),
+            ("https://exa mple.com", "host that is none"),
+            ("https://example.com:65536", "port that is none"),
+            ("https://example.com:https", "port that is none"),
+            ("http://localhost:*", "port that is none"),
+            ("https://*", "before a name"),
+            ("*://example.com", "no scheme"),
+            ("https://*example.com", "before a name"),
+            ("https://chat.*.example.com", "before a name"),
+            ("https://*.*.example.com", "before a name"),
+            ("https://*.192.0.2.1", "before a name"),
+            ("https://a.example, *", "stands alone"),
+        ] {
+            let error = entry.parse::<AllowedOrigins>().unwrap_err();
+            assert!(error.contains(reason), "{entry}: {error}");
+        }
+    }
+
+    #[test]
+    fn schemes_without_hosts_and_those_of_applications_can_be_listed() {
+        let listed = list("file://, app://., capacitor://localhost, chrome-extension://abcdefghijklmnop");
+        for origin in ["file://", "file:///", "app://.", "capacitor://localhost", "chrome-extension://abcdefghijklmnop"]
+        {
+            assert!(listed.allow(origin, None), "{origin}");
+        }
+        for origin in ["app://a", "capacitor://localhost:1", "chrome-extension://ponmlkjihgfedcba", "http://localhost"]
+        {
+            assert!(!listed.allow(origin, None), "{origin}");
+        }
     }
 }

@@ -51,7 +51,7 @@ use self::{
 };
 use crate::{
     error::Error,
-    net::{Admission, Peer, Place},
+    net::{Admission, Peer, Place, hops},
     rates::Rate,
 };
 
@@ -105,6 +105,11 @@ impl Engine {
         Self { sessions: Sessions::new(settings, library.clone()), library, admission, inbound: Inbound::default() }
     }
 
+    /// Returns the counts of who is connected.
+    pub fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
     /// Routes to the endpoint, at a path with a slash at its end or without.
     pub fn routes(self, path: &str) -> Router {
         Router::new().route(path, any(serve)).route(&format!("{path}/"), any(serve)).with_state(self)
@@ -149,9 +154,7 @@ impl Engine {
     }
 
     fn place(&self, peer: &Peer, headers: &HeaderMap) -> Result<Place, Error> {
-        let lines = headers.get_all(FORWARDED_FOR).into_iter().filter_map(|line| line.to_str().ok());
-        let forwarded: Vec<_> = lines.flat_map(|line| line.split(',')).collect();
-        self.admission.session(peer.address, forwarded.into_iter())
+        self.admission.session(peer.address, hops(headers.get_all(FORWARDED_FOR).iter()))
     }
 }
 

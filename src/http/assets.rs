@@ -1,72 +1,98 @@
 //! Files that are part of the binary: the page, and the Socket.IO client's bundle.
 
 use axum::{
-    extract::Path,
-    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
+    body::Body,
+    http::{
+        HeaderMap, HeaderName, HeaderValue, StatusCode, Uri,
+        header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY},
+    },
     response::{IntoResponse, Response},
 };
 use rust_embed::{EmbeddedFile, RustEmbed};
 
+/// The files that `build.rs` found, by the paths at which they are served.
 #[derive(RustEmbed)]
-#[folder = "static"]
-struct Pages;
+#[folder = "$OUT_DIR/files"]
+struct Files;
 
-/// What `build.rs` found of the npm package `socket.io-client`.
+/// Those that gzip makes smaller, compressed.
 #[derive(RustEmbed)]
-#[folder = "$OUT_DIR/client"]
-struct Client;
+#[folder = "$OUT_DIR/gzip"]
+struct Gzipped;
+
+/// The folder of the client's bundles, which are served where Node's server serves them.
+const CLIENT: &str = "socket.io/";
 
 /// Browsers keep files, but ask each time whether they have changed, as Node's server has them do.
-const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=0");
+const REVALIDATE: HeaderValue = HeaderValue::from_static("public, max-age=0");
+
+const GZIP: HeaderValue = HeaderValue::from_static("gzip");
 
 const NO_CLIENT: &str = "This server was built without the Socket.IO client. \
     Run `npm ci --omit=dev` where its source is, and build again.\n";
 
 /// Whether the client's bundle was there when the server was built.
 pub fn has_client() -> bool {
-    Client::iter().next().is_some()
+    Files::iter().any(|path| path.starts_with(CLIENT))
 }
 
-/// Serves the page and what belongs to it.
-pub(super) async fn page(uri: Uri, headers: HeaderMap) -> Response {
+/// Serves the page, what belongs to it, and the client's bundles.
+pub(super) async fn file(uri: Uri, headers: HeaderMap) -> Response {
     let path = match uri.path().trim_start_matches('/') {
         "" => "index.html",
         path => path,
     };
-    match Pages::get(path) {
-        Some(file) => serve(path, &file, &headers),
+    match Files::get(path) {
+        Some(file) => serve(path, file, &headers),
+        None if path.starts_with(CLIENT) && !has_client() => (StatusCode::NOT_FOUND, NO_CLIENT).into_response(),
         None => (StatusCode::NOT_FOUND, "not found\n").into_response(),
     }
 }
 
-/// Serves the client's bundles where Node's server does: `/socket.io/socket.io.js` and its variants.
-pub(super) async fn client(Path(name): Path<String>, headers: HeaderMap) -> Response {
-    match Client::get(&name) {
-        Some(file) => serve(&name, &file, &headers),
-        None if !has_client() => (StatusCode::NOT_FOUND, NO_CLIENT).into_response(),
-        None => (StatusCode::NOT_FOUND, "not found\n").into_response(),
-    }
-}
-
-fn serve(path: &str, file: &EmbeddedFile, headers: &HeaderMap) -> Response {
-    let digest = u128::from_be_bytes(first_half(file.metadata.sha256_hash()));
-    // Weak, as the file may be sent compressed: https://www.rfc-editor.org/rfc/rfc9110#section-8.8.1
-    let etag = format!("W/\"{digest:032x}\"");
-    let known = headers.get_all(header::IF_NONE_MATCH).iter();
-    let mut known = known.filter_map(|tags| tags.to_str().ok());
-    let caching = [(header::ETAG, etag.clone())];
-    let caching = (caching, [(header::CACHE_CONTROL, CACHE_CONTROL)]);
-    if known.any(|tags| tags.contains(&etag)) {
+fn serve(path: &str, file: EmbeddedFile, request: &HeaderMap) -> Response {
+    let etag = etag(&file);
+    let caching = [(CACHE_CONTROL, REVALIDATE), (VARY, HeaderValue::from_name(ACCEPT_ENCODING))];
+    let caching = (caching, [(ETAG, etag.clone())]);
+    if is_known(request, &etag) {
         return (StatusCode::NOT_MODIFIED, caching).into_response();
     }
-    let content_type = [(header::CONTENT_TYPE, content_type(path))];
-    (caching, content_type, file.data.clone().into_owned()).into_response()
+    let content_type = [(CONTENT_TYPE, content_type(path))];
+    match Gzipped::get(path).filter(|_| takes_gzip(request)) {
+        Some(gzipped) => (caching, content_type, [(CONTENT_ENCODING, GZIP)], Body::from(gzipped.data)).into_response(),
+        None => (caching, content_type, Body::from(file.data)).into_response(),
+    }
 }
 
-fn first_half(hash: [u8; 32]) -> [u8; 16] {
-    let mut half = [0; 16];
-    half.copy_from_slice(&hash[..16]);
-    half
+/// Returns the tag of a file, whether compressed or not; weak for that reason:
+/// <https://www.rfc-editor.org/rfc/rfc9110#section-8.8.1>.
+fn etag(file: &EmbeddedFile) -> String {
+    let hash = file.metadata.sha256_hash();
+    let digest: String = hash[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("W/\"{digest}\"")
+}
+
+/// Returns whether the client has the file: <https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2>.
+fn is_known(request: &HeaderMap, etag: &str) -> bool {
+    let strong = etag.trim_start_matches("W/");
+    items(request, IF_NONE_MATCH).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == strong)
+}
+
+/// Returns whether the client takes what is compressed: <https://www.rfc-editor.org/rfc/rfc9110#section-12.5.3>.
+fn takes_gzip(request: &HeaderMap) -> bool {
+    let is_taken = |coding: &str| {
+        items(request, ACCEPT_ENCODING).find_map(|item| {
+            let (name, weight) = item.split_once(';').unwrap_or((item, "q=1"));
+            let weight = weight.trim().trim_start_matches(['q', 'Q', '=']).parse();
+            name.trim().eq_ignore_ascii_case(coding).then(|| weight.is_ok_and(|weight: f32| weight > 0.0))
+        })
+    };
+    is_taken("gzip").or_else(|| is_taken("*")).unwrap_or(false)
+}
+
+/// Returns what a header lists, in however many lines.
+fn items(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all(name).into_iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(str::trim)
 }
 
 fn content_type(path: &str) -> &'static str {

@@ -8,8 +8,13 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    http::{HeaderName, HeaderValue, header},
-    middleware,
+    extract::Request,
+    http::{
+        HeaderName, HeaderValue, StatusCode, Version,
+        header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_SECURITY_POLICY, HOST, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
+    },
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
     routing::get,
 };
 use tower_http::{
@@ -18,6 +23,7 @@ use tower_http::{
     set_header::SetResponseHeaderLayer,
 };
 
+use self::origin::Guard;
 pub use self::{
     assets::has_client,
     health::{READY_TIMEOUT, Readiness},
@@ -28,22 +34,34 @@ use crate::{config::AllowedOrigins, engine::Engine};
 const MIN_COMPRESSED_BYTES: u16 = 1024;
 
 /// What the page may do: talk to this server, and nothing else; texts never become HTML or code.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+const PAGE_MAY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     object-src 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
 /// All routes; `socket_io` serves those of Socket.IO, to pages of these origins.
 pub fn router(socket_io: Engine, origins: AllowedOrigins, ready: Readiness) -> Router {
     let socket_io = endpoint("/socket.io", socket_io, origins);
-    Router::new().merge(pages()).merge(socket_io).merge(health::routes(ready))
+    let router = Router::new().merge(pages()).merge(socket_io).merge(health::routes(ready));
+    // No browser is to guess what an answer is.
+    router.layer(middleware::from_fn(one_host)).layer(header(X_CONTENT_TYPE_OPTIONS, "nosniff"))
+}
+
+/// Refuses a request that names no host or several: <https://www.rfc-editor.org/rfc/rfc9112#section-3.2>.
+async fn one_host(request: Request, next: Next) -> Response {
+    match request.headers().get_all(HOST).iter().count() {
+        1 => next.run(request).await,
+        0 if request.version() == Version::HTTP_10 => next.run(request).await,
+        _ => (StatusCode::BAD_REQUEST, "a request names one host\n").into_response(),
+    }
 }
 
 /// A protocol's endpoint at `path`, with a slash at its end or without, behind the check of who may connect.
 pub fn endpoint(path: &str, engine: Engine, origins: AllowedOrigins) -> Router {
+    let guard = Guard::new(origins, engine.admission().proxies().clone());
     engine
         .routes(path)
         .layer(compression())
-        .layer(origin::cors(origins.clone()))
-        .layer(middleware::from_fn_with_state(Arc::new(origins), origin::check))
+        .layer(origin::cors())
+        .layer(middleware::from_fn_with_state(Arc::new(guard), origin::check))
 }
 
 /// Compresses answers that are worth it, where the client takes that: a page of history by polling becomes a tenth.
@@ -52,14 +70,14 @@ fn compression() -> CompressionLayer<SizeAbove> {
 }
 
 fn pages() -> Router {
-    let header = |name: HeaderName, value| SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value));
     Router::new()
-        .route("/socket.io/{file}", get(assets::client))
-        .fallback(get(assets::page))
-        .layer(header(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
-        .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .fallback(get(assets::file))
+        .layer(header(CONTENT_SECURITY_POLICY, PAGE_MAY))
         // Pages of other origins import these files; who may connect is another question.
-        .layer(header(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
-        .layer(header(header::REFERRER_POLICY, "same-origin"))
-        .layer(CompressionLayer::new())
+        .layer(header(ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
+        .layer(header(REFERRER_POLICY, "same-origin"))
+}
+
+fn header(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
 }

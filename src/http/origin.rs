@@ -3,49 +3,168 @@
 //! CORS keeps a foreign page from reading answers to polling requests; a WebSocket it does not guard at all. So a
 //! handshake whose `Origin` is not allowed is refused, by whatever transport it comes. No `Origin`: not a browser.
 
-use std::sync::Arc;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::{
     extract::{Request, State},
     http::{
-        HeaderMap, HeaderValue, Method, StatusCode,
-        header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN},
-        request::Parts,
+        HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
+        header::{ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE, HOST, ORIGIN, VARY},
     },
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use serde_json::json;
+use tokio::time::Instant;
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
-use crate::config::AllowedOrigins;
+use crate::{
+    config::{ALLOWED_ORIGINS, AllowedOrigins},
+    net::{Peer, TrustedProxies},
+};
 
-const REFUSED: &str = r#"{"error":{"code":"FORBIDDEN","message":"this origin may not connect","retryable":false}}"#;
+/// How long browsers may keep the answer to a preflight; Chromium keeps none for longer.
+const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// Tells browsers that allowed pages may read the answers.
-pub(super) fn cors(origins: AllowedOrigins) -> CorsLayer {
+/// The most refused origins that the log names in a [`WARNING_PERIOD`].
+const MAX_WARNINGS: usize = 100;
+
+/// The time after which the log may name a refused origin again.
+const WARNING_PERIOD: Duration = Duration::from_secs(60 * 60);
+
+/// The most characters of a header that the log shows.
+const MAX_LOGGED_CHARS: usize = 256;
+
+/// The host that a proxy was asked for:
+/// <https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/X-Forwarded-Host>.
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// The port at which it was asked.
+const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+
+/// The check of which pages may connect.
+#[derive(Debug)]
+pub(super) struct Guard {
+    origins: AllowedOrigins,
+    proxies: TrustedProxies,
+    refusals: Mutex<Refusals>,
+}
+
+/// The refused origins that the log has named in this period.
+#[derive(Debug, Default)]
+struct Refusals {
+    named: HashSet<String>,
+    since: Option<Instant>,
+}
+
+/// Tells browsers that the pages that [`check`] lets pass may read the answers and send any headers.
+pub(super) fn cors() -> CorsLayer {
     CorsLayer::new()
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([AUTHORIZATION, CONTENT_TYPE])
+        .allow_headers(AllowHeaders::mirror_request())
         .allow_credentials(true)
-        .allow_origin(AllowOrigin::predicate(move |origin: &HeaderValue, request: &Parts| {
-            allowed(&origins, Some(origin), &request.headers)
-        }))
+        .allow_origin(AllowOrigin::mirror_request())
+        .max_age(PREFLIGHT_MAX_AGE)
 }
 
 /// Refuses requests from pages that may not connect.
-pub(super) async fn check(State(origins): State<Arc<AllowedOrigins>>, request: Request, next: Next) -> Response {
-    let headers = request.headers();
-    if allowed(&origins, headers.get(ORIGIN), headers) {
-        return next.run(request).await;
+pub(super) async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+    match guard.refused(&request) {
+        None => next.run(request).await,
+        Some(origin) => {
+            guard.warn(origin, last(request.headers(), HOST).unwrap_or_default());
+            refusal(origin)
+        }
     }
-    let json = [(CONTENT_TYPE, "application/json")];
-    (StatusCode::FORBIDDEN, json, REFUSED).into_response()
 }
 
-fn allowed(origins: &AllowedOrigins, origin: Option<&HeaderValue>, headers: &HeaderMap) -> bool {
-    let Some(origin) = origin else {
-        return true;
-    };
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-    origin.to_str().is_ok_and(|origin| origins.allow(origin, host))
+impl Guard {
+    pub(super) fn new(origins: AllowedOrigins, proxies: TrustedProxies) -> Self {
+        Self { origins, proxies, refusals: Mutex::default() }
+    }
+
+    /// Returns the request's origin if its pages may not connect.
+    fn refused<'a>(&self, request: &'a Request) -> Option<&'a HeaderValue> {
+        request.headers().get_all(ORIGIN).iter().find(|origin| {
+            let hosts = self.own_hosts(request);
+            let hosts = hosts.iter().map(String::as_str);
+            !str::from_utf8(origin.as_bytes()).is_ok_and(|origin| self.origins.allow(origin, hosts))
+        })
+    }
+
+    /// Returns the host that the request is for, as the request itself and a trusted proxy may write it.
+    fn own_hosts(&self, request: &Request) -> Vec<String> {
+        let headers = request.headers();
+        let mut hosts: Vec<_> = last(headers, HOST).map(str::to_owned).into_iter().collect();
+        if request.extensions().get::<Peer>().is_some_and(|peer| self.proxies.contain(peer.address)) {
+            hosts.extend(last(headers, FORWARDED_HOST).map(str::to_owned));
+            if let Some(port) = last(headers, FORWARDED_PORT) {
+                let with_port: Vec<_> = hosts.iter().map(|host| format!("{host}:{port}")).collect();
+                hosts.extend(with_port);
+            }
+        }
+        hosts
+    }
+
+    /// Names a refused origin in the log, once in a while and not too many.
+    fn warn(&self, origin: &HeaderValue, host: &str) {
+        let (origin, host) = (shortened(&String::from_utf8_lossy(origin.as_bytes())), shortened(host));
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        if refusals.is_news(&origin) {
+            tracing::warn!(origin, host, setting = ALLOWED_ORIGINS, "refused a page of an origin that is not allowed");
+        }
+    }
+}
+
+impl Refusals {
+    /// Notes an origin; returns whether the log has not named it in this period, and may.
+    fn is_news(&mut self, origin: &str) -> bool {
+        if self.since.is_none_or(|since| since.elapsed() >= WARNING_PERIOD) {
+            *self = Self { named: HashSet::new(), since: Some(Instant::now()) };
+        }
+        self.named.len() < MAX_WARNINGS && self.named.insert(origin.to_owned())
+    }
+}
+
+/// Returns the refusal, which the page may read: it holds no secret.
+fn refusal(origin: &HeaderValue) -> Response {
+    let message =
+        format!("pages of this origin may not connect: the server's setting {ALLOWED_ORIGINS} does not list it");
+    let body = json!({ "error": { "code": "FORBIDDEN", "message": message, "retryable": false } });
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone()),
+        (ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true")),
+        (VARY, HeaderValue::from_static("origin")),
+    ];
+    (StatusCode::FORBIDDEN, headers, body.to_string()).into_response()
+}
+
+/// Returns the last of a header's values, which the nearest proxy has written; what stands before may be a client's.
+fn last(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    let line = str::from_utf8(headers.get_all(name).iter().next_back()?.as_bytes()).ok()?;
+    line.rsplit(',').next().map(str::trim)
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(MAX_LOGGED_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_log_names_an_origin_once_in_a_period_and_so_many_at_most() {
+        let mut refusals = Refusals::default();
+        let mut news = || (0..2 * MAX_WARNINGS).filter(|number| refusals.is_news(&number.to_string())).count();
+        assert_eq!(news(), MAX_WARNINGS);
+        tokio::time::advance(WARNING_PERIOD / 2).await;
+        assert_eq!(news(), 0);
+        tokio::time::advance(WARNING_PERIOD / 2).await;
+        assert_eq!(news(), MAX_WARNINGS);
+    }
 }

@@ -5,6 +5,7 @@ use std::{
     str::FromStr,
 };
 
+use axum::http::HeaderValue;
 use ipnet::IpNet;
 
 /// The bits of an IPv6 address that stand for one client: networks of so many are what a household or a server is given,
@@ -36,10 +37,17 @@ impl TrustedProxies {
     }
 }
 
-/// Some proxies write the port, too.
+/// Returns the addresses that lines of `X-Forwarded-For` list, in order; an empty text for one that is not UTF-8.
+pub fn hops<'a>(lines: impl DoubleEndedIterator<Item = &'a HeaderValue>) -> impl DoubleEndedIterator<Item = &'a str> {
+    let hops = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    hops.map(|hop| str::from_utf8(hop).unwrap_or_default())
+}
+
+/// Reads an address; some proxies write the port, too, or IPv6 in brackets.
 fn hop_address(text: &str) -> Option<IpAddr> {
     let text = text.trim();
-    let address = text.parse().or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip()));
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let address = bare.parse().or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip()));
     address.ok().map(|address| address.to_canonical())
 }
 
@@ -80,6 +88,7 @@ mod tests {
         assert_eq!(client("10.0.0.1", "203.0.113.7, 192.0.2.1, 10.9.9.9"), "203.0.113.7");
         assert_eq!(client("::ffff:10.0.0.1", "203.0.113.7:4711"), "203.0.113.7");
         assert_eq!(client("2001:db8::1", "[2001:470::7]:4711"), "2001:470::7");
+        assert_eq!(client("10.0.0.1", "[2001:470::7]"), "2001:470::7");
         assert_eq!(client("10.0.0.1", "10.0.0.2"), "10.0.0.2");
     }
 
@@ -89,6 +98,17 @@ mod tests {
         assert_eq!(client("10.0.0.1", "198.51.100.1, 203.0.113.7"), "203.0.113.7");
         assert_eq!(client("10.0.0.1", "198.51.100.1, unknown"), "10.0.0.1");
         assert_eq!(client("10.0.0.1", ""), "10.0.0.1");
+    }
+
+    #[test]
+    fn a_hop_that_is_no_text_is_unknown_and_those_beside_it_are_not() {
+        let lines = [&b"203.0.113.1,\xff"[..], b"caf\xc3\xa9, \t203.0.113.7 ", b""]
+            .map(|line| HeaderValue::from_bytes(line).unwrap());
+        assert_eq!(hops(lines.iter()).collect::<Vec<_>>(), ["203.0.113.1", "", "caf\u{e9}", " \t203.0.113.7 ", ""]);
+        let proxies = "10.0.0.1".parse::<TrustedProxies>().unwrap();
+        let client = |lines: &[HeaderValue]| proxies.client([10, 0, 0, 1].into(), hops(lines.iter())).to_string();
+        assert_eq!(client(&lines[..2]), "203.0.113.7");
+        assert_eq!(client(&lines[..1]), "10.0.0.1");
     }
 
     #[test]

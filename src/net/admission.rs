@@ -105,6 +105,11 @@ fn spare_files() -> Option<usize> {
 }
 
 impl Admission {
+    /// Returns the proxies that are believed.
+    pub fn proxies(&self) -> &TrustedProxies {
+        &self.proxies
+    }
+
     /// A place for a connection, if there is one left.
     pub(super) fn connection(&self, peer: IpAddr) -> Option<Place> {
         self.connections.enter((!self.proxies.contain(peer)).then_some(peer))

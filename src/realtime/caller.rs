@@ -2,7 +2,6 @@
 
 use std::{convert::Infallible, sync::Arc};
 
-use futures_util::FutureExt;
 use socketioxide::{
     adapter::LocalAdapter,
     handler::{FromDisconnectParts, FromMessageParts, Value},
@@ -14,15 +13,19 @@ use super::{
     Connection,
     protocol::{
         Empty, GetHistory, HistoryPage, JoinRoom, Joined, LeaveRoom, Left, RefreshAuth, Refreshed, SendMessage, Typing,
-        UserTyping, event,
+        event,
     },
     reply::Reply,
     request::Payload,
-    session,
     turn::{OnTurn, Turn},
-    unread,
 };
-use crate::{chat::Chat, error::Error, room, writer::Receipt};
+use crate::{
+    chat::Chat,
+    error::Error,
+    model::{Post, RoomId},
+    room,
+    writer::Receipt,
+};
 
 /// The connection that an event came by.
 pub struct Caller(pub(super) Arc<Connection>);
@@ -45,9 +48,7 @@ impl Caller {
     }
 
     async fn enter(&self, reply: Reply, join: JoinRoom) -> Result<(), Error> {
-        if let Some(session) = session(reply.socket()) {
-            self.0.unread.check(session)?;
-        }
+        self.0.backlogs.check(reply.socket())?;
         let admit = move |joined: room::Joined| admit(reply, joined);
         let Connection { chat, session, .. } = &*self.0;
         let (claim, last_seq, limit) = (join.claim(), join.last_seq, join.limit());
@@ -63,7 +64,7 @@ impl Caller {
         let LeaveRoom { room_id } = leave?;
         let leaving = self.chat().leave(&self.0.session, &room_id);
         leaving.instrument(self.0.span()).await?;
-        socket.leave(room_id.to_string());
+        self.unsubscribe(socket, &room_id);
         Ok(Left { room_id })
     }
 
@@ -95,21 +96,16 @@ impl Caller {
         let reading = self.chat().history(&self.0.session, room, range, query.limit())?;
         drop(turn);
         let (messages, has_more) = reading.await?;
-        if let Some(session) = session(socket) {
-            self.0.unread.check(session)?;
-            self.0.unread.add(messages.iter().map(unread::weight).sum(), session);
-        }
+        self.0.backlogs.check(socket)?;
+        self.0.backlogs.to_client(socket, json_bytes(&messages));
         Ok(HistoryPage { messages, has_more })
     }
 
     /// Tells the others that the user types; whoever cannot take it now does not get it.
-    pub async fn typing(&self, turn: Turn, socket: &Socket, typing: Payload<Typing>) -> Result<Empty, Error> {
+    pub async fn typing(&self, turn: Turn, typing: Payload<Typing>) -> Result<Empty, Error> {
         let _turn = self.come(turn).await?;
         let Typing { room_id, is_typing } = typing?;
-        let user_id = &self.chat().typing(&self.0.session, &room_id)?;
-        let typing = UserTyping { room_id: &room_id, user_id, is_typing };
-        let others = socket.to(room_id.to_string()).volatile();
-        others.emit(event::TYPING, &typing).now_or_never();
+        self.chat().typing(&self.0.session, &room_id, is_typing)?;
         Ok(Empty {})
     }
 
@@ -129,10 +125,15 @@ impl Caller {
         let grant = lease.check(&token)?;
         let renewing = self.chat().renew(&self.0.session, grant.identity);
         for room in renewing.instrument(self.0.span()).await? {
-            socket.leave(room.to_string());
+            self.unsubscribe(socket, &room);
         }
         lease.extend(socket, grant.expires_at);
         Ok(Refreshed { expires_at: grant.expires_at })
+    }
+
+    fn unsubscribe(&self, socket: &Socket, room: &RoomId) {
+        socket.leave(room.to_string());
+        self.0.backlogs.unsubscribe(&self.0.backlog, room);
     }
 
     /// Waits for an event's turn.
@@ -156,13 +157,16 @@ fn admit(reply: Reply, joined: room::Joined) -> bool {
     if !socket.connected() {
         return false;
     }
+    let Connection { backlog, backlogs, .. } = &*Connection::of(&socket);
+    backlogs.to_client(&socket, json_bytes(&joined.messages));
+    backlogs.subscribe(backlog, &joined.room_id);
     let room = joined.room_id.to_string();
-    if let Some(session) = session(&socket) {
-        let bytes = joined.messages.iter().map(|message| message.json().len()).sum();
-        Connection::of(&socket).unread.add(bytes, session);
-    }
     reply.ok(Some(event::HISTORY), Joined::from(joined));
     subscribe(&socket, room)
+}
+
+fn json_bytes(messages: &[Post]) -> usize {
+    messages.iter().map(|message| message.json().len()).sum()
 }
 
 /// Puts a socket into the Socket.IO room. A socket that ended meanwhile has been taken out of all its rooms already and

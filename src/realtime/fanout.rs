@@ -1,26 +1,39 @@
 //! A room's way to its members.
 
+use std::sync::Arc;
+
 use futures_util::FutureExt;
 use serde::Serialize;
-use socketioxide::{BroadcastError, SocketError, SocketIo};
+use socketioxide::{BroadcastError, SocketError, SocketIo, extract::SocketRef};
 
 use super::{
+    Connection,
+    backlog::Backlogs,
     overflow::{cut, has_overflowed},
-    protocol::{self, event},
+    protocol::{self, UserTyping, event},
 };
 use crate::{
-    model::{Post, RoomId},
-    room::{Fanout, Presence},
+    model::{Post, RoomId, UserId},
+    room::{Fanout, Presence, Reset, Typing},
 };
 
+/// About what a packet has besides names and messages, in bytes.
+const PACKET_BYTES: usize = 32;
+
 /// Sends to all sockets in a Socket.IO room; a packet is encoded once, whatever their number.
-#[derive(Debug)]
-pub struct SocketIoFanout(pub SocketIo);
+pub struct SocketIoFanout {
+    io: SocketIo,
+    backlogs: Arc<Backlogs>,
+}
 
 impl SocketIoFanout {
-    fn emit<T: Serialize>(&self, room: &RoomId, event: &str, data: &T) {
+    pub(super) fn new(io: SocketIo, backlogs: Arc<Backlogs>) -> Self {
+        Self { io, backlogs }
+    }
+
+    fn emit<T: Serialize>(&self, room: &RoomId, event: &str, data: &T, bytes: usize) {
         // There is no namespace any more when the server is closing.
-        let Some(namespace) = self.0.of("/") else {
+        let Some(namespace) = self.io.of("/") else {
             return;
         };
         let emit = namespace.to(room.to_string()).emit(event, data);
@@ -30,6 +43,7 @@ impl SocketIoFanout {
             Some(Err(error)) => tracing::error!(%room, event, %error, "not sent"),
             Some(Ok(())) | None => {}
         }
+        self.backlogs.to_room(room, bytes);
     }
 
     /// Cuts the clients that have lost a packet. The errors do not say which: it is those whose queues are full; unless one
@@ -37,7 +51,7 @@ impl SocketIoFanout {
     fn cut(&self, room: &RoomId, errors: &[SocketError]) {
         // A connection that has just ended is nothing to speak of.
         let lost = errors.iter().filter(|error| matches!(error, SocketError::InternalChannelFull)).count();
-        let Some(namespace) = self.0.of("/").filter(|_| lost > 0) else {
+        let Some(namespace) = self.io.of("/").filter(|_| lost > 0) else {
             return;
         };
         let (full, others): (Vec<_>, Vec<_>) =
@@ -45,15 +59,50 @@ impl SocketIoFanout {
         let unknown = full.len() < lost;
         full.iter().chain(others.iter().filter(|_| unknown)).for_each(|socket| cut(socket));
     }
+
+    /// Returns a user's sockets in a room.
+    fn sockets_of(&self, user: &UserId, room: &RoomId) -> Vec<SocketRef> {
+        let Some(namespace) = self.io.of("/") else {
+            return vec![];
+        };
+        let sockets = namespace.within(room.to_string()).sockets().into_iter();
+        sockets.filter(|socket| Connection::of(socket).session.speaks_for(user)).collect()
+    }
 }
 
 impl Fanout for SocketIoFanout {
     fn message(&self, message: &Post) {
-        self.emit(&message.room_id, event::NEW_MESSAGE, message);
+        self.emit(&message.room_id, event::NEW_MESSAGE, message, message.json().len() + PACKET_BYTES);
     }
 
     fn presence(&self, presence: &Presence) {
         let packet = protocol::Presence::from(presence);
-        self.emit(&presence.room_id, event::PRESENCE, &packet);
+        let names = presence.joined.iter().chain(&presence.left).map(|name| name.as_str().len() + 2);
+        self.emit(&presence.room_id, event::PRESENCE, &packet, names.sum::<usize>() + PACKET_BYTES);
+    }
+
+    fn reset(&self, reset: &Reset) {
+        let messages = reset.messages.iter().map(|message| message.json().len());
+        self.emit(
+            &reset.room_id,
+            event::HISTORY,
+            &protocol::Reset::from(reset),
+            messages.sum::<usize>() + PACKET_BYTES,
+        );
+    }
+
+    /// One of the user's sockets is left out as the sender; the others are so by a Socket.IO room of their own, for as long as
+    /// this takes. No room of the chat has such a name.
+    fn typing(&self, typing: &Typing) {
+        let (room, own) = (typing.room_id.to_string(), self.sockets_of(&typing.user_id, &typing.room_id));
+        let Some((sender, tabs)) = own.split_first() else {
+            return;
+        };
+        let typist = format!("\u{1}{room}");
+        tabs.iter().for_each(|tab| tab.join(typist.clone()));
+        let others = sender.to(room).except(typist.clone()).volatile();
+        others.emit(event::TYPING, &UserTyping::from(typing)).now_or_never();
+        tabs.iter().for_each(|tab| tab.leave(typist.clone()));
+        self.backlogs.to_room(&typing.room_id, PACKET_BYTES);
     }
 }

@@ -1,5 +1,6 @@
 //! Chat over Socket.IO: limits, connecting, and thin handlers that parse, call [`Chat`] and reply.
 
+mod backlog;
 mod caller;
 mod credentials;
 mod early;
@@ -11,7 +12,6 @@ pub mod protocol;
 mod reply;
 mod request;
 mod turn;
-mod unread;
 
 use std::{
     sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
@@ -30,7 +30,15 @@ use socketioxide::{
 use tokio_util::task::TaskTracker;
 use tracing::Span;
 
+pub use self::{
+    backlog::{ALL_WAITING_BYTES, MAX_UNREAD_BYTES, MAX_WAITING_BYTES, MIN_WAITING_BYTES},
+    early::{JOIN_WAIT, MAX_EARLY_BYTES, MAX_EARLY_SENDS},
+    fanout::SocketIoFanout,
+    protocol::{ErrorBody, MAX_ECHOED_CHARS},
+    turn::{EVENT_BURST, MAX_PAYLOADS_BYTES, MAX_WAITING},
+};
 use self::{
+    backlog::{Backlog, Backlogs},
     caller::Caller,
     credentials::{Connected, Lease},
     early::{EarlyBytes, EarlySends},
@@ -38,14 +46,6 @@ use self::{
     reply::Reply,
     request::{Payload, Request},
     turn::{Turn, Turns},
-    unread::Unread,
-};
-pub use self::{
-    early::{JOIN_WAIT, MAX_EARLY_BYTES, MAX_EARLY_SENDS},
-    fanout::SocketIoFanout,
-    protocol::{ErrorBody, MAX_ECHOED_CHARS},
-    turn::{EVENT_BURST, MAX_WAITING},
-    unread::MAX_UNREAD_BYTES,
 };
 use crate::{
     auth::Verifier,
@@ -112,7 +112,8 @@ struct Connection {
     unanswered: TaskTracker,
     /// It has lost a packet, and so is to lose its connection.
     cut: AtomicBool,
-    unread: Unread,
+    backlog: Backlog,
+    backlogs: Arc<Backlogs>,
     early: EarlySends,
     /// The rooms of the handshake, until they are joined.
     rooms: Mutex<Vec<JoinRoom>>,
@@ -138,12 +139,15 @@ fn session(socket: &Socket) -> Option<&engine::Session> {
 }
 
 /// The handle by which Socket.IO is driven.
-pub struct Realtime(SocketIo);
+pub struct Realtime {
+    io: SocketIo,
+    backlogs: Arc<Backlogs>,
+}
 
 /// Prepares Socket.IO: the service that answers at [`PATH`], and its handle; other requests go to `inner`.
 pub fn prepare<S: Clone>(settings: Settings, inner: S) -> (SocketIoService<S>, Realtime) {
     let (service, io) = builder(settings).build_with_inner_svc(inner);
-    (service, Realtime(io))
+    (service, Realtime { backlogs: Arc::new(Backlogs::new(io.clone())), io })
 }
 
 /// Socket.IO at [`PATH`] with all the limits that this server sets, and no behaviour yet.
@@ -169,17 +173,17 @@ pub fn builder(settings: Settings) -> SocketIoBuilder {
 impl Realtime {
     /// A room's way to its members.
     pub fn fanout(&self) -> SocketIoFanout {
-        SocketIoFanout(self.0.clone())
+        SocketIoFanout::new(self.io.clone(), self.backlogs.clone())
     }
 
     /// Lets clients in: by the tokens that `verifier` accepts, or, without one, as guests. Every event taken counts as
     /// unanswered, in `unanswered`, until it has its answer.
     pub fn serve(&self, chat: Arc<Chat>, verifier: Option<Arc<Verifier>>, unanswered: TaskTracker) {
-        let early = EarlyBytes::default();
+        let (backlogs, early) = (self.backlogs.clone(), EarlyBytes::default());
         let connect = move |socket: SocketRef, auth: TryData<Box<RawValue>>| {
             let (chat, verifier, unanswered) = (chat.clone(), verifier.clone(), unanswered.clone());
-            let early = EarlySends::new(early.clone());
-            async move { connect(&socket, auth, chat, verifier, unanswered, early) }
+            let (backlogs, early) = (backlogs.clone(), EarlySends::new(early.clone()));
+            async move { connect(&socket, auth, chat, verifier, unanswered, backlogs, early) }
         };
         // A socket's handlers are set in a middleware, which runs before the client is told that it is connected: a
         // handler set later can miss the client's first events.
@@ -194,7 +198,7 @@ impl Realtime {
             panics::survived(join_rooms(&socket, &connection)).await;
             connection.turns.connected();
         };
-        self.0.ns("/", connected.with(connect));
+        self.io.ns("/", connected.with(connect));
     }
 
     /// Sends what is queued for each client, and closes its connection.
@@ -202,7 +206,7 @@ impl Realtime {
     /// Clients see their transport close, and so connect again by themselves; after a Socket.IO disconnect packet from the
     /// server they would not: <https://socket.io/docs/v4/client-socket-instance/#disconnect>.
     pub async fn close(&self) {
-        self.0.close().await;
+        self.io.close().await;
     }
 }
 
@@ -213,6 +217,7 @@ fn connect(
     chat: Arc<Chat>,
     verifier: Option<Arc<Verifier>>,
     unanswered: TaskTracker,
+    backlogs: Arc<Backlogs>,
     early: EarlySends,
 ) -> Result<(), String> {
     let admitted = said(auth).and_then(|mut auth| {
@@ -234,7 +239,8 @@ fn connect(
         turns: Turns::while_connecting(),
         unanswered,
         cut: AtomicBool::new(false),
-        unread: Unread::default(),
+        backlog: Backlog::default(),
+        backlogs,
         early,
         rooms: rooms.into(),
     });
@@ -305,6 +311,9 @@ async fn send_message(caller: Caller, turn: Turn, reply: Reply, send: Payload<Se
         Ok(receipt) => receipt.stored().await,
         Err(error) => Err(error),
     };
+    if let Ok(posted) = &stored {
+        caller.0.backlogs.to_client(reply.socket(), posted.post.json().len());
+    }
     reply.with(event::SEND_MESSAGE, stored.map(Sent::from));
 }
 
@@ -314,7 +323,7 @@ async fn get_history(caller: Caller, turn: Turn, reply: Reply, query: Payload<Ge
 }
 
 async fn is_typing(caller: Caller, turn: Turn, reply: Reply, typing: Payload<Typing>) {
-    let result = caller.typing(turn, reply.socket(), typing).await;
+    let result = caller.typing(turn, typing).await;
     reply.with(event::TYPING, result);
 }
 

@@ -13,7 +13,7 @@ use crate::{
     auth::Identity,
     chat::Range,
     error::{Error, shortened},
-    model::{ClientMessageId, Message, Post, Posted, RoomId, Seq, UserId, WholeNumber, iso8601_millis},
+    model::{ClientMessageId, Post, Posted, RoomId, Seq, UserId, WholeNumber, iso8601_millis},
     room,
 };
 
@@ -238,6 +238,33 @@ impl From<room::Joined> for Joined {
     }
 }
 
+/// `history`, to all in a room whose log went back: as a join's answer, but to whoever is there.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reset<'a> {
+    reset: bool,
+    room_id: &'a RoomId,
+    messages: &'a [Post],
+    last_seq: Seq,
+    has_more: bool,
+    members: &'a [UserId],
+    member_count: usize,
+}
+
+impl<'a> From<&'a room::Reset> for Reset<'a> {
+    fn from(reset: &'a room::Reset) -> Self {
+        Self {
+            reset: true,
+            room_id: &reset.room_id,
+            messages: &reset.messages,
+            last_seq: reset.last_seq,
+            has_more: reset.has_more,
+            members: &reset.members,
+            member_count: reset.member_count,
+        }
+    }
+}
+
 /// A leave's answer.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -264,7 +291,7 @@ impl From<Posted> for Sent {
 #[serde(rename_all = "camelCase")]
 pub struct HistoryPage {
     /// Oldest first.
-    pub messages: Vec<Message>,
+    pub messages: Vec<Post>,
     /// Whether there are more in the direction asked for.
     pub has_more: bool,
 }
@@ -313,6 +340,12 @@ pub struct UserTyping<'a> {
     pub user_id: &'a UserId,
     /// Whether they type now.
     pub is_typing: bool,
+}
+
+impl<'a> From<&'a room::Typing> for UserTyping<'a> {
+    fn from(typing: &'a room::Typing) -> Self {
+        Self { room_id: &typing.room_id, user_id: &typing.user_id, is_typing: typing.is_typing }
+    }
 }
 
 /// An event's name, cut to what an answer repeats.

@@ -27,6 +27,9 @@ use crate::error::Error;
 /// How many events of one socket may wait for their turn before further ones are refused.
 pub const MAX_WAITING: usize = 4096;
 
+/// How many bytes of payloads may wait with them, and one more payload.
+pub const MAX_PAYLOADS_BYTES: usize = 1024 * 1024;
+
 /// How many events a connection may bring at once after a pause.
 pub const EVENT_BURST: NonZeroU32 = NonZeroU32::new(MAX_WAITING as u32).expect("some events may wait");
 
@@ -38,7 +41,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub struct Turns {
     /// Ends when the last event in the queue gives on its turn.
     last: Mutex<Option<oneshot::Receiver<Infallible>>>,
-    waiting: Arc<AtomicUsize>,
+    waiting: Arc<Waiting>,
     /// The first turn, which is the connection's own.
     connecting: Mutex<Option<Ticket>>,
 }
@@ -62,12 +65,36 @@ struct Ticket {
 #[derive(Debug)]
 pub struct OnTurn {
     _after: oneshot::Sender<Infallible>,
-    waiting: Arc<AtomicUsize>,
+    waiting: Arc<Waiting>,
+    bytes: usize,
+}
+
+/// Events that have not given on their turns.
+#[derive(Debug, Default)]
+struct Waiting {
+    events: AtomicUsize,
+    bytes: AtomicUsize,
 }
 
 impl Drop for OnTurn {
     fn drop(&mut self) {
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.waiting.leave(self.bytes);
+    }
+}
+
+impl Waiting {
+    fn enter(&self, bytes: usize) -> bool {
+        let events = self.events.fetch_add(1, Ordering::Relaxed);
+        let fits = events < MAX_WAITING && self.bytes.fetch_add(bytes, Ordering::Relaxed) <= MAX_PAYLOADS_BYTES;
+        if !fits {
+            self.leave(if events < MAX_WAITING { bytes } else { 0 });
+        }
+        fits
+    }
+
+    fn leave(&self, bytes: usize) {
+        self.events.fetch_sub(1, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
@@ -78,7 +105,7 @@ impl Turns {
     /// to it: what was handled in between would be answered to nobody.
     pub fn while_connecting() -> Self {
         let turns = Self { last: Mutex::default(), waiting: Arc::default(), connecting: Mutex::default() };
-        *turns.connecting() = turns.draw().ok();
+        *turns.connecting() = turns.draw(0).ok();
         turns
     }
 
@@ -96,17 +123,16 @@ impl Turns {
     /// # Errors
     /// [`Error::RateLimited`] while [`MAX_WAITING`] events wait.
     pub fn queue(&self) -> Result<Turn, Error> {
-        self.draw().map(Turn)
+        self.draw(0).map(Turn)
     }
 
-    fn draw(&self) -> Result<Ticket, Error> {
-        if self.waiting.fetch_add(1, Ordering::Relaxed) >= MAX_WAITING {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
+    fn draw(&self, bytes: usize) -> Result<Ticket, Error> {
+        if !self.waiting.enter(bytes) {
             return Err(Error::RateLimited { retry_after: RETRY_AFTER });
         }
         let (after, next) = oneshot::channel();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(Ticket { before: last.replace(next), turn: OnTurn { _after: after, waiting: self.waiting.clone() } })
+        Ok(Ticket { before: last.replace(next), turn: OnTurn { _after: after, waiting: self.waiting.clone(), bytes } })
     }
 }
 
@@ -131,7 +157,7 @@ impl FromMessageParts<LocalAdapter> for Turn {
         let connection = Connection::of(socket);
         let bytes = packet.as_str().map_or(0, |text| text.len());
         let counted = session(socket).map_or(Ok(()), |session| session.count_event(bytes));
-        let drawn = counted.and_then(|()| connection.turns.draw());
+        let drawn = counted.and_then(|()| connection.turns.draw(bytes));
         drawn.map(Self).map_err(|error| {
             let event = Event::from_message_parts(socket, packet, ack_id).map(|Event(name)| name);
             let Ok(reply) = Reply::from_message_parts(socket, packet, ack_id);
@@ -146,7 +172,7 @@ mod tests {
     use super::*;
 
     fn turn(turns: &Turns) -> Turn {
-        Turn(turns.draw().unwrap())
+        Turn(turns.draw(10).unwrap())
     }
 
     #[tokio::test(start_paused = true)]
@@ -184,11 +210,25 @@ mod tests {
         let turns = Turns::while_connecting();
         turns.connected();
         let mut waiting: Vec<_> = (0..MAX_WAITING).map(|_| turn(&turns)).collect();
-        assert_eq!(turns.draw().unwrap_err().code(), "RATE_LIMITED");
+        assert_eq!(turns.draw(10).unwrap_err().code(), "RATE_LIMITED");
         drop(waiting.remove(0).come().await);
         waiting.push(turn(&turns));
         for turn in waiting {
             turn.come().await;
         }
+    }
+    #[tokio::test]
+    async fn events_whose_payloads_are_too_much_together_are_refused_until_some_have_gone() {
+        let turns = Turns::while_connecting();
+        turns.connected();
+        let large = Turn(turns.draw(MAX_PAYLOADS_BYTES + 1).unwrap());
+        for _ in 0..2 {
+            assert_eq!(turns.draw(1).unwrap_err().code(), "RATE_LIMITED");
+        }
+        drop(large.come().await);
+        let all: Vec<_> = (0..MAX_WAITING).map(|_| turn(&turns)).collect();
+        assert_eq!(turns.draw(1).unwrap_err().code(), "RATE_LIMITED");
+        drop(all);
+        turn(&turns).come().await;
     }
 }

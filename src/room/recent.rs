@@ -2,10 +2,19 @@
 
 use std::collections::VecDeque;
 
-use crate::model::{Post, Seq};
+use uuid::Uuid;
 
-/// How many messages an active room keeps: as many as the largest join can ask for.
+use super::{answer, budget::Share};
+use crate::{
+    model::{Message, Post, Seq},
+    store::Keep,
+};
+
+/// How many messages an active room keeps at most: as many as the largest join can ask for.
 pub const CAPACITY: usize = 200;
+
+/// About what a kept message takes besides its JSON, in bytes.
+const POST_BYTES: usize = 256;
 
 /// The end of a room's log: all messages after `floor`, up to `cursor`.
 #[derive(Debug)]
@@ -14,19 +23,46 @@ pub(super) struct Recent {
     floor: Seq,
     /// The newest message of all.
     cursor: Seq,
+    /// Which message that is; nothing in an empty room.
+    newest_id: Option<Uuid>,
     messages: VecDeque<Post>,
+    share: Share,
+}
+
+/// A message that is said to be in the log, compared with what the room has had from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Comparison {
+    /// The room has had it.
+    Same,
+    /// The room has had another one in its place.
+    Other,
+    /// The room has had none in its place.
+    Gap,
+    /// It lies before what the room keeps.
+    Forgotten,
 }
 
 impl Recent {
     /// Starts from the newest messages, oldest first; `complete` says that there are no older ones.
-    pub(super) fn new(newest: Vec<Post>, complete: bool) -> Self {
-        let cursor = newest.last().map_or(Seq::ZERO, |message| message.seq);
-        let messages = VecDeque::from(newest);
-        let floor = match messages.front() {
-            Some(oldest) if !complete => before(oldest),
+    pub(super) fn new(newest: &[Message], complete: bool, share: Share) -> Self {
+        let last = newest.last();
+        let cursor = last.map_or(Seq::ZERO, |message| message.seq);
+        let newest_id = last.map(|message| message.id);
+        let floor = match newest.first() {
+            Some(oldest) if !complete => oldest.seq.previous(),
             _ => Seq::ZERO,
         };
-        Self { floor, cursor, messages }
+        let mut recent = Self { floor, cursor, newest_id, messages: VecDeque::new(), share };
+        for message in newest.iter().rev() {
+            let post = Post::from(message);
+            recent.share.take(weight(&post));
+            recent.messages.push_front(post);
+            if recent.share.is_exceeded() {
+                recent.forget_oldest();
+                break;
+            }
+        }
+        recent
     }
 
     pub(super) fn cursor(&self) -> Seq {
@@ -36,9 +72,30 @@ impl Recent {
     /// Takes the room's next message.
     pub(super) fn push(&mut self, message: Post) {
         self.cursor = message.seq;
+        self.newest_id = Some(message.id);
+        self.share.take(weight(&message));
         self.messages.push_back(message);
-        if self.messages.len() > CAPACITY {
-            self.floor = self.messages.pop_front().map_or(self.floor, |oldest| oldest.seq);
+        while !self.messages.is_empty() && (self.messages.len() > CAPACITY || self.share.is_exceeded()) {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some(oldest) = self.messages.pop_front() {
+            self.share.give_back(weight(&oldest));
+            self.floor = oldest.seq;
+        }
+    }
+
+    /// Compares a message up to the cursor with what the room has had.
+    pub(super) fn compare(&self, seq: Seq, id: Uuid) -> Comparison {
+        let place = self.messages.partition_point(|message| message.seq < seq);
+        let kept = self.messages.get(place).filter(|message| message.seq == seq).map(|message| message.id);
+        match kept.or(self.newest_id.filter(|_| seq == self.cursor)) {
+            Some(had) if had == id => Comparison::Same,
+            Some(_) => Comparison::Other,
+            None if seq <= self.floor => Comparison::Forgotten,
+            None => Comparison::Gap,
         }
     }
 
@@ -50,34 +107,47 @@ impl Recent {
         if found < limit && after < self.floor {
             return None;
         }
-        let skipped = found.saturating_sub(limit);
-        let newest = self.messages.range(start + skipped..).cloned().collect();
-        let has_more = skipped > 0 || after < self.floor;
-        Some((newest, has_more))
+        let (newest, left_out) = answer::fit(self.messages.range(start..).cloned(), limit, Keep::Newest);
+        Some((newest, left_out || after < self.floor))
     }
 }
 
-fn before(message: &Post) -> Seq {
-    Seq::try_from(message.seq.get() - 1).unwrap_or(Seq::ZERO)
+/// About how many bytes a kept message takes.
+fn weight(post: &Post) -> usize {
+    post.json().len() + POST_BYTES
 }
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
+    use std::sync::Arc;
 
     use super::*;
-    use crate::model::{Body, Draft};
+    use crate::{
+        model::{Body, Draft},
+        room::{
+            answer::MAX_ANSWER_BYTES,
+            budget::{Budget, ROOM_BYTES},
+        },
+    };
 
-    fn message(seq: i64) -> Post {
-        let body = Body::parse("hi", 10).unwrap();
+    fn share() -> Share {
+        Share::of(Arc::new(Budget::default()))
+    }
+
+    fn message(seq: i64) -> Message {
+        said(seq, "hi")
+    }
+
+    fn said(seq: i64, text: &str) -> Message {
+        let body = Body::parse(text, text.len()).unwrap();
         let (room, user) = ("room".try_into().unwrap(), "user".try_into().unwrap());
         let mut draft = Draft::new(room, user, None, body, None);
         draft.id = Uuid::from_u128(seq as u128);
-        Post::from(&draft.at(seq.try_into().unwrap()))
+        draft.at(seq.try_into().unwrap())
     }
 
     fn recent(seqs: std::ops::RangeInclusive<i64>, complete: bool) -> Recent {
-        Recent::new(seqs.map(message).collect(), complete)
+        Recent::new(&seqs.map(message).collect::<Vec<_>>(), complete, share())
     }
 
     fn newest(recent: &Recent, after: i64, limit: usize) -> Option<(Vec<i64>, bool)> {
@@ -87,7 +157,7 @@ mod tests {
 
     #[test]
     fn an_empty_room_has_an_empty_history() {
-        let recent = Recent::new(vec![], true);
+        let recent = Recent::new(&[], true, share());
         assert_eq!(newest(&recent, 0, 50), Some((vec![], false)));
         assert_eq!(newest(&recent, 7, 50), Some((vec![], false)));
         assert_eq!(recent.cursor(), Seq::ZERO);
@@ -116,11 +186,59 @@ mod tests {
     fn the_oldest_make_way() {
         let mut recent = recent(1..=3, true);
         for seq in 4..=(CAPACITY as i64 + 2) {
-            recent.push(message(seq));
+            recent.push((&message(seq)).into());
         }
         assert_eq!(newest(&recent, 0, CAPACITY).unwrap().0.len(), CAPACITY);
         assert_eq!(newest(&recent, 0, CAPACITY).unwrap().0[0], 3);
         assert_eq!(newest(&recent, 2, CAPACITY).map(|(_, more)| more), Some(false));
         assert_eq!(newest(&recent, 1, CAPACITY + 1), None);
+    }
+    #[test]
+    fn long_messages_make_way_sooner() {
+        let long = "\u{1}".repeat(8_000);
+        let read: Vec<_> = (1..=50).map(|seq| said(seq, &long)).collect();
+        let mut recent = Recent::new(&read, true, share());
+        for seq in 51..=100 {
+            let kept: usize = recent.messages.iter().map(weight).sum();
+            assert!((ROOM_BYTES / 2..=ROOM_BYTES).contains(&kept), "{kept}");
+            recent.push((&said(seq, &long)).into());
+        }
+        let kept = recent.messages.len();
+        assert_eq!(newest(&recent, 0, kept).map(|(seqs, more)| (seqs.len(), more)), Some((kept, true)));
+        assert_eq!(newest(&recent, 0, kept + 1), None);
+        assert_eq!(recent.cursor().get(), 100);
+    }
+
+    #[test]
+    fn one_message_larger_than_a_room_may_keep_is_counted_and_not_kept() {
+        let mut recent = Recent::new(&[], true, share());
+        recent.push((&said(1, &"x".repeat(ROOM_BYTES))).into());
+        assert_eq!(newest(&recent, 0, 1), None);
+        assert_eq!(newest(&recent, 1, 1), Some((vec![], false)));
+        assert_eq!(recent.compare(Seq::ZERO.next(), Uuid::from_u128(1)), Comparison::Same);
+    }
+
+    #[test]
+    fn what_the_log_is_said_to_hold_is_compared_with_what_was_had() {
+        let mut recent = recent(3..=4, false);
+        recent.push((&message(6)).into());
+        let compare = |seq, id| recent.compare(Seq::try_from(seq).unwrap(), Uuid::from_u128(id));
+        assert_eq!(compare(6, 6), Comparison::Same);
+        assert_eq!(compare(3, 3), Comparison::Same);
+        assert_eq!(compare(4, 9), Comparison::Other);
+        assert_eq!(compare(5, 5), Comparison::Gap);
+        assert_eq!(compare(2, 2), Comparison::Forgotten);
+    }
+
+    #[test]
+    fn an_answer_ends_at_its_most_bytes_and_has_one_message_at_least() {
+        let posts: Vec<_> = (1..=3).map(|seq| Post::from(&said(seq, &"x".repeat(MAX_ANSWER_BYTES / 2)))).collect();
+        let fit = |keep, limit| {
+            let (kept, left_out) = answer::fit(posts.iter().cloned(), limit, keep);
+            (kept.iter().map(|post| post.seq.get()).collect::<Vec<_>>(), left_out)
+        };
+        assert_eq!(fit(Keep::Newest, 3), (vec![3], true));
+        assert_eq!(fit(Keep::Oldest, 3), (vec![1], true));
+        assert_eq!(fit(Keep::Oldest, 0), (vec![], true));
     }
 }

@@ -321,14 +321,14 @@ async fn a_payload_over_the_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_thousand_acks_that_nobody_waits_for() {
+async fn ten_thousand_acks_that_nobody_waits_for() {
     let mut siege = Siege::begin(&[]).await;
     let mut socket = siege.socket().await;
-    for number in 0..100_000 {
+    for number in 0..10_000 {
         if socket.try_send(format!("43{number}[]")).await.is_err() {
             break;
         }
-        if number % 10_000 == 0 {
+        if number % 1_000 == 0 {
             siege.chat().await;
         }
     }
@@ -494,7 +494,8 @@ async fn long_answers_that_nobody_reads() {
         }
     }
     let (full, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer["status"] == "ok");
-    assert!(full.iter().all(|answer| answer["messages"].as_array().unwrap().len() == PAGE));
+    let messages = |answer: &serde_json::Value| answer["messages"].as_array().unwrap().len();
+    assert!(full.iter().all(|answer| messages(answer) > PAGE / 2 && answer["hasMore"] == true));
     assert!(refused.len() > ASKED / 4, "{}", full.len());
     assert!(refused.iter().all(|answer| answer["error"]["retryable"] == true));
     assert!(refused.iter().any(|answer| answer["error"]["code"] == "RATE_LIMITED"));

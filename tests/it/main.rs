@@ -3,6 +3,8 @@
 mod support;
 
 mod admission;
+#[cfg(target_os = "linux")]
+mod bounds;
 mod client_module;
 mod clients;
 mod command;
@@ -15,17 +17,21 @@ mod early;
 mod engine;
 mod examples;
 mod faults;
+mod files;
 mod fuzz;
+mod healing;
 mod hostile;
 mod leases;
 mod lifecycle;
 mod locks;
+mod origins;
 mod page;
 mod panics;
 mod pgbouncer;
 mod procfile;
 mod promises;
 mod protocol;
+mod proxies;
 mod rates;
 mod room;
 mod storage;

@@ -11,7 +11,7 @@ use parlor::{
     chat::{Chat, Limits, READS_AT_ONCE, Range, Session},
     model::{Body, Draft, Post, RoomId},
     rates::Rate,
-    room::{Departure, Fanout, Joined, Presence, PresenceSettings, RoomContext},
+    room::{Departure, Fanout, Joined, MAILBOX_BYTES, Presence, PresenceSettings, Reset, RoomContext, Typing},
     rooms::Rooms,
     store::MessageStore,
     writer::{Outcome, Writer},
@@ -30,6 +30,10 @@ impl Fanout for Recorder {
     }
 
     fn presence(&self, _: &Presence) {}
+
+    fn reset(&self, _: &Reset) {}
+
+    fn typing(&self, _: &Typing) {}
 }
 
 /// Rooms and the use cases, without sockets.
@@ -207,6 +211,47 @@ async fn a_room_that_cannot_take_more_reads_what_it_missed() {
     }
     eventually("all messages", async || house.sent().len() >= MESSAGES).await;
     assert!(house.sent().into_iter().eq((0..MESSAGES).map(|number| number.to_string())));
+}
+
+#[tokio::test]
+async fn a_room_for_which_too_many_bytes_wait_reads_what_it_missed() {
+    let house = House::new().await;
+    let ann = house.user("ann");
+    house.join(&ann).await;
+    // Nothing awaits here, so the room's task does not run.
+    const MESSAGES: usize = 50;
+    let text = "x".repeat(MAILBOX_BYTES / 10);
+    let body = || Body::parse(&text, MAILBOX_BYTES).unwrap();
+    let drafts: Vec<_> =
+        (0..MESSAGES).map(|_| Draft::new(room(), "other".try_into().unwrap(), None, body(), None)).collect();
+    for stored in house.store.append(&drafts).await.unwrap() {
+        house.rooms.observe(Outcome::Stored(vec![(&stored).into()]));
+    }
+    eventually("all messages", async || house.sent().len() >= MESSAGES).await;
+    assert_eq!(house.sent().len(), MESSAGES);
+}
+
+#[tokio::test]
+async fn a_repeat_of_what_the_room_has_not_had_wakes_it_and_one_of_what_it_had_does_not() {
+    let house = House::new().await;
+    let ann = house.user("ann");
+    house.join(&ann).await;
+    let drafts = || {
+        ["1", "2"].map(|text| {
+            let (body, name) = (Body::parse(text, 10).unwrap(), text.try_into().unwrap());
+            Draft::new(room(), "ann".try_into().unwrap(), None, body, Some(name))
+        })
+    };
+    house.store.append(&drafts()).await.unwrap();
+    for _ in 0..3 {
+        let repeats = house.store.append(&drafts()).await.unwrap();
+        assert!(repeats.iter().all(|stored| stored.duplicate));
+        house.rooms.observe(Outcome::Stored(repeats.iter().map(Into::into).collect()));
+        eventually("both messages", async || house.sent().len() >= 2).await;
+    }
+    house.send(&ann, "3").await;
+    eventually("the next message", async || house.sent().len() >= 3).await;
+    assert_eq!(house.sent(), ["1", "2", "3"]);
 }
 
 #[tokio::test]

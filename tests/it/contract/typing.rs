@@ -23,6 +23,28 @@ async fn everybody_else_in_the_room_is_told_who_types() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_tab_of_who_types_is_told() {
+    let server = Server::start().await;
+    let (ann, bob) = (server.client("ann").await, server.client("bob").await);
+    let tabs = [server.client("ann").await, server.client("ann").await];
+    for client in [&ann, &bob, &tabs[0], &tabs[1]] {
+        client.join("r").await;
+    }
+    for is_typing in [true, false] {
+        ann.ok("typing", json!({ "roomId": "r", "isTyping": is_typing })).await;
+        assert_eq!(bob.next("typing").await["isTyping"], is_typing);
+    }
+    tabs[0].ok("leaveRoom", json!({ "roomId": "r" })).await;
+    tabs[1].ok("typing", json!({ "roomId": "r", "isTyping": true })).await;
+    assert_eq!(bob.next("typing").await["isTyping"], true);
+    bob.ok("typing", json!({ "roomId": "r", "isTyping": true })).await;
+    for tab in [&ann, &tabs[1]] {
+        assert_eq!(tab.next("typing").await["userId"], "bob");
+        assert_eq!(received(tab, "typing").await, [Value::Null; 0]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_outside_the_room_is_told_who_types() {
     let server = Server::start().await;
     let (ann, left, elsewhere) = (server.client("ann").await, server.client("bob").await, server.client("cid").await);

@@ -60,6 +60,13 @@ impl HttpConnection {
         Some(std::str::from_utf8(&status[..3]).unwrap().parse().unwrap())
     }
 
+    /// All that comes until the server ends the connection.
+    pub async fn rest(&mut self) -> String {
+        let mut rest = vec![];
+        within_deadline("the connection's end", self.0.read_to_end(&mut rest)).await.unwrap();
+        String::from_utf8_lossy(&rest).into_owned()
+    }
+
     /// Ends the connection by an error.
     pub fn reset(self) {
         self.0.set_zero_linger().unwrap();

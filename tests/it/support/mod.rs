@@ -7,6 +7,7 @@ pub mod faulty;
 pub mod gate;
 pub mod http;
 pub mod log;
+pub mod nginx;
 pub mod node;
 pub mod pgbouncer;
 pub mod postgres;

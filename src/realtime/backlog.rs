@@ -1,0 +1,328 @@
+//! Bytes that wait for clients which do not read as fast as they are sent something.
+//!
+//! Answers and acks are counted with the client that they are for. What goes to a room is counted once, by the room; a client
+//! notes from where on in that count it has not taken it. The sum is brought up to date only when it is asked for, or when much
+//! has been sent to all clients together: idle clients cost nothing, and a fan-out costs one addition.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use socketioxide::{SocketIo, extract::SocketRef, socket::Socket};
+
+use super::{Connection, overflow::cut, session};
+use crate::{error::Error, model::RoomId};
+
+/// How many bytes may wait for a client before it is given no more answers with messages. A client that joins all of its rooms
+/// at once has less waiting.
+pub const MAX_UNREAD_BYTES: u64 = 8 * 1024 * 1024;
+/// How many bytes may wait for a client before it loses its connection.
+pub const MAX_WAITING_BYTES: u64 = 16 * 1024 * 1024;
+/// How many bytes may wait for all clients before those lose their connections for which most waits. What waits for several
+/// members of a room is in memory once, and counts once.
+pub const ALL_WAITING_BYTES: u64 = 256 * 1024 * 1024;
+/// How many bytes may wait for each client, whatever waits for others.
+pub const MIN_WAITING_BYTES: u64 = 64 * 1024;
+
+/// How much is sent, to all clients together, before it is looked for those for which too much waits.
+const SWEEP_BYTES: u64 = 8 * 1024 * 1024;
+/// The least time between two looks because too much waits for all clients.
+const SWEEP_PAUSE: Duration = Duration::from_millis(100);
+/// When a client may ask again that has not read its answers.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// What waits for all clients of the node.
+pub struct Backlogs {
+    io: SocketIo,
+    rooms: Mutex<Rooms>,
+    /// What was sent since the last sweep.
+    sent: AtomicU64,
+    swept_at: Mutex<Option<Instant>>,
+    is_full: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Rooms {
+    /// How many bytes each room was sent.
+    sent: HashMap<RoomId, Arc<AtomicU64>>,
+    /// With how many rooms those are forgotten that have no members any more.
+    clean_at: usize,
+}
+
+/// What waits for one client. Some small packets are not counted, but are among what it takes: this is the least that it may be.
+#[derive(Debug, Default)]
+pub struct Backlog(Mutex<Waiting>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    /// For this client alone.
+    own: u64,
+    /// How many bytes the client had taken when they were counted.
+    taken: u64,
+    rooms: Vec<Subscription>,
+}
+
+/// A room's packets, as far as a client has not taken them.
+#[derive(Debug)]
+struct Subscription {
+    sent: Arc<AtomicU64>,
+    taken: u64,
+}
+
+/// A client for which much waits.
+struct Slow<S> {
+    socket: S,
+    total: u64,
+    own: u64,
+    /// By room, that is by the place of its counter.
+    rooms: Vec<(usize, u64)>,
+}
+
+impl Backlogs {
+    /// Nothing waits yet.
+    pub fn new(io: SocketIo) -> Self {
+        let (rooms, sent, swept_at, is_full) = Default::default();
+        Self { io, rooms, sent, swept_at, is_full }
+    }
+
+    /// Counts a packet that goes to all in a room.
+    pub(super) fn to_room(&self, room: &RoomId, bytes: usize) {
+        if let Some(sent) = self.rooms().sent.get(room) {
+            sent.fetch_add(bytes as u64, Ordering::Relaxed);
+        }
+        self.sent(bytes as u64);
+    }
+
+    /// Counts an answer to a client, which loses its connection when too much waits for it.
+    pub(super) fn to_client(&self, socket: &Socket, bytes: usize) {
+        let Some(session) = session(socket) else { return };
+        let waiting = Connection::of(socket).backlog.add(bytes as u64, session.taken());
+        if waiting > MAX_WAITING_BYTES {
+            cut(socket);
+        }
+        self.sent(bytes as u64);
+    }
+
+    /// Returns whether a client may be given an answer with messages.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RateLimited`] when too much waits for it, or for all.
+    pub(super) fn check(&self, socket: &Socket) -> Result<(), Error> {
+        let Some(session) = session(socket) else { return Ok(()) };
+        if self.is_full.load(Ordering::Relaxed) && self.last_sweep().is_none_or(|at| at.elapsed() > SWEEP_PAUSE) {
+            self.sweep();
+        }
+        let waiting = Connection::of(socket).backlog.add(0, session.taken());
+        if waiting > MAX_UNREAD_BYTES || self.is_full.load(Ordering::Relaxed) {
+            return Err(Error::RateLimited { retry_after: RETRY_AFTER });
+        }
+        Ok(())
+    }
+
+    /// A client is sent what goes to a room from now on.
+    pub(super) fn subscribe(&self, backlog: &Backlog, room: &RoomId) {
+        let mut rooms = self.rooms();
+        if rooms.sent.len() >= rooms.clean_at {
+            rooms.sent.retain(|_, sent| Arc::strong_count(sent) > 1);
+            rooms.clean_at = 2 * rooms.sent.len() + 64;
+        }
+        let sent = rooms.sent.entry(room.clone()).or_default().clone();
+        drop(rooms);
+        backlog.subscribe(sent);
+    }
+
+    /// A client is sent no more of what goes to a room.
+    pub(super) fn unsubscribe(&self, backlog: &Backlog, room: &RoomId) {
+        let sent = self.rooms().sent.get(room).cloned();
+        if let Some(sent) = sent {
+            backlog.unsubscribe(&sent);
+        }
+    }
+
+    fn sent(&self, bytes: u64) {
+        if self.sent.fetch_add(bytes, Ordering::Relaxed) + bytes >= SWEEP_BYTES {
+            self.sent.store(0, Ordering::Relaxed);
+            self.sweep();
+        }
+    }
+
+    /// Cuts the clients for which too much waits.
+    fn sweep(&self) {
+        *self.swept_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        let Some(namespace) = self.io.of("/") else { return };
+        let slow: Vec<_> = namespace.sockets().into_iter().filter_map(slow).collect();
+        self.is_full.store(together(slow.iter()) > ALL_WAITING_BYTES, Ordering::Relaxed);
+        let bound = bound(&slow);
+        slow.iter().filter(|client| client.total > bound).for_each(|client| cut(&client.socket));
+    }
+
+    fn last_sweep(&self) -> Option<Instant> {
+        *self.swept_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn rooms(&self) -> MutexGuard<'_, Rooms> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Backlog {
+    /// Counts bytes for the client alone; how many wait for it.
+    fn add(&self, bytes: u64, taken: u64) -> u64 {
+        let mut waiting = self.waiting();
+        let total = waiting.settle(taken);
+        waiting.own += bytes;
+        total + bytes
+    }
+
+    fn subscribe(&self, sent: Arc<AtomicU64>) {
+        let rooms = &mut self.waiting().rooms;
+        if !rooms.iter().any(|room| Arc::ptr_eq(&room.sent, &sent)) {
+            let taken = sent.load(Ordering::Relaxed);
+            rooms.reserve_exact(1);
+            rooms.push(Subscription { sent, taken });
+        }
+    }
+
+    fn unsubscribe(&self, sent: &Arc<AtomicU64>) {
+        let mut waiting = self.waiting();
+        if let Some(place) = waiting.rooms.iter().position(|room| Arc::ptr_eq(&room.sent, sent)) {
+            // What was sent before the client left waits all the same.
+            waiting.own += waiting.rooms.swap_remove(place).waiting();
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    /// Takes off what the client has taken, of each kind in proportion, as it is not known which packets that was; how many bytes
+    /// wait still.
+    fn settle(&mut self, taken: u64) -> u64 {
+        let total = self.own + self.rooms.iter().map(Subscription::waiting).sum::<u64>();
+        let read = taken.saturating_sub(self.taken);
+        self.taken = taken;
+        if read == 0 || total == 0 {
+            return total;
+        }
+        let left = total.saturating_sub(read);
+        self.own = portion(self.own, left, total);
+        for room in &mut self.rooms {
+            let waiting = room.waiting();
+            room.taken += waiting - portion(waiting, left, total);
+        }
+        left
+    }
+}
+
+impl Subscription {
+    fn waiting(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed).saturating_sub(self.taken)
+    }
+}
+
+fn portion(bytes: u64, left: u64, total: u64) -> u64 {
+    let portion = u128::from(bytes) * u128::from(left) / u128::from(total.max(1));
+    u64::try_from(portion).unwrap_or(bytes).min(bytes)
+}
+
+/// Returns a client for which more waits than may for each.
+fn slow(socket: SocketRef) -> Option<Slow<SocketRef>> {
+    // A socket is listed before its connection is known.
+    let connection = socket.extensions.get::<Arc<Connection>>()?;
+    let taken = session(&socket)?.taken();
+    let mut waiting = connection.backlog.waiting();
+    let total = waiting.settle(taken);
+    let rooms = waiting.rooms.iter().map(|room| (Arc::as_ptr(&room.sent).addr(), room.waiting()));
+    (total > MIN_WAITING_BYTES).then(|| Slow {
+        total,
+        own: waiting.own,
+        rooms: rooms.collect(),
+        socket: socket.clone(),
+    })
+}
+
+/// Returns how many bytes wait in memory for some clients.
+fn together<'a, S: 'a>(clients: impl Iterator<Item = &'a Slow<S>>) -> u64 {
+    let (mut own, mut most) = (0, HashMap::<_, u64>::new());
+    for client in clients {
+        own += client.own;
+        for &(room, waiting) in &client.rooms {
+            let most = most.entry(room).or_default();
+            *most = waiting.max(*most);
+        }
+    }
+    own + most.values().sum::<u64>()
+}
+
+/// Returns how many bytes may wait for a client.
+fn bound<S>(slow: &[Slow<S>]) -> u64 {
+    let mut bound = MAX_WAITING_BYTES;
+    let kept = |bound| together(slow.iter().filter(move |client| client.total <= bound));
+    while bound > MIN_WAITING_BYTES && kept(bound) > ALL_WAITING_BYTES {
+        bound /= 2;
+    }
+    bound
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1024 * 1024;
+
+    fn client(total: u64, own: u64, rooms: &[(usize, u64)]) -> Slow<()> {
+        Slow { socket: (), total, own, rooms: rooms.to_vec() }
+    }
+
+    #[test]
+    fn what_the_client_takes_waits_no_more() {
+        let backlog = Backlog::default();
+        assert_eq!(backlog.add(100, 50), 100);
+        assert_eq!(backlog.add(100, 90), 160);
+        assert_eq!(backlog.add(0, 90), 160);
+        assert_eq!(backlog.add(30, 1_000), 30);
+    }
+
+    #[test]
+    fn what_goes_to_a_room_waits_for_who_is_there_from_when_it_came() {
+        let (backlog, room, other) = (Backlog::default(), Arc::new(AtomicU64::new(500)), Arc::<AtomicU64>::default());
+        backlog.subscribe(room.clone());
+        backlog.subscribe(other.clone());
+        room.fetch_add(300, Ordering::Relaxed);
+        backlog.subscribe(room.clone());
+        other.fetch_add(100, Ordering::Relaxed);
+        assert_eq!(backlog.add(0, 0), 400);
+        assert_eq!(backlog.add(0, 200), 200);
+        let waiting: Vec<_> = backlog.waiting().rooms.iter().map(Subscription::waiting).collect();
+        assert_eq!(waiting, [150, 50]);
+        backlog.unsubscribe(&room);
+        room.fetch_add(1_000, Ordering::Relaxed);
+        assert_eq!(backlog.add(0, 200), 200);
+        assert_eq!(backlog.add(0, 10_000), 0);
+    }
+
+    #[test]
+    fn what_waits_for_many_members_of_a_room_counts_once() {
+        let crowd: Vec<_> = (0..1_000).map(|_| client(10 * MIB, 0, &[(1, 10 * MIB)])).collect();
+        assert_eq!(together(crowd.iter()), 10 * MIB);
+        assert_eq!(bound(&crowd), MAX_WAITING_BYTES);
+    }
+
+    #[test]
+    fn those_for_which_most_waits_make_way_when_too_much_waits_for_all() {
+        let own: Vec<_> = (0..100).map(|number| client((number % 10) * MIB, (number % 10) * MIB, &[])).collect();
+        assert_eq!(bound(&own), MAX_WAITING_BYTES / 4);
+        let rooms: Vec<_> = (0..1_000).map(|room| client(MIB, 0, &[(room, MIB)])).collect();
+        assert_eq!(bound(&rooms), MIB / 2);
+        let least: Vec<_> = (0..10_000).map(|_| client(MIN_WAITING_BYTES, MIN_WAITING_BYTES, &[])).collect();
+        assert_eq!(bound(&least), MIN_WAITING_BYTES);
+    }
+}

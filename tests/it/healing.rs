@@ -1,0 +1,237 @@
+//! Rooms find what nobody told them of, pass over what is not there, and notice a log that has gone back.
+
+use std::time::Duration;
+
+use parlor::store::STATEMENT_TIMEOUT;
+use serde_json::{Value, json};
+use sqlx::{Connection, Executor, PgConnection};
+
+use crate::support::{Database, RawClient, Server, eventually, log};
+
+/// Goes back to what the log was after its second message, as a restore does.
+const RESTORE: [&str; 2] = ["DELETE FROM messages WHERE seq > 2", "UPDATE rooms SET last_seq = 2"];
+
+async fn member(server: &Server, user: &str) -> RawClient {
+    let mut client = server.raw(user).await;
+    let joined = client.call("joinRoom", json!({ "roomId": "r" })).await;
+    assert_eq!(joined["status"], "ok", "{joined}");
+    client
+}
+
+async fn send(client: &mut RawClient, text: &str) -> Value {
+    client.call("sendMessage", json!({ "roomId": "r", "message": text })).await
+}
+
+fn seqs(answer: &Value) -> Vec<i64> {
+    answer["messages"].as_array().unwrap().iter().map(|message| message["seq"].as_i64().unwrap()).collect()
+}
+
+fn texts(answer: &Value) -> Vec<&str> {
+    answer["messages"].as_array().unwrap().iter().map(|message| message["message"].as_str().unwrap()).collect()
+}
+
+/// A table that takes no messages until this is dropped.
+async fn lock(database: &Database) -> PgConnection {
+    let mut connection = PgConnection::connect(database.url()).await.unwrap();
+    connection.execute("BEGIN").await.unwrap();
+    connection.execute("LOCK TABLE messages IN SHARE MODE").await.unwrap();
+    connection
+}
+
+/// How many messages are sent before: then each of the few connections to the database has the statement prepared, which a lock
+/// would hold up as well, and whose end is not a commit.
+const BEFORE: i64 = 10;
+
+/// A send that waits for a lock longer than its sender, and than the attempt to store it.
+async fn send_while_locked(server: &Server, sender: &mut RawClient, listener: &mut RawClient) {
+    for seq in 1..=BEFORE {
+        send(sender, "before").await;
+        assert_eq!(listener.next("newMessage").await["seq"], seq);
+    }
+    let locked = lock(&server.database).await;
+    let said = json!({ "roomId": "r", "message": "late", "clientMessageId": "c-1" });
+    let sent = sender.call("sendMessage", said).await;
+    assert_eq!(sent["error"]["code"], "UNAVAILABLE", "{sent}");
+    // The attempt is given up by the server, not by the database.
+    tokio::time::sleep(STATEMENT_TIMEOUT).await;
+    locked.close().await.unwrap();
+    let committed = async || server.database.try_execute("SELECT 1 / (count(*) - 10) FROM messages").await.is_ok();
+    eventually("the commit", committed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_committed_after_its_sender_gave_up_is_heard_without_a_repeat() {
+    let server = Server::on(Database::postgres().await, &["--send-timeout-ms=500"]).await;
+    let (mut ann, mut bob) = (member(&server, "ann").await, member(&server, "bob").await);
+    send_while_locked(&server, &mut ann, &mut bob).await;
+    assert_eq!(bob.next("newMessage").await["message"], "late");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_of_a_message_committed_after_its_sender_gave_up_is_heard_once() {
+    let server = Server::on(Database::postgres().await, &["--send-timeout-ms=500"]).await;
+    let (mut ann, mut bob) = (member(&server, "ann").await, member(&server, "bob").await);
+    send_while_locked(&server, &mut ann, &mut bob).await;
+    let said = json!({ "roomId": "r", "message": "late", "clientMessageId": "c-1" });
+    let again = ann.call("sendMessage", said).await;
+    assert_eq!((&again["message"]["seq"], &again["duplicate"]), (&json!(BEFORE + 1), &json!(true)), "{again}");
+    assert_eq!(bob.next("newMessage").await["message"], "late");
+    assert_eq!(send(&mut ann, "next").await["message"]["seq"], BEFORE + 2);
+    assert_eq!(bob.next("newMessage").await["message"], "next");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_holds_more_than_the_room_knows_of_wakes_the_room() {
+    for server in Server::on_each_kind().await {
+        let (mut ann, mut bob) = (member(&server, "ann").await, member(&server, "bob").await);
+        send(&mut ann, "1").await;
+        log::append(&server.database, "r", "other", &["2", "3"]).await;
+        let page = ann.call("getHistory", json!({ "roomId": "r", "afterSeq": 0, "limit": 2 })).await;
+        assert_eq!(seqs(&page), [1, 2]);
+        for seq in 1..=3 {
+            assert_eq!(bob.next("newMessage").await["seq"], seq);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_joiner_that_has_more_than_the_room_knows_of_wakes_the_room() {
+    for server in Server::on_each_kind().await {
+        let mut bob = member(&server, "bob").await;
+        log::append(&server.database, "r", "other", &["1", "2", "3"]).await;
+        let mut ann = server.raw("ann").await;
+        let joined = ann.call("joinRoom", json!({ "roomId": "r", "lastSeq": 2 })).await;
+        assert_eq!((seqs(&joined), joined["lastSeq"].as_i64()), (vec![3], Some(3)));
+        for seq in 1..=3 {
+            assert_eq!(bob.next("newMessage").await["seq"], seq);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_goes_back_under_an_open_room_is_read_anew_and_its_members_are_told() {
+    for server in Server::on_each_kind().await {
+        let (mut ann, mut bob) = (member(&server, "ann").await, member(&server, "bob").await);
+        for text in ["1", "2", "lost", "lost", "lost"] {
+            send(&mut ann, text).await;
+        }
+        for statement in RESTORE {
+            server.database.execute(statement).await;
+        }
+        assert_eq!(send(&mut ann, "new").await["message"]["seq"], 3);
+        for client in [&mut ann, &mut bob] {
+            let told = client.next("history").await;
+            assert_eq!((&told["reset"], &told["roomId"], &told["hasMore"]), (&json!(true), &json!("r"), &json!(false)));
+            assert_eq!((texts(&told), seqs(&told)), (vec!["1", "2", "new"], vec![1, 2, 3]));
+            assert_eq!((&told["lastSeq"], &told["memberCount"]), (&json!(3), &json!(2)));
+        }
+        assert_eq!(send(&mut bob, "newer").await["message"]["seq"], 4);
+        assert_eq!(ann.next("newMessage").await["message"], "newer");
+        let joined = ann.call("joinRoom", json!({ "roomId": "r" })).await;
+        assert_eq!(texts(&joined), ["1", "2", "new", "newer"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_goes_back_and_then_beyond_the_room_is_noticed_too() {
+    for server in Server::on_each_kind().await {
+        let mut ann = member(&server, "ann").await;
+        for text in ["1", "2", "lost"] {
+            send(&mut ann, text).await;
+        }
+        for statement in RESTORE {
+            server.database.execute(statement).await;
+        }
+        log::append(&server.database, "r", "other", &["3", "4", "5"]).await;
+        assert_eq!(send(&mut ann, "6").await["message"]["seq"], 6);
+        let told = ann.next("history").await;
+        assert_eq!((&told["reset"], texts(&told)), (&json!(true), vec!["1", "2", "3", "4", "5", "6"]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_a_log_that_went_back_tells_the_room() {
+    let server = Server::start().await;
+    let mut ann = member(&server, "ann").await;
+    for text in ["1", "2", "lost"] {
+        send(&mut ann, text).await;
+    }
+    for statement in RESTORE {
+        server.database.execute(statement).await;
+    }
+    log::append(&server.database, "r", "other", &["3"]).await;
+    assert_eq!(texts(&ann.call("getHistory", json!({ "roomId": "r" })).await), ["1", "2", "3"]);
+    assert_eq!(texts(&ann.next("history").await), ["1", "2", "3"]);
+}
+
+/// What is removed by hand is a gap, and nothing waits for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_removed_by_hand_are_passed_over() {
+    for server in Server::on_each_kind().await {
+        let (mut ann, mut bob) = (member(&server, "ann").await, member(&server, "bob").await);
+        for text in ["1", "2", "3", "4"] {
+            send(&mut ann, text).await;
+        }
+        server.database.execute("DELETE FROM messages WHERE seq IN (2, 4)").await;
+        let mut cid = server.raw("cid").await;
+        // What the room keeps is not looked up; a page is.
+        assert_eq!(cid.call("joinRoom", json!({ "roomId": "r", "lastSeq": 1 })).await["lastSeq"], 4);
+        let page = cid.call("getHistory", json!({ "roomId": "r", "afterSeq": 1 })).await;
+        assert_eq!((seqs(&page), &page["hasMore"]), (vec![3], &json!(false)));
+        let page = cid.call("getHistory", json!({ "roomId": "r", "afterSeq": 3 })).await;
+        assert_eq!((seqs(&page), &page["hasMore"]), (vec![], &json!(false)));
+        assert_eq!(send(&mut ann, "5").await["message"]["seq"], 5);
+        log::append(&server.database, "r", "other", &["6", "7"]).await;
+        server.database.execute("DELETE FROM messages WHERE seq = 6").await;
+        assert_eq!(send(&mut ann, "8").await["message"]["seq"], 8);
+        for seq in [1, 2, 3, 4, 5, 7, 8] {
+            assert_eq!(bob.next("newMessage").await["seq"], seq);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_that_starts_on_a_log_with_gaps_goes_on_with_it() {
+    for server in Server::on_each_kind().await {
+        log::append(&server.database, "r", "other", &["1", "2", "3", "4", "5"]).await;
+        server.database.execute("DELETE FROM messages WHERE seq IN (1, 3, 5)").await;
+        let (mut bob, mut ann) = (member(&server, "bob").await, server.raw("ann").await);
+        let joined = ann.call("joinRoom", json!({ "roomId": "r" })).await;
+        assert_eq!((seqs(&joined), &joined["lastSeq"], &joined["hasMore"]), (vec![2, 4], &json!(4), &json!(false)));
+        let joined = ann.call("joinRoom", json!({ "roomId": "r", "lastSeq": 5 })).await;
+        assert_eq!((seqs(&joined), &joined["lastSeq"]), (vec![], &json!(4)));
+        for seq in [6, 7] {
+            assert_eq!(send(&mut ann, "hello").await["message"]["seq"], seq);
+            assert_eq!(bob.next("newMessage").await["seq"], seq);
+        }
+        let joined = ann.call("joinRoom", json!({ "roomId": "r", "lastSeq": 2 })).await;
+        assert_eq!(seqs(&joined), [4, 6, 7]);
+    }
+}
+
+/// Longer than a room waits before it looks again.
+const QUIET: Duration = Duration::from_secs(3);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gap_makes_no_storm_of_reads() {
+    let database = Database::postgres().await;
+    log::append(&database, "r", "other", &["1", "2", "3", "4"]).await;
+    database.execute("DELETE FROM messages WHERE seq IN (2, 4)").await;
+    let server = Server::on(database, &[]).await;
+    let mut ann = member(&server, "ann").await;
+    for _ in 0..100 {
+        let joined = ann.call("joinRoom", json!({ "roomId": "r", "lastSeq": 4 })).await;
+        assert_eq!(joined["lastSeq"], 3);
+    }
+    send(&mut ann, "5").await;
+    tokio::time::sleep(QUIET).await;
+    let reads = reads(&server.database).await;
+    assert!(reads < 20, "{reads} reads");
+}
+
+/// How often the log of a database was read, as far as its statistics tell.
+async fn reads(database: &Database) -> i64 {
+    let mut connection = PgConnection::connect(database.url()).await.unwrap();
+    let counted = "SELECT seq_scan + idx_scan FROM pg_stat_user_tables WHERE relname = 'messages'";
+    sqlx::query_scalar(counted).fetch_one(&mut connection).await.unwrap()
+}
