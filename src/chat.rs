@@ -85,11 +85,6 @@ impl Chat {
         self.stopping.cancelled().await;
     }
 
-    /// Returns how many rooms a connection may be in.
-    pub fn max_rooms(&self) -> usize {
-        self.limits.max_rooms
-    }
-
     /// Joins a room, or joins it again: `admit` answers the caller and subscribes it.
     ///
     /// Errors, without `admit` being called: no identity ([`Error::InvalidPayload`]), another identity than before
