@@ -4,6 +4,7 @@
 //! Every request is read here once, and written anew for the library, so that there are no two readings of one. Each session
 //! has a [`Session`], by which the layers above end it, and tell it whether its client is in the chat.
 
+mod dialect;
 mod frames;
 mod inbound;
 mod library;

@@ -20,7 +20,7 @@ use axum::{
 use tokio::sync::{Mutex, Notify};
 
 use super::{
-    Engine, Opening,
+    Engine, Opening, dialect,
     packet::{Kind, Packets, without_close},
     query::{Query, Version},
     refusal::Refusal,
@@ -194,6 +194,7 @@ impl Engine {
         let (parts, body) = answer.into_parts();
         let payload = to_bytes(body, usize::MAX).await.map_err(|_| Refusal::UnknownSession)?;
         let payload = told(payload, polling.version).ok_or(Refusal::UnknownSession)?;
+        let payload = dialect::to_client(payload, polling.version);
         session.count_polled(payload.len());
         let mut response = Response::new(Body::from(payload));
         response.headers_mut().extend(parts.headers.get(CONTENT_TYPE).cloned().map(|value| (CONTENT_TYPE, value)));
@@ -210,6 +211,7 @@ impl Engine {
                 session.cut();
                 return unread(StatusCode::PAYLOAD_TOO_LARGE);
             };
+            let payload = dialect::from_client(payload, polling.version);
             self.take(session, polling, payload, content_type).await
         });
         match taken.await {

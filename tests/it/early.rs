@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::support::{
     Database, RawClient, Server,
     engine::{Endpoint, Polling},
+    node,
     raw::Packet,
 };
 
@@ -239,4 +240,12 @@ async fn a_room_of_the_handshake_that_cannot_be_joined_is_named_and_the_others_a
     let auth = json!({ "rooms": [{ "roomId": "r" }, { "roomId": "s", "userId": "cleo" }] }).to_string();
     let mut guest = RawClient::attempt(server.address(), &auth).await.unwrap();
     assert_eq!(guest.next("history").await["userId"], "cleo");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_official_client_sends_after_its_machine_slept_is_stored_once() {
+    for transport in ["polling", "websocket", "upgrade"] {
+        let server = Server::start().await;
+        node::run("early.mjs", &[&server.url(), transport]).await;
+    }
 }

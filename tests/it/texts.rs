@@ -245,3 +245,58 @@ async fn what_older_servers_stored_under_such_names_is_read_all_the_same() {
         }
     }
 }
+
+/// The packets that come by a session, up to one that has this in it.
+async fn until(session: &Polling, part: &str) -> String {
+    let mut received = String::new();
+    while !received.contains(part) {
+        received += &session.poll().await.1;
+    }
+    received
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_whose_names_need_escapes_or_are_no_texts_are_answered_by_polling() {
+    let server = Server::start().await;
+    for version in [3, 4] {
+        let endpoint = Endpoint { address: server.address(), path: "/socket.io", version, http: Client::new() };
+        let session = Polling::open(&endpoint).await;
+        if version == 4 {
+            assert_eq!(session.post("40").await.0, 200);
+        }
+        let packets = [
+            r#"421 ["nope",{}]"#,
+            r#"422["a\nb"]"#,
+            "423[5]",
+            r#"424["j\u006finRoom",{"roomId":"r","userId":"ann"}]"#,
+            r#"425["gr\u00f6\u00dfe"]"#,
+        ];
+        for packet in packets {
+            let payload = if version == 3 { format!("{}:{packet}", packet.len()) } else { packet.to_owned() };
+            assert_eq!(session.post(payload).await.0, 200, "{packet}");
+        }
+        let received = until(&session, "435[").await;
+        for answer in
+            ["431[", "there is no event \\\"nope\\\"", "432[", "433[", "\\\"5\\\"", "434[{\"status\":\"ok\"", "größe"]
+        {
+            assert!(received.contains(answer), "{answer}: {received}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_client_is_refused_by_a_text_and_its_namespaces_query_is_passed_over() {
+    let secret = "--jwt-secret=a secret of more than 32 bytes, for tests";
+    let server = Server::on(Database::sqlite(), &[secret]).await;
+    let endpoint = Endpoint { address: server.address(), path: "/socket.io", version: 3, http: Client::new() };
+    let refused = Polling::open(&endpoint).await;
+    let received = until(&refused, "44").await;
+    assert!(received.contains(r#"44"UNAUTHORIZED: a token is required""#), "{received}");
+
+    let server = Server::start().await;
+    let endpoint = Endpoint { address: server.address(), ..endpoint };
+    let session = Polling::open(&endpoint).await;
+    assert_eq!(session.post("14:40/nope?x=1&y,").await.0, 200);
+    let received = until(&session, "44").await;
+    assert!(received.contains(r#"44/nope,"Invalid namespace""#), "{received}");
+}
