@@ -53,7 +53,9 @@ describe("a room of the client module", { concurrency: true }, () => {
     const { socket, parlor } = connect(t);
     const room = await within("the join", parlor.joinRoom("out"));
     socket.emit("leaveRoom", { roomId: "out" });
+    const shown = heard(room, "message");
     assert.equal((await within("the receipt", room.send("hello"))).message, "hello");
+    await shown;
     assert.deepEqual([texts(room.messages), room.state], [["hello"], "joined"]);
   });
 
@@ -79,6 +81,7 @@ describe("a room of the client module", { concurrency: true }, () => {
     const shown = heard(room, "message");
     socket.connect();
     assert.equal((await shown).message, "hello");
+    if (room.outbox.length > 0) await heard(room, "outbox");
     assert.deepEqual(room.outbox, []);
   });
 
@@ -166,7 +169,9 @@ describe("a room of the client module", { concurrency: true }, () => {
     const { socket, parlor } = connect(t);
     const room = await within("the join", parlor.joinRoom("restored"));
     await within("the receipt", room.send("before 1"));
+    const shown = heard(room, "message", ({ message }) => message === "before 2");
     const stored = await within("the receipt", room.send("before 2"));
+    await shown;
     const told = [];
     room.on("message", (message) => told.push(message));
     const reset = heard(room, "reset");
