@@ -69,9 +69,6 @@ class Chat(socketio.AsyncClientNamespace):
                 return answer
             await asyncio.sleep(error.get("retryAfterMs", 1000) / 1000)
 
-    def on_disconnect(self, reason):
-        self.disconnected.set()
-
 
 def read(loop, outbox):
     for line in sys.stdin:
@@ -79,21 +76,12 @@ def read(loop, outbox):
 
 
 async def main():
-    chat, outbox, talking = Chat(), asyncio.Queue(), None
+    client, chat, outbox = socketio.AsyncClient(), Chat(), asyncio.Queue()
+    client.register_namespace(chat)
     outbox.put_nowait("hello from python")
     threading.Thread(target=read, args=[asyncio.get_running_loop(), outbox], daemon=True).start()
-    while True:
-        # The client's own reconnection gives up when a server stops in order, so each connection is a new client.
-        client = socketio.AsyncClient(reconnection=False)
-        client.register_namespace(chat)
-        chat.disconnected = asyncio.Event()
-        talking = talking or asyncio.create_task(chat.talk(outbox))
-        try:
-            await client.connect(URL, auth={"userId": "python"})
-            await chat.disconnected.wait()
-        except socketio.exceptions.ConnectionError as error:
-            print(error, file=sys.stderr)
-        await asyncio.sleep(1)
+    await client.connect(URL, auth={"userId": "python"}, retry=True)
+    await chat.talk(outbox)
 
 
 asyncio.run(main())

@@ -73,25 +73,14 @@ class Chat(socketio.ClientNamespace):
             time.sleep(error.get("retryAfterMs", 1000) / 1000)
 
 
-def connect(chat):
-    while True:
-        # The client's own reconnection gives up when a server stops in order, so each connection is a new client.
-        client = socketio.Client(reconnection=False)
-        client.register_namespace(chat)
-        try:
-            client.connect(URL, auth={"userId": "sync"})
-            client.wait()
-        except socketio.exceptions.ConnectionError as error:
-            print(error, file=sys.stderr)
-        time.sleep(1)
+def read(outbox):
+    for line in sys.stdin:
+        outbox.put(line.rstrip("\n"))
 
 
-chat, outbox = Chat(), queue.Queue()
+client, chat, outbox = socketio.Client(), Chat(), queue.Queue()
+client.register_namespace(chat)
 outbox.put("hello from sync")
-threading.Thread(target=connect, args=[chat], daemon=True).start()
-while chat.client is None:
-    time.sleep(0.01)
-threading.Thread(target=chat.talk, args=[outbox], daemon=True).start()
-for line in sys.stdin:
-    outbox.put(line.rstrip("\n"))
-threading.Event().wait()
+threading.Thread(target=read, args=[outbox], daemon=True).start()
+client.connect(URL, auth={"userId": "sync"}, retry=True)
+chat.talk(outbox)

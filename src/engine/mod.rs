@@ -57,7 +57,7 @@ use crate::{
 };
 
 /// The most bytes of a packet before its client is in the chat: a token, and the rooms to join.
-pub const MAX_ENTRY_BYTES: usize = 64 * 1024;
+pub const MAX_ENTRY_BYTES: usize = 128 * 1024;
 
 /// The headers that are read above this layer.
 const KEPT: [HeaderName; 1] = [AUTHORIZATION];

@@ -19,7 +19,9 @@ test("a room whose log was lost shows what is there now, rather than a mixture",
   const socket = io(url, { auth: { userId: "ann" } });
   t.after(() => socket.close());
   const room = await within("the join", new Parlor(socket, null).joinRoom("room"));
+  const shown = new Promise((resolve) => room.on("message", resolve));
   await within("the receipt", room.send("hello"));
+  await within("the message", shown);
   const reset = new Promise((resolve) => room.on("reset", resolve));
   kill(Number(argv[3]), "SIGKILL");
   assert.deepEqual(await within("the reset", reset), []);

@@ -128,3 +128,9 @@ async fn the_official_client_of_2020_chats_with_todays() {
     let server = Server::start().await;
     node::run("old_client.mjs", &[&server.url(), "upgrade"]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_official_client_sends_before_it_has_joined_again_is_stored_once_and_in_order() {
+    let server = Server::start().await;
+    node::run("asleep_stock.mjs", &[&server.url(), "websocket"]).await;
+}

@@ -27,7 +27,7 @@ async fn send(client: &mut RawClient, room: &str, text: &str) -> Value {
 async fn it_starts_before_the_database_and_serves_when_that_is_up() {
     let mut gate = Gate::shut_at_first();
     let database = Database::empty_postgres().await.through(&gate);
-    let server = Server::on_absent(database, &["--send-timeout-ms=100"]).await;
+    let server = Server::on_absent(database, &[]).await;
     assert_eq!((status(&server, "/healthz").await, status(&server, "/readyz").await), (200, 503));
     let mut ann = server.raw("ann").await;
     let refused = join(&mut ann, "r").await;

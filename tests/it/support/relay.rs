@@ -1,7 +1,8 @@
 //! A way to a server for long-polling clients, which ends their connections where it hurts: in the same payload as what
-//! matters, as a server does whose heartbeat fails at that moment.
+//! matters, as a server does whose heartbeat fails at that moment; or right after it, as one does that stops.
 
 use std::{
+    collections::HashSet,
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex},
 };
@@ -10,8 +11,8 @@ use axum::{
     Router,
     body::{Body, Bytes, to_bytes},
     extract::{Request, State},
-    http::{Method, Uri, header},
-    response::Response,
+    http::{Method, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
 };
 use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
 
@@ -36,7 +37,19 @@ struct Shared {
     server: SocketAddr,
     http: reqwest::Client,
     next: Mutex<Next>,
+    ending: Mutex<Ending>,
+    /// The sessions that are refused.
+    ended: Mutex<HashSet<String>>,
     joined: Notify,
+}
+
+/// How it ends a connection.
+#[derive(Clone, Copy)]
+pub enum Ending {
+    /// By the packet that says so, in the same payload.
+    Packet,
+    /// By refusing the session's requests from then on.
+    Refusal,
 }
 
 /// What it does with the payloads that come.
@@ -53,8 +66,14 @@ enum Next {
 impl Relay {
     /// Starts before a server.
     pub async fn start(server: SocketAddr) -> Self {
-        let (http, next) = (reqwest::Client::new(), Mutex::new(Next::Pass));
-        let shared = Arc::new(Shared { server, http, next, joined: Notify::new() });
+        let shared = Arc::new(Shared {
+            server,
+            http: reqwest::Client::new(),
+            next: Mutex::new(Next::Pass),
+            ending: Mutex::new(Ending::Packet),
+            ended: Mutex::default(),
+            joined: Notify::new(),
+        });
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new().fallback(pass).with_state(shared.clone());
@@ -69,7 +88,8 @@ impl Relay {
 
     /// Loses the next message on its way and ends the connection, and the following one in the payload that has the answer
     /// to the join and the next message.
-    pub fn break_twice(&self) {
+    pub fn break_twice(&self, ending: Ending) {
+        *self.shared.ending.lock().unwrap() = ending;
         *self.shared.next.lock().unwrap() = Next::Lose;
     }
 
@@ -88,6 +108,9 @@ impl Drop for Relay {
 async fn pass(State(relay): State<Arc<Shared>>, request: Request) -> Response {
     let is_poll = request.method() == Method::GET && request.uri().path().starts_with("/socket.io/");
     let uri = request.uri().clone();
+    if session(&uri).is_some_and(|session| relay.ended.lock().unwrap().contains(session)) {
+        return (StatusCode::BAD_REQUEST, r#"{"code":1,"message":"Session ID unknown"}"#).into_response();
+    }
     let mut response = relay.forward(request).await;
     if is_poll && let Ok(payload) = str::from_utf8(response.body()) {
         let payload = relay.changed(&uri, payload.replace(UPGRADES[0], UPGRADES[1])).await;
@@ -122,15 +145,30 @@ impl Shared {
         match next {
             Next::Lose if payload.contains(NEW_MESSAGE) => {
                 *self.next.lock().unwrap() = Next::Join;
-                end(uri, vec![])
+                self.end(uri, vec![])
             }
             Next::Join if payload.contains(JOINED) => {
                 *self.next.lock().unwrap() = Next::Pass;
                 self.joined.notify_one();
-                end(uri, self.until_message(uri, payload).await)
+                self.end(uri, self.until_message(uri, payload).await)
             }
             _ => payload,
         }
+    }
+
+    /// Payloads in one, with which a connection ends.
+    fn end(&self, uri: &Uri, mut payloads: Vec<String>) -> String {
+        let is_old = uri.query().is_some_and(|query| query.contains("EIO=3"));
+        let (close, separator) = if is_old { ("1:1", "") } else { ("1", "\u{1e}") };
+        match *self.ending.lock().unwrap() {
+            Ending::Packet => payloads.push(close.to_owned()),
+            Ending::Refusal => {
+                // Not empty, which no answer is.
+                payloads.push("6".to_owned());
+                self.ended.lock().unwrap().extend(session(uri).map(str::to_owned));
+            }
+        }
+        payloads.join(separator)
     }
 
     /// A payload and those after it, up to one with a message.
@@ -144,10 +182,7 @@ impl Shared {
     }
 }
 
-/// Payloads, and the packet that ends a connection, in one.
-fn end(uri: &Uri, mut payloads: Vec<String>) -> String {
-    let is_old = uri.query().is_some_and(|query| query.contains("EIO=3"));
-    let (close, separator) = if is_old { ("1:1", "") } else { ("1", "\u{1e}") };
-    payloads.push(close.to_owned());
-    payloads.join(separator)
+/// The id of the session that a request is for.
+fn session(uri: &Uri) -> Option<&str> {
+    uri.query()?.split('&').find_map(|pair| pair.strip_prefix("sid="))
 }
