@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import test, { after } from "node:test";
 import { launch } from "./browser.mjs";
-import { POLLING, Visitor } from "./page.mjs";
+import { Visitor } from "./page.mjs";
 
 const browser = await launch({ after });
 
@@ -24,22 +24,6 @@ test("the page says who is there and who is typing", async (t) => {
   await bob.page.getByRole("button", { name: "Leave" }).click();
   await bob.page.getByRole("button", { name: "Join" }).waitFor();
   await ann.sees("#members-button", "1 member");
-});
-
-test("typing is told although a request is under way", async (t) => {
-  const ann = await Visitor.join(t, browser, "ann", "busy", { init: () => delete window.WebSocket });
-  const bob = await Visitor.join(t, browser, "bob", "busy");
-  let letGo;
-  const free = new Promise((done) => (letGo = done));
-  await ann.page.route(POLLING, async (route) => {
-    if (route.request().method() === "POST") await free;
-    await route.continue();
-  });
-  await ann.say("hello");
-  await ann.box.pressSequentially("a");
-  letGo();
-  assert.deepEqual(await bob.texts(1), ["hello"]);
-  await bob.sees("#typing", "ann is typing…");
 });
 
 test("the title counts what has not been read", async (t) => {
