@@ -38,7 +38,8 @@ export class TypingLine {
     const due = isTyping ? Date.now() - this.#toldAt > REPEAT_MS : this.#toldAt > 0;
     if (!due) return;
     this.#toldAt = isTyping ? Date.now() : 0;
-    this.#socket.volatile.emit("typing", { roomId: this.#roomId, isTyping });
+    // Not `volatile`, which drops it while a request is under way or the transport changes; and not kept for a later connection.
+    if (this.#socket.connected) this.#socket.emit("typing", { roomId: this.#roomId, isTyping });
   }
 
   /** @param {Pick<UserTyping, "userId" | "isTyping">} typing */

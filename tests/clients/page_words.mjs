@@ -1,14 +1,14 @@
 /**
  * Refusals in people's words: `node page_words.mjs URL websocket SIGNED_URL`.
  *
- * The server at SIGNED_URL wants tokens.
+ * The server at SIGNED_URL wants tokens. With `SCREENSHOTS=folder`, it takes pictures.
  */
 
 import assert from "node:assert/strict";
 import { argv } from "node:process";
 import test, { after } from "node:test";
 import { launch } from "./browser.mjs";
-import { POLLING, TECHNICAL, Visitor } from "./page.mjs";
+import { POLLING, TECHNICAL, Visitor, picture } from "./page.mjs";
 import { startProxy } from "./proxy.mjs";
 
 const SIGNED = `${argv[4]}/`;
@@ -37,6 +37,7 @@ for (const [what, name, room] of [["name", "é".repeat(65), "tea"], ["room's nam
     const visitor = await Visitor.open(t, browser, name, room);
     await visitor.submitForm();
     await visitor.page.locator("#refusal").waitFor();
+    await picture(visitor.page, "refusal");
     assert.match(await assertInWords(visitor.page.locator("#refusal")), new RegExp(`^This ${what} cannot be used: it is too long`));
   });
 }
@@ -66,6 +67,7 @@ test("a proxy that hides the page's address is named, on the page or at the form
   await reason.waitFor();
   assert.match(await assertInWords(reason), /does not accept the address/);
   assert.match(await reason.locator("small").textContent(), /FORBIDDEN/);
+  await picture(ann.page, "trouble");
 });
 
 const BUSY = JSON.stringify({ error: { code: "RATE_LIMITED", message: "too many requests at once", retryable: true } });
