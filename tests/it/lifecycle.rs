@@ -9,7 +9,7 @@ use parlor::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Database, Process, RawClient, Server, gate::Gate, raw::Packet, within_deadline};
+use crate::support::{Database, Process, RawClient, Server, eventually, gate::Gate, raw::Packet, within_deadline};
 
 async fn status(server: &Server, path: &str) -> u16 {
     reqwest::get(format!("{}{path}", server.url())).await.unwrap().status().as_u16()
@@ -56,7 +56,7 @@ async fn while_the_database_is_away_sends_wait_hot_rooms_answer_and_cold_ones_sa
     let hot = join(&mut bob, "hot").await;
     assert_eq!((hot["status"].as_str(), hot["lastSeq"].as_i64()), (Some("ok"), Some(1)));
     assert_eq!(join(&mut bob, "cold").await["error"]["code"], "UNAVAILABLE");
-    assert_eq!(status(&server, "/readyz").await, 503);
+    eventually("the last good answer to be too old", async || status(&server, "/readyz").await == 503).await;
     gate.open();
     let answer = loop {
         if let Packet::Ack(_, answer) = ann.packet().await {
