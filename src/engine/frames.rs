@@ -10,7 +10,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use axum::body::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::OwnedSemaphorePermit,
@@ -34,7 +34,7 @@ pub struct Frames {
     session: Session,
     inbound: Inbound,
     /// Bytes that have come and are not handed on yet.
-    held: Bytes,
+    held: BytesMut,
     reader: Reader,
     writer: Writer,
     wait: Option<Wait>,
@@ -52,7 +52,7 @@ impl Frames {
     /// A connection of a session, of which some bytes have been read already.
     pub(super) fn new(connection: Connection, session: Session, inbound: Inbound, read: Bytes) -> Self {
         let (reader, writer) = (Reader::default(), Writer::default());
-        Self { connection, session, inbound, held: read, reader, writer, wait: None, large: None }
+        Self { connection, session, inbound, held: read.into(), reader, writer, wait: None, large: None }
     }
 
     /// Keeps from the client the first frame that the library writes.
@@ -76,7 +76,7 @@ impl Frames {
     }
 
     /// Looks at bytes that have come; how many of them may go on now.
-    fn look_at(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    fn look_at(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let scan = self.reader.scan(bytes, &self.session)?;
         if self.reader.is_between_messages() {
             self.large = None;
@@ -105,10 +105,12 @@ impl Frames {
     /// Hands on bytes that have been held.
     fn hand_on(&mut self, buffer: &mut ReadBuf<'_>) -> io::Result<()> {
         let most = self.held.len().min(buffer.remaining());
-        let bytes = self.held.slice(..most);
-        let passed = self.look_at(&bytes)?;
+        let mut bytes = self.held.split_to(most);
+        let passed = self.look_at(&mut bytes)?;
         buffer.put_slice(&bytes[..passed]);
-        self.held = self.held.slice(passed..);
+        let mut rest = bytes.split_off(passed);
+        rest.unsplit(std::mem::take(&mut self.held));
+        self.held = rest;
         Ok(())
     }
 
@@ -116,8 +118,8 @@ impl Frames {
     fn poll_receive(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let begin = buffer.filled().len();
         ready!(Pin::new(&mut self.connection).poll_read(cx, buffer))?;
-        let passed = self.look_at(&buffer.filled()[begin..])?;
-        self.held = Bytes::copy_from_slice(&buffer.filled()[begin + passed..]);
+        let passed = self.look_at(&mut buffer.filled_mut()[begin..])?;
+        self.held = BytesMut::from(&buffer.filled()[begin + passed..]);
         buffer.set_filled(begin + passed);
         Poll::Ready(Ok(()))
     }

@@ -8,6 +8,7 @@ mod dialect;
 mod frames;
 mod inbound;
 mod library;
+mod name;
 mod packet;
 mod polling;
 mod query;

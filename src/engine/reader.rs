@@ -4,6 +4,7 @@ use std::{io, time::Duration};
 
 use super::{
     inbound::LARGE_PACKET_BYTES,
+    name::EventName,
     packet::{HEAD_BYTES, Kind},
     session::{Session, Verdict},
 };
@@ -47,6 +48,7 @@ struct Message {
     head_bytes: u8,
     is_known: bool,
     passes_alone: bool,
+    name: EventName,
 }
 
 /// Something that is to come about before more is read.
@@ -67,6 +69,13 @@ pub(super) struct Scan {
     pub(super) hold: Option<Hold>,
 }
 
+impl Message {
+    /// Whether nothing more is to be looked at.
+    fn is_read_over(&self) -> bool {
+        self.is_known && self.name.is_over()
+    }
+}
+
 fn refused(why: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
@@ -77,20 +86,20 @@ impl Reader {
         !self.message.is_open && self.header_bytes == 0 && self.frame.left == 0
     }
 
-    /// Looks at the bytes that come next.
+    /// Looks at the bytes that come next, and changes what the library would not read.
     ///
     /// # Errors
     /// What no client sends, or not before it has entered the chat.
-    pub(super) fn scan(&mut self, bytes: &[u8], session: &Session) -> io::Result<Scan> {
+    pub(super) fn scan(&mut self, bytes: &mut [u8], session: &Session) -> io::Result<Scan> {
         let mut scan = Scan::default();
         while scan.passed < bytes.len() && scan.hold.is_none() {
-            let rest = &bytes[scan.passed..];
+            let rest = &mut bytes[scan.passed..];
             if self.frame.left == 0 {
                 self.take_header_byte(rest[0], session, &mut scan)?;
-            } else if self.frame.is_control || self.message.is_known {
-                self.take_payload(rest, &mut scan);
+            } else if self.frame.is_control || self.message.is_read_over() {
+                self.take_payload(rest.len(), &mut scan);
             } else {
-                self.take_head_byte(rest[0], session, &mut scan)?;
+                self.take_byte(&mut rest[0], session, &mut scan)?;
             }
         }
         Ok(scan)
@@ -129,7 +138,8 @@ impl Reader {
         let opcode = self.header[0] & 0x0f;
         if !self.message.is_open && opcode != CONTINUATION {
             // Attachments have no kind of their own.
-            self.message = Message { is_open: true, is_known: opcode != TEXT, ..Message::default() };
+            let name = if opcode == TEXT { EventName::default() } else { EventName::Over };
+            self.message = Message { is_open: true, is_known: opcode != TEXT, name, ..Message::default() };
             if opcode == BINARY && session.admit(Kind::Binary) == Verdict::Refuse {
                 return Err(refused("attachments before the chat is entered"));
             }
@@ -149,8 +159,9 @@ impl Reader {
         Ok(())
     }
 
-    fn take_payload(&mut self, rest: &[u8], scan: &mut Scan) {
-        let taken = rest.len().min(usize::try_from(self.frame.left).unwrap_or(usize::MAX));
+    /// Takes so many bytes of a payload, or as many as the frame has.
+    fn take_payload(&mut self, bytes: usize, scan: &mut Scan) {
+        let taken = bytes.min(usize::try_from(self.frame.left).unwrap_or(usize::MAX));
         self.frame.left -= taken as u64;
         scan.passed += taken;
         if self.frame.left == 0 {
@@ -158,18 +169,28 @@ impl Reader {
         }
     }
 
-    fn take_head_byte(&mut self, byte: u8, session: &Session, scan: &mut Scan) -> io::Result<()> {
-        let message = &mut self.message;
-        message.head[usize::from(message.head_bytes)] = byte ^ self.frame.mask[usize::from(self.frame.turn)];
-        message.head_bytes += 1;
-        let is_end = self.frame.is_last && self.frame.left == 1;
-        if (is_end || usize::from(message.head_bytes) == HEAD_BYTES) && !self.is_decided(session, scan)? {
-            self.message.head_bytes -= 1;
+    /// Takes a byte of a message whose kind, or whose event's name, is not there yet.
+    fn take_byte(&mut self, byte: &mut u8, session: &Session, scan: &mut Scan) -> io::Result<()> {
+        let mask = self.frame.mask[usize::from(self.frame.turn)];
+        let plain = *byte ^ mask;
+        if !self.message.is_known && !self.take_head_byte(plain, session, scan)? {
             return Ok(());
         }
+        *byte = self.message.name.step(plain) ^ mask;
         self.frame.turn = (self.frame.turn + 1) % 4;
-        self.take_payload(&[byte], scan);
+        self.take_payload(1, scan);
         Ok(())
+    }
+
+    /// Takes a byte of a message's head; false where it is to wait.
+    fn take_head_byte(&mut self, byte: u8, session: &Session, scan: &mut Scan) -> io::Result<bool> {
+        let message = &mut self.message;
+        message.head[usize::from(message.head_bytes)] = byte;
+        message.head_bytes += 1;
+        let is_end = self.frame.is_last && self.frame.left == 1;
+        let passes = !(is_end || usize::from(message.head_bytes) == HEAD_BYTES) || self.is_decided(session, scan)?;
+        self.message.head_bytes -= u8::from(!passes);
+        Ok(passes)
     }
 
     /// Decides on the message whose head is there; false where it is to wait.
