@@ -35,5 +35,5 @@ EXPOSE 3000
 STOPSIGNAL SIGTERM
 # Without curl in the image, bash asks.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=5s \
-    CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/$PORT && printf 'GET /healthz HTTP/1.0\r\n\r\n' >&3 && grep -q ok <&3"]
+    CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/${PORT:-3000} && printf 'GET /healthz HTTP/1.0\r\n\r\n' >&3 && grep -q ok <&3"]
 ENTRYPOINT ["parlor"]

@@ -10,7 +10,7 @@ help: ## List the targets
 run: rust client ## Build the server and start it (ARGS="--port 8080")
 	cargo run --release --locked -- $(ARGS)
 
-build: rust client ## Build the server: target/release/parlor
+build: rust client ## Build the server: target/release/parlor (or below CARGO_TARGET_DIR)
 	cargo build --release --locked
 
 test: rust client test-tools bench-tools ## Install what the tests need and run them all (ARGS="name of a test")
@@ -18,7 +18,7 @@ test: rust client test-tools bench-tools ## Install what the tests need and run 
 
 bench: rust client bench-tools ## Measure Parlor beside a Node server and write bench/RESULTS.md (ARGS="--only idle")
 	cargo build --release --locked --workspace
-	target/release/parlor-bench $(if $(ARGS),$(ARGS),--output bench)
+	"$$(scripts/target-directory)/release/parlor-bench" $(if $(ARGS),$(ARGS),--output bench)
 
 check: check-format check-lints check-docs check-dependencies ## All checks but the tests
 

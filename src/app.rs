@@ -6,7 +6,7 @@ use anyhow::Context;
 use axum::{Router, http::StatusCode, routing::any};
 use tokio::{
     task::JoinHandle,
-    time::{Instant, timeout_at},
+    time::{Instant, sleep_until, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -50,6 +50,8 @@ struct Parts {
     stopping: CancellationToken,
     stop_writer: CancellationToken,
     shutdown_timeout: Duration,
+    /// How long the start waits for the database; none: for ever.
+    start_timeout: Option<Duration>,
 }
 
 impl App {
@@ -57,7 +59,8 @@ impl App {
     ///
     /// Errors when the address cannot be bound, or tokens' key is none.
     pub fn bind(config: &Config, store: Arc<dyn MessageStore>) -> anyhow::Result<Self> {
-        let address = SocketAddr::new(config.host, config.port);
+        let host = config.host.resolve().map_err(|reason| anyhow::anyhow!("HOST: {reason}"))?;
+        let address = SocketAddr::new(host, config.port);
         let timeouts = Timeouts { user: config.tcp_user_timeout_ms, handshake: config.handshake_timeout_ms };
         let admission = Admission::from(config.admission());
         let listener = net::listen(address, timeouts, admission.clone())
@@ -156,6 +159,7 @@ impl Parts {
             stopping: CancellationToken::new(),
             stop_writer,
             shutdown_timeout: config.shutdown_timeout_ms,
+            start_timeout: Some(config.database_start_timeout).filter(|timeout| !timeout.is_zero()),
         }
     }
 
@@ -168,16 +172,26 @@ impl Parts {
         }
     }
 
-    /// Brings the tables up to date, however long the database is away; then there is nothing to do but serve.
+    /// Brings the tables up to date, once the database is there; then there is nothing to do but serve.
+    ///
+    /// # Errors
+    ///
+    /// The database's reason, when it cannot be used, or cannot be used in time.
     async fn serve(&self) -> anyhow::Result<()> {
+        let deadline = self.start_timeout.map(|timeout| Instant::now() + timeout);
         let mut delay = MIN_DATABASE_DELAY;
         loop {
             match self.store.migrate().await {
                 Ok(()) => break,
-                Err(MigrateError::Unavailable(cause)) => {
+                Err(MigrateError::Unavailable(cause)) if deadline.is_none_or(|deadline| Instant::now() < deadline) => {
                     tracing::warn!(%cause, "waiting for the database");
-                    tokio::time::sleep(delay).await;
+                    let next = Instant::now() + delay;
+                    sleep_until(deadline.map_or(next, |deadline| deadline.min(next))).await;
                     delay = (delay * 2).min(MAX_DATABASE_DELAY);
+                }
+                Err(error @ MigrateError::Unavailable(_)) => {
+                    let waited = self.start_timeout.unwrap_or_default().as_secs();
+                    anyhow::bail!("{error}; waited {waited} s for it (DATABASE_START_TIMEOUT)");
                 }
                 Err(failed) => return Err(failed.into()),
             }
@@ -225,6 +239,6 @@ impl Parts {
 /// Errors when its URL is malformed.
 pub fn store(config: &Config) -> anyhow::Result<Arc<dyn MessageStore>> {
     let connections = config.database_max_connections;
-    store::open(config.database_url.expose(), connections, config.encryption())
+    store::open_in(config.database_url.expose(), connections, config.encryption(), config.database_schema.clone())
         .map_err(|error| anyhow::anyhow!("DATABASE_URL: {error}"))
 }

@@ -1,30 +1,39 @@
 //! Settings: for each a flag, an environment variable of the same name, and a default.
 
+mod command;
+mod host;
 mod origins;
+mod refusal;
+mod secret;
+mod value;
 
 use std::{
-    fmt,
-    net::IpAddr,
-    num::{NonZeroU32, ParseIntError},
-    str::FromStr,
+    env,
+    num::{NonZeroU32, NonZeroUsize},
+    thread,
     time::Duration,
 };
 
 use clap::{
-    Args, CommandFactory, Parser, Subcommand, ValueEnum,
-    builder::{ArgPredicate, NonEmptyStringValueParser},
-    error::{ContextKind, ContextValue, ErrorKind},
+    Arg, CommandFactory, FromArgMatches, Parser, ValueEnum,
+    builder::{ArgPredicate, NonEmptyStringValueParser, Resettable},
+    error::ErrorKind,
 };
 use tracing_subscriber::filter::Targets;
 
-pub use self::origins::{ALLOWED_ORIGINS, AllowedOrigins};
+use self::value::{events_per_second, millis, positive_millis, seconds, targets};
+pub use self::{
+    command::{Command, Role, TokenRequest},
+    host::Host,
+    origins::{ALLOWED_ORIGINS, AllowedOrigins},
+    secret::Secret,
+};
 use crate::{
     auth::Verifier,
     chat::MAX_HISTORY,
-    model::UserId,
     net::{AdmissionSettings, TrustedProxies},
     rates::Rate,
-    store::Encryption,
+    store::{Encryption, Schema},
 };
 
 /// The default of `SHUTDOWN_TIMEOUT_MS` on a Heroku dyno, where stopping is to take less than ten seconds.
@@ -45,17 +54,27 @@ pub struct Config {
     #[arg(long, env, default_value_t = 3000)]
     pub port: u16,
 
-    /// Address to listen on.
-    #[arg(long, env, default_value = "0.0.0.0")]
-    pub host: IpAddr,
+    /// Address to listen on, or a name that has one. `::` stands for all addresses of this machine, of IPv6 and IPv4.
+    #[arg(long, env, default_value_t)]
+    pub host: Host,
 
     /// Where messages are kept: `sqlite://FILE` (created when missing) or `postgres://USER:PASSWORD@HOST/DATABASE`.
     #[arg(long, env, global = true, hide_env_values = true, default_value = "sqlite://data/parlor.db")]
     pub database_url: Secret,
 
+    /// Schema of a Postgres database for the tables, made when missing, so that programs can share a database. Unset: the
+    /// first one of the database's `search_path`.
+    #[arg(long, env, global = true)]
+    pub database_schema: Option<Schema>,
+
     /// Most connections to the database.
     #[arg(long, env, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub database_max_connections: u32,
+
+    /// How long the start waits for a database that is away or lets nobody in, in seconds; then the program ends with exit
+    /// code 1, and says why. 0 waits for ever.
+    #[arg(long, env, default_value = "60", value_parser = seconds)]
+    pub database_start_timeout: Duration,
 
     /// Web origins whose pages may connect besides those of the server's own host and port, separated by commas:
     /// `https://example.com`, `https://*.example.com`, `null`, `file://`; `*` for all.
@@ -163,8 +182,8 @@ pub struct Config {
     #[arg(long, env, default_value = "100")]
     pub connect_burst: NonZeroU32,
 
-    /// Proxies that are believed when they say in `X-Forwarded-For` whom they speak for: addresses and networks such as
-    /// `10.0.0.0/8`, separated by commas.
+    /// Proxies that are believed when they say whom they speak for (`X-Forwarded-For`) and which host they were asked for
+    /// (`X-Forwarded-Host`): addresses and networks such as `10.0.0.0/8`, separated by commas.
     #[arg(long, env, default_value = "")]
     pub trusted_proxies: TrustedProxies,
 
@@ -173,54 +192,22 @@ pub struct Config {
     pub send_queue_packets: u32,
 
     /// What to log, such as `info` or `parlor=debug`.
-    #[arg(long, env, global = true, default_value = "info,sqlx=warn")]
+    #[arg(long, env, global = true, default_value = "info,sqlx=warn", value_parser = targets)]
     pub rust_log: Targets,
 
     /// How log lines look.
     #[arg(long, env, global = true, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
 
+    /// Threads that the work is spread over. Unset: as many as there are processors.
+    #[arg(long, env, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub tokio_worker_threads: Option<u16>,
+
     /// Name of the Heroku dyno that this is, set by Heroku. On a dyno, whose disk is lost at every restart,
     /// `DATABASE_URL` must name a Postgres; that is reached with `sslmode=require` unless the URL names another mode; and
     /// `SHUTDOWN_TIMEOUT_MS` is 8000 unless set.
     #[arg(long, env)]
     pub dyno: Option<String>,
-}
-
-/// What to do instead of serving.
-#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
-pub enum Command {
-    /// Brings the database's tables up to date, and ends.
-    Migrate,
-    /// Prints a token for trying out, signed with `JWT_SECRET`.
-    Token(TokenRequest),
-}
-
-/// What a token for trying out is to say.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub struct TokenRequest {
-    /// The user's id.
-    #[arg(long, value_parser = |text: &str| UserId::try_from(text))]
-    pub sub: UserId,
-
-    /// A room that the user may enter, or what such rooms' ids begin with, as in `team-*`; may be repeated. None: all rooms.
-    #[arg(long = "room", value_name = "ROOM")]
-    pub rooms: Vec<String>,
-
-    /// How long the token counts, such as `90s`, `1h` or `30days`.
-    #[arg(long, default_value = "1h", value_parser = humantime::parse_duration)]
-    pub ttl: Duration,
-
-    /// What else the user is.
-    #[arg(long, value_enum)]
-    pub role: Option<Role>,
-}
-
-/// What else a user is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Role {
-    /// One whose messages are marked as an operator's.
-    Operator,
 }
 
 /// How log lines look.
@@ -232,61 +219,25 @@ pub enum LogFormat {
     Json,
 }
 
-/// A setting that is not shown, as it may hold a password.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The text itself.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for Secret {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self(text.to_owned()))
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
-
-fn millis(text: &str) -> Result<Duration, ParseIntError> {
-    Ok(Duration::from_millis(text.parse::<u32>()?.into()))
-}
-
-/// Slower than this, a client's heartbeats would come too late as well.
-const MIN_EVENTS_PER_SECOND: u32 = 50;
-
-fn events_per_second(text: &str) -> Result<u32, String> {
-    match text.parse().map_err(|error: ParseIntError| error.to_string())? {
-        1..MIN_EVENTS_PER_SECOND => Err(format!("must be 0, or {MIN_EVENTS_PER_SECOND} at least")),
-        rate => Ok(rate),
-    }
-}
-
-fn positive_millis(text: &str) -> Result<Duration, String> {
-    match millis(text) {
-        Ok(Duration::ZERO) => Err("must be more than 0".into()),
-        other => other.map_err(|error| error.to_string()),
-    }
-}
-
 impl Config {
-    /// Reads the command line and the environment; `--help` and `--version` are answered and end the process.
+    /// Reads the command line and the environment, where an empty variable counts as unset; `--help` and `--version` are
+    /// answered and end the process.
     ///
-    /// Errors: one line that names the variable whose value is bad.
+    /// # Errors
+    ///
+    /// One line that names the variable whose value is bad.
     pub fn from_args() -> Result<Self, String> {
-        let config = Self::try_parse().map_err(|error| match bad_value(&error).or_else(|| bad_encoding(&error)) {
-            Some(line) => line,
-            None => error.exit(),
+        let command = Self::command().mut_args(without_empty_variable);
+        let matches = command.try_get_matches().map_err(|error| match (refusal::of(&error), error.kind()) {
+            (Some(line), _) => line,
+            // The help names every variable, also those that are empty.
+            (None, ErrorKind::DisplayHelp) => match Self::command().try_get_matches() {
+                Err(help) => help.exit(),
+                Ok(_) => error.exit(),
+            },
+            (None, _) => error.exit(),
         })?;
+        let config = Self::from_arg_matches(&matches).map_err(|error| error.to_string())?;
         config.check()?;
         Ok(config)
     }
@@ -305,6 +256,12 @@ impl Config {
     /// How many requests a user may make at once: as many as several of its connections need to join all their rooms.
     pub fn request_burst(&self) -> NonZeroU32 {
         NonZeroU32::MIN.saturating_add(TABS * self.max_rooms_per_socket - 1)
+    }
+
+    /// Returns the number of threads that the work is spread over.
+    pub fn worker_threads(&self) -> usize {
+        let processors = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        self.tokio_worker_threads.map_or_else(processors, usize::from)
     }
 
     /// Whether a database may be reached unencrypted when its URL does not say.
@@ -359,32 +316,17 @@ impl Config {
                 "DATABASE_URL: must name a Postgres on a Heroku dyno, whose disk is lost at every restart".into()
             );
         }
+        if self.command.is_none() {
+            self.host.resolve().map_err(|reason| format!("HOST: {reason}"))?;
+        }
         self.verifier().map(drop)
     }
 }
 
-/// The variable, the value and the reason, where the error is a bad value.
-fn bad_value(error: &clap::Error) -> Option<String> {
-    let text = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) => Some(text.as_str()),
-        _ => None,
-    };
-    let argument = text(ContextKind::InvalidArg)?;
-    let value = text(ContextKind::InvalidValue)?;
-    let flag = argument.split([' ', '=']).next()?.trim_start_matches('-');
-    let command = Config::command();
-    let known = command.get_arguments().find(|known| known.get_long() == Some(flag))?;
-    let variable = known.get_env()?.to_string_lossy().into_owned();
-    let reason = std::error::Error::source(error).map(|source| format!(" ({source})"));
-    Some(format!("{variable}: {value:?} is not valid{}", reason.unwrap_or_default()))
-}
-
-/// The variable, where the error is a value that is not UTF-8.
-fn bad_encoding(error: &clap::Error) -> Option<String> {
-    let command = (error.kind() == ErrorKind::InvalidUtf8).then(Config::command)?;
-    let mut variables = command.get_arguments().filter_map(|known| known.get_env());
-    let bad = variables.find(|name| std::env::var_os(name).is_some_and(|value| value.to_str().is_none()))?;
-    Some(format!("{}: the value is not UTF-8", bad.to_string_lossy()))
+/// Leaves the environment out where the variable is empty: that is how files and consoles for settings leave one out.
+fn without_empty_variable(argument: Arg) -> Arg {
+    let is_empty = argument.get_env().and_then(env::var_os).is_some_and(|value| value.is_empty());
+    if is_empty { argument.env(Resettable::Reset) } else { argument }
 }
 
 #[cfg(test)]
@@ -405,7 +347,7 @@ mod tests {
         for (flag, value, variable) in [
             ("--port", "70000", "PORT"),
             ("--port", "x", "PORT"),
-            ("--host", "nowhere", "HOST"),
+            ("--host", "no where", "HOST"),
             ("--history-limit", "201", "HISTORY_LIMIT"),
             ("--history-limit", "0", "HISTORY_LIMIT"),
             ("--max-message-bytes", "0", "MAX_MESSAGE_BYTES"),
@@ -418,7 +360,7 @@ mod tests {
             ("--log-format", "xml", "LOG_FORMAT"),
         ] {
             let error = parse(&[&format!("{flag}={value}")]).unwrap_err();
-            let line = bad_value(&error).unwrap();
+            let line = refusal::of(&error).unwrap();
             assert!(line.starts_with(&format!("{variable}: ")), "{line}");
             assert_eq!(line.lines().count(), 1, "{line}");
         }

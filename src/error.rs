@@ -43,7 +43,8 @@ pub enum Error {
         /// How long to wait before trying again.
         retry_after: Duration,
     },
-    /// The database did not answer in time, or the server is stopping. Nothing acknowledged was lost.
+    /// The database did not answer in time, or the server is stopping. Nothing acknowledged was lost. A message so refused may be
+    /// stored nevertheless; repeated under its `clientMessageId`, it is stored once.
     #[error("the server cannot store or read messages right now; try again")]
     Unavailable,
     /// A bug. What happened is in the log, under this id.

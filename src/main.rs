@@ -1,6 +1,6 @@
 //! The server's program: see `parlor --help`.
 
-use std::{fmt, process::ExitCode, sync::Arc};
+use std::{fmt, io, process::ExitCode, sync::Arc};
 
 use chrono::Utc;
 use parlor::{
@@ -11,13 +11,15 @@ use parlor::{
     store::MessageStore,
     telemetry,
 };
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    runtime::{Builder, Runtime},
+    signal::unix::{SignalKind, signal},
+};
 
 /// The exit code for a setting that is not valid, as of commands that are used wrongly.
 const USAGE: u8 = 2;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let config = match Config::from_args() {
         Ok(config) => config,
         Err(line) => return refuse(line),
@@ -25,22 +27,38 @@ async fn main() -> ExitCode {
     if let Some(Command::Token(request)) = &config.command {
         return print_token(&config, request);
     }
+    match runtime(&config) {
+        Ok(runtime) => runtime.block_on(run(&config)),
+        Err(error) => fail(format_args!("no threads to work with: {error}")),
+    }
+}
+
+fn runtime(config: &Config) -> io::Result<Runtime> {
+    let mut builder = Builder::new_multi_thread();
+    // Where nothing is said, tokio would read the variable itself, and panic when it is empty.
+    builder.worker_threads(config.worker_threads());
+    builder.enable_all().build()
+}
+
+async fn run(config: &Config) -> ExitCode {
     // Opening connects to nothing yet: what fails here is the URL.
-    let store = match app::store(&config) {
+    let store = match app::store(config) {
         Ok(store) => store,
         Err(error) => return refuse(format_args!("{error:#}")),
     };
     let result = match &config.command {
-        Some(Command::Migrate) => migrate(&config, store).await,
-        _ => serve(&config, store).await,
+        Some(Command::Migrate) => migrate(config, store).await,
+        _ => serve(config, store).await,
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("parlor: {error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => fail(format_args!("{error:#}")),
     }
+}
+
+fn fail(line: impl fmt::Display) -> ExitCode {
+    eprintln!("parlor: {line}");
+    ExitCode::FAILURE
 }
 
 fn refuse(line: impl fmt::Display) -> ExitCode {
@@ -89,10 +107,13 @@ async fn serve(config: &Config, store: Arc<dyn MessageStore>) -> anyhow::Result<
         tracing::warn!(%error, "the limit of open files is not raised");
     }
     let app = App::bind(config, store)?;
-    tracing::info!(address = %app.local_addr()?, version = env!("CARGO_PKG_VERSION"), "listening");
+    let address = app.local_addr()?;
+    tracing::info!(%address, url = config.host.url(address.port()), version = env!("CARGO_PKG_VERSION"), "listening");
     match config.key_variable() {
         Some(variable) => tracing::info!("token mode: clients show a token that {variable} verifies"),
-        None => tracing::warn!("guest mode: clients are who they say they are"),
+        None => tracing::warn!(
+            "guest mode: clients are who they say they are; set JWT_SECRET or JWT_PUBLIC_KEY for clients to show tokens"
+        ),
     }
     if !http::has_client() {
         tracing::warn!("built without the Socket.IO client: the page at / does not work");

@@ -6,7 +6,7 @@ mod connection;
 
 use std::{
     future, io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     pin::pin,
     time::Duration,
 };
@@ -68,16 +68,35 @@ pub struct Listener {
     warned: Option<Instant>,
 }
 
-/// Listens on an address. Accepted connections send small packets without waiting for more (`TCP_NODELAY`); those for whom
+/// Listens on an address; on `::` for IPv4 too, and for IPv4 alone where the machine has no IPv6. Accepted connections send small packets without waiting for more (`TCP_NODELAY`); those for whom
 /// there is no place are closed at once.
 ///
 /// Errors when the address is taken or not this machine's.
 pub fn listen(address: SocketAddr, timeouts: Timeouts, admission: Admission) -> io::Result<Listener> {
+    let listener = match bound(address) {
+        Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && !is_refusal(&error) => {
+            bound((Ipv4Addr::UNSPECIFIED, address.port()).into())
+        }
+        listener => listener,
+    }?;
+    Ok(Listener { listener, timeouts, admission, warned: None })
+}
+
+fn bound(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // So that a new process can listen while connections of the last one are still ending, as with `TcpListener::bind`.
     socket.set_reuseaddr(true)?;
+    if address.ip() == Ipv6Addr::UNSPECIFIED {
+        // Some systems, and some administrators, have it otherwise.
+        SockRef::from(&socket).set_only_v6(false)?;
+    }
     socket.bind(address)?;
-    Ok(Listener { listener: socket.listen(BACKLOG)?, timeouts, admission, warned: None })
+    socket.listen(BACKLOG)
+}
+
+/// Tells whether the port is what is wrong, rather than that there is no IPv6.
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
 }
 
 impl Listener {
@@ -93,7 +112,9 @@ impl Listener {
         loop {
             // It waits a moment where the process has too many files open.
             let (stream, address) = axum::serve::Listener::accept(&mut self.listener).await;
-            let Some(place) = self.admission.connection(address.ip()) else {
+            // On `::`, clients of IPv4 have addresses such as ::ffff:192.0.2.1.
+            let address = address.ip().to_canonical();
+            let Some(place) = self.admission.connection(address) else {
                 self.refuse(stream, address);
                 continue;
             };
@@ -101,16 +122,16 @@ impl Listener {
                 tracing::debug!(%error, "socket options not set");
             }
             let connection = Connection::new(stream, place);
-            let peer = Peer { connection: connection.handle(), address: address.ip() };
+            let peer = Peer { connection: connection.handle(), address };
             return (connection, peer);
         }
     }
 
-    fn refuse(&mut self, stream: TcpStream, address: SocketAddr) {
+    fn refuse(&mut self, stream: TcpStream, address: IpAddr) {
         drop(stream);
         if self.warned.is_none_or(|warned| warned.elapsed() >= WARNING_INTERVAL) {
             self.warned = Some(Instant::now());
-            tracing::warn!(address = %address.ip(), "too many connections: further ones are closed at once");
+            tracing::warn!(%address, "too many connections: further ones are closed at once");
         }
     }
 

@@ -237,7 +237,7 @@ impl Committer {
         let mut batch = Batch::default();
         while let Some(send) = next.take() {
             if let Some(send) = self.parked.pass(send)
-                && let Err(one_too_many) = batch.push(send)
+                && let Some(one_too_many) = batch.push(send)
             {
                 self.held_over = Some(one_too_many);
                 break;

@@ -1,23 +1,36 @@
-/** The page: the entry form, and the conversation that it leads to. */
+/**
+ * The page: the entry form, and the conversation that it leads to.
+ *
+ * @import { Words } from "./words.js"
+ */
 
 import { converse } from "./conversation.js";
+import { keep, kept } from "./kept.js";
 import { page } from "./page.js";
-import { browserStorage } from "./parlor-outbox.js";
+import { showWords } from "./text.js";
 
 const NAME_KEY = "parlorName";
+const INCOMPLETE = { text: "The page is incomplete: the Socket.IO client did not load.", detail: "" };
 
-const storage = browserStorage();
-
-/** Fills the form in. A reload keeps the history entry's state, so it goes straight back into the room. */
+/** Shows the form. A reload keeps the history entry's state, so it goes straight back into the room. */
 function start() {
-  if (!("io" in window)) return refuse("The page is incomplete: the Socket.IO client did not load.");
-  page.room.value = new URLSearchParams(location.search).get("room") ?? "lobby";
+  const room = new URLSearchParams(location.search).get("room") ?? "lobby";
   const { name, refusal } = history.state ?? {};
-  page.name.value = name ?? storage?.getItem(NAME_KEY) ?? "";
-  if (name) return enter(name, page.room.value);
-  if (refusal) refuse(refusal);
+  const complete = "io" in window;
+  if (complete && name) return enter(name, room);
+  fillIn(name ?? kept(NAME_KEY), room);
+  if (!complete) return showWords(page.refusal, INCOMPLETE);
+  if (refusal?.text) showWords(page.refusal, refusal);
   history.replaceState(null, "");
-  (page.name.value ? page.room : page.name).focus();
+  page.join.disabled = false;
+}
+
+/** Fills in what nobody has typed yet, and takes the focus from nobody. @param {string} name @param {string} room */
+function fillIn(name, room) {
+  page.name.value ||= name;
+  page.room.value ||= room;
+  page.entry.classList.add("ready");
+  if (document.activeElement === document.body) (page.name.value ? page.room : page.name).focus();
 }
 
 /** @param {string} userId @param {string} roomId */
@@ -27,32 +40,20 @@ function enter(userId, roomId) {
   converse(userId, roomId, leave);
 }
 
-/** Goes back to the form, with the reason if it was not the user's wish. The page begins anew: nothing is left of the room. */
-function leave(refusal = "") {
+/**
+ * Goes back to the form, with the reason if it was not the user's wish. The page begins anew: nothing is left of the room.
+ * @param {Words} [refusal]
+ */
+function leave(refusal) {
   history.replaceState({ refusal }, "");
   location.reload();
-}
-
-/** @param {string} reason */
-function refuse(reason) {
-  page.refusal.textContent = reason;
-  page.refusal.hidden = false;
-}
-
-/** @param {string} name */
-function remember(name) {
-  try {
-    storage?.setItem(NAME_KEY, name);
-  } catch {
-    // The storage is full: the name is asked for again.
-  }
 }
 
 page.joinForm.addEventListener("submit", (event) => {
   event.preventDefault();
   const [name, room] = [page.name.value.trim(), page.room.value.trim()];
   if (!name || !room) return;
-  remember(name);
+  keep(NAME_KEY, name);
   history.replaceState({ name }, "", `?${new URLSearchParams({ room })}`);
   enter(name, room);
 });

@@ -1,8 +1,13 @@
-/** The connection's state, in words. */
-
-/** @import { ParlorSocket } from "./parlor-client.js" */
+/**
+ * The connection's state, in words.
+ *
+ * @import { ParlorSocket } from "./parlor-client.js"
+ * @import { ConnectError } from "./words.js"
+ */
 
 import { page } from "./page.js";
+import { showWords } from "./text.js";
+import { troubled } from "./words.js";
 
 const TRANSPORTS = { websocket: "WebSocket", polling: "polling" };
 
@@ -16,13 +21,13 @@ export function showConnection(socket) {
   };
   socket.on("connect", () => {
     wasConnected = true;
-    showTrouble("");
+    showWords(page.trouble, null);
     socket.io.engine.once("upgrade", show);
     show();
   });
   socket.on("disconnect", show);
-  socket.on("connect_error", () => {
-    if (navigator.onLine) showTrouble("The server cannot be reached. Trying again.");
+  socket.on("connect_error", (error) => {
+    if (navigator.onLine) showWords(page.trouble, troubled(/** @type {ConnectError} */ (error)));
     show();
   });
   window.addEventListener("offline", show);
@@ -42,10 +47,4 @@ function describe(socket, wasConnected) {
   }
   if (!navigator.onLine) return ["offline", "Offline"];
   return ["connecting", wasConnected ? "Reconnecting…" : "Connecting…"];
-}
-
-/** @param {string} text */
-function showTrouble(text) {
-  page.trouble.textContent = text;
-  page.trouble.hidden = text === "";
 }

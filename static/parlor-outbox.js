@@ -82,7 +82,14 @@ export class Outbox {
   fail(entry, refusal) {
     Object.assign(entry, { status: "failed", refusal });
     this.#receipts.get(entry.clientMessageId)?.reject(refusal);
+    this.#receipts.delete(entry.clientMessageId);
     this.#changed(this.entries);
+  }
+
+  /** Rejects what has no answer yet; the entries stay. @param {Refusal} refusal */
+  settle(refusal) {
+    for (const { reject } of this.#receipts.values()) reject(refusal);
+    this.#receipts.clear();
   }
 
   /**
@@ -95,6 +102,7 @@ export class Outbox {
     if (!entry) return;
     entry.status = "sent";
     this.#receipts.get(entry.clientMessageId)?.resolve(message);
+    this.#receipts.delete(entry.clientMessageId);
     this.#storage?.removeItem(this.#prefix + entry.clientMessageId);
     if (shown) this.entries = this.entries.filter((other) => other !== entry);
     this.#changed(this.entries);

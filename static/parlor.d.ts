@@ -43,7 +43,7 @@ export interface JoinRoom {
 /** The answer to a join: the history, and who is there. */
 export interface Joined {
   roomId: string;
-  /** Who you are on this connection. */
+  /** Who you are on this connection; missing with `reset`, which goes to everyone in the room. */
   userId: string;
   /** Oldest first: the newest `limit`, or with `lastSeq` the newest `limit` after it. */
   messages: Message[];
@@ -55,6 +55,8 @@ export interface Joined {
   members: string[];
   /** How many users are there: users, not tabs. */
   memberCount: number;
+  /** The room's log went back, as after a restore: forget its messages, these are the newest now. */
+  reset?: true;
 }
 
 /** Leaves a room. */
@@ -152,7 +154,7 @@ export type ErrorCode =
   | "MESSAGE_TOO_LARGE"
   /** There is no such event. */
   | "UNKNOWN_EVENT"
-  /** A send, typing, leave or history without having joined. */
+  /** A send, typing, leave or history without having joined: join, then repeat it. */
   | "NOT_IN_ROOM"
   /** No token, or a bad one. */
   | "UNAUTHORIZED"
@@ -162,7 +164,10 @@ export type ErrorCode =
   | "FORBIDDEN"
   /** Too fast; `retryAfterMs` says when to try again. Retryable. */
   | "RATE_LIMITED"
-  /** The database did not answer in time, or the server is stopping. Retryable. */
+  /**
+   * The database did not answer in time, or the server is stopping. Retryable: what was sent may be stored or not, so repeat it
+   * with the same `clientMessageId`.
+   */
   | "UNAVAILABLE"
   /** A bug; the message carries the id under which it is logged. */
   | "INTERNAL";
@@ -198,14 +203,14 @@ export interface EventError {
 export interface ServerToClientEvents {
   /**
    * Something was said in a room you are in; in the order of `seq`, your own messages too. What a broken connection left
-   * over may come before what was missed: take only the next one.
+   * over may come before what was missed: show only the next one, and keep the others until those before them are there.
    */
   newMessage: (message: Message) => void;
   /** Users came or went. */
   presence: (presence: Presence) => void;
   /** Somebody else is typing, or has stopped. */
   typing: (typing: UserTyping) => void;
-  /** The answer to a join that asked for no ack. */
+  /** The answer to a join that asked for no ack; with `reset`, what a room's log holds after it went back. */
   history: (joined: Joined) => void;
   /** A request that asked for no ack failed, or your token is out of date and the server disconnects you. */
   error: (failure: EventError) => void;

@@ -1,8 +1,18 @@
-/** What the page writes: times, days, names, links. All of it as text nodes; nothing is read as HTML. */
+/**
+ * What the page writes: times, days, names, links, reasons. All of it as text nodes; nothing is read as HTML.
+ *
+ * @import { Words } from "./words.js"
+ */
 
 const LINK = /https?:\/\/[^\s<>"']+/g;
 /** What ends a sentence rather than a link that stands in it. */
 const TRAILING = /[.,;:!?…)\]}*_~]+$/;
+
+/** Letters that are written from right to left, and marks that turn directions. */
+const TURNING = /[\u0590-\u08ff\u200e\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufdff\ufe70-\ufeff\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
+
+/** Finds letters with their marks, where the browser can. */
+const letters = "Segmenter" in Intl ? new Intl.Segmenter() : null;
 
 /** How many colours there are for users. */
 const HUES = 12;
@@ -46,9 +56,25 @@ export function element(tag, className = "", ...content) {
   return made;
 }
 
+/** A name or a text, which turns nothing around it to its own direction. @param {string} text */
+export const isolated = (text) => element("bdi", "", text);
+
+/** The same where there are no elements: the marks that isolate it, if it needs them. @param {string} text */
+export const plainlyIsolated = (text) => (TURNING.test(text) ? `\u2068${text}\u2069` : text);
+
+/** Shows a reason, with its small print, or hides it. @param {HTMLElement} where @param {Words | null} words */
+export function showWords(where, words) {
+  where.hidden = words === null;
+  where.replaceChildren(...(words ? [words.text, ...smallPrint(words)] : []));
+}
+
+/** @param {Words} words */
+export const smallPrint = ({ detail }) => (detail ? [element("small", "", detail)] : []);
+
 /** A user's first letter, on a colour of their own. @param {string} userId */
 export function avatar(userId) {
-  const [letter = ""] = userId.toLocaleUpperCase();
+  const name = userId.toLocaleUpperCase();
+  const [letter = ""] = letters ? Array.from(letters.segment(name), ({ segment }) => segment) : name;
   const made = element("span", "avatar", letter);
   made.ariaHidden = "true";
   let hash = 0;
@@ -86,6 +112,7 @@ function isWeb(address) {
 function link(address) {
   const made = /** @type {HTMLAnchorElement} */ (element("a", "", address));
   made.href = address;
+  made.dir = "ltr";
   made.target = "_blank";
   made.rel = "noopener noreferrer nofollow";
   return made;

@@ -5,9 +5,11 @@
  * @import { Unconfirmed } from "./parlor-outbox.js"
  *
  * @typedef {{ message: Message, item: HTMLElement }} Shown
+ * @typedef {Record<"retry" | "edit" | "discard", (failed: Unconfirmed) => void>} Actions what one can do with what failed
  */
 
-import { avatar, clock, day, element, linked, sameDay } from "./text.js";
+import { avatar, clock, day, element, isolated, linked, sameDay, smallPrint } from "./text.js";
+import { refusedSend } from "./words.js";
 
 /** Messages of one author that are closer than this stand together. */
 const GROUP_MS = 5 * 60_000;
@@ -16,13 +18,12 @@ export class Timeline {
   #messages;
   #outbox;
   #userId;
-  /** @type {Shown | undefined} */
-  #first;
-  /** @type {Shown | undefined} */
-  #last;
-  /** @type {HTMLElement | undefined} */
-  #away;
-  #missed = 0;
+  /** The messages in the list, which are consecutive. @type {Shown[]} */
+  #shown = [];
+  /** Says that one was away, before the first of so many messages that were missed. */
+  #away = { item: element("li", "away"), before: 0, missed: 0 };
+  /** What is in the outbox, by its `clientMessageId`. @type {Map<string, { state: string, item: HTMLElement }>} */
+  #waiting = new Map();
 
   /**
    * @param {HTMLElement} messages a list for the messages
@@ -37,11 +38,11 @@ export class Timeline {
 
   /** Shows a message after the others. @param {Message} message */
   append(message) {
-    const shown = this.#show(message, this.#last?.message);
+    const last = this.#shown.at(-1)?.message;
+    const shown = this.#show(message, last);
     this.#messages.append(shown.item);
-    if (this.#last && !sameDay(timeOf(message), timeOf(this.#last.message))) this.#nameDays();
-    this.#first ??= shown;
-    this.#last = shown;
+    if (last && !sameDay(timeOf(message), timeOf(last))) this.#nameDays();
+    this.#shown.push(shown);
   }
 
   /** Names the days anew: the one that was today is yesterday now. */
@@ -58,37 +59,74 @@ export class Timeline {
     const shown = [];
     for (const message of messages) shown.push(this.#show(message, shown.at(-1)?.message));
     this.#messages.prepend(...shown.map(({ item }) => item));
-    if (this.#first) arrange(this.#first, shown.at(-1)?.message);
-    this.#first = shown[0];
-    this.#last ??= shown.at(-1);
+    if (this.#shown.length > 0) arrange(this.#shown[0], shown.at(-1)?.message);
+    this.#shown.unshift(...shown);
+    shown.find(({ message }) => message.seq === this.#away.before)?.item.before(this.#away.item);
+  }
+
+  /** How many messages are shown. */
+  get length() {
+    return this.#shown.length;
+  }
+
+  /** The first message shown. */
+  get first() {
+    return this.#shown[0]?.message;
+  }
+
+  /** Takes all but the last messages out of the list. @param {number} count how many stay, at least one */
+  keepLast(count) {
+    this.#shown.splice(0, this.#shown.length - count);
+    const [first] = this.#shown;
+    while (this.#messages.firstChild !== first.item) this.#messages.firstChild?.remove();
+    arrange(first);
   }
 
   /** Shows a message that came while one was away; `first` begins a new count of them. @param {Message} message */
   appendMissed(message, first = false) {
     if (first) {
-      this.#away?.remove();
-      this.#away = this.#messages.appendChild(element("li", "away"));
-      this.#missed = 0;
+      Object.assign(this.#away, { before: message.seq, missed: 0 });
+      this.#messages.append(this.#away.item);
     }
-    this.#missed += 1;
-    if (this.#away) this.#away.textContent = `You were away · ${this.#missed} new`;
+    this.#away.missed += 1;
+    this.#away.item.textContent = `You were away · ${this.#away.missed} new`;
     this.append(message);
   }
 
   /**
-   * Shows what is on its way.
+   * Shows what is on its way, and after it what failed; says whether something has failed since.
    * @param {Unconfirmed[]} entries
    * @param {boolean} joined
-   * @param {Record<"retry" | "edit", (failed: Unconfirmed) => void>} actions what one can do with what failed
+   * @param {Actions} actions
    */
-  showOutbox(entries, joined, { retry, edit }) {
-    const items = entries.map((entry) => {
-      const meta = element("p", "meta", state(entry, joined));
-      if (entry.status === "failed") meta.append(button("Try again", () => retry(entry)), button("Edit", () => edit(entry)));
-      const bubble = element("div", "bubble", element("p", "body", ...linked(entry.message)), meta);
-      return element("li", `message own ${entry.status}`, bubble);
+  showOutbox(entries, joined, actions) {
+    const before = this.#waiting;
+    const failed = entries.filter(({ status }) => status === "failed");
+    const ordered = [...entries.filter(({ status }) => status !== "failed"), ...failed];
+    // Those that stay as they are keep the focus that their buttons may have.
+    const shown = ordered.map((entry) => {
+      const known = before.get(entry.clientMessageId);
+      const now = state(entry, joined);
+      return known?.state === now ? known : { state: now, item: waiting(entry, now, actions) };
     });
-    this.#outbox.replaceChildren(...items);
+    this.#waiting = new Map(ordered.map(({ clientMessageId }, place) => [clientMessageId, shown[place]]));
+    this.#arrangeOutbox(shown.map(({ item }) => item));
+    return failed.some(({ clientMessageId }) => before.get(clientMessageId) !== this.#waiting.get(clientMessageId));
+  }
+
+  /** Puts items into the outbox, moving none that is in its place. @param {HTMLElement[]} items */
+  #arrangeOutbox(items) {
+    for (const item of [...this.#outbox.children]) if (!items.includes(/** @type {HTMLElement} */ (item))) item.remove();
+    items.forEach((item, place) => {
+      const there = this.#outbox.children[place];
+      if (there !== item) this.#outbox.insertBefore(item, there ?? null);
+    });
+  }
+
+  /** How much of the list's end is messages that failed, in pixels. */
+  get failedHeight() {
+    const first = this.#outbox.querySelector(".failed");
+    return first ? this.#outbox.getBoundingClientRect().bottom - first.getBoundingClientRect().top : 0;
   }
 
   /** @param {Message} message @param {Message | undefined} before @returns {Shown} */
@@ -120,7 +158,7 @@ function arrange({ message, item }, before) {
 
 /** @param {Message} message @param {boolean} own */
 function bubble({ userId, operatorId, message, timestamp }, own) {
-  const by = element("p", "by", element("b", "", userId));
+  const by = element("p", "by", element("b", "", isolated(userId)));
   if (operatorId) by.append(element("span", "tag", "operator"));
   const at = new Date(timestamp);
   const time = /** @type {HTMLTimeElement} */ (element("time", "", clock(at)));
@@ -128,12 +166,31 @@ function bubble({ userId, operatorId, message, timestamp }, own) {
   time.title = at.toLocaleString();
   const meta = element("p", "meta", time);
   if (own) meta.append(element("span", "check", "Sent"));
-  return element("div", "bubble", by, element("p", "body", ...linked(message)), meta);
+  return element("div", "bubble", by, body(message), meta);
+}
+
+/** @param {string} text */
+function body(text) {
+  const made = element("p", "body", ...linked(text));
+  made.dir = "auto";
+  return made;
+}
+
+/** @param {Unconfirmed} entry @param {string} state @param {Actions} actions */
+function waiting(entry, state, { retry, edit, discard }) {
+  const meta = element("p", "meta", state);
+  const bubble = element("div", "bubble", body(entry.message), meta);
+  if (entry.refusal && entry.status === "failed") {
+    meta.append(...smallPrint(refusedSend(entry.refusal)));
+    const again = button("Try again", () => retry(entry));
+    bubble.append(element("p", "actions", again, button("Edit", () => edit(entry)), button("Discard", () => discard(entry))));
+  }
+  return element("li", `message own ${entry.status}`, bubble);
 }
 
 /** @param {Unconfirmed} entry @param {boolean} joined */
 function state({ status, refusal }, joined) {
-  if (status === "failed") return `Not sent: ${refusal?.message ?? "refused"}`;
+  if (status === "failed") return `Not sent: ${refusal ? refusedSend(refusal).text : "the server did not take it."}`;
   if (status === "sent") return "Sent";
   return joined ? "Sending…" : "Waiting for the connection…";
 }

@@ -5,6 +5,8 @@
  * @import { UserTyping } from "./parlor.js"
  */
 
+import { isolated } from "./text.js";
+
 /** How often others are told while one goes on typing. */
 const REPEAT_MS = 2_000;
 /** After this a typist who was not heard of again has stopped. */
@@ -21,7 +23,7 @@ export class TypingLine {
   /**
    * @param {ParlorSocket} socket
    * @param {string} roomId
-   * @param {(text: string) => void} show
+   * @param {(...line: (Node | string)[]) => void} show
    */
   constructor(socket, roomId, show) {
     this.#socket = socket;
@@ -45,15 +47,15 @@ export class TypingLine {
     this.#typists.delete(userId);
     const expire = () => this.#change({ userId, isTyping: false });
     if (isTyping) this.#typists.set(userId, setTimeout(expire, EXPIRES_MS));
-    this.#show(line([...this.#typists.keys()]));
+    this.#show(...line([...this.#typists.keys()]));
   }
 }
 
 /** @param {string[]} users */
 function line(users) {
-  const [first, second, ...others] = users;
-  if (first === undefined) return "";
-  if (second === undefined) return `${first} is typing…`;
-  if (others.length === 0) return `${first} and ${second} are typing…`;
-  return "Several people are typing…";
+  const [first, second] = users.map(isolated);
+  if (users.length === 0) return [];
+  if (users.length === 1) return [first, " is typing…"];
+  if (users.length === 2) return [first, " and ", second, " are typing…"];
+  return ["Several people are typing…"];
 }

@@ -27,7 +27,7 @@ pub const SERVE: &str = "--serve";
 /// Time is short here, so that what ends by a timeout does so often.
 const FLAGS: [&str; 7] = [
     SERVE,
-    "--rust-log=error,parlor::app=info,soak=info",
+    "--rust-log=error,parlor::app=info,parlor::soak=info",
     "--ping-interval-ms=4000",
     "--ping-timeout-ms=4000",
     "--tcp-user-timeout-ms=4000",
@@ -75,7 +75,7 @@ pub async fn serve() -> anyhow::Result<()> {
     let config = Config::try_parse_from(env::args().filter(|argument| argument != SERVE))?;
     telemetry::start(config.rust_log.clone(), config.log_format)?;
     let app = App::bind(&config, app::store(&config)?)?;
-    tracing::info!(address = %app.local_addr()?, "listening");
+    tracing::info!(target: "parlor::soak", address = %app.local_addr()?, "listening");
     let ended = answer(app.rooms().clone(), Handle::current().metrics());
     app.serve_until(async { drop(ended.await) }).await
 }

@@ -1,33 +1,75 @@
 import { randomUUID } from "node:crypto";
+import { createInterface } from "node:readline";
 import { io } from "socket.io-client";
 
 const socket = io(process.env.PARLOR_URL ?? "http://localhost:3000", { auth: { userId: "node" } });
 const roomId = "lobby";
-const outbox = new Set([{ roomId, message: "hello from node", clientMessageId: randomUUID() }]);
+const ahead = new Map(); // messages that came before those before them
+const outbox = []; // the first one is sent until it has its answer, the others wait
 let lastSeq = 0;
+let sending = false;
 
-socket.on("connect", () => {
-  // After a reconnect, lastSeq asks for just what was missed.
-  socket.emit("joinRoom", { roomId, lastSeq }, ({ error, messages }) => {
-    if (error) return console.error(error);
-    messages.forEach(show);
-    outbox.forEach(send);
-  });
-});
+socket.on("connect", join);
 socket.on("connect_error", console.error);
-// Only the next one: what a broken connection left over may come before what was missed, and comes again with that.
-socket.on("newMessage", (message) => message.seq === lastSeq + 1 && show(message));
+socket.on("newMessage", (message) => {
+  if (message.seq === lastSeq + 1) return show(message);
+  ahead.set(message.seq, message);
+  setTimeout(() => ahead.size > 0 && catchUp(), 1000);
+});
+createInterface({ input: process.stdin }).on("line", say);
+say("hello from node");
 
-function send(message) {
-  // Without an answer it is sent again after the next join; its clientMessageId has it stored once.
-  socket.emit("sendMessage", message, ({ error }) => {
-    if (error) console.error(error);
-    if (!error?.retryable) outbox.delete(message);
+function join() {
+  // After a reconnect, lastSeq asks for just what was missed.
+  socket.emit("joinRoom", { roomId, lastSeq }, ({ error, messages, hasMore }) => {
+    if (error) return refused(error);
+    if (hasMore && lastSeq > 0) catchUp();
+    else messages.forEach(show);
+    sending = false;
+    send();
+  });
+}
+
+function catchUp() {
+  ahead.clear(); // The answer has them, and what it passes over does not exist.
+  socket.emit("getHistory", { roomId, afterSeq: lastSeq }, ({ error, messages, hasMore }) => {
+    if (error) return refused(error);
+    messages.forEach(show);
+    if (hasMore) catchUp();
   });
 }
 
 function show({ seq, userId, message }) {
+  ahead.delete(seq);
   if (seq <= lastSeq) return;
   lastSeq = seq;
   console.log(`${userId}: ${message}`);
+  if (ahead.has(seq + 1)) show(ahead.get(seq + 1));
+}
+
+function say(message) {
+  outbox.push({ roomId, message, clientMessageId: randomUUID() });
+  send();
+}
+
+function send() {
+  if (sending || outbox.length === 0 || !socket.connected) return;
+  sending = true;
+  const [first] = outbox;
+  socket.timeout(20_000).emit("sendMessage", first, (noAnswer, answer) => {
+    const error = noAnswer ?? answer.error;
+    // Then it is sent again after a join; its clientMessageId has it stored once.
+    if (error && refused(error)) return;
+    if (outbox[0] === first) outbox.shift();
+    sending = false;
+    send();
+  });
+}
+
+// Whether it was for now: without an answer, or with one that says so.
+function refused(error) {
+  console.error(error);
+  const isForNow = !error.code || error.retryable || error.code === "NOT_IN_ROOM";
+  if (isForNow) setTimeout(join, error.retryAfterMs ?? 1000);
+  return isForNow;
 }

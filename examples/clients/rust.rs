@@ -1,73 +1,160 @@
 use std::{
+    collections::BTreeMap,
     env, future,
-    sync::atomic::{AtomicI64, Ordering},
+    io::stdin,
+    sync::{Mutex, MutexGuard},
+    thread,
     time::Duration,
 };
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::BoxFuture};
 use rust_socketio::{
     Event, Payload,
     asynchronous::{Client, ClientBuilder},
 };
 use serde_json::{Value, json};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{sleep, timeout},
+};
 
 const ROOM: &str = "lobby";
-const ACK_DEADLINE: Duration = Duration::from_secs(30);
+const ACK_DEADLINE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_secs(1);
 
-static LAST_SEQ: AtomicI64 = AtomicI64::new(0);
+static LOG: Mutex<Log> = Mutex::new(Log { last_seq: 0, ahead: BTreeMap::new() });
+
+struct Log {
+    last_seq: i64,
+    /// Messages that came before those before them.
+    ahead: BTreeMap<i64, Value>,
+}
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let url = env::var("PARLOR_URL").unwrap_or("http://localhost:3000".into());
-    let hello = json!({ "roomId": ROOM, "message": "hello from rust", "clientMessageId": uuid::Uuid::now_v7() });
     let client = ClientBuilder::new(url)
         .auth(json!({ "userId": "rust" }))
-        .on(Event::Connect, move |_, client| join(client, hello.clone()).boxed())
+        .on(Event::Connect, |_, client| detach(join(client)))
         .on(Event::Error, |error, _| async move { eprintln!("{error:?}") }.boxed())
-        .on("newMessage", |message, _| async move { show(&first(message)) }.boxed());
-    let _client = client.connect().await?;
+        .on("newMessage", |message, client| detach(receive(first(message), client)))
+        .connect()
+        .await?;
+    let (outbox, texts) = mpsc::unbounded_channel();
+    tokio::spawn(talk(client, texts));
+    outbox.send("hello from rust".to_owned())?;
+    thread::spawn(move || stdin().lines().map_while(Result::ok).try_for_each(|line| outbox.send(line)));
     future::pending().await
 }
 
-async fn join(client: Client, hello: Value) {
+/// Lets work go on in a task of its own, as this client takes nothing while it calls back.
+fn detach(work: impl Future<Output = ()> + Send + 'static) -> BoxFuture<'static, ()> {
+    tokio::spawn(work);
+    future::ready(()).boxed()
+}
+
+async fn join(client: Client) {
     // After a reconnect, lastSeq asks for just what was missed.
-    let join = json!({ "roomId": ROOM, "lastSeq": LAST_SEQ.load(Ordering::Relaxed) });
-    let joined = move |answer, client| {
-        let answer = first(answer);
-        match answer["messages"].as_array() {
-            Some(messages) => {
-                messages.iter().for_each(show);
-                // In a task of its own, as this client takes no request while it calls back.
-                tokio::spawn(send(client, hello.clone()));
-            }
-            None => eprintln!("{}", answer["error"]),
-        }
-        future::ready(()).boxed()
-    };
-    client.emit_with_ack("joinRoom", join, ACK_DEADLINE, joined).await.ok();
-}
-
-// Sent again after each reconnect; its clientMessageId has it stored once.
-async fn send(client: Client, message: Value) {
-    let sent = |answer, _| {
-        let answer = first(answer);
-        if answer["status"] == "error" {
-            eprintln!("{}", answer["error"]);
-        }
-        future::ready(()).boxed()
-    };
-    client.emit_with_ack("sendMessage", message, ACK_DEADLINE, sent).await.ok();
-}
-
-fn show(message: &Value) {
-    let seq = message["seq"].as_i64().unwrap_or_default();
-    if LAST_SEQ.fetch_max(seq, Ordering::Relaxed) < seq {
-        println!(
-            "{}: {}",
-            message["userId"].as_str().unwrap_or_default(),
-            message["message"].as_str().unwrap_or_default()
-        );
+    let last_seq = log().last_seq;
+    let room = request(&client, "joinRoom", json!({ "roomId": ROOM, "lastSeq": last_seq })).await;
+    if room["hasMore"] == true && last_seq > 0 {
+        catch_up(&client).await;
+    } else {
+        log().show(&room["messages"]);
     }
+}
+
+async fn receive(message: Value, client: Client) {
+    log().receive(message);
+    if !log().ahead.is_empty() {
+        sleep(PAUSE).await;
+    }
+    if !log().ahead.is_empty() {
+        catch_up(&client).await;
+    }
+}
+
+async fn catch_up(client: &Client) {
+    loop {
+        // The answer has them, and what it passes over does not exist.
+        log().ahead.clear();
+        let after = log().last_seq;
+        let page = request(client, "getHistory", json!({ "roomId": ROOM, "afterSeq": after })).await;
+        log().show(&page["messages"]);
+        if page["hasMore"] != true {
+            return;
+        }
+    }
+}
+
+/// Sends one after the other, so that they stay in order. Its clientMessageId has each stored once.
+async fn talk(client: Client, mut texts: mpsc::UnboundedReceiver<String>) {
+    while let Some(text) = texts.recv().await {
+        let message = json!({ "roomId": ROOM, "message": text, "clientMessageId": uuid::Uuid::now_v7() });
+        request(&client, "sendMessage", message).await;
+    }
+}
+
+/// Asks until there is an answer, and a final one.
+async fn request(client: &Client, event: &str, payload: Value) -> Value {
+    loop {
+        let no_answer = || json!({ "error": { "message": "no answer", "retryable": true } });
+        let answer = call(client, event, &payload).await.unwrap_or_else(no_answer);
+        let error = &answer["error"];
+        if !error.is_null() {
+            eprintln!("{error}");
+        }
+        if error["retryable"] != true && error["code"] != "NOT_IN_ROOM" {
+            return answer;
+        }
+        sleep(error["retryAfterMs"].as_u64().map_or(PAUSE, Duration::from_millis)).await;
+    }
+}
+
+async fn call(client: &Client, event: &str, payload: &Value) -> Option<Value> {
+    let (tell, told) = oneshot::channel();
+    let mut tell = Some(tell);
+    let answered = move |answer, _| {
+        tell.take().map(|tell| tell.send(first(answer)));
+        future::ready(()).boxed()
+    };
+    client.emit_with_ack(event, payload.clone(), ACK_DEADLINE, answered).await.ok()?;
+    timeout(ACK_DEADLINE, told).await.ok()?.ok()
+}
+
+fn log() -> MutexGuard<'static, Log> {
+    LOG.lock().expect("nobody panics here")
+}
+
+impl Log {
+    /// Takes a message as it comes.
+    fn receive(&mut self, message: Value) {
+        self.ahead.insert(seq(&message), message);
+        self.show(&json!([]));
+    }
+
+    /// Shows what follows each other in the room.
+    fn show(&mut self, messages: &Value) {
+        for message in messages.as_array().into_iter().flatten() {
+            self.show_one(message);
+        }
+        while let Some(next) = self.ahead.remove(&(self.last_seq + 1)) {
+            self.show_one(&next);
+        }
+    }
+
+    fn show_one(&mut self, message: &Value) {
+        self.ahead.remove(&seq(message));
+        if seq(message) > self.last_seq {
+            self.last_seq = seq(message);
+            let [user, text] = ["userId", "message"].map(|field| message[field].as_str().unwrap_or_default());
+            println!("{user}: {text}");
+        }
+    }
+}
+
+fn seq(message: &Value) -> i64 {
+    message["seq"].as_i64().unwrap_or_default()
 }
 
 /// An event's payload comes as it is, an ack's in one more array.

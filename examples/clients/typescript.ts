@@ -1,36 +1,76 @@
 import { io, type Socket } from "socket.io-client";
-import type { ClientToServerEvents, Message, SendMessage, ServerToClientEvents } from "./parlor.d.ts";
+import type { ClientToServerEvents, ErrorBody, Message, SendMessage, ServerToClientEvents } from "./parlor.d.ts";
 
 type ChatSocket = Socket<ServerToClientEvents, ClientToServerEvents>;
 
 const socket: ChatSocket = io("http://localhost:3000", { auth: { userId: "typescript" } });
 const roomId = "lobby";
-const hello: SendMessage = { roomId, message: "hello from typescript", clientMessageId: crypto.randomUUID() };
-const outbox = new Set([hello]);
+const NO_ANSWER: ErrorBody = { code: "UNAVAILABLE", message: "no answer", retryable: true };
+const ahead = new Map<number, Message>(); // messages that came before those before them
+const outbox: SendMessage[] = []; // the first one is sent until it has its answer, the others wait
 let lastSeq = 0;
+let sending = false;
 
-socket.on("connect", () => {
+socket.on("connect", join);
+socket.on("connect_error", console.error);
+socket.on("newMessage", (message) => {
+  if (message.seq === lastSeq + 1) return show(message);
+  ahead.set(message.seq, message);
+  setTimeout(() => ahead.size > 0 && catchUp(), 1000);
+});
+say("hello from typescript");
+
+function join() {
   // After a reconnect, lastSeq asks for just what was missed.
   socket.emit("joinRoom", { roomId, lastSeq }, (room) => {
-    if (room.status === "error") return console.error(room.error);
-    room.messages.forEach(show);
-    outbox.forEach(send);
+    if (room.status === "error") return refused(room.error);
+    if (room.hasMore && lastSeq > 0) catchUp();
+    else room.messages.forEach(show);
+    sending = false;
+    send();
   });
-});
-socket.on("connect_error", console.error);
-// Only the next one: what a broken connection left over may come before what was missed, and comes again with that.
-socket.on("newMessage", (message) => message.seq === lastSeq + 1 && show(message));
+}
 
-function send(message: SendMessage) {
-  // Without an answer it is sent again after the next join; its clientMessageId has it stored once.
-  socket.emit("sendMessage", message, (sent) => {
-    if (sent.status === "error") console.error(sent.error);
-    if (sent.status === "ok" || !sent.error.retryable) outbox.delete(message);
+function catchUp() {
+  ahead.clear(); // The answer has them, and what it passes over does not exist.
+  socket.emit("getHistory", { roomId, afterSeq: lastSeq }, (page) => {
+    if (page.status === "error") return refused(page.error);
+    page.messages.forEach(show);
+    if (page.hasMore) catchUp();
   });
 }
 
 function show({ seq, userId, message }: Message) {
+  ahead.delete(seq);
   if (seq <= lastSeq) return;
   lastSeq = seq;
   console.log(`${userId}: ${message}`);
+  const next = ahead.get(seq + 1);
+  if (next) show(next);
+}
+
+export function say(message: string) {
+  outbox.push({ roomId, message, clientMessageId: crypto.randomUUID() });
+  send();
+}
+
+function send() {
+  const [first] = outbox;
+  if (sending || !first || !socket.connected) return;
+  sending = true;
+  socket.timeout(20_000).emit("sendMessage", first, (noAnswer: Error | null, sent) => {
+    // Refused for now, or without an answer, it is sent again after a join; its clientMessageId has it stored once.
+    if (noAnswer ? refused(NO_ANSWER) : sent.status === "error" && refused(sent.error)) return;
+    if (outbox[0] === first) outbox.shift();
+    sending = false;
+    send();
+  });
+}
+
+// Whether it was for now.
+function refused(error: ErrorBody) {
+  console.error(error);
+  const isForNow = error.retryable || error.code === "NOT_IN_ROOM";
+  if (isForNow) setTimeout(join, error.retryAfterMs ?? 1000);
+  return isForNow;
 }

@@ -1,4 +1,4 @@
-//! Which web pages may connect.
+//! The web pages that may connect.
 
 use std::str::FromStr;
 
@@ -28,25 +28,15 @@ impl AllowedOrigins {
     /// Returns whether a page from `origin` may connect to a server that is reached at `hosts`, as a request's headers give
     /// them.
     pub fn allow<'a>(&self, origin: &str, hosts: impl IntoIterator<Item = &'a str>) -> bool {
-        if self.0.contains(&Entry::Any) {
-            return true;
-        }
-        if origin == NULL {
-            return self.0.contains(&Entry::Null);
-        }
-        let Ok(origin) = origin.parse::<Origin>() else { return false };
-        hosts.into_iter().any(|host| origin.is_at(host)) || self.0.iter().any(|entry| entry.covers(&origin))
-    }
-}
-
-impl Entry {
-    fn covers(&self, origin: &Origin) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Null => false,
-            Self::One(one) => one == origin,
-            Self::Under(above) => above.is_above(origin),
-        }
+        let parsed = origin.parse::<Origin>().ok();
+        let is_own = |page: &Origin| hosts.into_iter().any(|host| page.is_at(host));
+        let is_listed = |entry: &Entry| match entry {
+            Entry::Any => true,
+            Entry::Null => origin == NULL,
+            Entry::One(one) => parsed.as_ref() == Some(one),
+            Entry::Under(above) => parsed.as_ref().is_some_and(|page| above.is_above(page)),
+        };
+        parsed.as_ref().is_some_and(is_own) || self.0.iter().any(is_listed)
     }
 }
 

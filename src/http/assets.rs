@@ -31,7 +31,7 @@ const GZIP: HeaderValue = HeaderValue::from_static("gzip");
 const NO_CLIENT: &str = "This server was built without the Socket.IO client. \
     Run `npm ci --omit=dev` where its source is, and build again.\n";
 
-/// Whether the client's bundle was there when the server was built.
+/// Returns whether the client's bundle was there when the server was built.
 pub fn has_client() -> bool {
     Files::iter().any(|path| path.starts_with(CLIENT))
 }

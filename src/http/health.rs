@@ -1,14 +1,24 @@
 //! Health, for whoever restarts the process or sends it traffic.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
-use tokio_util::sync::CancellationToken;
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{store::MessageStore, writer::Health};
 
 /// How long the database may take to answer a readiness probe.
 pub const READY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How old the database's answer to a probe may be to serve another one.
+pub const MAX_ANSWER_AGE: Duration = Duration::from_secs(1);
 
 /// What decides whether this node should get traffic.
 #[derive(Clone)]
@@ -23,12 +33,56 @@ pub struct Readiness {
     pub stopping: CancellationToken,
 }
 
-/// The routes of both.
-pub(super) fn routes(ready: Readiness) -> Router {
-    Router::new().route("/healthz", get(async || "ok\n")).route("/readyz", get(readyz).with_state(ready))
+/// An answer of the database: when it came, and whether it was a good one.
+type Answer = Option<(Instant, bool)>;
+
+/// The question to the database, asked once at a time and for all who want to know.
+#[derive(Default)]
+struct Question(Mutex<Option<Asked>>);
+
+struct Asked {
+    answer: watch::Receiver<Answer>,
+    /// Ends with the server, at the latest.
+    _asking: AbortOnDropHandle<()>,
 }
 
-async fn readyz(State(ready): State<Readiness>) -> (StatusCode, &'static str) {
+impl Asked {
+    fn now(store: Arc<dyn MessageStore>) -> Self {
+        let (sender, answer) = watch::channel(None);
+        let asking = tokio::spawn(async move {
+            let good = store.ping().await.is_ok();
+            sender.send_replace(Some((Instant::now(), good)));
+        });
+        Self { answer, _asking: AbortOnDropHandle::new(asking) }
+    }
+
+    /// Tells whether the answer is still to come, or has just come.
+    fn is_fresh(&self) -> bool {
+        self.answer.borrow().is_none_or(|(at, _)| at.elapsed() < MAX_ANSWER_AGE)
+    }
+}
+
+impl Question {
+    /// Asks the database, unless it is being asked or has just answered; false when it does not answer in time.
+    async fn ask(&self, store: &Arc<dyn MessageStore>) -> bool {
+        let mut answer = {
+            let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let fresh = asked.take().filter(Asked::is_fresh).unwrap_or_else(|| Asked::now(store.clone()));
+            asked.insert(fresh).answer.clone()
+        };
+        let answered = timeout(READY_TIMEOUT, answer.wait_for(Option::is_some)).await;
+        answered.is_ok_and(|answer| answer.is_ok_and(|answer| answer.is_some_and(|(_, good)| good)))
+    }
+}
+
+/// The routes of both kinds of health.
+pub(super) fn routes(ready: Readiness) -> Router {
+    let readiness = get(readyz).with_state(Arc::new((ready, Question::default())));
+    Router::new().route("/healthz", get(async || "ok\n")).route("/readyz", readiness)
+}
+
+async fn readyz(State(state): State<Arc<(Readiness, Question)>>) -> (StatusCode, &'static str) {
+    let (ready, database) = &*state;
     if ready.stopping.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
     }
@@ -38,8 +92,9 @@ async fn readyz(State(ready): State<Readiness>) -> (StatusCode, &'static str) {
     if !ready.writing.is_good() {
         return (StatusCode::SERVICE_UNAVAILABLE, "the database takes no messages\n");
     }
-    match tokio::time::timeout(READY_TIMEOUT, ready.store.ping()).await {
-        Ok(Ok(())) => (StatusCode::OK, "ready\n"),
-        Ok(Err(_)) | Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n"),
+    if database.ask(&ready.store).await {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n")
     }
 }

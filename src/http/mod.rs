@@ -26,7 +26,7 @@ use tower_http::{
 use self::origin::Guard;
 pub use self::{
     assets::has_client,
-    health::{READY_TIMEOUT, Readiness},
+    health::{MAX_ANSWER_AGE, READY_TIMEOUT, Readiness},
 };
 use crate::{config::AllowedOrigins, engine::Engine};
 

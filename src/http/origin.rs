@@ -1,4 +1,4 @@
-//! Which web pages may talk to the server.
+//! The check of the pages that talk to the server.
 //!
 //! CORS keeps a foreign page from reading answers to polling requests; a WebSocket it does not guard at all. So a
 //! handshake whose `Origin` is not allowed is refused, by whatever transport it comes. No `Origin`: not a browser.
@@ -102,7 +102,7 @@ impl Guard {
         if request.extensions().get::<Peer>().is_some_and(|peer| self.proxies.contain(peer.address)) {
             hosts.extend(last(headers, FORWARDED_HOST).map(str::to_owned));
             if let Some(port) = last(headers, FORWARDED_PORT) {
-                let with_port: Vec<_> = hosts.iter().map(|host| format!("{host}:{port}")).collect();
+                let with_port: Vec<_> = hosts.iter().map(|host| format!("{}:{port}", name(host))).collect();
                 hosts.extend(with_port);
             }
         }
@@ -147,6 +147,12 @@ fn refusal(origin: &HeaderValue) -> Response {
 fn last(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     let line = str::from_utf8(headers.get_all(name).iter().next_back()?.as_bytes()).ok()?;
     line.rsplit(',').next().map(str::trim)
+}
+
+/// Returns a host without its port.
+fn name(host: &str) -> &str {
+    let parts = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    parts.map_or(host, |(name, _)| name)
 }
 
 fn shortened(text: &str) -> String {

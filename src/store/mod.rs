@@ -8,6 +8,7 @@
 mod batch;
 mod fault;
 mod postgres;
+mod reading;
 mod row;
 mod sqlite;
 
@@ -153,7 +154,8 @@ pub trait MessageStore: Send + Sync + 'static {
     /// answered with that message.
     async fn append(&self, drafts: &[Draft]) -> Result<Vec<Stored>, StoreError>;
 
-    /// Reads a part of a room's log, oldest first.
+    /// Reads a part of a room's log, oldest first. Rows that cannot be read, as this program does not write any, are passed over,
+    /// unless nothing else is there.
     async fn read(&self, room: &RoomId, page: Page) -> Result<Vec<Message>, StoreError>;
 
     /// Succeeds when the database answers and would take a message, as far as that shows without writing one.

@@ -33,14 +33,14 @@ impl Batch {
     }
 
     /// Takes a send in, or gives it back when it is one too many or too large.
-    pub(super) fn push(&mut self, send: Waiting) -> Result<(), Waiting> {
+    pub(super) fn push(&mut self, send: Waiting) -> Option<Waiting> {
         let bytes = self.bytes + send.draft.body.as_str().len();
         if self.is_full() || (bytes > MAX_BATCH_BYTES && !self.sends.is_empty()) {
-            return Err(send);
+            return Some(send);
         }
         self.bytes = bytes;
         self.sends.push(send);
-        Ok(())
+        None
     }
 
     pub(super) fn into_sends(self) -> Vec<Waiting> {

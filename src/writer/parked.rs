@@ -87,7 +87,7 @@ impl Parked {
             self.commits.give_up(over.into_iter());
             *room = waiting;
             while let Some(send) = room.pop_front() {
-                if let Err(send) = batch.push(send) {
+                if let Some(send) = batch.push(send) {
                     room.push_front(send);
                     break 'full;
                 }

@@ -45,9 +45,10 @@ function browserFile() {
   return file;
 }
 
-/** A browser, closed after the test. */
-export async function launch(t) {
-  const browser = await chromium.launch({ executablePath: browserFile(), args: ARGUMENTS, timeout: DEADLINE_MS });
+/** A browser, closed after the test; `options` are Playwright's. */
+export async function launch(t, options = {}) {
+  const executablePath = browserFile();
+  const browser = await chromium.launch({ executablePath, args: ARGUMENTS, timeout: DEADLINE_MS, ...options });
   t.after(() => browser.close());
   return browser;
 }

@@ -1,13 +1,16 @@
 /**
  * A page of `examples/clients` in Chromium, from a site of its own: `node browser_example.mjs URL PORT FILE USER`.
  *
- * Serves the page on the port, says "hello from USER" in it, writes the conversation to stdout and the page's status to
- * stderr, line by line, and ends by a signal, which closes the browser too.
+ * Serves the page on the port, says "hello from USER" in it and then each line of stdin, writes the conversation to stdout and
+ * the page's status to stderr, line by line, and ends by a signal, which closes the browser too. SIGUSR2 sets the page's clock
+ * ahead, as after a sleep.
  */
 
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
-import { argv, exit } from "node:process";
+import { argv, exit, stdin } from "node:process";
+import { createInterface } from "node:readline";
+import { ASLEEP_MS } from "./asleep.mjs";
 import { launch, visit } from "./browser.mjs";
 
 const [, , url, port, name, user] = argv;
@@ -33,5 +36,19 @@ await page.addInitScript(() => {
   new MutationObserver((changes) => changes.forEach(look)).observe(document, { childList: true, subtree: true });
 });
 await page.goto(`http://127.0.0.1:${port}/`);
-await page.getByLabel("Message", { exact: true }).fill(`hello from ${user}`);
-await page.getByRole("button", { name: "Send" }).click();
+
+async function say(text) {
+  await page.getByLabel("Message", { exact: true }).fill(text);
+  await page.getByRole("button", { name: "Send" }).click();
+}
+
+process.removeAllListeners("SIGUSR2");
+process.on("SIGUSR2", async () => {
+  await page.evaluate((ms) => {
+    const { now } = Date;
+    Date.now = () => now() + ms;
+  }, ASLEEP_MS);
+  console.error("asleep");
+});
+await say(`hello from ${user}`);
+for await (const line of createInterface({ input: stdin })) await say(line);

@@ -1,21 +1,34 @@
 /** What people do on the page at `/`; the scripts `page_*.mjs` test it with this. */
 
+import { join } from "node:path";
+import { env } from "node:process";
 import { visit } from "./browser.mjs";
 import { url } from "./harness.mjs";
 
 export const DESKTOP = { width: 1280, height: 800 };
 export const PHONE = { width: 390, height: 844 };
 
+/** A phone as browsers tell of it: a finger, no pointer that hovers. */
+export const TOUCH_PHONE = { viewport: PHONE, hasTouch: true, isMobile: true };
+
 /** The requests of long-polling, which every connection begins with. */
 export const POLLING = /\/socket\.io\/\?/;
 
+/** What is not in people's words: codes, and what only programs speak of. */
+export const TECHNICAL = /[A-Z]{3,}_|\b(userId|roomId|payload|UTF-8|xhr|socket|JSON|NUL)\b|undefined/;
+
+/** Takes a picture, if `SCREENSHOTS` names a folder for it. */
+export async function picture(page, name) {
+  if (env.SCREENSHOTS) await page.screenshot({ path: join(env.SCREENSHOTS, `${name}.png`) });
+}
+
 /** Somebody who has the page open, in a browser context of their own. */
 export class Visitor {
-  /** Opens the page for a room; `init` runs before its scripts do. */
-  static async open(t, browser, name, room, { init, ...options } = {}) {
+  /** Opens the page at `base` for a room; `init` runs before its scripts do. */
+  static async open(t, browser, name, room, { init, base = `${url}/`, ...options } = {}) {
     const visitor = new Visitor(name, await visit(t, browser, "about:blank", { viewport: DESKTOP, ...options }));
     if (init) await visitor.page.addInitScript(init);
-    await visitor.page.goto(`${url}/?${new URLSearchParams({ room })}`);
+    await visitor.page.goto(`${base}?${new URLSearchParams({ room })}`);
     return visitor;
   }
 

@@ -4,37 +4,17 @@
  * With `SCREENSHOTS=folder`, it takes pictures.
  */
 
-import assert from "node:assert/strict";
-import { join } from "node:path";
-import { argv, env } from "node:process";
+import { argv } from "node:process";
 import test, { after } from "node:test";
-import axe from "axe-core";
 import { launch } from "./browser.mjs";
 import { member } from "./harness.mjs";
-import { DESKTOP, PHONE, POLLING, Visitor } from "./page.mjs";
+import { assertUsable, morning } from "./looks.mjs";
+import { DESKTOP, PHONE, POLLING, Visitor, picture } from "./page.mjs";
 
 const ROOM = "Garden club";
 const colorScheme = argv[4];
 
 const browser = await launch({ after });
-
-/** Fails on what keeps somebody from using the page: https://github.com/dequelabs/axe-core/blob/develop/doc/API.md */
-async function assertUsable(page) {
-  await page.evaluate(axe.source);
-  const { violations } = await page.evaluate(() => window.axe.run());
-  const serious = violations.filter(({ impact }) => ["serious", "critical"].includes(impact));
-  assert.deepEqual(serious.map(({ id, nodes }) => [id, nodes.map(({ html, failureSummary }) => [html, failureSummary])]), []);
-}
-
-async function picture(page, name) {
-  if (env.SCREENSHOTS) await page.screenshot({ path: join(env.SCREENSHOTS, `${name}.png`) });
-}
-
-/** A time zone in which it is about ten in the morning: nothing of yesterday is called today then, at no hour. */
-function morning() {
-  const ahead = Math.max(10 - new Date().getUTCHours(), -12);
-  return `Etc/GMT${ahead > 0 ? "-" : "+"}${Math.abs(ahead)}`;
-}
 
 for (const viewport of [DESKTOP, PHONE]) {
   const name = `${colorScheme}-${viewport.width}`;

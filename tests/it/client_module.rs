@@ -1,8 +1,11 @@
 //! `static/parlor-client.js`, in Node. The scripts are in `tests/clients`.
 
-use futures_util::future::join;
+use std::fs;
 
-use crate::support::{Database, Process, Server, free_port, node};
+use futures_util::future::join;
+use serde_json::json;
+
+use crate::support::{Database, Process, Server, free_port, log::append, node};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_client_module_loses_nothing_and_doubles_nothing() {
@@ -11,7 +14,42 @@ async fn the_client_module_loses_nothing_and_doubles_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_room_whose_log_was_lost_is_closed() {
+async fn the_client_module_settles_what_it_was_asked_whatever_happens() {
+    let server = Server::start().await;
+    node::run("parlor_client_ends.mjs", &[&server.url(), "websocket"]).await;
+}
+
+/// Rows that somebody deleted by hand; the newest one too.
+const DELETED: &str = "3, 120, 121, 122, 430, 450";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_were_deleted_by_hand_are_passed_over() {
+    for database in Database::each_kind().await {
+        append(&database, "room", "bob", &(1..=450).map(|_| "hello").collect::<Vec<_>>()).await;
+        database.execute(&format!("DELETE FROM messages WHERE room_id = 'room' AND seq IN ({DELETED})")).await;
+        let server = Server::on(database, &[]).await;
+        node::run("parlor_client_holes.mjs", &[&server.url(), "websocket", &format!("[{DELETED}]")]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_removed_as_the_docs_say_is_gone_for_who_comes_then() {
+    let page = fs::read_to_string("docs/operations.md").unwrap();
+    let (_, page) = page.split_once("## Removing a message").unwrap();
+    let statement = page.split("```").nth(1).unwrap().strip_prefix("sql\n").unwrap();
+    for database in Database::each_kind().await {
+        append(&database, "lobby", "bob", &["hello"; 43]).await;
+        let server = Server::on(database, &[]).await;
+        server.database.execute(statement).await;
+        let mut ann = server.raw("ann").await;
+        let joined = ann.call("joinRoom", json!({ "roomId": "lobby", "lastSeq": 40 })).await;
+        let texts: Vec<_> = joined["messages"].as_array().unwrap().iter().map(|message| &message["message"]).collect();
+        assert_eq!(texts, ["hello", "(removed)", "hello"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_whose_log_was_lost_shows_what_is_there_now() {
     let (port, database) = (free_port(), Database::sqlite());
     let server = Process::at(port, &database).await;
     let (url, id) = (format!("http://{}", server.address), server.id().to_string());

@@ -13,15 +13,17 @@ const FAILURE: i32 = 1;
 
 /// For each variable, values that it must not have.
 const BAD: &[(&str, &[&str])] = &[
-    ("PORT", &["abc", "65536", "-1", ""]),
-    ("HOST", &["nowhere", ""]),
-    ("DATABASE_URL", &["mysql://host/db", "nonsense", "", "postgres://host:port/db", "sqlite://:memory:"]),
+    ("PORT", &["abc", "65536", "-1"]),
+    ("HOST", &["nowhere.invalid", "no where", "http://localhost"]),
+    ("DATABASE_URL", &["mysql://host/db", "nonsense", "postgres://host:port/db", "sqlite://:memory:"]),
+    ("DATABASE_SCHEMA", &["pg_own", "name\nof two lines"]),
     ("DATABASE_MAX_CONNECTIONS", &["0", "1001"]),
+    ("DATABASE_START_TIMEOUT", &["-1", "1m", "0.5"]),
     ("ALLOWED_ORIGINS", &["example.com", "https://a.example, b.example"]),
-    ("JWT_SECRET", &["", "hunter2", "31 bytes are one byte too few.."]),
-    ("JWT_PUBLIC_KEY", &["", "hunter2", "-----BEGIN PUBLIC KEY-----\nhunter2\n-----END PUBLIC KEY-----"]),
-    ("JWT_ISSUER", &["", "us"]),
-    ("JWT_AUDIENCE", &["", "chat"]),
+    ("JWT_SECRET", &["hunter2", "31 bytes are one byte too few.."]),
+    ("JWT_PUBLIC_KEY", &["hunter2", "-----BEGIN PUBLIC KEY-----\nhunter2\n-----END PUBLIC KEY-----"]),
+    ("JWT_ISSUER", &["us"]),
+    ("JWT_AUDIENCE", &["chat"]),
     ("MAX_MESSAGE_BYTES", &["0", "1048577", "8k"]),
     ("MAX_ROOMS_PER_SOCKET", &["0", "100001", "many"]),
     ("MESSAGES_PER_SECOND", &["-1", "many"]),
@@ -43,8 +45,9 @@ const BAD: &[(&str, &[&str])] = &[
     ("TRUSTED_PROXIES", &["10.0.0.0/33", "example.com", "10.0.0.1,proxy"]),
     ("TCP_USER_TIMEOUT_MS", &["-1", "25s"]),
     ("SEND_QUEUE_PACKETS", &["15", "1048577", "many"]),
-    ("RUST_LOG", &["parlor=loud", "a=b=c"]),
-    ("LOG_FORMAT", &["xml", ""]),
+    ("RUST_LOG", &["parlor=loud", "a=b=c", "verbose", "trce", "info,verbose", "sqllx=warn", "parlour::app=debug"]),
+    ("LOG_FORMAT", &["xml"]),
+    ("TOKIO_WORKER_THREADS", &["0", "1025", "many"]),
     ("DYNO", &[]),
 ];
 

@@ -1,7 +1,7 @@
 //! What hosts are told (`app.json`, `Dockerfile`, `compose.yaml`), and what a Heroku dyno asks of the server.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
@@ -140,5 +140,51 @@ fn the_image_and_compose_agree_with_the_programs_port() {
     let port = command.get_arguments().find(|one| one.get_id() == "port").unwrap();
     let port = port.get_default_values()[0].to_str().unwrap();
     assert!(text("Dockerfile").contains(&format!("\nEXPOSE {port}\n")));
-    assert!(text("compose.yaml").contains(&format!(":{port}\"")));
+    let server = &compose()["services"]["parlor"];
+    assert_eq!(server["environment"]["PORT"], port);
+    assert_eq!(server["ports"][0]["target"].to_string(), port);
+}
+
+fn compose() -> Value {
+    serde_saphyr::from_str(&text("compose.yaml")).unwrap()
+}
+
+/// The environment of a container, as compose makes it: `environment` goes before `env_file`, and what stands in a value as
+/// `${NAME:-otherwise}` comes from `.env`. See <https://docs.docker.com/reference/compose-file/services/#env_file>.
+fn container(service: &Value, env: &[(String, String)]) -> BTreeMap<String, String> {
+    let read = service["env_file"].as_array().is_some_and(|files| files.iter().any(|file| file["path"] == ".env"));
+    let mut environment: BTreeMap<_, _> = env.iter().filter(|_| read).cloned().collect();
+    for (name, value) in service["environment"].as_object().unwrap() {
+        let value = value.as_str().expect("a text, quoted if it is a number");
+        let own = format!("${{{name}:-");
+        let given = env.iter().find(|(given, _)| given == name && value.starts_with(&own));
+        environment.insert(name.clone(), given.map_or(value, |(_, value)| value).to_owned());
+    }
+    environment
+}
+
+#[test]
+fn compose_hands_every_setting_to_the_container() {
+    let compose = compose();
+    let service = &compose["services"]["parlor"];
+    // Without the file, all have their defaults.
+    assert_eq!(service["env_file"], json!([{ "path": ".env", "required": false }]));
+    let command = Config::command();
+    let settings = command.get_arguments().filter_map(|one| one.get_env()?.to_str());
+    let env: Vec<_> = settings.map(|name| (name.to_owned(), format!("the user's {name}"))).collect();
+    let environment = container(service, &env);
+    let lost: Vec<_> = env.iter().filter(|(name, value)| environment[name] != *value).map(|(name, _)| name).collect();
+    // These two are where the machine listens for the container.
+    assert_eq!(lost, ["PORT", "HOST"]);
+    assert_eq!(service["ports"], json!([{ "target": 3000, "host_ip": "${HOST:-}", "published": "${PORT:-3000}" }]));
+}
+
+/// What compose would let pass, and what nobody would notice.
+#[test]
+fn compose_names_no_setting_that_the_program_does_not_know() {
+    let command = Config::command();
+    let known: BTreeSet<_> = command.get_arguments().filter_map(|one| one.get_env()?.to_str()).collect();
+    let compose = compose();
+    let named = compose["services"]["parlor"]["environment"].as_object().unwrap();
+    assert!(named.keys().all(|name| known.contains(name.as_str())), "{named:?}");
 }

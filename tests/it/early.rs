@@ -246,6 +246,6 @@ async fn a_room_of_the_handshake_that_cannot_be_joined_is_named_and_the_others_a
 async fn what_the_official_client_sends_after_its_machine_slept_is_stored_once() {
     for transport in ["polling", "websocket", "upgrade"] {
         let server = Server::start().await;
-        node::run("asleep.mjs", &[&server.url(), transport]).await;
+        node::run("early.mjs", &[&server.url(), transport]).await;
     }
 }

@@ -1,4 +1,4 @@
-//! The examples for clients, each run as its reader would run it, and what the README quotes of them.
+//! The examples for clients, each run as its reader would run it, and what the docs quote of them.
 
 use std::{
     fs,
@@ -14,12 +14,14 @@ use nix::{
 use serde_json::{Value, json};
 use tempfile::{NamedTempFile, TempDir};
 use tokio::{
-    io::{AsyncBufReadExt, BufReader, Lines},
-    process::{Child, ChildStdout, Command},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
+    process::{Child, ChildStdin, ChildStdout, Command},
+    sync::OnceCell,
+    time::timeout,
 };
 
 use crate::support::{
-    Database, HOW_TO_GET_TOOLS, Server, eventually, free_port,
+    DEADLINE, Database, HOW_TO_GET_TOOLS, Server, eventually, free_port,
     log::append,
     node::{TSC, assert_packages, run},
     relay::Relay,
@@ -28,6 +30,14 @@ use crate::support::{
 
 /// The address that the examples talk to.
 const ADDRESS: &str = "http://localhost:3000";
+
+const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/.venv/bin/python");
+
+/// Loaded into Node before an example, it can set the clock ahead.
+const ASLEEP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/asleep.mjs");
+
+/// Says what is written to the TypeScript example, which reads nothing by itself: only Node's types know how to.
+const READ_LINES: &str = "\nrequire(\"node:readline\").createInterface({ input: process.stdin }).on(\"line\", say);\n";
 
 /// Makes the tests of each example, which is named after the user that it speaks for.
 macro_rules! examples {
@@ -47,11 +57,40 @@ macro_rules! examples {
             async fn says_why_a_message_was_refused() {
                 super::says_why_a_message_was_refused(stringify!($user)).await;
             }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn sends_each_message_once_and_in_order_although_it_is_refused_for_now() {
+                super::sends_each_message_once_and_in_order_although_it_is_refused_for_now(stringify!($user)).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn shows_all_that_is_said_at_once_by_each_transport() {
+                super::shows_all_that_is_said_at_once_by_each_transport(stringify!($user)).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn reads_all_that_it_missed_and_passes_over_what_was_deleted() {
+                super::reads_all_that_it_missed_and_passes_over_what_was_deleted(stringify!($user)).await;
+            }
         })+
     };
 }
 
-examples!(ann, bea, node, typescript, python, rust, old);
+examples!(ann, bea, node, typescript, python, sync, rust, old);
+
+/// Makes the tests of each example whose client puts off what is sent on a connection that seems dead by the clock.
+macro_rules! sleepers {
+    ($($user:ident),+) => {
+        mod asleep {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $user() {
+                super::sends_once_and_in_order_what_was_written_right_after_a_sleep(stringify!($user)).await;
+            })+
+        }
+    };
+}
+
+sleepers!(ann, bea, node, typescript);
 
 async fn shows_each_message_once_also_after_the_server_was_replaced(user: &str) {
     let (database, port, site) = (Database::sqlite(), free_port(), free_port());
@@ -109,6 +148,124 @@ async fn says_why_a_message_was_refused(user: &str) {
     example.end().await;
 }
 
+async fn sends_each_message_once_and_in_order_although_it_is_refused_for_now(user: &str) {
+    let (port, site) = (free_port(), free_port());
+    let server = start(Database::sqlite(), port, site, &["--messages-per-second=1", "--message-burst=3"]).await;
+    let mut example = Example::start(user, &server.url(), site).await;
+    let hello = format!("hello from {user}");
+    example.shows(&format!("{user}: {hello}")).await;
+    let texts = ["one", "two", "three", "four", "five", "six"];
+    for text in &texts[..5] {
+        example.say(text).await;
+    }
+    for (place, text) in texts.iter().enumerate() {
+        if place == 3 {
+            example.say(texts[5]).await;
+        }
+        example.shows(&format!("{user}: {text}")).await;
+    }
+    assert_eq!(said(&server).await, [&[hello.as_str()], &texts[..]].concat());
+    // The client module repeats in silence.
+    let complaints = example.complaints();
+    assert!(user == "ann" || complaints.contains("RATE_LIMITED"), "nothing was refused: {complaints}");
+    example.end().await;
+}
+
+/// More than Python's client takes in an answer to a poll by default, and than its threads keep in order.
+const AT_ONCE: usize = 150;
+
+async fn shows_all_that_is_said_at_once_by_each_transport(user: &str) {
+    let site = free_port();
+    let server = start(Database::sqlite(), 0, site, &[]).await;
+    // It keeps clients from going on to a WebSocket.
+    let relay = Relay::start(server.address()).await;
+    let urls = [server.url(), relay.url()];
+    // Rust's client takes of an answer to a poll only what comes first, about 8 kB.
+    let count = if user == "rust" { 1 } else { 2 };
+    for url in &urls[..count] {
+        let mut example = Example::start(user, url, site).await;
+        let hello = format!("{user}: hello from {user}");
+        while example.line(&hello).await != hello {}
+        say_all(&server, AT_ONCE).await;
+        for number in 1..=AT_ONCE {
+            example.shows(&format!("bob: message {number}")).await;
+        }
+        example.end().await;
+    }
+}
+
+async fn reads_all_that_it_missed_and_passes_over_what_was_deleted(user: &str) {
+    let (database, port, site) = (Database::sqlite(), free_port(), free_port());
+    append(&database, "lobby", "bob", &["before 1", "before 2", "before 3"]).await;
+    delete(&database, &[2]).await;
+    let server = start(database, port, site, &[]).await;
+    let mut example = Example::start(user, &server.url(), site).await;
+    for line in ["bob: before 1", "bob: before 3", &format!("{user}: hello from {user}")] {
+        example.shows(line).await;
+    }
+
+    // As 4, the hello, is followed by 124 that are missed, and of those the last ones are gone.
+    let (database, ended) = server.stop().await;
+    ended.unwrap();
+    let missed: Vec<_> = (5..=128).map(|seq| format!("missed {seq}")).collect();
+    append(&database, "lobby", "bob", &missed.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    delete(&database, &[5, 60, 61, 62, 127, 128]).await;
+    let server = start(database, port, site, &[]).await;
+    for seq in (6..127).filter(|seq| !(60..=62).contains(seq)) {
+        example.shows(&format!("bob: missed {seq}")).await;
+    }
+    say(&server, "live").await;
+    example.shows("bob: live").await;
+    example.end().await;
+}
+
+/// The library sees by the wall clock that the heartbeat is overdue, and keeps what is sent for the next connection.
+async fn sends_once_and_in_order_what_was_written_right_after_a_sleep(user: &str) {
+    let site = free_port();
+    let server = start(Database::sqlite(), 0, site, &[]).await;
+    let mut example = Example::start(user, &server.url(), site).await;
+    let hello = format!("hello from {user}");
+    example.shows(&format!("{user}: {hello}")).await;
+    example.signal(Signal::SIGUSR2);
+    eventually("the clock to be ahead", async || example.complaints().contains("asleep")).await;
+    let texts = ["one", "two", "three"];
+    for text in texts {
+        example.say(text).await;
+    }
+    for text in texts {
+        example.shows(&format!("{user}: {text}")).await;
+    }
+    assert_eq!(said(&server).await, [&[hello.as_str()], &texts[..]].concat());
+    example.end().await;
+}
+
+/// Removes messages from the room by hand.
+async fn delete(database: &Database, seqs: &[i64]) {
+    for seq in seqs {
+        database.execute(&format!("DELETE FROM messages WHERE room_id = 'lobby' AND seq = {seq}")).await;
+    }
+}
+
+/// Says `message 1` and so on as Bob, all at once, and waits until they are stored.
+async fn say_all(server: &Server, count: usize) {
+    let mut bob = server.raw("bob").await;
+    bob.call("joinRoom", json!({ "roomId": "lobby" })).await;
+    for number in 1..=count {
+        bob.emit("sendMessage", &json!({ "roomId": "lobby", "message": format!("message {number}") })).await;
+    }
+    bob.flush().await;
+    while bob.next("newMessage").await["message"] != format!("message {count}") {}
+}
+
+/// What was said in the room.
+async fn said(server: &Server) -> Vec<String> {
+    let mut bob = server.raw("bob").await;
+    bob.call("joinRoom", json!({ "roomId": "lobby" })).await;
+    let page = bob.call("getHistory", json!({ "roomId": "lobby" })).await;
+    let messages = page["messages"].as_array().unwrap();
+    messages.iter().map(|message| message["message"].as_str().unwrap().to_owned()).collect()
+}
+
 /// A server that lets in the pages of a site on another port.
 async fn start(database: Database, port: u16, site: u16, flags: &[&str]) -> Server {
     let origins = format!("--allowed-origins=http://127.0.0.1:{site}");
@@ -129,6 +286,7 @@ async fn say(server: &Server, text: &str) -> Vec<Value> {
 /// An example at work; killed when dropped.
 struct Example {
     process: Child,
+    input: ChildStdin,
     conversation: Lines<BufReader<ChildStdout>>,
     complaints: NamedTempFile,
     _folder: TempDir,
@@ -141,18 +299,35 @@ impl Example {
         let complaints = NamedTempFile::new().unwrap();
         let mut command = command(user, folder.path(), url, site).await;
         command.env("PARLOR_URL", url).kill_on_drop(true);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(complaints.reopen().unwrap());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(complaints.reopen().unwrap());
         let spawned = command.spawn();
         let mut process = spawned.unwrap_or_else(|error| panic!("{command:?}: {error}: {HOW_TO_GET_TOOLS}"));
         let conversation = BufReader::new(process.stdout.take().unwrap()).lines();
-        Self { process, conversation, complaints, _folder: folder }
+        let input = process.stdin.take().unwrap();
+        Self { process, input, conversation, complaints, _folder: folder }
     }
 
     /// Waits for the next line of the conversation, which must be this one.
     async fn shows(&mut self, line: &str) {
-        let next = tokio::time::timeout(crate::support::DEADLINE, self.conversation.next_line()).await;
-        let next = next.unwrap_or_else(|_| panic!("waited for {line:?}: {}", self.complaints())).unwrap();
-        assert_eq!(next.as_deref(), Some(line), "{}", self.complaints());
+        let next = self.line(line).await;
+        assert_eq!(next, line, "{}", self.complaints());
+    }
+
+    /// The next line of the conversation; another one may be `expected`.
+    async fn line(&mut self, expected: &str) -> String {
+        let next = timeout(DEADLINE, self.conversation.next_line()).await;
+        let next = next.unwrap_or_else(|_| panic!("waited for {expected:?}: {}", self.complaints())).unwrap();
+        next.unwrap_or_else(|| panic!("ended instead of {expected:?}: {}", self.complaints()))
+    }
+
+    /// Writes a line, which it says.
+    async fn say(&mut self, text: &str) {
+        self.input.write_all(format!("{text}\n").as_bytes()).await.unwrap();
+    }
+
+    fn signal(&self, signal: Signal) {
+        let id = self.process.id().expect("the example runs");
+        kill(Pid::from_raw(id.try_into().unwrap()), signal).unwrap();
     }
 
     fn complaints(&self) -> String {
@@ -161,8 +336,7 @@ impl Example {
 
     /// Ends it; it has nothing more to show.
     async fn end(mut self) {
-        let id = self.process.id().expect("the example runs");
-        kill(Pid::from_raw(id.try_into().unwrap()), Signal::SIGTERM).unwrap();
+        self.signal(Signal::SIGTERM);
         within_deadline("the example to end", self.process.wait()).await.unwrap();
         assert_eq!(self.conversation.next_line().await.unwrap(), None);
     }
@@ -174,12 +348,16 @@ async fn command(user: &str, folder: &Path, url: &str, site: u16) -> Command {
         "ann" | "bea" => ("node", repository("tests/clients/browser_example.mjs")),
         "node" => ("node", example("node.mjs")),
         "typescript" => ("node", compiled(folder, url).await),
-        "python" => (concat!(env!("CARGO_MANIFEST_DIR"), "/.venv/bin/python"), example("python_client.py")),
+        "python" => (PYTHON, example("python_client.py")),
+        "sync" => (PYTHON, example("python_sync.py")),
         "old" => ("node", beside_the_old_client(folder)),
         "rust" => return Command::new(built()),
         user => panic!("no example speaks for {user}"),
     };
     let mut command = Command::new(program);
+    if program == "node" {
+        command.args(["--import", ASLEEP]);
+    }
     command.arg(file);
     if let Some(page) = page(user) {
         command.args([url, &site.to_string(), page, user]);
@@ -196,13 +374,21 @@ fn page(user: &str) -> Option<&'static str> {
     }
 }
 
-/// The TypeScript example in JavaScript, with the server's address in it.
+/// The TypeScript example in JavaScript, with the server's address in it, in a folder where its packages are.
 async fn compiled(folder: &Path, url: &str) -> PathBuf {
-    run(TSC, &["-p", "tests/clients", "--outDir", folder.to_str().unwrap()]).await;
-    let file = folder.join("examples/clients/typescript.js");
-    let text = fs::read_to_string(&file).unwrap();
-    fs::write(&file, text.replace(ADDRESS, url)).unwrap();
+    // Once for all tests: it takes seconds, and beside others that work many.
+    static COMPILED: OnceCell<String> = OnceCell::const_new();
+    let text = COMPILED.get_or_init(compile).await;
+    symlink(repository("node_modules"), folder.join("node_modules")).unwrap();
+    let file = folder.join("typescript.js");
+    fs::write(&file, text.replace(ADDRESS, url) + READ_LINES).unwrap();
     file
+}
+
+async fn compile() -> String {
+    let folder = TempDir::new().unwrap();
+    run(TSC, &["-p", "tests/clients", "--outDir", folder.path().to_str().unwrap()]).await;
+    fs::read_to_string(folder.path().join("examples/clients/typescript.js")).unwrap()
 }
 
 /// The example for the old client in a folder where `socket.io-client` is that one.
@@ -240,9 +426,9 @@ async fn the_types_allow_what_the_contract_does_and_forbid_mistakes() {
 
 /// A quotation is a fenced block after a line like `<!-- examples/clients/node.mjs -->`.
 #[test]
-fn the_readme_quotes_every_example_as_it_is() {
-    let readme = fs::read_to_string(repository("README.md")).unwrap();
-    let mut quoted: Vec<_> = quotations(&readme).collect();
+fn the_docs_quote_every_example_as_it_is() {
+    let pages = ["README.md", "docs/clients.md"].map(|page| fs::read_to_string(repository(page)).unwrap());
+    let mut quoted: Vec<_> = pages.iter().flat_map(|page| quotations(page)).collect();
     quoted.sort();
     let files = fs::read_dir(repository("examples/clients")).unwrap().map(|file| file.unwrap().path());
     let mut examples: Vec<_> = files.map(|file| (name(&file), fs::read_to_string(file).unwrap())).collect();

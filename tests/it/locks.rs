@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use parlor::{
     model::Seq,
-    store::{Keep, Page},
+    store::{Keep, LOCK_TIMEOUT, Page},
+    writer::MAX_PARKED_PER_ROOM,
 };
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
@@ -172,4 +173,23 @@ async fn what_was_refused_behind_a_locked_table_is_not_stored_when_it_is_free() 
     lock.release().await;
     assert_eq!(send(&mut ann, "r").await["message"]["seq"], 1);
     assert_eq!(log(&server.database, "r").await, [(1, "hi".to_owned())]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_room_has_so_many_sends_waiting_and_refuses_more_at_once() {
+    let server = Server::on(Database::postgres().await, &[FLOODED, "--send-timeout-ms=60000"]).await;
+    let mut ann = in_room(&server, "ann", "locked").await;
+    assert_eq!(send(&mut ann, "locked").await["status"], "ok");
+    let lock = Lock::take(&server.database, LOCK_ROW).await;
+    let first = ann.emit("sendMessage", &json!({ "roomId": "locked", "message": "first" })).await;
+    ann.flush().await;
+    // The room is parked by then.
+    tokio::time::sleep(2 * LOCK_TIMEOUT).await;
+    let sends = 3 * MAX_PARKED_PER_ROOM;
+    emit(&mut ann, "locked", sends).await;
+    let refused = answers(&mut ann, 1).await.remove(0);
+    assert_eq!(refused["error"]["code"], "UNAVAILABLE", "before the lock goes: {refused}");
+    lock.release().await;
+    let rest = answers(&mut ann, sends).await;
+    assert!(rest.iter().any(|answer| answer["message"]["message"] == "first"), "{first}");
 }

@@ -61,14 +61,87 @@ async fn a_message_under_way_when_the_server_is_killed_arrives_once() {
     join(node::run("page_killed.mjs", &[&url, &id]), replaced).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn scrolling_up_shows_what_was_said_before() {
+/// A server whose room "old" has `message 1` to `message 130`, and whose room "yesterday" has one message, a day old.
+async fn server_with_history() -> Server {
     let database = Database::sqlite();
     append_old(&database, "old", (1..=130).map(|number| (30 * (130 - number), "bob", format!("message {number}"))))
         .await;
     append_old(&database, "yesterday", [(24 * 60, "bob", "message 1".to_owned())]).await;
-    let server = Server::on(database, &[]).await;
+    Server::on(database, &[]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scrolling_up_shows_what_was_said_before() {
+    let server = server_with_history().await;
     node::run("page_history.mjs", &[&server.url()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scrolling_up_slowly_while_others_talk_is_not_pulled_back() {
+    let server = server_with_history().await;
+    node::run("page_scroll.mjs", &[&server.url(), "websocket"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_typed_before_the_scripts_are_there_is_kept() {
+    let server = Server::start().await;
+    node::run("page_early.mjs", &[&server.url()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_works_under_a_path_of_a_proxy() {
+    let server = Server::start().await;
+    node::run("page_prefix.mjs", &[&server.url()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_and_texts_of_all_scripts_stay_in_their_place() {
+    let server = Server::start().await;
+    node::run("page_scripts.mjs", &[&server.url(), "websocket"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_failed_hides_no_message_and_can_be_discarded() {
+    let server = Server::start().await;
+    node::run("page_failed.mjs", &[&server.url(), "websocket"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drafts_outlive_a_reload() {
+    let server = Server::start().await;
+    node::run("page_drafts.mjs", &[&server.url()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn escape_takes_nothing_from_one_who_types() {
+    let server = Server::start().await;
+    node::run("page_escape.mjs", &[&server.url()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_works_on_a_phone() {
+    let server = Server::start().await;
+    node::run("page_phone.mjs", &[&server.url(), "websocket"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_very_long_absence_the_page_shows_the_newest_messages() {
+    let database = Database::sqlite();
+    append_old(&database, "long", (1..=100).map(|number| (60, "bob", format!("message {number}")))).await;
+    let server = Server::on(database, &["--messages-per-second=0"]).await;
+    node::run("page_long.mjs", &[&server.url(), "websocket"]).await;
+}
+
+#[tokio::test]
+async fn every_code_has_words() {
+    node::run("words.mjs", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_are_told_in_words() {
+    let secret = format!("--jwt-secret={}", "s".repeat(32));
+    let (server, signed) = (Server::start().await, Server::on(Database::sqlite(), &[&secret]).await);
+    node::run("page_words.mjs", &[&server.url(), "websocket", &signed.url()]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,6 +152,18 @@ async fn the_page_is_usable_in_light() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_is_usable_in_dark() {
     the_page_is_usable("dark").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_button_to_new_messages_is_legible_in_light() {
+    let server = Server::start().await;
+    node::run("page_pill.mjs", &[&server.url(), "websocket", "light"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_button_to_new_messages_is_legible_in_dark() {
+    let server = Server::start().await;
+    node::run("page_pill.mjs", &[&server.url(), "websocket", "dark"]).await;
 }
 
 async fn the_page_is_usable(color_scheme: &str) {

@@ -1,4 +1,4 @@
-//! Proxies before the server: what they say of the client, and nginx itself.
+//! Proxies before the server: their word for the client's address, and nginx itself.
 
 use std::fs;
 

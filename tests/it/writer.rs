@@ -8,8 +8,8 @@ use std::{
 use parlor::{
     error::Error,
     model::{Body, Draft, Posted, RoomId, Seq},
-    store::{Keep, MessageStore, Page},
-    writer::{DOUBT, MAX_BATCH_BYTES, MAX_BATCH_MESSAGES, Outcome, QUEUE_CAPACITY, Receipt, Writer},
+    store::{Keep, MessageStore, Page, STATEMENT_TIMEOUT},
+    writer::{DOUBT, MAX_BATCH_BYTES, MAX_BATCH_MESSAGES, Outcome, QUEUE_BYTES, QUEUE_CAPACITY, Receipt, Writer},
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -164,6 +164,50 @@ async fn rooms_hear_of_an_outcome_that_nobody_waits_for() {
     assert_eq!(stored(bench.send("lost")).await.unwrap_err(), Error::Unavailable);
     let unknown = |outcome: &Outcome| matches!(outcome, Outcome::Unknown(rooms) if *rooms == [room()]);
     eventually("the outcome", async || bench.outcomes.lock().unwrap().iter().any(unknown)).await;
+}
+
+#[tokio::test]
+async fn rooms_hear_again_when_nothing_can_be_stored_late_any_more() {
+    let bench = Bench::new(Database::sqlite(), &[Fault::LostBefore], Duration::from_millis(1)).await;
+    assert_eq!(stored(bench.send("lost")).await.unwrap_err(), Error::Unavailable);
+    let heard = || bench.outcomes.lock().unwrap().len();
+    eventually("the outcome", async || heard() == 1).await;
+    tokio::time::pause();
+    tokio::time::advance(STATEMENT_TIMEOUT / 2).await;
+    assert_eq!(heard(), 1);
+    tokio::time::advance(STATEMENT_TIMEOUT).await;
+    eventually("the last word", async || heard() == 2).await;
+}
+
+#[tokio::test]
+async fn a_send_that_is_being_stored_when_its_time_ends_learns_the_outcome() {
+    let timeout = Duration::from_millis(200);
+    let bench = Bench::new(Database::sqlite(), &[], timeout).await;
+    bench.store.close();
+    let receipt = bench.send("under way");
+    eventually("the attempt", async || !bench.store.batches().is_empty()).await;
+    let late = async {
+        tokio::time::sleep(2 * timeout).await;
+        bench.store.open(1);
+    };
+    let (outcome, ()) = tokio::join!(stored(receipt), late);
+    assert_eq!(outcome.unwrap().post.seq.get(), 1);
+}
+
+#[tokio::test]
+async fn the_queue_is_bounded_in_bytes() {
+    let bench = Bench::new(Database::sqlite(), &[], DEADLINE).await;
+    bench.store.close();
+    let large = "x".repeat(MAX_BATCH_BYTES);
+    let queued = std::iter::repeat_with(|| bench.writer.enqueue(draft(&large))).take_while(Result::is_ok);
+    let receipts: Vec<_> = queued.take(QUEUE_CAPACITY).flatten().collect();
+    assert_eq!(receipts.len(), QUEUE_BYTES / MAX_BATCH_BYTES - 1, "each takes a little more than its text");
+    assert_eq!(bench.writer.enqueue(draft(&large)).unwrap_err(), Error::Unavailable);
+    bench.store.open(1000);
+    for receipt in receipts {
+        stored(receipt).await.unwrap();
+    }
+    stored(bench.writer.enqueue(draft(&large)).unwrap()).await.unwrap();
 }
 
 #[tokio::test]

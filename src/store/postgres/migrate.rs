@@ -47,6 +47,7 @@ fn steps() -> [Migration; 2] {
 pub(super) async fn migrate(connection: &mut PgConnection, schema: Option<&Schema>) -> Result<(), MigrateError> {
     check_encoding(connection).await?;
     let mut transaction = connection.begin().await.map_err(fault::classify_start)?;
+    sqlx::raw_sql(LOCK).execute(&mut *transaction).await.map_err(fault::classify_start)?;
     if let Some(schema) = schema {
         enter(&mut transaction, schema).await.map_err(fault::classify_start)?;
     }
@@ -79,9 +80,7 @@ async fn run(connection: &mut PgConnection, sql: String) -> Result<(), sqlx::Err
 }
 
 async fn bring_up_to_date(connection: &mut PgConnection) -> Result<(), MigrateError> {
-    for preparation in [LOCK, HISTORY] {
-        sqlx::raw_sql(preparation).execute(&mut *connection).await.map_err(fault::classify_start)?;
-    }
+    sqlx::raw_sql(HISTORY).execute(&mut *connection).await.map_err(fault::classify_start)?;
     let done = done(connection).await.map_err(fault::classify_start)?;
     let steps = steps();
     check(&done, &steps)?;

@@ -7,9 +7,11 @@ mod session;
 use std::future::Future;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use sqlx::{
-    AssertSqlSafe, Connection, PgConnection,
-    postgres::{PgConnectOptions, PgRow, PgSslMode},
+    AssertSqlSafe, Connection, Decode, PgConnection, Postgres, Type,
+    error::BoxDynError,
+    postgres::{PgConnectOptions, PgRow, PgSslMode, PgTypeInfo, PgValueRef},
 };
 use tokio::time::timeout;
 
@@ -20,7 +22,7 @@ use self::{
 };
 use super::{
     ACQUIRE_TIMEOUT, Encryption, Keep, MessageStore, MigrateError, PROBE, Page, STATEMENT_TIMEOUT, StoreError,
-    batch::Distinct, fault, row,
+    batch::Distinct, fault, reading::Reading, row,
 };
 use crate::model::{Body, Draft, Message, RoomId, Stored};
 
@@ -190,17 +192,12 @@ impl MessageStore for PostgresStore {
     }
 
     async fn read(&self, room: &RoomId, page: Page) -> Result<Vec<Message>, StoreError> {
-        let sql = match page.keep {
-            Keep::Oldest => READ_OLDEST,
-            Keep::Newest => READ_NEWEST,
-        };
-        let limit = i64::try_from(page.limit).unwrap_or(i64::MAX);
-        let query = || sqlx::query(sql).bind(room.as_str()).bind(page.after.get()).bind(page.before.get()).bind(limit);
-        let mut rows = self.ask(Work::Read, query).await.map_err(fault::classify)?;
-        if page.keep == Keep::Newest {
-            rows.reverse();
+        let mut reading = Reading::of(page);
+        while let Some(page) = reading.rest() {
+            let rows = self.ask(Work::Read, || select(room, page)).await.map_err(fault::classify)?;
+            reading.take(&rows, |row| row::seq(row), message)?;
         }
-        rows.iter().map(message).collect()
+        reading.finish()
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
@@ -212,6 +209,33 @@ impl MessageStore for PostgresStore {
     }
 }
 
+fn select(room: &RoomId, page: Page) -> Query<'_> {
+    let sql = match page.keep {
+        Keep::Oldest => READ_OLDEST,
+        Keep::Newest => READ_NEWEST,
+    };
+    let limit = i64::try_from(page.limit).unwrap_or(i64::MAX);
+    sqlx::query(sql).bind(room.as_str()).bind(page.after.get()).bind(page.before.get()).bind(limit)
+}
+
+/// A `timestamptz` as Postgres sends it, in microseconds since 2000. Not every one is a time of `chrono`'s.
+struct Micros(i64);
+
+/// 2000-01-01 in microseconds since 1970.
+const EPOCH: i64 = 946_684_800_000_000;
+
+impl Type<Postgres> for Micros {
+    fn type_info() -> PgTypeInfo {
+        <DateTime<Utc> as Type<Postgres>>::type_info()
+    }
+}
+
+impl<'r> Decode<'r, Postgres> for Micros {
+    fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
+        <i64 as Decode<Postgres>>::decode(value).map(Self)
+    }
+}
+
 fn message(row: &PgRow) -> Result<Message, StoreError> {
     Ok(Message {
         id: row::value(row, "id")?,
@@ -220,7 +244,7 @@ fn message(row: &PgRow) -> Result<Message, StoreError> {
         user_id: row::parsed(row, "user_id")?,
         operator_id: row::optional(row, "operator_id")?,
         body: Body::stored(row::value(row, "message")?),
-        timestamp: row::value(row, "timestamp")?,
+        timestamp: row::time(row::value::<_, Micros>(row, "timestamp")?.0.saturating_add(EPOCH)),
         client_message_id: row::optional(row, "client_message_id")?,
     })
 }

@@ -5,6 +5,7 @@ use std::{
     io::{Read, Seek},
     path::Path,
     process::Stdio,
+    time::Duration,
 };
 
 use nix::{
@@ -19,6 +20,9 @@ use tokio::{
 
 use super::{DEADLINE, HOW_TO_GET_TOOLS};
 
+/// How long a script may take, which has a deadline of its own for each step: browsers are slow beside a busy compiler.
+const SCRIPT_DEADLINE: Duration = Duration::from_secs(120);
+
 /// The TypeScript compiler, as seen from the scripts.
 pub const TSC: &str = "../../node_modules/typescript/bin/tsc";
 
@@ -29,10 +33,10 @@ const PACKAGES: [&str; 5] = ["socket.io-client", "socket.io-client-v2", "playwri
 pub async fn run(script: &str, arguments: &[&str]) {
     let mut output = tempfile::tempfile().unwrap();
     let mut child = spawn(script, arguments, output.try_clone().unwrap().into(), &output);
-    match timeout(DEADLINE, child.wait()).await {
+    match timeout(SCRIPT_DEADLINE, child.wait()).await {
         Ok(status) if status.as_ref().is_ok_and(|status| status.success()) => {}
         Ok(status) => panic!("{script} {arguments:?}: {}\n{}", status.unwrap(), text(&mut output)),
-        Err(_) => panic!("{script} {arguments:?}: waited {DEADLINE:?} for its end\n{}", text(&mut output)),
+        Err(_) => panic!("{script} {arguments:?}: waited {SCRIPT_DEADLINE:?} for its end\n{}", text(&mut output)),
     }
 }
 

@@ -45,7 +45,7 @@ impl PgBouncer {
         unprivileged(folder.path(), &mut command);
         allow_entry(&folder);
         let process = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}: {HOW_TO_GET_TOOLS}"));
-        let pooler = Self { process, port, folder: folder };
+        let pooler = Self { process, port, folder };
         pooler.wait_until_ready();
         pooler
     }

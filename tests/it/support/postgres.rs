@@ -74,6 +74,16 @@ impl Postgres {
         Self { port: Some(port), ..server }
     }
 
+    /// Starts a server at a port, too, where it asks for passwords; that of the user `postgres` is the same word.
+    pub fn start_with_passwords(port: u16) -> Self {
+        let directory = new_directory();
+        fs::write(directory.join("password"), "postgres\n").unwrap();
+        init(&directory, &["--auth-host=scram-sha-256", "--pwfile=password"]);
+        let port_setting = format!("port={port}");
+        let server = Self::start_in(directory, &["listen_addresses=127.0.0.1", &port_setting]);
+        Self { port: Some(port), ..server }
+    }
+
     fn start_in(directory: PathBuf, settings: &[&str]) -> Self {
         let binaries = binaries();
         let mut guard = Command::new("sh");

@@ -87,7 +87,19 @@ impl Process {
         Self::spawn(0, database, command).await
     }
 
-    async fn spawn(port: u16, database: &Database, mut command: Command) -> Self {
+    /// Starts it with settings, and does not wait until it is ready.
+    pub async fn waiting(database: &Database, flags: &[&str]) -> Self {
+        let mut command = Self::command();
+        command.args(flags);
+        Self::spawn_until("listening", 0, database, command).await
+    }
+
+    async fn spawn(port: u16, database: &Database, command: Command) -> Self {
+        Self::spawn_until("ready", port, database, command).await
+    }
+
+    /// Starts it, and waits until it logs that it is so far.
+    async fn spawn_until(state: &str, port: u16, database: &Database, mut command: Command) -> Self {
         let port = format!("--port={port}");
         command.env("DATABASE_URL", database.url()).args([&port, "--host=127.0.0.1", "--log-format=json"]);
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
@@ -95,7 +107,9 @@ impl Process {
         let line = line_with(&mut log, "listening").await;
         let line: serde_json::Value = serde_json::from_str(&line).unwrap();
         let address = line["address"].as_str().unwrap().parse().unwrap();
-        line_with(&mut log, "\"ready\"").await;
+        if state == "ready" {
+            line_with(&mut log, "\"ready\"").await;
+        }
         let log = tokio::spawn(async move {
             let mut rest = String::new();
             log.read_to_string(&mut rest).await.unwrap();

@@ -1,9 +1,15 @@
 //! The log on SQLite: the embedded default, one file beside the program.
 
-use std::{fs, path::PathBuf, time::Duration};
+mod place;
+
+use std::{
+    fs::{self, TryLockError},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
-use chrono::DateTime;
 use serde::Serialize;
 use sqlx::{
     Connection, SqliteConnection, SqlitePool,
@@ -12,13 +18,21 @@ use sqlx::{
 };
 use uuid::Uuid;
 
+use self::place::Place;
 use super::{
-    ACQUIRE_TIMEOUT, Keep, MessageStore, MigrateError, PROBE, Page, StoreError, batch::Distinct, fault, migration, row,
+    ACQUIRE_TIMEOUT, Keep, MessageStore, MigrateError, PROBE, Page, StoreError, batch::Distinct, fault, migration,
+    reading::Reading, row,
 };
 use crate::model::{Body, ClientMessageId, Draft, Message, RoomId, Seq, Stored, UserId};
 
 /// How long a writer waits for another process that is writing to the same file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a probe waits for another process that is writing to the same file.
+const PROBE_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// The pause before the lock of another process that migrates is tried again.
+const LOCK_DELAY: Duration = Duration::from_millis(50);
 
 /// The drafts of a batch that are in the log already. A batch goes to the database as one JSON array, so that it
 /// costs a few statements however long it is: <https://www.sqlite.org/json1.html#jeach>.
@@ -63,19 +77,25 @@ WHERE room_id = ?1 AND seq > ?2 AND seq < ?3 ORDER BY seq DESC LIMIT ?4"#;
 #[derive(Debug)]
 pub struct SqliteStore {
     options: SqliteConnectOptions,
+    place: Arc<Place>,
     /// One connection: SQLite has one writer at a time, and waiting for it here is fair.
     writer: SqlitePool,
     readers: SqlitePool,
+    /// One connection for probes, which wait as writers do.
+    prober: SqlitePool,
 }
 
 impl SqliteStore {
-    /// Takes a `sqlite:` URL that names a file; its folder and it are created when first used.
+    /// Takes a `sqlite:` URL that names a file; its folder and it are created by [`MessageStore::migrate`].
     ///
-    /// One connection writes, the rest of `max_connections` (at least one more) read.
+    /// One connection writes, one probes, the rest of `max_connections` (at least one more) read.
+    ///
+    /// # Errors
+    ///
+    /// When the URL is malformed, or names a database in memory.
     pub fn open(url: &str, max_connections: u32) -> Result<Self, sqlx::Error> {
         let options = url
             .parse::<SqliteConnectOptions>()?
-            .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY_TIMEOUT);
@@ -84,29 +104,35 @@ impl SqliteStore {
                 "must name a file: a database in memory would be another one on each connection".into(),
             ));
         }
-        let pool = |connections: u32| {
-            SqlitePoolOptions::new().max_connections(connections.max(1)).acquire_timeout(ACQUIRE_TIMEOUT)
-        };
+        let place = Arc::new(Place::new(options.get_filename()));
+        let existing = options.clone().create_if_missing(false);
+        let probing = existing.clone().busy_timeout(PROBE_TIMEOUT);
         Ok(Self {
-            writer: pool(1).connect_lazy_with(options.clone()),
-            readers: pool(max_connections.saturating_sub(1)).connect_lazy_with(options.clone()),
-            options,
+            // As long as it lives, its write-ahead log is in its place.
+            writer: pool(1, &place, true).idle_timeout(None).max_lifetime(None).connect_lazy_with(existing.clone()),
+            readers: pool(max_connections.saturating_sub(2), &place, false).connect_lazy_with(existing),
+            prober: pool(1, &place, false).connect_lazy_with(probing),
+            options: options.create_if_missing(true),
+            place,
         })
     }
 
-    /// Holds a file beside the database locked while `self` lives, after waiting for whoever holds it now.
+    /// Holds a file beside the database locked while it lives, after waiting for whoever holds it now.
     async fn migration_lock(&self) -> std::io::Result<fs::File> {
         let mut path = PathBuf::from(self.options.get_filename());
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
         path.as_mut_os_string().push("-migrate.lock");
-        let waiting = tokio::task::spawn_blocking(move || {
-            let file = fs::File::create(path)?;
-            file.lock()?;
-            Ok(file)
-        });
-        waiting.await.map_err(std::io::Error::other)?
+        let file = fs::File::create(path)?;
+        // To wait in the operating system would keep the process from ending.
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::WouldBlock) => tokio::time::sleep(LOCK_DELAY).await,
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
     }
 
     async fn bring_up_to_date(&self) -> Result<(), MigrateError> {
@@ -114,9 +140,42 @@ impl SqliteStore {
         let connecting = SqliteConnection::connect_with(&self.options).await;
         let mut connection = connecting.map_err(|cause| fault::classify_migration(cause.into()))?;
         let result = migrate(&mut connection).await;
+        let noted = self.place.note();
         connection.close().await.ok();
-        result.map_err(fault::classify_migration)
+        result.map_err(fault::classify_migration)?;
+        noted.map_err(|error| MigrateError::Unavailable(error.to_string()))
     }
+
+    /// Stores a batch, and makes sure that it went where it can be found again.
+    async fn store(&self, drafts: &[&Draft]) -> Result<Vec<Message>, StoreError> {
+        self.place.check()?;
+        let mut connection = self.writer.acquire().await.map_err(fault::classify)?;
+        let outcome = commit(&mut connection, drafts).await;
+        if let Err(StoreError::Unavailable(_)) = outcome {
+            // SQLite ends a transaction whose write fails by itself. The pool takes it for open, and would begin no other.
+            self.place.forget_log();
+            connection.close().await.ok();
+            return outcome;
+        }
+        self.place.note_log();
+        self.place.check()?;
+        outcome
+    }
+}
+
+fn pool(max_connections: u32, place: &Arc<Place>, writes: bool) -> SqlitePoolOptions {
+    let place = place.clone();
+    SqlitePoolOptions::new().max_connections(max_connections.max(1)).acquire_timeout(ACQUIRE_TIMEOUT).after_connect(
+        move |_, _| {
+            let place = place.clone();
+            Box::pin(async move {
+                if writes {
+                    place.forget_log();
+                }
+                Ok(place.look()?)
+            })
+        },
+    )
 }
 
 #[async_trait]
@@ -128,43 +187,40 @@ impl MessageStore for SqliteStore {
 
     async fn append(&self, drafts: &[Draft]) -> Result<Vec<Stored>, StoreError> {
         let distinct = Distinct::of(drafts);
-        let mut connection = self.writer.acquire().await.map_err(fault::classify)?;
-        let outcome = commit(&mut connection, distinct.drafts()).await;
-        if let Err(StoreError::Unavailable(_)) = outcome {
-            // SQLite ends a transaction whose write fails by itself. The pool takes it for open, and would begin no other.
-            connection.close().await.ok();
-        }
-        Ok(distinct.answer(drafts, outcome?))
+        Ok(distinct.answer(drafts, self.store(distinct.drafts()).await?))
     }
 
     async fn read(&self, room: &RoomId, page: Page) -> Result<Vec<Message>, StoreError> {
-        let sql = match page.keep {
-            Keep::Oldest => READ_OLDEST,
-            Keep::Newest => READ_NEWEST,
-        };
-        let mut rows = sqlx::query(sql)
-            .bind(room.as_str())
-            .bind(page.after.get())
-            .bind(page.before.get())
-            .bind(i64::try_from(page.limit).unwrap_or(i64::MAX))
-            .fetch_all(&self.readers)
-            .await
-            .map_err(fault::classify)?;
-        if page.keep == Keep::Newest {
-            rows.reverse();
+        self.place.check()?;
+        let mut reading = Reading::of(page);
+        while let Some(page) = reading.rest() {
+            let rows = select(room, page).fetch_all(&self.readers).await.map_err(fault::classify)?;
+            reading.take(&rows, |row| row::seq(row), message)?;
         }
-        rows.iter().map(message).collect()
+        reading.finish()
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        let answer = sqlx::query(PROBE).execute(&self.writer).await;
+        self.place.check()?;
+        let answer = sqlx::query(PROBE).execute(&self.prober).await;
         answer.map(drop).map_err(fault::classify)
     }
 
     async fn close(&self) {
+        self.place.forget_log();
+        self.prober.close().await;
         self.readers.close().await;
         self.writer.close().await;
     }
+}
+
+fn select(room: &RoomId, page: Page) -> sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments> {
+    let sql = match page.keep {
+        Keep::Oldest => READ_OLDEST,
+        Keep::Newest => READ_NEWEST,
+    };
+    let limit = i64::try_from(page.limit).unwrap_or(i64::MAX);
+    sqlx::query(sql).bind(room.as_str()).bind(page.after.get()).bind(page.before.get()).bind(limit)
 }
 
 fn is_in_memory(url: &str) -> bool {
@@ -179,8 +235,12 @@ async fn migrate(connection: &mut SqliteConnection) -> Result<(), MigrationError
 
 fn migrator() -> Migrator {
     Migrator::with_migrations(vec![
-        migration(1, "messages", include_str!("../../migrations/sqlite/0001_messages.sql")),
-        migration(2, "one index for a repeat", include_str!("../../migrations/sqlite/0002_one_index_for_a_repeat.sql")),
+        migration(1, "messages", include_str!("../../../migrations/sqlite/0001_messages.sql")),
+        migration(
+            2,
+            "one index for a repeat",
+            include_str!("../../../migrations/sqlite/0002_one_index_for_a_repeat.sql"),
+        ),
     ])
 }
 
@@ -272,7 +332,7 @@ fn message(row: &SqliteRow) -> Result<Message, StoreError> {
         user_id: row::parsed(row, "user_id")?,
         operator_id: row::optional(row, "operator_id")?,
         body: Body::stored(row::value(row, "message")?),
-        timestamp: DateTime::from_timestamp_millis(millis).ok_or_else(|| row::unreadable("timestamp", millis))?,
+        timestamp: row::time(millis.saturating_mul(1000)),
         client_message_id: row::optional(row, "client_message_id")?,
     })
 }

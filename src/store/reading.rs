@@ -1,0 +1,72 @@
+//! A page of a room's log, read on until it is full, past rows that cannot be read.
+
+use super::{Keep, Page, StoreError};
+use crate::model::{Message, Seq};
+
+/// What has been read of a page.
+pub(super) struct Reading {
+    page: Page,
+    /// The rest of the page; none when nothing is left to be read.
+    rest: Option<Page>,
+    messages: Vec<Message>,
+    unreadable: Vec<StoreError>,
+}
+
+impl Reading {
+    pub(super) fn of(page: Page) -> Self {
+        Self { page, rest: Some(page), messages: vec![], unreadable: vec![] }
+    }
+
+    pub(super) fn rest(&self) -> Option<Page> {
+        self.rest
+    }
+
+    /// Takes the rows of the page's rest, in the order in which the page is kept.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unreadable`] when a row does not even have a place.
+    pub(super) fn take<T>(
+        &mut self,
+        rows: &[T],
+        seq: impl Fn(&T) -> Result<Seq, StoreError>,
+        message: impl Fn(&T) -> Result<Message, StoreError>,
+    ) -> Result<(), StoreError> {
+        for read in rows.iter().map(message) {
+            match read {
+                Ok(message) => self.messages.push(message),
+                Err(error) => self.unreadable.push(error),
+            }
+        }
+        let full = self.page.limit.saturating_sub(self.messages.len());
+        let last = rows.last().filter(|_| full > 0 && rows.len() >= self.rest.map_or(0, |rest| rest.limit));
+        self.rest = last.map(|last| Ok(self.after(seq(last)?, full))).transpose()?;
+        Ok(())
+    }
+
+    fn after(&self, last: Seq, limit: usize) -> Page {
+        match self.page.keep {
+            Keep::Oldest => Page { after: last, limit, ..self.page },
+            Keep::Newest => Page { before: last, limit, ..self.page },
+        }
+    }
+
+    /// The messages, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unreadable`] when there are rows and none can be read: that is no empty log.
+    pub(super) fn finish(mut self) -> Result<Vec<Message>, StoreError> {
+        let count = self.unreadable.len();
+        if let Some(first) = self.unreadable.into_iter().next() {
+            if self.messages.is_empty() {
+                return Err(first);
+            }
+            tracing::error!(count, %first, "rows passed over");
+        }
+        if self.page.keep == Keep::Newest {
+            self.messages.reverse();
+        }
+        Ok(self.messages)
+    }
+}

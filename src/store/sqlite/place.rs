@@ -1,0 +1,110 @@
+//! The database's file in its place: deleted or replaced under the server, it would take messages that nobody finds again.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use crate::store::{Cause, StoreError};
+
+/// A file's identity, whatever it is called: its device and its number there.
+type FileId = (u64, u64);
+
+/// The path of the database, and the files that were opened there.
+#[derive(Debug)]
+pub(super) struct Place {
+    file: PathBuf,
+    log: PathBuf,
+    opened: Mutex<Opened>,
+    /// Whether the last look found other files; told in the server's log once.
+    moved: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Opened {
+    /// None before the tables are up to date.
+    file: Option<FileId>,
+    /// The write-ahead log, which the writing connection keeps open; none before it has written.
+    log: Option<FileId>,
+    /// Whether the write-ahead log is gone, with messages that were in it only.
+    log_lost: bool,
+}
+
+impl Place {
+    pub(super) fn new(file: &Path) -> Self {
+        let mut log = file.to_owned();
+        log.as_mut_os_string().push("-wal");
+        Self { file: file.to_owned(), log, opened: Mutex::default(), moved: AtomicBool::new(false) }
+    }
+
+    /// Notes the file as the one that is used from here on.
+    pub(super) fn note(&self) -> io::Result<()> {
+        let file = identity(&self.file)?;
+        self.opened().file.get_or_insert(file);
+        Ok(())
+    }
+
+    /// Notes that the writing connection ends or is a new one: the next one's write-ahead log may be another file.
+    pub(super) fn forget_log(&self) {
+        self.opened().log = None;
+    }
+
+    /// Compares the files in their places with those that were opened. It costs two looks into a folder, and no connection.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] when they are others, or gone.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        self.look().map_err(|error| StoreError::Unavailable(Cause::from(error)))
+    }
+
+    pub(super) fn look(&self) -> io::Result<()> {
+        let same = self.is_same();
+        if self.moved.swap(!same, Ordering::Relaxed) == same {
+            let file = self.file.display();
+            if same {
+                tracing::info!(%file, "the database's file is in its place again");
+            } else {
+                tracing::error!(%file, "the database's file was deleted or replaced: no messages are taken before it is back in its place; another one is used after a restart");
+            }
+        }
+        if same { Ok(()) } else { Err(io::Error::other("the database's file was deleted or replaced")) }
+    }
+
+    fn is_same(&self) -> bool {
+        let mut opened = self.opened();
+        let file_same = opened.file.is_none_or(|file| identity(&self.file).is_ok_and(|now| now == file));
+        let log_same = opened.log.is_none_or(|log| identity(&self.log).is_ok_and(|now| now == log));
+        opened.log_lost |= file_same && !log_same;
+        file_same && !opened.log_lost
+    }
+
+    /// Notes the write-ahead log, once the writing connection has written.
+    pub(super) fn note_log(&self) {
+        let mut opened = self.opened();
+        if opened.log.is_none() {
+            opened.log = identity(&self.log).ok();
+        }
+    }
+
+    fn opened(&self) -> std::sync::MutexGuard<'_, Opened> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(unix)]
+fn identity(path: &Path) -> io::Result<FileId> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = fs::metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+/// Elsewhere a file that is open can be neither deleted nor replaced.
+#[cfg(not(unix))]
+fn identity(path: &Path) -> io::Result<FileId> {
+    fs::metadata(path).map(|_| (0, 0))
+}

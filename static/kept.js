@@ -1,0 +1,18 @@
+/** Texts that the browser keeps, unless its settings forbid it or its storage is full. */
+
+import { browserStorage } from "./parlor-outbox.js";
+
+const storage = browserStorage();
+
+/** @param {string} key */
+export const kept = (key) => storage?.getItem(key) ?? "";
+
+/** Keeps a text; an empty one is forgotten. @param {string} key @param {string} text */
+export function keep(key, text) {
+  try {
+    if (text === "") storage?.removeItem(key);
+    else storage?.setItem(key, text);
+  } catch {
+    // The storage is full: the text lives as long as the page.
+  }
+}

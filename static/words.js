@@ -1,0 +1,122 @@
+/**
+ * Refusals in people's words.
+ *
+ * @import { ErrorBody } from "./parlor.js"
+ *
+ * @typedef {object} Words
+ * @property {string} text for people
+ * @property {string} detail for whoever is asked for help: the code, and what the server says
+ *
+ * @typedef {Error & { description?: unknown, context?: { responseText?: string } }} ConnectError
+ */
+
+const SIGN_IN = "This page cannot do that: open the chat from the application that it belongs to.";
+const ORIGIN =
+  "This server does not accept the address at which you opened the page. Whoever runs it can allow the address (ALLOWED_ORIGINS), or have its proxy pass on the Host header.";
+
+/** What keeps somebody out of a room, by code. A pattern's sentence stands before the code's own. @type {Record<string, [RegExp, string][]>} */
+const ENTRY = {
+  INVALID_PAYLOAD: [[/./, "The server did not understand this page. Reload it: there may be a newer one."]],
+  FORBIDDEN: [
+    [/origin/i, ORIGIN],
+    [/rooms at most|too many rooms/, "You are in too many rooms at once. Leave one of them first."],
+    [/roomId|room/, "You may not enter this room."],
+    [/./, "You may not enter with this name."],
+  ],
+  UNAUTHORIZED: [[/./, `Only people who are signed in may enter. ${SIGN_IN}`]],
+  TOKEN_EXPIRED: [[/./, `Your sign-in has run out. ${SIGN_IN}`]],
+  RATE_LIMITED: [[/./, "Too much is going on at once. Try again in a moment."]],
+  UNAVAILABLE: [[/./, "The server cannot reach its messages right now. Try again in a moment."]],
+  INTERNAL: [
+    [/lost messages/, "The server has lost messages of this room. Join again to see what is there."],
+    [/./, "Something went wrong on the server. Try again; if it happens again, tell whoever runs it."],
+  ],
+  UNKNOWN_EVENT: [[/./, "The server does not know what this page asks for. Reload the page: there may be a newer one."]],
+  NOT_IN_ROOM: [[/./, "You are not in this room any more. Join again."]],
+  MESSAGE_TOO_LARGE: [[/./, "A message is too long for this server."]],
+};
+
+/** What keeps a message from being sent, by code. @type {typeof ENTRY} */
+const SEND = {
+  MESSAGE_TOO_LARGE: [[/./, "It is too long. Shorten it, or send it in parts."]],
+  INVALID_PAYLOAD: [
+    [/blank|empty|visible/, "There is nothing in it to be seen."],
+    [/NUL|character/, "It has a character that cannot be sent."],
+    [/./, "The server did not understand it."],
+  ],
+  FORBIDDEN: [[/./, "You may not write in this room."]],
+  NOT_IN_ROOM: [[/./, "You were not in the room. Try again."]],
+  UNKNOWN_EVENT: [[/./, "The server does not know this kind of message. Reload the page: there may be a newer one."]],
+  RATE_LIMITED: [[/./, "You are sending too fast. Try again in a moment."]],
+  UNAVAILABLE: [[/./, "The server cannot store messages right now. Try again in a moment."]],
+  UNAUTHORIZED: [[/./, "You are not signed in."]],
+  TOKEN_EXPIRED: [[/./, "Your sign-in has run out."]],
+  INTERNAL: [[/./, "Something went wrong on the server. Try again."]],
+};
+
+/** What keeps a connection from being made, by the status of the answer. @type {Record<number, string>} */
+const STATUS = {
+  400: "The server ended the connection. Trying again.",
+  403: ORIGIN,
+  404: "There is no chat server at this address. Trying again.",
+  413: "A message was too long for a proxy on the way to the server. Trying again.",
+  429: "The server is busy: too many connections at once, or too many from your network. Trying again.",
+  502: "The server is away. Trying again.",
+  503: "The server is full, or about to restart. Trying again.",
+  504: "The server does not answer in time. Trying again.",
+};
+
+/** The statuses that say what these codes do when it is a connection that is refused for now. @type {Record<string, number>} */
+const RETRIED = { RATE_LIMITED: 429, UNAVAILABLE: 503 };
+
+const AWAY = "The server cannot be reached. Trying again.";
+
+/** What may be wrong with a name. @type {[RegExp, string][]} */
+const NAME_FAULTS = [
+  [/bytes.*control/, "is too long, or has characters that cannot be seen"],
+  [/bytes/, "is too long"],
+  [/damaged|half/, "has a broken character"],
+  [/begin or end/, "begins or ends with a space"],
+  [/./, "has characters that cannot be seen"],
+];
+
+/** Why one is not in a room. @param {Pick<ErrorBody, "code" | "message">} refusal @returns {Words} */
+export function refusedEntry(refusal) {
+  const words = inWords(ENTRY, refusal, "The server does not let you in.");
+  const field = /\b(roomId|userId|operatorId)\b/.exec(refusal.message)?.[1];
+  if (refusal.code !== "INVALID_PAYLOAD" || !field) return words;
+  const fault = NAME_FAULTS.find(([pattern]) => pattern.test(refusal.message))?.[1];
+  return { ...words, text: `This ${field === "roomId" ? "room's name" : "name"} cannot be used: it ${fault}. Choose another one.` };
+}
+
+/** Why a message was not sent. @param {Pick<ErrorBody, "code" | "message">} refusal @returns {Words} */
+export const refusedSend = (refusal) => inWords(SEND, refusal, "The server did not take it.");
+
+/** Why there is no connection, as a socket's `connect_error` says. @param {ConnectError} error @returns {Words} */
+export function troubled({ message, description, context }) {
+  const [, code, says] = /^([A-Z_]+): (.*)/s.exec(message) ?? [];
+  if (code) {
+    const words = refusedEntry({ code: /** @type {ErrorBody["code"]} */ (code), message: says });
+    return code in RETRIED ? { ...words, text: STATUS[RETRIED[code]] } : words;
+  }
+  if (typeof description !== "number" || description === 0) return { text: AWAY, detail: "" };
+  const parts = [`status ${description}`, bodyOf(context?.responseText ?? "")];
+  return { text: STATUS[description] ?? AWAY, detail: parts.filter(Boolean).join(" · ") };
+}
+
+/** @param {typeof ENTRY} sentences @param {Pick<ErrorBody, "code" | "message">} refusal @param {string} otherwise */
+function inWords(sentences, { code, message }, otherwise) {
+  const says = message.startsWith(`${code}: `) ? message.slice(code.length + 2) : message;
+  const text = sentences[code]?.find(([pattern]) => pattern.test(says || "."))?.[1] ?? otherwise;
+  return { text, detail: `${code}: ${says}` };
+}
+
+/** The code and the message of an answer's body, if it has them. @param {string} json */
+function bodyOf(json) {
+  try {
+    const { code, message } = JSON.parse(json).error;
+    return `${code}: ${message}`;
+  } catch {
+    return "";
+  }
+}

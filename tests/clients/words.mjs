@@ -1,0 +1,50 @@
+/** The words that the page has for refusals: `node words.mjs`. */
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import test from "node:test";
+import { refusedEntry, refusedSend, troubled } from "../../static/words.js";
+import { TECHNICAL } from "./page.mjs";
+
+test("every code has words, for those who enter and those who send", () => {
+  const contract = readFileSync(new URL("../../static/parlor.d.ts", import.meta.url), "utf8");
+  const type = /export type ErrorCode =([\s\S]*?)";/.exec(contract)[1];
+  const codes = [...type.matchAll(/\| "([A-Z_]+)/g)].map(([, code]) => code);
+  assert.ok(codes.length >= 10);
+  const unknown = { code: "NO_SUCH_CODE", message: "?" };
+  for (const words of [refusedEntry, refusedSend]) {
+    const texts = codes.map((code) => words({ code, message: "it says so" }).text);
+    assert.match(words(unknown).text, /\.$/);
+    for (const [place, text] of texts.entries()) {
+      assert.match(text, /^[A-Z].*\.$/, codes[place]);
+      assert.doesNotMatch(text, TECHNICAL, codes[place]);
+      assert.notEqual(text, words(unknown).text, codes[place]);
+    }
+    assert.equal(words({ code: "INTERNAL", message: "internal error 0193" }).detail, "INTERNAL: internal error 0193");
+  }
+});
+
+test("each of several reasons with one code has its words", () => {
+  const entry = (code, message) => refusedEntry({ code, message }).text;
+  assert.match(entry("FORBIDDEN", "roomId: the token is not for this room"), /may not enter this room/);
+  assert.match(entry("FORBIDDEN", "roomId: a connection may be in 256 rooms at most"), /too many rooms/);
+  assert.match(entry("FORBIDDEN", 'userId: this connection speaks for "ann"'), /this name/);
+  for (const message of ["this origin may not connect", "pages of this origin may not connect: ALLOWED_ORIGINS does not list it"]) {
+    assert.match(entry("FORBIDDEN", message), /does not accept the address/);
+  }
+  assert.match(entry("INTERNAL", "the server lost messages of this room; join anew"), /lost messages/);
+  for (const [message, fault] of [
+    ["userId: must be 1 to 128 bytes of UTF-8", "too long"],
+    ["auth: userId: must be without half emoji and other damaged characters (U+FFFD)", "broken"],
+    ["userId: must not begin or end with a space", "space"],
+    ["userId: must be without U+200B, which cannot be seen or looks like a space", "cannot be seen"],
+  ]) {
+    assert.match(entry("INVALID_PAYLOAD", message), new RegExp(`^This name cannot be used: .*${fault}`));
+    assert.match(entry("INVALID_PAYLOAD", message.replace("userId", "roomId")), /^This room's name cannot be used/);
+  }
+  const send = (message) => refusedSend({ code: "INVALID_PAYLOAD", message }).text;
+  assert.match(send("message: must not be blank"), /nothing/);
+  assert.match(send("message: must not contain NUL"), /character/);
+  assert.match(troubled({ message: "UNAVAILABLE: the server is stopping" }).text, /Trying again\.$/);
+  assert.match(troubled({ message: "TOKEN_EXPIRED: the token is out of date" }).text, /run out/);
+});
