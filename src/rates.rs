@@ -100,7 +100,7 @@ impl<K: Key, C: Clock + Clone> Limiter<K, C> {
     }
 }
 
-/// A [`Limiter`] of one alone, which is as long as it does something.
+/// A limiter with one owner, such as a session.
 #[derive(Debug)]
 pub struct Pace {
     rate: Rate,
@@ -110,12 +110,12 @@ pub struct Pace {
 type Alone = RateLimiter<NotKeyed, InMemoryState, DefaultClock, NoOpMiddleware<<DefaultClock as Clock>::Instant>>;
 
 impl Pace {
-    /// A limiter that lets its owner keep to `rate`.
+    /// A limiter at this rate.
     pub fn new(rate: Rate) -> Self {
         Self { rate, limiter: rate.quota().map(RateLimiter::direct) }
     }
 
-    /// Counts so many; more than a burst as a burst.
+    /// Counts `count` at once; more than a burst count as a burst.
     ///
     /// # Errors
     /// [`Error::RateLimited`], and nothing is counted.
@@ -126,7 +126,7 @@ impl Pace {
         checked.map_err(|not_until| Error::RateLimited { retry_after: not_until.wait_time_from(now) })
     }
 
-    /// Returns the time that so many take at the sustained rate.
+    /// Returns the time that `count` take at the sustained rate.
     pub fn time_for(&self, count: u32) -> Duration {
         self.rate.time_for(count)
     }

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::net::Connection;
 
-/// Something that is waited for before more is read; the room for a large packet, if it was that.
+/// The wait for an event before more is read; the room for a large packet, if it was that.
 type Wait = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>;
 
 /// A WebSocket's connection, as the library gets it.
@@ -75,7 +75,7 @@ impl Frames {
         Poll::Ready(if is_late { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) })
     }
 
-    /// Looks at bytes that have come; how many of them may go on now.
+    /// Looks at bytes that have come; returns how many of them may go on now.
     fn look_at(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let scan = self.reader.scan(bytes, &self.session)?;
         if self.reader.is_between_messages() {

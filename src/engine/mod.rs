@@ -63,7 +63,7 @@ pub const MAX_ENTRY_BYTES: usize = 128 * 1024;
 /// The headers that are read above this layer.
 const KEPT: [HeaderName; 1] = [AUTHORIZATION];
 
-/// Whom a proxy speaks for: <https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/X-Forwarded-For>.
+/// The header by which proxies name the clients that they speak for: <https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/X-Forwarded-For>.
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Settings of an endpoint.
@@ -77,8 +77,8 @@ pub struct Settings {
     pub max_payload: usize,
     /// The packets that one session may bring.
     pub packets: Rate,
-    /// Whether the layers above tell each session that its client enters the chat and leaves it. Then a client may do one at a time,
-    /// and may send only a little before.
+    /// True where the layers above tell each session that its client enters and leaves the chat. A client then does one at a time,
+    /// and sends little before it is in.
     pub guarded: bool,
 }
 

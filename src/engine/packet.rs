@@ -2,7 +2,7 @@
 
 use super::query::Version;
 
-/// So many characters at a packet's beginning tell its kind.
+/// The number of bytes at a packet's beginning that tell its kind.
 pub(super) const HEAD_BYTES: usize = 4;
 
 /// Separates the packets of a payload: <https://socket.io/docs/v4/engine-io-protocol/#http-long-polling-1>.
@@ -36,7 +36,7 @@ impl Kind {
         }
     }
 
-    /// Whether the chat itself counts such packets by polling, so that it can answer those that are too many.
+    /// Returns whether the chat itself counts such packets by polling, so that it can answer those that are too many.
     pub(super) fn is_event(self) -> bool {
         matches!(self, Self::Message | Self::Binary)
     }
@@ -67,7 +67,7 @@ impl<'a> Packets<'a> {
         Self { payload, text, version, at: 0 }
     }
 
-    /// The packet that begins here, and how many bytes it takes.
+    /// Returns the packet that begins here, and the bytes that it takes.
     fn first(&self) -> (&'a [u8], usize) {
         let rest = &self.payload[self.at..];
         match self.version {
@@ -93,15 +93,15 @@ impl<'a> Iterator for Packets<'a> {
     }
 }
 
-/// A packet behind its length in characters, and how many bytes both take:
-/// <https://github.com/socketio/engine.io-protocol/tree/v3#payload>. Nothing where that is not what stands there.
+/// Reads a packet behind its length in characters, and the bytes that both take:
+/// <https://github.com/socketio/engine.io-protocol/tree/v3#payload>. `None` where no length stands there.
 fn prefixed(rest: &str) -> Option<(&[u8], usize)> {
     let (length, text) = rest.split_once(':')?;
     let bytes = text.char_indices().nth(length.parse().ok()?).map_or(text.len(), |(at, _)| at);
     Some((&text.as_bytes()[..bytes], length.len() + 1 + bytes))
 }
 
-/// A payload for a client without the close packet at its end; nothing when there was nothing else.
+/// Returns the length of a payload without the close packet at its end; `None` where there is nothing else.
 pub(super) fn without_close(payload: &[u8], version: Version) -> Option<usize> {
     let mut end = 0;
     for (packet, next) in Packets::of(payload, version) {

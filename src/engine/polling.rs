@@ -30,10 +30,10 @@ use super::{
 /// The time in which a session may be polled again whose poll ended without its answer: longer than a proxy takes to try again.
 pub const LOST_POLL_GRACE: Duration = Duration::from_secs(1);
 
-/// The time that a poll may wait while the client looks whether a WebSocket works, lest it polls without a pause.
+/// The time that a poll waits while the client probes a WebSocket: without it, the client would poll in a tight loop.
 const PROBED_POLL_WAIT: Duration = Duration::from_millis(100);
 
-/// A packet that says nothing, and so ends a poll.
+/// A packet without content, which ends a poll.
 const NOOP: &str = "6";
 
 /// A packet that ends the session.
@@ -51,7 +51,7 @@ pub(super) struct Polling {
     /// One payload at a time is taken.
     posting: Mutex<()>,
     polls: AtomicU64,
-    /// Whether the client looks whether a WebSocket works.
+    /// True while the client is probing a WebSocket.
     is_probed: AtomicBool,
     probed: Notify,
 }
@@ -77,7 +77,7 @@ impl Polling {
         request
     }
 
-    /// A payload of one packet, of single bytes.
+    /// A payload of one ASCII packet.
     fn payload(&self, packet: &'static str) -> String {
         match self.version {
             Version::V3 => format!("{}:{packet}", packet.len()),
@@ -85,7 +85,7 @@ impl Polling {
         }
     }
 
-    /// Begins a probe; false while there is one.
+    /// Begins a probe; false while another one is under way.
     pub(super) fn begin_probe(&self) -> bool {
         !self.is_probed.swap(true, Ordering::AcqRel)
     }
@@ -275,8 +275,8 @@ fn part(payload: &Bytes, range: std::ops::Range<usize>, version: Version) -> Byt
     payload.slice(range.start..end)
 }
 
-/// A payload without the packet that ends the session, as clients take that for final; nothing when there is nothing else to say.
-/// They hear of the end by their next request, and come back.
+/// Cuts off the packet that ends the session, as several clients take it for final; `None` where nothing else is left to say. Clients
+/// learn of the end by their next request, and come back.
 fn told(payload: Bytes, version: Version) -> Option<Bytes> {
     let end = without_close(&payload, version)?;
     (end > 0).then(|| payload.slice(..end))

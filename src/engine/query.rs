@@ -7,9 +7,9 @@ use super::refusal::Refusal;
 /// The protocol's version that a client speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Version {
-    /// Of clients 1.x and 2.x: <https://github.com/socketio/engine.io-protocol/tree/v3>.
+    /// Spoken by clients 1.x and 2.x: <https://github.com/socketio/engine.io-protocol/tree/v3>.
     V3,
-    /// Of later ones: <https://socket.io/docs/v4/engine-io-protocol/>.
+    /// Spoken by later ones: <https://socket.io/docs/v4/engine-io-protocol/>.
     V4,
 }
 
@@ -26,7 +26,7 @@ pub(super) struct Query<'a> {
     pub(super) version: Version,
     pub(super) transport: TransportName,
     pub(super) sid: Option<&'a str>,
-    /// Whether an old client takes no binary payloads.
+    /// True for an old client that takes no binary payloads.
     pub(super) base64: bool,
 }
 

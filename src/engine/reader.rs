@@ -51,26 +51,26 @@ struct Message {
     name: EventName,
 }
 
-/// Something that is to come about before more is read.
+/// An event that must come before more is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hold {
-    /// For a time, as too much has come.
+    /// The end of a pause, as too much has come.
     For(Duration),
     UntilSettled,
     UntilRoomFor(usize),
 }
 
-/// What came out of looking at bytes.
+/// The outcome of a look at bytes.
 #[derive(Debug, Default)]
 pub(super) struct Scan {
-    /// So many bytes may go on.
+    /// The number of bytes that may go on.
     pub(super) passed: usize,
-    /// What the others wait for.
+    /// The event that the others wait for.
     pub(super) hold: Option<Hold>,
 }
 
 impl Message {
-    /// Whether nothing more is to be looked at.
+    /// Returns whether the rest of the message goes by unread.
     fn is_read_over(&self) -> bool {
         self.is_known && self.name.is_over()
     }
@@ -81,7 +81,7 @@ fn refused(why: &'static str) -> io::Error {
 }
 
 impl Reader {
-    /// Whether no message has begun whose end has not come.
+    /// Returns whether every message that has begun has ended.
     pub(super) fn is_between_messages(&self) -> bool {
         !self.message.is_open && self.header_bytes == 0 && self.frame.left == 0
     }
@@ -89,7 +89,7 @@ impl Reader {
     /// Looks at the bytes that come next, and changes what the library would not read.
     ///
     /// # Errors
-    /// What no client sends, or not before it has entered the chat.
+    /// A frame that no client sends, or not before it has entered the chat.
     pub(super) fn scan(&mut self, bytes: &mut [u8], session: &Session) -> io::Result<Scan> {
         let mut scan = Scan::default();
         while scan.passed < bytes.len() && scan.hold.is_none() {
@@ -225,7 +225,7 @@ impl Frame {
         payload.iter().zip(self.mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect()
     }
 
-    /// A frame's length and kind, once its header is there.
+    /// Reads a frame's length and kind, once its header is complete.
     pub(super) fn parse(header: &[u8]) -> Option<(u64, Self)> {
         let (first, second) = (header.first()?, header.get(1)?);
         let (length_bytes, short) = match second & 0x7f {

@@ -21,10 +21,10 @@ use crate::{
 /// An event of more bytes counts as several.
 pub const EVENT_BYTES: usize = 4096;
 
-/// A session that has brought too much may bring so many events again after its pause: at least as many as come by one read.
+/// The events that a session may bring again after a pause: at least as many as come by one read.
 const EVENTS_AFTER_PAUSE: u32 = 50;
 
-/// What carries a session.
+/// The carrier of a session.
 #[derive(Debug)]
 enum Carrier {
     /// A WebSocket, on a connection of its own.
@@ -82,7 +82,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Session {
-    /// A session that begins on a connection of its own, or, without one, by polling.
+    /// A new session, on a WebSocket's connection or, without one, by polling.
     pub(super) fn new(websocket: Option<ConnectionHandle>, version: Version, sessions: Sessions, place: Place) -> Self {
         // The library lets an old client enter as its session begins.
         let entry = if version == Version::V3 { Entry::Entering } else { Entry::Outside };
@@ -107,7 +107,7 @@ impl Session {
         &self.0
     }
 
-    /// The state of a session that began by polling; nothing for others.
+    /// Returns the state of a session that began by polling.
     pub(super) fn polling(&self) -> Option<&Polling> {
         self.0.polling.get().map(Box::as_ref)
     }
@@ -117,7 +117,7 @@ impl Session {
         self.0.polling.get_or_init(|| Box::new(polling));
     }
 
-    /// Whether requests carry the session now.
+    /// Returns whether requests carry the session now.
     pub(super) fn is_polling(&self) -> bool {
         matches!(*lock(&self.0.carrier), Carrier::Polling)
     }
@@ -159,14 +159,14 @@ impl Session {
         if self.is_polling() { self.0.pace.check(cost(bytes)) } else { Ok(()) }
     }
 
-    /// Counts a packet of so many bytes; the pause that is due when there were too many.
+    /// Counts a packet of so many bytes. Returns the pause that is due where it is one too many; then it is not counted.
     pub(super) fn count(&self, bytes: usize) -> Option<Duration> {
         let cost = cost(bytes);
         self.0.pace.check(cost).err()?;
         Some(self.0.pace.time_for(cost.max(EVENTS_AFTER_PAUSE)))
     }
 
-    /// Looks at a packet of this kind, and notes that the client enters or leaves by it.
+    /// Decides on a packet of this kind, and notes that the client enters or leaves by it.
     pub(super) fn admit(&self, kind: Kind) -> Verdict {
         if !self.0.sessions.settings().guarded || kind == Kind::Engine {
             return Verdict::Pass;
@@ -187,7 +187,7 @@ impl Session {
         }
     }
 
-    /// The most bytes that a packet may have now: little before the client is in the chat.
+    /// Returns the most bytes that a packet may have now: few before the client is in the chat.
     pub(super) fn max_packet_bytes(&self) -> usize {
         let settings = self.0.sessions.settings();
         let outside = settings.guarded && *lock(&self.0.entry) != Entry::Inside;
@@ -253,7 +253,7 @@ impl From<Arc<Inner>> for Session {
 }
 
 impl Inner {
-    /// Whether the client has not entered the chat yet.
+    /// Returns whether the client is not in the chat.
     pub(super) fn is_outside(&self) -> bool {
         *lock(&self.entry) != Entry::Inside
     }

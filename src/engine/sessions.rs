@@ -13,7 +13,7 @@ use super::{
     session::{Inner, Session},
 };
 
-/// The most sessions that may be under way into the chat by polling; with more the oldest is cut. Each keeps some 20 kB, and a client
+/// The most polling sessions whose clients have not entered the chat; with more the oldest is cut. Each takes some 20 kB, and a client
 /// enters within a round trip.
 pub const MAX_ENTERING_SESSIONS: usize = 4096;
 
@@ -39,7 +39,7 @@ impl Sessions {
         &self.0.settings
     }
 
-    /// The session with this id, if it began by polling and goes on.
+    /// Returns the session with this id, if it began by polling and goes on.
     pub(super) fn find(&self, id: &str) -> Option<Session> {
         self.by_id().get(id)?.upgrade().map(Session::from)
     }

@@ -28,7 +28,7 @@ use tungstenite::handshake::derive_accept_key;
 use super::{Engine, Opening, frames::Frames, polling::Polling, reader::Frame, refusal::Refusal, session::Session};
 use crate::net::{Connection, ConnectionHandle};
 
-/// The time that a client may take to find out whether a WebSocket works, as with Node's server:
+/// The time that a client may take to probe a WebSocket, as with Node's server:
 /// <https://socket.io/docs/v4/server-options/#upgradetimeout>.
 pub const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -38,7 +38,7 @@ const MAX_PROBE_BYTES: usize = 256;
 /// A frame of text: the answer to a probe.
 const PROBE_ANSWER: &[u8] = b"\x81\x063probe";
 
-/// What the library is to read of a probe that has been done: the frames of a client, with a mask that changes nothing.
+/// The frames of a finished probe, as the library is to read them, with a mask that changes nothing.
 const PROBE_REPLAY: &[u8] = b"\x81\x86\0\0\0\x002probe\x81\x81\0\0\0\x005";
 
 /// A request that asks for a WebSocket as RFC 6455 has it: <https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1>.
@@ -52,7 +52,7 @@ impl Handshake {
     /// Takes the connection out of a request.
     ///
     /// # Errors
-    /// What is missing: a proxy may have left it out.
+    /// The part that is missing; a proxy may have left it out.
     pub(super) fn of(request: &mut Request) -> Result<Self, Refusal> {
         if request.method() != Method::GET {
             return Err(Refusal::BadMethod);
@@ -100,7 +100,7 @@ fn first_token(value: &HeaderValue) -> Option<HeaderValue> {
     HeaderValue::from_bytes(first).ok()
 }
 
-/// Whether a text is 16 bytes in base64.
+/// Returns whether a text is 16 bytes in base64.
 fn is_key(key: &[u8]) -> bool {
     let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     key.len() == 24 && key.ends_with(b"==") && key[..22].iter().all(is_digit)
@@ -155,13 +155,13 @@ impl Engine {
     }
 }
 
-/// The connection of a handshake that was agreed to, and what has been read of it.
+/// Waits for the connection of a handshake that was agreed to; what has been read of it already.
 async fn opened(upgrade: OnUpgrade) -> Option<(Connection, Bytes)> {
     let parts = upgrade.await.ok()?.downcast::<TokioIo<Connection>>().ok()?;
     Some((parts.io.into_inner(), parts.read_buf))
 }
 
-/// A WebSocket that its client has found to work, and what the library is to read of it first:
+/// Waits until a client has found its WebSocket to work; what the library is to read of it first:
 /// <https://socket.io/docs/v4/engine-io-protocol/#upgrade>.
 async fn probed(upgrade: OnUpgrade, session: &Session) -> Option<(Connection, Bytes)> {
     let (mut connection, read) = opened(upgrade).await?;
@@ -186,7 +186,7 @@ async fn expect(packet: &[u8], connection: &mut Connection, read: &mut BytesMut)
     }
 }
 
-/// The payload of the frame that has come, and how many bytes it takes.
+/// Returns the payload of the frame that has come, and the bytes that the frame takes.
 fn first_frame(read: &[u8]) -> Option<(Vec<u8>, usize)> {
     let header = (2..=read.len()).find_map(|end| Frame::parse(&read[..end]).map(|parsed| (end, parsed)));
     let (begin, (length, frame)) = header?;

@@ -19,10 +19,10 @@ pub(super) struct Writer {
     withholds: bool,
 }
 
-/// What to do with bytes that are to be written.
+/// A plan for bytes that are to be written.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Plan {
-    /// So many at most are next.
+    /// The number of bytes that are next, at most.
     pub(super) bytes: usize,
     /// They count as written, and go nowhere.
     pub(super) withheld: bool,
@@ -48,7 +48,7 @@ impl Writer {
         Plan { bytes, withheld: self.withholds, ends: false }
     }
 
-    /// How many bytes come before a close packet, or, of a frame that is withheld, before the next one.
+    /// Counts the bytes before a close packet, or, of a frame that is withheld, before the next one.
     fn before_close(&self, bytes: &[u8]) -> usize {
         let mut ahead = *self;
         let mut at = 0;
@@ -90,7 +90,7 @@ impl Writer {
     }
 }
 
-/// A payload's length, once its header is there.
+/// Reads a payload's length, once its header is complete.
 fn payload_length(header: &[u8]) -> Option<u64> {
     match (header.get(1)? & 0x7f, &header[2..]) {
         (126, &[a, b]) => Some(u16::from_be_bytes([a, b]).into()),
@@ -117,7 +117,7 @@ mod tests {
         frame
     }
 
-    /// What gets through when `most` bytes at a time can be written, and whether the connection ends.
+    /// Returns the bytes that get through when `most` at a time can be written, and whether the connection ends.
     fn through(mut writer: Writer, bytes: &[u8], most: usize) -> (Vec<u8>, bool) {
         let (mut at, mut through, mut ended) = (0, vec![], false);
         while at < bytes.len() {

@@ -36,6 +36,7 @@ export class Visitor {
   static async join(t, browser, name, room, options) {
     const visitor = await Visitor.open(t, browser, name, room, options);
     await visitor.enter();
+    await visitor.page.locator("#text:enabled").waitFor();
     return visitor;
   }
 

@@ -40,6 +40,7 @@ for (const [what, stored] of [["nothing", ""], ["another name", "old name"]]) {
     await ann.page.keyboard.press("Enter");
     await ann.connected();
     await ann.sees("#title", "cake");
+    await ann.page.locator("#member-list .name").waitFor({ state: "attached" });
     assert.deepEqual(await ann.page.locator("#member-list .name").allTextContents(), ["anna"]);
     assert.deepEqual(ann.complaints, []);
   });

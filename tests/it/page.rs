@@ -139,7 +139,7 @@ async fn every_code_has_words() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refusals_are_told_in_words() {
-    let secret = format!("--jwt-secret={}", "s".repeat(32));
+    let secret = format!("--jwt-secret={}", "secret".repeat(6));
     let (server, signed) = (Server::start().await, Server::on(Database::sqlite(), &[&secret]).await);
     node::run("page_words.mjs", &[&server.url(), "websocket", &signed.url()]).await;
 }

@@ -55,12 +55,10 @@ async fn times_that_no_client_can_read_become_the_nearest_that_it_can() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_cannot_be_read_is_passed_over_and_pages_are_as_full_as_without_it() {
-    for database in Database::each_kind().await {
+    // Postgres has types for what Parlor reads, and ids are read as they stand there.
+    for database in [Database::sqlite()] {
         filled(&database, 9).await;
-        let long = "x".repeat(129);
-        for (column, value, seq) in
-            [("user_id", "''", 2), ("user_id", &format!("'{long}'"), 3), ("operator_id", "''", 7)]
-        {
+        for (column, value, seq) in [("id", "'none'", 2), ("timestamp", "'never'", 3), ("id", "x'00'", 7)] {
             database.execute(&format!("UPDATE messages SET {column} = {value} WHERE seq = {seq}")).await;
         }
         let store = database.store().await;
