@@ -2,6 +2,9 @@
 
 use std::{collections::HashSet, env, fs, path::Path, process::Command};
 
+use clap::CommandFactory;
+use parlor::config::Config;
+
 /// The names of all tests in this program.
 fn tests() -> HashSet<String> {
     let listed = Command::new(env::current_exe().unwrap()).arg("--list").output().unwrap();
@@ -28,5 +31,14 @@ fn the_files_that_the_readme_names_exist() {
     let readme = fs::read_to_string("README.md").unwrap();
     let missing: Vec<_> =
         quoted(&readme).filter(|name| name.starts_with("tests/") && !Path::new(name).exists()).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn every_setting_is_described() {
+    let page = fs::read_to_string("docs/settings.md").unwrap();
+    let command = Config::command();
+    let variables = command.get_arguments().filter_map(|argument| argument.get_env()?.to_str());
+    let missing: Vec<_> = variables.filter(|name| !page.contains(&format!("`{name}`"))).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
