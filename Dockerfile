@@ -7,6 +7,8 @@ COPY package.json package-lock.json ./
 RUN --mount=type=cache,target=/root/.npm npm ci --omit=dev --no-audit --no-fund
 
 FROM rust:1-slim-trixie AS build
+# For the allocator's build.
+RUN apt-get -qq update && apt-get -qq install -y --no-install-recommends make && rm -rf /var/lib/apt/lists/*
 WORKDIR /parlor
 COPY --from=client /parlor/node_modules node_modules
 COPY Cargo.toml Cargo.lock build.rs ./
