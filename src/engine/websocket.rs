@@ -38,6 +38,9 @@ const MAX_PROBE_BYTES: usize = 256;
 /// A frame of text: the answer to a probe.
 const PROBE_ANSWER: &[u8] = b"\x81\x063probe";
 
+/// A close frame that gives no reason.
+const CLOSE_FRAME: &[u8] = b"\x88\0";
+
 /// The frames of a finished probe, as the library is to read them, with a mask that changes nothing.
 const PROBE_REPLAY: &[u8] = b"\x81\x86\0\0\0\x002probe\x81\x81\0\0\0\x005";
 
@@ -124,10 +127,11 @@ impl Engine {
         Handshake::answer(accept, protocol)
     }
 
-    /// Lets a session move from polling to a WebSocket, once its client has found that to work. Until then polling goes on.
+    /// Lets a session move from polling to a WebSocket, once its client has found that to work. Until then polling goes on. A second
+    /// WebSocket is closed as it opens, as by Node's server.
     ///
     /// # Errors
-    /// There is no such session, or it has a WebSocket already.
+    /// There is no such session.
     pub(super) fn move_to_websocket(
         &self,
         opening: Opening<'_>,
@@ -139,7 +143,8 @@ impl Engine {
         let session = opening.query.sid.and_then(|id| self.sessions.find(id)).ok_or(Refusal::UnknownSession)?;
         let is_first = session.is_polling() && session.polling().is_some_and(Polling::begin_probe);
         if !is_first {
-            return Err(Refusal::BadRequest("the session has a WebSocket already".into()));
+            tokio::spawn(closed(upgrade));
+            return Ok(Handshake::answer(accept, protocol));
         }
         let engine = self.clone();
         tokio::spawn(async move {
@@ -159,6 +164,14 @@ impl Engine {
 async fn opened(upgrade: OnUpgrade) -> Option<(Connection, Bytes)> {
     let parts = upgrade.await.ok()?.downcast::<TokioIo<Connection>>().ok()?;
     Some((parts.io.into_inner(), parts.read_buf))
+}
+
+/// Closes a WebSocket as it opens.
+async fn closed(upgrade: OnUpgrade) {
+    if let Some((mut connection, _)) = opened(upgrade).await {
+        connection.write_all(CLOSE_FRAME).await.ok();
+        connection.end();
+    }
 }
 
 /// Waits until a client has found its WebSocket to work; what the library is to read of it first:

@@ -111,13 +111,8 @@ impl Polling {
 
     /// Opens the WebSocket of an upgrade.
     pub async fn websocket(&self) -> WebSocket {
-        self.attempt_websocket().await.unwrap()
-    }
-
-    /// Opens the WebSocket of an upgrade, or gives the status of the refusal.
-    pub async fn attempt_websocket(&self) -> Result<WebSocket, u16> {
         let query = self.endpoint.query("websocket", self.sid());
-        WebSocket::attempt(&self.endpoint, &query).await
+        WebSocket::attempt(&self.endpoint, &query).await.unwrap()
     }
 
     /// Opens the WebSocket of an upgrade, and finds it to work.
