@@ -36,12 +36,14 @@ pub(super) fn to_client(payload: Bytes, version: Version) -> Bytes {
 }
 
 fn rewritten(payload: Bytes, version: Version, rewrite: impl Fn(&str) -> Cow<'_, str>) -> Bytes {
-    let packets = Packets::of(&payload, version).map(|(packet, _)| str::from_utf8(packet).map(&rewrite));
     // What is no text, the library refuses.
-    let Ok(packets) = packets.collect::<Result<Vec<_>, _>>() else { return payload };
-    if packets.iter().all(|packet| matches!(packet, Cow::Borrowed(_))) {
+    let Ok(text) = str::from_utf8(&payload) else { return payload };
+    let packets = || Packets::of(text.as_bytes(), version).map(|(packet, _)| str::from_utf8(packet).unwrap_or_default());
+    // A payload can hold hundreds of thousands of packets: they are put together anew only where one of them changes.
+    if packets().all(|packet| matches!(rewrite(packet), Cow::Borrowed(_))) {
         return payload;
     }
+    let packets: Vec<_> = packets().map(&rewrite).collect();
     let text = match version {
         Version::V3 => packets.iter().map(|packet| format!("{}:{packet}", packet.chars().count())).collect(),
         Version::V4 => packets.join("\x1e"),

@@ -74,7 +74,7 @@ class Member {
   }
 
   async join() {
-    this.room = await new Parlor(this.socket, null).joinRoom(this.roomId);
+    this.room = await new Parlor(this.socket, null).joinRoom(this.roomId, { timeoutMs: Infinity });
     this.room.on("resume", () => (this.resumed += 1));
   }
 
