@@ -38,7 +38,8 @@ pub(super) fn to_client(payload: Bytes, version: Version) -> Bytes {
 fn rewritten(payload: Bytes, version: Version, rewrite: impl Fn(&str) -> Cow<'_, str>) -> Bytes {
     // What is no text, the library refuses.
     let Ok(text) = str::from_utf8(&payload) else { return payload };
-    let packets = || Packets::of(text.as_bytes(), version).map(|(packet, _)| str::from_utf8(packet).unwrap_or_default());
+    let packets =
+        || Packets::of(text.as_bytes(), version).map(|(packet, _)| str::from_utf8(packet).unwrap_or_default());
     // A payload can hold hundreds of thousands of packets: they are put together anew only where one of them changes.
     if packets().all(|packet| matches!(rewrite(packet), Cow::Borrowed(_))) {
         return payload;
