@@ -3,6 +3,10 @@
 use std::{
     net::SocketAddr,
     pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -10,7 +14,11 @@ use chrono::Utc;
 use futures_util::future::join_all;
 use parlor::{auth::Specimen, model::UserId};
 use serde_json::json;
-use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
+use tokio::{
+    io::AsyncWriteExt,
+    net::TcpStream,
+    time::{timeout, timeout_at},
+};
 
 use super::{Siege, peak};
 use crate::support::{
@@ -60,12 +68,12 @@ async fn post_for_seconds(endpoint: Endpoint, payload: String) {
 
 async fn send_for_seconds(endpoint: Endpoint, packet: &'static str) {
     let end = Instant::now() + ATTACK;
-    let (mut socket, _) = WebSocket::unanswered(&endpoint).await;
+    let frame = [&[0x81, 0x80 | packet.len() as u8, 0, 0, 0, 0], packet.as_bytes()].concat();
+    let frames = frame.repeat(50_000);
     while Instant::now() < end {
+        let mut connection = WebSocket::unanswered(&endpoint).await.0.into_stream();
         // One that is not read any more waits.
-        if let Ok(Err(_)) = timeout(Duration::from_millis(100), socket.try_send(packet)).await {
-            socket = WebSocket::unanswered(&endpoint).await.0;
-        }
+        while let Ok(Ok(())) = timeout_at(end.into(), connection.write_all(&frames)).await {}
     }
 }
 
@@ -118,14 +126,20 @@ async fn bad_tokens_from_several_at_once_beside_an_honest_client_that_comes_in()
     siege.withstand([both], BOUND_MIB).await;
 }
 
-/// Begins sessions by requests that do not wait for answers.
-async fn begin_sessions(server: SocketAddr) {
+/// Begins sessions by requests that do not wait for answers, and counts those that begin.
+async fn begin_sessions(server: SocketAddr, begun: Arc<AtomicUsize>) {
+    const AT_ONCE: usize = 100;
     let end = Instant::now() + ATTACK;
-    let requests = "GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nhost: parlor\r\n\r\n".repeat(100);
-    let mut connection = HttpConnection::open(server).await;
+    let requests = "GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nhost: parlor\r\n\r\n".repeat(AT_ONCE);
     while Instant::now() < end {
-        if connection.send(&requests).await.is_err() || !connection.read().await {
-            connection = HttpConnection::open(server).await;
+        let mut connection = HttpConnection::open(server).await;
+        while Instant::now() < end && connection.send(&requests).await.is_ok() {
+            let mut answers = String::new();
+            while answers.matches("HTTP/1.1").count() < AT_ONCE {
+                let Some(read) = connection.read().await else { break };
+                answers += &read;
+            }
+            begun.fetch_add(answers.matches("HTTP/1.1 200").count(), Ordering::Relaxed);
         }
     }
 }
@@ -136,8 +150,11 @@ async fn sessions_by_pipelined_requests_from_several_at_once() {
     let limited = &["--max-connections=100", "--max-connections-per-address=50"][..];
     for (flags, bound_mib) in [(limited, BOUND_MIB), (&[], 224)] {
         let siege = Siege::begin(flags).await;
-        let attackers: Vec<_> = (0..ATTACKERS).map(|_| begin_sessions(siege.process.address)).collect();
+        let begun = Arc::<AtomicUsize>::default();
+        let attackers: Vec<_> = (0..ATTACKERS).map(|_| begin_sessions(siege.process.address, begun.clone())).collect();
         siege.withstand(attackers, bound_mib).await;
+        let begun = begun.load(Ordering::Relaxed);
+        assert!(begun > 0 && (flags.is_empty() || begun <= 50), "{begun}");
     }
 }
 

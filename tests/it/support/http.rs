@@ -46,10 +46,11 @@ impl HttpConnection {
         String::from_utf8_lossy(&answer[..read]).into_owned()
     }
 
-    /// Reads some of what has been answered; false at the connection's end.
-    pub async fn read(&mut self) -> bool {
+    /// Reads some of what has been answered; nothing at the connection's end.
+    pub async fn read(&mut self) -> Option<String> {
         let mut answers = vec![0; 64 * 1024];
-        within_deadline("answers", self.0.read(&mut answers)).await.is_ok_and(|read| read > 0)
+        let read = within_deadline("answers", self.0.read(&mut answers)).await.ok().filter(|read| *read > 0)?;
+        Some(String::from_utf8_lossy(&answers[..read]).into_owned())
     }
 
     /// The next answer's status, or none if the connection ends. The answer must be all that is sent.
