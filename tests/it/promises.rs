@@ -128,6 +128,8 @@ async fn fire(address: SocketAddr, count: usize) {
 
 /// Watches the room until message `after`, then joins as somebody else; the `seq` at which its live messages began.
 async fn join_under_fire(address: SocketAddr, after: i64, last: i64) -> i64 {
+    // Connected beforehand, as the fire does not wait.
+    let mut joiner = RawClient::connect(address, "joiner").await;
     let mut watcher = RawClient::connect(address, "watcher").await;
     if seqs(&join(&mut watcher, "r").await).last().is_none_or(|newest| *newest < after) {
         while !matches!(watcher.packet().await, Packet::Event(name, message) if name == "newMessage" && seq(&message) >= after)
@@ -135,7 +137,6 @@ async fn join_under_fire(address: SocketAddr, after: i64, last: i64) -> i64 {
         }
     }
     drop(watcher);
-    let mut joiner = RawClient::connect(address, "joiner").await;
     let joined = join(&mut joiner, "r").await;
     let (history, newest) = (seqs(&joined), joined["lastSeq"].as_i64().unwrap());
     let first = newest - history.len() as i64 + 1;
