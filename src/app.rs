@@ -50,7 +50,7 @@ struct Parts {
     stopping: CancellationToken,
     stop_writer: CancellationToken,
     shutdown_timeout: Duration,
-    /// How long the start waits for the database; none: for ever.
+    /// The time that the start waits for the database; without one it waits for ever.
     start_timeout: Option<Duration>,
 }
 

@@ -71,7 +71,7 @@ pub struct Config {
     #[arg(long, env, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub database_max_connections: u32,
 
-    /// How long the start waits for a database that is away or lets nobody in, in seconds; then the program ends with exit
+    /// Time that the start waits for a database that is away or lets nobody in, in seconds; then the program ends with exit
     /// code 1, and says why. 0 waits for ever.
     #[arg(long, env, default_value = "60", value_parser = seconds)]
     pub database_start_timeout: Duration,

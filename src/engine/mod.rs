@@ -48,12 +48,13 @@ use self::{
     library::Library,
     query::{Query, TransportName},
     refusal::Refusal,
+    session::Places,
     sessions::Sessions,
     websocket::Handshake,
 };
 use crate::{
     error::Error,
-    net::{Admission, Peer, Place, hops},
+    net::{Admission, Peer, hops},
     rates::Rate,
 };
 
@@ -135,28 +136,29 @@ impl Engine {
         if request.method() != Method::GET {
             return Err(Refusal::BadMethod);
         }
-        let place = match self.place(&peer, request.headers()) {
-            Ok(place) => place,
+        let places = match self.places(&peer, request.headers()) {
+            Ok(places) => places,
             Err(error) => return Ok(too_many(&error)),
         };
-        let session = Session::new(None, opening.query.version, self.sessions.clone(), place);
+        let session = Session::new(None, opening.query.version, self.sessions.clone(), places);
         let request = opening.request(request.headers(), Some(session.clone()));
         Ok(self.open(session, opening, request).await)
     }
 
     fn begin_on_websocket(&self, opening: Opening<'_>, peer: Peer, mut request: Request) -> Result<Response, Refusal> {
         let handshake = Handshake::of(&mut request)?;
-        let place = match self.place(&peer, request.headers()) {
-            Ok(place) => place,
+        let places = match self.places(&peer, request.headers()) {
+            Ok(places) => places,
             Err(error) => return Ok(too_many(&error)),
         };
-        let session = Session::new(Some(peer.connection), opening.query.version, self.sessions.clone(), place);
+        let session = Session::new(Some(peer.connection), opening.query.version, self.sessions.clone(), places);
         let request = opening.request(request.headers(), Some(session.clone()));
         Ok(self.begin_websocket(session, handshake, request))
     }
 
-    fn place(&self, peer: &Peer, headers: &HeaderMap) -> Result<Place, Error> {
-        self.admission.session(peer.address, hops(headers.get_all(FORWARDED_FOR).iter()))
+    fn places(&self, peer: &Peer, headers: &HeaderMap) -> Result<Places, Error> {
+        let session = self.admission.session(peer.address, hops(headers.get_all(FORWARDED_FOR).iter()))?;
+        Ok(Places { session, entering: self.sessions.room_to_enter()? })
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{packet::Kind, polling::Polling, query::Version, sessions::Sessions};
@@ -58,6 +58,14 @@ pub(super) enum Verdict {
     Refuse,
 }
 
+/// Places that a session takes.
+pub(super) struct Places {
+    /// Kept as long as the session.
+    pub(super) session: Place,
+    /// Kept until its client has entered the chat, where these are limited.
+    pub(super) entering: Option<OwnedSemaphorePermit>,
+}
+
 /// An Engine.IO session, as long as that lives.
 #[derive(Debug, Clone)]
 pub struct Session(Arc<Inner>);
@@ -68,6 +76,8 @@ pub(super) struct Inner {
     carrier: Mutex<Carrier>,
     entry: Mutex<Entry>,
     settled: Notify,
+    /// Kept until the client has entered the chat for the first time.
+    entering: Mutex<Option<OwnedSemaphorePermit>>,
     pace: Pace,
     polling: OnceLock<Box<Polling>>,
     /// Bytes that polls were answered with.
@@ -83,7 +93,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Session {
     /// A new session, on a WebSocket's connection or, without one, by polling.
-    pub(super) fn new(websocket: Option<ConnectionHandle>, version: Version, sessions: Sessions, place: Place) -> Self {
+    pub(super) fn new(
+        websocket: Option<ConnectionHandle>,
+        version: Version,
+        sessions: Sessions,
+        places: Places,
+    ) -> Self {
         // The library lets an old client enter as its session begins.
         let entry = if version == Version::V3 { Entry::Entering } else { Entry::Outside };
         Self(Arc::new(Inner {
@@ -92,10 +107,11 @@ impl Session {
             carrier: Mutex::new(websocket.map_or(Carrier::Polling, Carrier::WebSocket)),
             entry: Mutex::new(entry),
             settled: Notify::new(),
+            entering: Mutex::new(places.entering),
             polling: OnceLock::new(),
             polled: AtomicU64::new(0),
             timer: Mutex::default(),
-            _place: place,
+            _place: places.session,
         }))
     }
 
@@ -220,6 +236,7 @@ impl Session {
     /// Notes that the client is in the chat.
     pub fn enter(&self) {
         lock(&self.0.timer).take();
+        lock(&self.0.entering).take();
         self.settle(Entry::Inside);
     }
 
@@ -253,11 +270,6 @@ impl From<Arc<Inner>> for Session {
 }
 
 impl Inner {
-    /// Returns whether the client is not in the chat.
-    pub(super) fn is_outside(&self) -> bool {
-        *lock(&self.entry) != Entry::Inside
-    }
-
     pub(super) fn cut(&self) {
         let mut carrier = lock(&self.carrier);
         match &*carrier {

@@ -1,10 +1,13 @@
 //! The sessions of an endpoint that began by polling, found again by their ids.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
 };
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
     Settings,
@@ -12,10 +15,14 @@ use super::{
     polling::Polling,
     session::{Inner, Session},
 };
+use crate::error::Error;
 
-/// The most polling sessions whose clients have not entered the chat; with more the oldest is cut. Each takes some 20 kB, and a client
-/// enters within a round trip.
-pub const MAX_ENTERING_SESSIONS: usize = 4096;
+/// The most sessions whose clients have not entered the chat; further ones are refused. Each takes some 20 kB. A client enters within
+/// a round trip, but the library keeps a session that ends before until the time to enter is over.
+pub const MAX_ENTERING_SESSIONS: usize = 8192;
+
+/// The time after which a client may try again for whose session there is no room.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The sessions of an endpoint.
 #[derive(Clone)]
@@ -25,14 +32,14 @@ struct Shared {
     settings: Settings,
     library: Arc<dyn Library>,
     by_id: Mutex<HashMap<String, Weak<Inner>>>,
-    /// Those that were under way into the chat, the oldest first; some may have entered it since. Another lock than that of the ids,
-    /// which a session takes as it is dropped.
-    entering: Mutex<VecDeque<Weak<Inner>>>,
+    /// Room for those that have not entered the chat.
+    entering: Arc<Semaphore>,
 }
 
 impl Sessions {
     pub(super) fn new(settings: Settings, library: Arc<dyn Library>) -> Self {
-        Self(Arc::new(Shared { settings, library, by_id: Mutex::default(), entering: Mutex::default() }))
+        let entering = Arc::new(Semaphore::new(MAX_ENTERING_SESSIONS));
+        Self(Arc::new(Shared { settings, library, by_id: Mutex::default(), entering }))
     }
 
     pub(super) fn settings(&self) -> &Settings {
@@ -44,22 +51,21 @@ impl Sessions {
         self.by_id().get(id)?.upgrade().map(Session::from)
     }
 
-    /// Registers a session that begins by polling; the oldest that has not entered the chat makes way for it, if need be.
+    /// Registers a session that begins by polling.
     pub(super) fn insert(&self, id: &str, session: &Session) {
         self.by_id().insert(id.to_owned(), Arc::downgrade(session.inner()));
-        if let Some(oldest) = self.make_way_for(session) {
-            oldest.cut();
-        }
     }
 
-    fn make_way_for(&self, session: &Session) -> Option<Arc<Inner>> {
-        let mut entering = self.0.entering.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_under_way = |session: &Weak<Inner>| session.upgrade().is_some_and(|session| session.is_outside());
-        while entering.front().is_some_and(|oldest| !is_under_way(oldest)) {
-            entering.pop_front();
+    /// Takes room for a session whose client has not entered the chat; an endpoint that is not guarded has no limit.
+    ///
+    /// # Errors
+    /// [`Error::RateLimited`] when there is none left.
+    pub(super) fn room_to_enter(&self) -> Result<Option<OwnedSemaphorePermit>, Error> {
+        if !self.0.settings.guarded {
+            return Ok(None);
         }
-        entering.push_back(Arc::downgrade(session.inner()));
-        if entering.len() > MAX_ENTERING_SESSIONS { entering.pop_front()?.upgrade() } else { None }
+        let room = self.0.entering.clone().try_acquire_owned();
+        room.map(Some).map_err(|_| Error::RateLimited { retry_after: RETRY_AFTER })
     }
 
     /// Forgets a session that has ended.

@@ -17,7 +17,7 @@ use crate::{store::MessageStore, writer::Health};
 /// How long the database may take to answer a readiness probe.
 pub const READY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How old the database's answer to a probe may be to serve another one.
+/// The age up to which the database's answer to a probe serves another one.
 pub const MAX_ANSWER_AGE: Duration = Duration::from_secs(1);
 
 /// What decides whether this node should get traffic.

@@ -27,7 +27,7 @@ use crate::{
     net::{Peer, TrustedProxies},
 };
 
-/// How long browsers may keep the answer to a preflight; Chromium keeps none for longer.
+/// The time that browsers may keep the answer to a preflight; Chromium keeps none for longer.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// The most refused origins that the log names in a [`WARNING_PERIOD`].

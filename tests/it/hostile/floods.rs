@@ -220,3 +220,22 @@ async fn frames_that_are_no_events_are_read_no_faster_than_events() {
         siege.end_within(BOUND_MIB).await;
     }
 }
+
+/// Begins sessions that end at once, as they send what nobody may before entering the chat.
+async fn break_off(endpoint: Endpoint) {
+    let end = Instant::now() + ATTACK;
+    while Instant::now() < end {
+        if let Ok(mut socket) = WebSocket::attempt(&endpoint, "EIO=4&transport=websocket").await {
+            socket.try_send(r#"42["x"]"#).await.ok();
+        }
+    }
+}
+
+/// The library keeps each until the time to enter is over: so many, and no more.
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_that_break_off_before_they_enter_from_several_at_once() {
+    let siege = Siege::begin(&[]).await;
+    let endpoint = siege.endpoint(4);
+    let attackers = (0..ATTACKERS).map(|_| break_off(endpoint.clone()));
+    siege.withstand(attackers, 320).await;
+}
