@@ -13,6 +13,8 @@ const SEPARATOR: u8 = 0x1e;
 pub(super) enum Kind {
     /// The client wishes to enter the main namespace.
     Connect,
+    /// The client wishes to enter another namespace, of which there is none.
+    ConnectElsewhere,
     /// The client leaves the main namespace.
     Disconnect,
     /// An event, or an ack, whose attachments are to come.
@@ -29,6 +31,7 @@ impl Kind {
         match head {
             [b'4', b'0', namespace @ ..] if is_main(namespace) => Self::Connect,
             [b'4', b'1', namespace @ ..] if is_main(namespace) => Self::Disconnect,
+            [b'4', b'0', ..] => Self::ConnectElsewhere,
             [b'4', b'5' | b'6', ..] => Self::Binary,
             [b'4', ..] => Self::Message,
             [b'b', ..] => Self::Binary,
@@ -122,7 +125,8 @@ mod tests {
         for (kind, packets) in [
             (Kind::Connect, &["40", "40{}", "40{\"a", "40/", "40/,", "40,"][..]),
             (Kind::Disconnect, &["41", "41,", "41/,"]),
-            (Kind::Message, &["40/a", "41/a", "42[", "43[", "4", "44"]),
+            (Kind::ConnectElsewhere, &["40/a", "40/a,{}"]),
+            (Kind::Message, &["41/a", "42[", "43[", "4", "44"]),
             (Kind::Binary, &["451-", "461-", "bAQI"]),
             (Kind::Engine, &["2", "3", "1", "5", "", "0{}"]),
         ] {

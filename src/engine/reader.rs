@@ -203,7 +203,7 @@ impl Reader {
             Verdict::Pass => message.is_known = true,
             Verdict::PassAlone => (message.is_known, message.passes_alone) = (true, true),
             Verdict::Wait => scan.hold = Some(Hold::UntilSettled),
-            Verdict::Refuse => return Err(refused("attachments before the chat is entered")),
+            Verdict::Refuse => return Err(refused("a packet before the chat is entered")),
         }
         Ok(message.is_known)
     }

@@ -194,7 +194,8 @@ impl Session {
                 *entry = Entry::Entering;
                 Verdict::PassAlone
             }
-            (Entry::Outside, Kind::Binary) => Verdict::Refuse,
+            // Each one that the library saw would leave a close packet in the session's queue.
+            (Entry::Outside, Kind::Binary | Kind::Message | Kind::Disconnect) => Verdict::Refuse,
             (Entry::Inside, Kind::Disconnect) => {
                 *entry = Entry::Leaving;
                 Verdict::PassAlone
