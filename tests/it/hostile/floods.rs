@@ -224,9 +224,11 @@ async fn frames_that_are_no_events_are_read_no_faster_than_events() {
 /// Begins sessions that end at once, as they send what nobody may before entering the chat.
 async fn break_off(endpoint: Endpoint) {
     let end = Instant::now() + ATTACK;
+    let event = [&[0x81, 0x87, 0, 0, 0, 0], &br#"42["x"]"#[..]].concat();
+    let events = event.repeat(20_000);
     while Instant::now() < end {
-        if let Ok(mut socket) = WebSocket::attempt(&endpoint, "EIO=4&transport=websocket").await {
-            socket.try_send(r#"42["x"]"#).await.ok();
+        if let Ok(socket) = WebSocket::attempt(&endpoint, "EIO=4&transport=websocket").await {
+            timeout_at(end.into(), socket.into_stream().write_all(&events)).await.ok();
         }
     }
 }
@@ -237,5 +239,5 @@ async fn sessions_that_break_off_before_they_enter_from_several_at_once() {
     let siege = Siege::begin(&[]).await;
     let endpoint = siege.endpoint(4);
     let attackers = (0..ATTACKERS).map(|_| break_off(endpoint.clone()));
-    siege.withstand(attackers, 320).await;
+    siege.withstand(attackers, 192).await;
 }
