@@ -1,5 +1,5 @@
-//! Puts the files that the server serves where it embeds them, each also compressed: the page's, and the Socket.IO client's
-//! bundles, which npm has brought.
+//! Puts the files that the server serves where it embeds them, each also compressed: the page's,
+//! and the Socket.IO client's bundles, which npm has brought.
 //!
 //! The server builds without the bundles too: it then says so where they would be served.
 
@@ -33,7 +33,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut embedded = named(PAGES, "")?;
     if Path::new(BUNDLES).exists() {
         let bundles = named(BUNDLES, "socket.io.")?;
-        embedded.extend(bundles.into_iter().map(|(name, file)| (format!("socket.io/{name}"), file)));
+        embedded.extend(
+            bundles
+                .into_iter()
+                .map(|(name, file)| (format!("socket.io/{name}"), file)),
+        );
     } else {
         println!("cargo:warning=without the Socket.IO client: run `npm ci --omit=dev` to bring it");
     }
@@ -50,7 +54,10 @@ fn named(folder: &str, prefix: &str) -> Result<Vec<(String, PathBuf)>, Box<dyn E
     let mut files = vec![];
     for file in fs::read_dir(folder)? {
         let file = file?;
-        let name = file.file_name().into_string().map_err(|name| format!("{name:?} is no UTF-8"))?;
+        let name = file
+            .file_name()
+            .into_string()
+            .map_err(|name| format!("{name:?} is no UTF-8"))?;
         if name.starts_with(prefix) {
             files.push((name, file.path()));
         }

@@ -1,8 +1,8 @@
-//! How many messages a second the writer alone has stored, without sockets, from 100 rooms with 5 senders in each; the whole
-//! server is measured in `bench/`.
+//! How many messages a second the writer alone has stored, without sockets, from 100 rooms with 5
+//! senders in each; the whole server is measured in `bench/`.
 //!
-//! `cargo bench --bench writer` runs it on a throw-away Postgres and on SQLite; `-- postgres 5 10` on the one, 5 runs of
-//! 10 seconds.
+//! `cargo bench --bench writer` runs it on a throw-away Postgres and on SQLite; `-- postgres 5 10`
+//! on the one, 5 runs of 10 seconds.
 
 #[path = "../tests/it/support/postgres.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]
@@ -33,11 +33,22 @@ const WARM_UP: Duration = Duration::from_secs(2);
 
 #[tokio::main]
 async fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let number = |place: usize, default| arguments.get(place).map_or(default, |text: &String| text.parse().unwrap());
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| argument != "--bench")
+        .collect();
+    let number = |place: usize, default| {
+        arguments
+            .get(place)
+            .map_or(default, |text: &String| text.parse().unwrap())
+    };
     let (runs, seconds) = (number(1, 3), number(2, 8));
-    let kinds = arguments.first().map_or(vec!["postgres", "sqlite"], |kind| vec![kind.as_str()]);
-    println!("{ROOMS} rooms x {SENDERS_PER_ROOM} senders, {WINDOW} sends under way each, bodies of {BODY_BYTES} bytes");
+    let kinds = arguments
+        .first()
+        .map_or(vec!["postgres", "sqlite"], |kind| vec![kind.as_str()]);
+    println!(
+        "{ROOMS} rooms x {SENDERS_PER_ROOM} senders, {WINDOW} sends under way each, bodies of {BODY_BYTES} bytes"
+    );
     println!("{:10} {:>12}", "database", "commits/s");
     for kind in kinds {
         let mut results = Vec::new();
@@ -64,7 +75,11 @@ impl Database {
             Some(server) => server.url("postgres"),
             None => format!("sqlite://{}/bench.db", folder.path().display()),
         };
-        Self { url, _folder: folder, _server: server }
+        Self {
+            url,
+            _folder: folder,
+            _server: server,
+        }
     }
 }
 
@@ -74,7 +89,12 @@ async fn run(kind: &str, time: Duration) -> f64 {
     let store = store::open(&database.url, 8, Encryption::Optional).unwrap();
     store.migrate().await.unwrap();
     let stop = CancellationToken::new();
-    let (writer, committing) = Writer::start(store, Duration::from_secs(60), Box::new(|_| {}), stop.clone());
+    let (writer, committing) = Writer::start(
+        store,
+        Duration::from_secs(60),
+        Box::new(|_| {}),
+        stop.clone(),
+    );
     let stored = Arc::new(AtomicU64::new(0));
     let mut senders = JoinSet::new();
     for number in 0..ROOMS * SENDERS_PER_ROOM * WINDOW {
@@ -90,7 +110,10 @@ async fn run(kind: &str, time: Duration) -> f64 {
     tokio::time::sleep(WARM_UP).await;
     let (begun, before) = (Instant::now(), stored.load(Ordering::Relaxed));
     tokio::time::sleep(time).await;
-    let (elapsed, after) = (begun.elapsed().as_secs_f64(), stored.load(Ordering::Relaxed));
+    let (elapsed, after) = (
+        begun.elapsed().as_secs_f64(),
+        stored.load(Ordering::Relaxed),
+    );
     senders.shutdown().await;
     stop.cancel();
     committing.await.unwrap();
@@ -102,5 +125,11 @@ fn draft(number: usize, sent: u64) -> Draft {
     let (room, user) = (format!("room-{}", sender % ROOMS), format!("user-{sender}"));
     let body = Body::parse(&"x".repeat(BODY_BYTES), BODY_BYTES).unwrap();
     let name = format!("{number}-{sent}").as_str().try_into().unwrap();
-    Draft::new(room.as_str().try_into().unwrap(), user.as_str().try_into().unwrap(), None, body, Some(name))
+    Draft::new(
+        room.as_str().try_into().unwrap(),
+        user.as_str().try_into().unwrap(),
+        None,
+        body,
+        Some(name),
+    )
 }

@@ -1,18 +1,20 @@
-//! A server for the official protocol test suites: Parlor's listener, layers and limits, with the behaviour that the suites
-//! expect instead of a chat.
+//! A server for the official protocol test suites: Parlor's listener, layers and limits, with the
+//! behaviour that the suites expect instead of a chat.
 //!
-//! `cargo run --example conformance` listens on port 3000 (`PORT`, `HOST`), where the suites look for it. Their newest form is in
-//! <https://github.com/socketio/socket.io>: `docs/engine.io-protocol/v4-test-suite`, `docs/engine.io-protocol/v3-test-suite` for
-//! old clients, and `docs/socket.io-protocol/v5-test-suite`. Of their 25, 23 and 32 tests, about 15, 23 and 28 pass; Node's server
-//! passes all. `docs/upstream.md` names those that fail and the reasons, which are nearly all one: the library sends its first
-//! ping at once.
+//! `cargo run --example conformance` listens on port 3000 (`PORT`, `HOST`), where the suites look
+//! for it. Their newest form is in <https://github.com/socketio/socket.io>:
+//! `docs/engine.io-protocol/v4-test-suite`, `docs/engine.io-protocol/v3-test-suite` for old
+//! clients, and `docs/socket.io-protocol/v5-test-suite`. Of their 25, 23 and 32 tests, about 15, 23
+//! and 28 pass; Node's server passes all. `docs/upstream.md` names those that fail and the reasons,
+//! which are nearly all one: the library sends its first ping at once.
 
 use std::{collections::BTreeMap, env, fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, http::StatusCode, routing::any};
 use bytes::Bytes;
 use engineioxide::{
-    DisconnectReason, Str, config::EngineIoConfig, handler::EngineIoHandler, service::EngineIoService, socket::Socket,
+    DisconnectReason, Str, config::EngineIoConfig, handler::EngineIoHandler,
+    service::EngineIoService, socket::Socket,
 };
 use parlor::{
     config::AllowedOrigins,
@@ -32,7 +34,8 @@ use socketioxide::extract::{AckSender, Data, SocketRef};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// The times that the suites know, and a chat's limits: the payload that these give is the one that the suites know, too.
+/// The times that the suites know, and a chat's limits: the payload that these give is the one that
+/// the suites know, too.
 pub const SETTINGS: Settings = Settings {
     ping_interval: Duration::from_millis(300),
     ping_timeout: Duration::from_millis(200),
@@ -45,7 +48,10 @@ pub const SETTINGS: Settings = Settings {
 pub const ENGINE_PATH: &str = "/engine.io";
 
 /// As the server's defaults are.
-pub const TIMEOUTS: Timeouts = Timeouts { user: Duration::from_secs(25), handshake: Duration::from_secs(15) };
+pub const TIMEOUTS: Timeouts = Timeouts {
+    user: Duration::from_secs(25),
+    handshake: Duration::from_secs(15),
+};
 
 /// How long a client may take to send a payload.
 const PAYLOAD_TIMEOUT: Duration = Duration::from_secs(40);
@@ -65,16 +71,23 @@ async fn main() -> anyhow::Result<()> {
 
 fn address() -> anyhow::Result<SocketAddr> {
     let setting = |name, default: &str| env::var(name).unwrap_or_else(|_| default.to_owned());
-    Ok(SocketAddr::new(setting("HOST", "127.0.0.1").parse()?, setting("PORT", "3000").parse()?))
+    Ok(SocketAddr::new(
+        setting("HOST", "127.0.0.1").parse()?,
+        setting("PORT", "3000").parse()?,
+    ))
 }
 
 /// Socket.IO, and Engine.IO by itself.
 pub fn router(settings: Settings) -> Router {
-    let (socket_io, io) = realtime::builder(settings).build_with_inner_svc(any(StatusCode::NOT_FOUND));
+    let (socket_io, io) =
+        realtime::builder(settings).build_with_inner_svc(any(StatusCode::NOT_FOUND));
     io.ns("/", connected);
     io.ns("/custom", connected);
     let limits = io.config().engine_config.clone();
-    let engine_io = EngineIoConfig { req_path: ENGINE_PATH.into(), ..limits };
+    let engine_io = EngineIoConfig {
+        req_path: ENGINE_PATH.into(),
+        ..limits
+    };
     let engine_io = EngineIoService::with_config(Arc::new(Echo), engine_io);
     let admission = Admission::from(AdmissionSettings::default());
     let sessions = engine::Settings {
@@ -86,11 +99,17 @@ pub fn router(settings: Settings) -> Router {
     };
     let socket_io = Engine::new(socket_io, Admission::clone(&admission), sessions);
     let engine_io = Engine::new(engine_io, admission, sessions);
-    Router::new().merge(http::endpoint(realtime::PATH, socket_io, AllowedOrigins::default())).merge(http::endpoint(
-        ENGINE_PATH,
-        engine_io,
-        AllowedOrigins::default(),
-    ))
+    Router::new()
+        .merge(http::endpoint(
+            realtime::PATH,
+            socket_io,
+            AllowedOrigins::default(),
+        ))
+        .merge(http::endpoint(
+            ENGINE_PATH,
+            engine_io,
+            AllowedOrigins::default(),
+        ))
 }
 
 /// Engine.IO that sends back what it gets.
@@ -114,12 +133,18 @@ impl EngineIoHandler for Echo {
 }
 
 async fn connected(socket: SocketRef, Data(auth): Data<Value>) {
-    socket.on("message", async |socket: SocketRef, Data::<Arguments>(arguments)| {
-        socket.emit("message-back", &arguments).ok();
-    });
-    socket.on("message-with-ack", async |Data::<Arguments>(arguments), ack: AckSender| {
-        ack.send(&arguments).ok();
-    });
+    socket.on(
+        "message",
+        async |socket: SocketRef, Data::<Arguments>(arguments)| {
+            socket.emit("message-back", &arguments).ok();
+        },
+    );
+    socket.on(
+        "message-with-ack",
+        async |Data::<Arguments>(arguments), ack: AckSender| {
+            ack.send(&arguments).ok();
+        },
+    );
     socket.emit("auth", &auth).ok();
 }
 

@@ -25,7 +25,8 @@ use crate::{
     writer::{Health, Writer},
 };
 
-/// The pause before a database that was away is tried again; it doubles up to [`MAX_DATABASE_DELAY`].
+/// The pause before a database that was away is tried again; it doubles up to
+/// [`MAX_DATABASE_DELAY`].
 pub const MIN_DATABASE_DELAY: Duration = Duration::from_millis(250);
 /// The longest pause before a database that was away is tried again.
 pub const MAX_DATABASE_DELAY: Duration = Duration::from_secs(5);
@@ -59,9 +60,15 @@ impl App {
     ///
     /// Errors when the address cannot be bound, or tokens' key is none.
     pub fn bind(config: &Config, store: Arc<dyn MessageStore>) -> anyhow::Result<Self> {
-        let host = config.host.resolve().map_err(|reason| anyhow::anyhow!("HOST: {reason}"))?;
+        let host = config
+            .host
+            .resolve()
+            .map_err(|reason| anyhow::anyhow!("HOST: {reason}"))?;
         let address = SocketAddr::new(host, config.port);
-        let timeouts = Timeouts { user: config.tcp_user_timeout_ms, handshake: config.handshake_timeout_ms };
+        let timeouts = Timeouts {
+            user: config.tcp_user_timeout_ms,
+            handshake: config.handshake_timeout_ms,
+        };
         let admission = Admission::from(config.admission());
         let listener = net::listen(address, timeouts, admission.clone())
             .with_context(|| format!("cannot listen on {address} (HOST, PORT)"))?;
@@ -81,11 +88,22 @@ impl App {
             // Within this time a client is to answer a ping, which it does by a payload.
             payload_timeout: config.ping_interval_ms + config.ping_timeout_ms,
             max_payload: settings.max_payload(),
-            packets: Rate { per_second: config.events_per_second, burst: realtime::EVENT_BURST },
+            packets: Rate {
+                per_second: config.events_per_second,
+                burst: realtime::EVENT_BURST,
+            },
             guarded: true,
         };
-        let router = http::router(Engine::new(socket_io, admission, sessions), origins, parts.readiness());
-        Ok(Self { listener, router, parts })
+        let router = http::router(
+            Engine::new(socket_io, admission, sessions),
+            origins,
+            parts.readiness(),
+        );
+        Ok(Self {
+            listener,
+            router,
+            parts,
+        })
     }
 
     /// Where the server listens.
@@ -100,12 +118,17 @@ impl App {
         &self.parts.rooms
     }
 
-    /// Serves until `shutdown`, then stops in order: no new connections, no new requests; what is under way is stored and
-    /// answered; the clients are told; the database is let go. All of it within the configured time.
+    /// Serves until `shutdown`, then stops in order: no new connections, no new requests; what is
+    /// under way is stored and answered; the clients are told; the database is let go. All of it
+    /// within the configured time.
     ///
     /// Errors when the database's tables cannot be brought up to date.
     pub async fn serve_until(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let server = tokio::spawn(net::serve(self.listener, self.router, self.parts.stopping.clone()));
+        let server = tokio::spawn(net::serve(
+            self.listener,
+            self.router,
+            self.parts.stopping.clone(),
+        ));
         let prepared = tokio::select! {
             () = shutdown => Ok(()),
             Err(error) = self.parts.serve() => Err(error),
@@ -126,7 +149,10 @@ impl Parts {
             store: store.clone(),
             fanout: Arc::new(realtime.fanout()),
             history_limit: config.history_limit.into(),
-            presence: PresenceSettings { grace: config.presence_grace_ms, large_room: config.presence_names_limit },
+            presence: PresenceSettings {
+                grace: config.presence_grace_ms,
+                large_room: config.presence_names_limit,
+            },
         });
         let stop_writer = CancellationToken::new();
         let observer = rooms.clone();
@@ -141,8 +167,14 @@ impl Parts {
             max_message_bytes: config.max_message_bytes as usize,
             history_limit: config.history_limit.into(),
             max_rooms: config.max_rooms_per_socket as usize,
-            messages: Rate { per_second: config.messages_per_second, burst: config.message_burst },
-            requests: Rate { per_second: config.requests_per_second, burst: config.request_burst() },
+            messages: Rate {
+                per_second: config.messages_per_second,
+                burst: config.message_burst,
+            },
+            requests: Rate {
+                per_second: config.requests_per_second,
+                burst: config.request_burst(),
+            },
         };
         let chat = Arc::new(Chat::new(rooms.clone(), queue, store.clone(), limits));
         let unanswered = TaskTracker::new();
@@ -172,7 +204,8 @@ impl Parts {
         }
     }
 
-    /// Brings the tables up to date, once the database is there; then there is nothing to do but serve.
+    /// Brings the tables up to date, once the database is there; then there is nothing to do but
+    /// serve.
     ///
     /// # Errors
     ///
@@ -183,7 +216,9 @@ impl Parts {
         loop {
             match self.store.migrate().await {
                 Ok(()) => break,
-                Err(MigrateError::Unavailable(cause)) if deadline.is_none_or(|deadline| Instant::now() < deadline) => {
+                Err(MigrateError::Unavailable(cause))
+                    if deadline.is_none_or(|deadline| Instant::now() < deadline) =>
+                {
                     tracing::warn!(%cause, "waiting for the database");
                     let next = Instant::now() + delay;
                     sleep_until(deadline.map_or(next, |deadline| deadline.min(next))).await;
@@ -209,7 +244,15 @@ impl Parts {
         // The last quarter of the time is for the clients, whatever the database does.
         let drained_by = begun + self.shutdown_timeout.mul_f32(0.75);
         let (writer, server_task) = (self.writer.abort_handle(), server.abort_handle());
-        let Self { store, rooms, realtime, unanswered, stop_writer, writer: writing, .. } = self;
+        let Self {
+            store,
+            rooms,
+            realtime,
+            unanswered,
+            stop_writer,
+            writer: writing,
+            ..
+        } = self;
         let drain = async {
             unanswered.close();
             unanswered.wait().await;
@@ -226,7 +269,10 @@ impl Parts {
             server.await.ok();
             store.close().await;
         };
-        if timeout_at(begun + self.shutdown_timeout, close).await.is_err() {
+        if timeout_at(begun + self.shutdown_timeout, close)
+            .await
+            .is_err()
+        {
             tracing::warn!("stopping with connections open");
             server_task.abort();
         }
@@ -239,6 +285,11 @@ impl Parts {
 /// Errors when its URL is malformed.
 pub fn store(config: &Config) -> anyhow::Result<Arc<dyn MessageStore>> {
     let connections = config.database_max_connections;
-    store::open_in(config.database_url.expose(), connections, config.encryption(), config.database_schema.clone())
-        .map_err(|error| anyhow::anyhow!("DATABASE_URL: {error}"))
+    store::open_in(
+        config.database_url.expose(),
+        connections,
+        config.encryption(),
+        config.database_schema.clone(),
+    )
+    .map_err(|error| anyhow::anyhow!("DATABASE_URL: {error}"))
 }

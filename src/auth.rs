@@ -1,10 +1,12 @@
-//! Who a connection speaks for, and which rooms it may enter: as a token says, or as a guest says of itself.
+//! Who a connection speaks for, and which rooms it may enter: as a token says, or as a guest says
+//! of itself.
 
 use std::{borrow::Cow, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use jsonwebtoken::{
-    Algorithm, AlgorithmFamily, DecodingKey, EncodingKey, Header, Validation, decode, encode, errors::ErrorKind,
+    Algorithm, AlgorithmFamily, DecodingKey, EncodingKey, Header, Validation, decode, encode,
+    errors::ErrorKind,
 };
 use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 
@@ -14,7 +16,8 @@ use crate::{
     words,
 };
 
-/// The least bytes of a secret for HS256, as many as its hash has: <https://www.rfc-editor.org/rfc/rfc7518#section-3.2>.
+/// The least bytes of a secret for HS256, as many as its hash has:
+/// <https://www.rfc-editor.org/rfc/rfc7518#section-3.2>.
 pub const MIN_SECRET_BYTES: usize = 32;
 
 /// The least bytes of an RSA key's modulus: <https://www.rfc-editor.org/rfc/rfc7518#section-3.3>.
@@ -26,11 +29,12 @@ const P256_POINT_BYTES: usize = 65;
 /// The most bytes of a token; longer ones are not looked at.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
-/// How far the clock of whoever signs may be ahead, in seconds: a token counts that long before its `nbf`. Its `exp` is kept
-/// to the letter.
+/// How far the clock of whoever signs may be ahead, in seconds: a token counts that long before its
+/// `nbf`. Its `exp` is kept to the letter.
 pub const LEEWAY_SECONDS: u64 = 5;
 
-/// Whom a connection speaks for. Who that is stays so for the life of the connection; a new token may change the rest.
+/// Whom a connection speaks for. Who that is stays so for the life of the connection; a new token
+/// may change the rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     user: UserId,
@@ -55,12 +59,19 @@ impl RoomPattern {
 impl Identity {
     /// An ordinary user.
     pub fn user(user: UserId) -> Self {
-        Self { user, operator: false, rooms: None }
+        Self {
+            user,
+            operator: false,
+            rooms: None,
+        }
     }
 
     /// A user who speaks as an operator.
     pub fn operator(user: UserId) -> Self {
-        Self { operator: true, ..Self::user(user) }
+        Self {
+            operator: true,
+            ..Self::user(user)
+        }
     }
 
     /// What a client says of itself when joining: a user, or, naming no user, an operator.
@@ -74,11 +85,14 @@ impl Identity {
 
     /// Whether one who is `self` may also call itself `claim`.
     ///
-    /// Errors: [`Error::Forbidden`] when the claim names somebody else, or the rank of an operator that `self` has not.
+    /// Errors: [`Error::Forbidden`] when the claim names somebody else, or the rank of an operator
+    /// that `self` has not.
     pub fn covers(&self, claim: &Self) -> Result<(), Error> {
         self.check_user(&claim.user)?;
         if claim.operator && !self.operator {
-            return Err(Error::Forbidden("operatorId: this connection does not speak for an operator".into()));
+            return Err(Error::Forbidden(
+                "operatorId: this connection does not speak for an operator".into(),
+            ));
         }
         Ok(())
     }
@@ -88,7 +102,10 @@ impl Identity {
     /// Errors: [`Error::Forbidden`] when it is not.
     pub fn check_user(&self, user: &UserId) -> Result<(), Error> {
         if *user != self.user {
-            return Err(Error::Forbidden(format!("userId: this connection speaks for {:?}", self.user)));
+            return Err(Error::Forbidden(format!(
+                "userId: this connection speaks for {:?}",
+                self.user
+            )));
         }
         Ok(())
     }
@@ -98,9 +115,9 @@ impl Identity {
     /// Errors: [`Error::Forbidden`] when it may not.
     pub fn may_enter(&self, room: &RoomId) -> Result<(), Error> {
         match &self.rooms {
-            Some(rooms) if !rooms.iter().any(|pattern| pattern.matches(room)) => {
-                Err(Error::Forbidden("roomId: the token is not for this room".into()))
-            }
+            Some(rooms) if !rooms.iter().any(|pattern| pattern.matches(room)) => Err(
+                Error::Forbidden("roomId: the token is not for this room".into()),
+            ),
             _ => Ok(()),
         }
     }
@@ -125,7 +142,8 @@ pub struct Grant {
     pub expires_at: DateTime<Utc>,
 }
 
-/// A JSON Web Token's claims: <https://www.rfc-editor.org/rfc/rfc7519#section-4>. Others are ignored.
+/// A JSON Web Token's claims: <https://www.rfc-editor.org/rfc/rfc7519#section-4>. Others are
+/// ignored.
 #[derive(Deserialize)]
 struct Claims {
     sub: String,
@@ -141,26 +159,37 @@ struct Claims {
 pub const OPERATOR: &str = "operator";
 
 /// Only a claim that is not there means all rooms: `null` does not.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<RoomPattern>>, D::Error> {
+fn present<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<RoomPattern>>, D::Error> {
     Vec::deserialize(deserializer).map(Some)
 }
 
 impl Claims {
     fn grant(self) -> Result<Grant, Error> {
-        let user = UserId::try_from(self.sub).map_err(|error| Error::Unauthorized(format!("token: sub: {error}")))?;
+        let user = UserId::try_from(self.sub)
+            .map_err(|error| Error::Unauthorized(format!("token: sub: {error}")))?;
         let operator = self.role.as_deref() == Some(OPERATOR);
-        let identity = Identity { user, operator, rooms: self.rooms.map(Arc::from) };
+        let identity = Identity {
+            user,
+            operator,
+            rooms: self.rooms.map(Arc::from),
+        };
         // A time after the calendar's end is as good as its end.
-        let expires_at =
-            DateTime::from_timestamp_millis((self.exp * 1000.0) as i64).unwrap_or(DateTime::<Utc>::MAX_UTC);
+        let expires_at = DateTime::from_timestamp_millis((self.exp * 1000.0) as i64)
+            .unwrap_or(DateTime::<Utc>::MAX_UTC);
         if expires_at <= Utc::now() {
             return Err(Error::TokenExpired);
         }
-        Ok(Grant { identity, expires_at })
+        Ok(Grant {
+            identity,
+            expires_at,
+        })
     }
 }
 
-/// Whose tokens count: a key with the one algorithm that it is for, and what else their claims must say.
+/// Whose tokens count: a key with the one algorithm that it is for, and what else their claims must
+/// say.
 #[derive(Debug)]
 pub struct Verifier {
     key: DecodingKey,
@@ -170,13 +199,15 @@ pub struct Verifier {
 impl Verifier {
     /// Tokens signed by HS256.
     ///
-    /// Errors when the secret has less than [`MIN_SECRET_BYTES`], or is blank or one character repeated.
+    /// Errors when the secret has less than [`MIN_SECRET_BYTES`], or is blank or one character
+    /// repeated.
     pub fn of_secret(secret: &str) -> Result<Self, &'static str> {
         let key = DecodingKey::from_secret(long_enough(secret)?.as_bytes());
         Ok(Self::new(key, Algorithm::HS256))
     }
 
-    /// Tokens signed by the private key of this public one, in PEM: RS256, ES256 or EdDSA, by the key's kind.
+    /// Tokens signed by the private key of this public one, in PEM: RS256, ES256 or EdDSA, by the
+    /// key's kind.
     ///
     /// Errors when it is no such key, or a weak one.
     pub fn of_public_key(pem: &str) -> Result<Self, &'static str> {
@@ -184,14 +215,22 @@ impl Verifier {
             return Err("must be a public key in PEM");
         }
         let pem = pem.as_bytes();
-        let readers = [DecodingKey::from_rsa_pem, DecodingKey::from_ec_pem, DecodingKey::from_ed_pem];
-        let key =
-            readers.iter().find_map(|read| read(pem).ok()).ok_or("must be an RSA, P-256 or Ed25519 key in PEM")?;
+        let readers = [
+            DecodingKey::from_rsa_pem,
+            DecodingKey::from_ec_pem,
+            DecodingKey::from_ed_pem,
+        ];
+        let key = readers
+            .iter()
+            .find_map(|read| read(pem).ok())
+            .ok_or("must be an RSA, P-256 or Ed25519 key in PEM")?;
         let bytes = key.try_get_as_bytes().map_or(0, <[u8]>::len);
         match key.family() {
             AlgorithmFamily::Rsa if bytes > MIN_RSA_BYTES => Ok(Self::new(key, Algorithm::RS256)),
             AlgorithmFamily::Rsa => Err("an RSA key must have at least 2,048 bits"),
-            AlgorithmFamily::Ec if bytes == P256_POINT_BYTES => Ok(Self::new(key, Algorithm::ES256)),
+            AlgorithmFamily::Ec if bytes == P256_POINT_BYTES => {
+                Ok(Self::new(key, Algorithm::ES256))
+            }
             AlgorithmFamily::Ec => Err("an elliptic curve's key must be of P-256"),
             _ => Ok(Self::new(key, Algorithm::EdDSA)),
         }
@@ -210,7 +249,8 @@ impl Verifier {
         self.validation.required_spec_claims.insert("iss".into());
     }
 
-    /// Only tokens whose `aud` is this, or has this; without it, those that have an `aud` are for somebody else.
+    /// Only tokens whose `aud` is this, or has this; without it, those that have an `aud` are for
+    /// somebody else.
     pub fn require_audience(&mut self, audience: &str) {
         self.validation.set_audience(&[audience]);
         self.validation.required_spec_claims.insert("aud".into());
@@ -221,19 +261,28 @@ impl Verifier {
     /// Errors: [`Error::Unauthorized`], [`Error::TokenExpired`].
     pub fn check(&self, token: &str) -> Result<Grant, Error> {
         if token.len() > MAX_TOKEN_BYTES {
-            return Err(Error::Unauthorized(format!("token: must be at most {MAX_TOKEN_BYTES} bytes")));
+            return Err(Error::Unauthorized(format!(
+                "token: must be at most {MAX_TOKEN_BYTES} bytes"
+            )));
         }
-        let decoded = decode::<Claims>(token, &self.key, &self.validation).map_err(|error| match error.kind() {
-            ErrorKind::ExpiredSignature => Error::TokenExpired,
-            kind => Error::Unauthorized(format!("token: {}", in_words(kind))),
+        let decoded = decode::<Claims>(token, &self.key, &self.validation).map_err(|error| {
+            match error.kind() {
+                ErrorKind::ExpiredSignature => Error::TokenExpired,
+                kind => Error::Unauthorized(format!("token: {}", in_words(kind))),
+            }
         })?;
         // The library passes over one that is neither a text nor texts.
         if self.validation.aud.is_none() && decoded.claims.aud.is_some() {
-            return Err(Error::Unauthorized("token: aud: it is for somebody else".into()));
+            return Err(Error::Unauthorized(
+                "token: aud: it is for somebody else".into(),
+            ));
         }
-        // Extensions that must be understood, and are not: https://www.rfc-editor.org/rfc/rfc7515#section-4.1.11.
+        // Extensions that must be understood, and are not:
+        // https://www.rfc-editor.org/rfc/rfc7515#section-4.1.11.
         if decoded.header.crit.is_some() {
-            return Err(Error::Unauthorized("token: crit: there is no such extension here".into()));
+            return Err(Error::Unauthorized(
+                "token: crit: there is no such extension here".into(),
+            ));
         }
         decoded.claims.grant()
     }
@@ -242,15 +291,21 @@ impl Verifier {
 /// Why a token does not count.
 fn in_words(why: &ErrorKind) -> Cow<'static, str> {
     match why {
-        ErrorKind::InvalidToken | ErrorKind::Base64(_) | ErrorKind::Utf8(_) => "is no JSON Web Token".into(),
+        ErrorKind::InvalidToken | ErrorKind::Base64(_) | ErrorKind::Utf8(_) => {
+            "is no JSON Web Token".into()
+        }
         ErrorKind::InvalidSignature => "is not signed by the key of this server".into(),
-        ErrorKind::InvalidAlgorithm | ErrorKind::InvalidAlgorithmName | ErrorKind::UnsupportedAlgorithm => {
-            "alg: is not the one of this server's key".into()
+        ErrorKind::InvalidAlgorithm
+        | ErrorKind::InvalidAlgorithmName
+        | ErrorKind::UnsupportedAlgorithm => "alg: is not the one of this server's key".into(),
+        ErrorKind::MissingRequiredClaim(claim) => {
+            format!("{}: is required", shortened(claim, MAX_CAUSE_CHARS)).into()
         }
-        ErrorKind::MissingRequiredClaim(claim) => format!("{}: is required", shortened(claim, MAX_CAUSE_CHARS)).into(),
-        ErrorKind::InvalidClaimFormat(claim) => {
-            format!("{}: is of the wrong kind", shortened(claim, MAX_CAUSE_CHARS)).into()
-        }
+        ErrorKind::InvalidClaimFormat(claim) => format!(
+            "{}: is of the wrong kind",
+            shortened(claim, MAX_CAUSE_CHARS)
+        )
+        .into(),
         ErrorKind::InvalidIssuer => "iss: is not the one asked for".into(),
         ErrorKind::InvalidAudience => "aud: it is for somebody else".into(),
         ErrorKind::InvalidSubject => "sub: is not the one asked for".into(),
@@ -284,7 +339,8 @@ pub struct Specimen<'a> {
 impl Specimen<'_> {
     /// Signs it by HS256.
     ///
-    /// Errors when the secret has less than [`MIN_SECRET_BYTES`], or is blank or one character repeated.
+    /// Errors when the secret has less than [`MIN_SECRET_BYTES`], or is blank or one character
+    /// repeated.
     pub fn sign(&self, secret: &str) -> Result<String, &'static str> {
         let key = EncodingKey::from_secret(long_enough(secret)?.as_bytes());
         encode(&Header::new(Algorithm::HS256), self, &key).map_err(|_| "cannot sign")
@@ -297,7 +353,9 @@ fn long_enough(secret: &str) -> Result<&str, &'static str> {
     }
     let first = secret.chars().next();
     if secret.chars().all(char::is_whitespace) || secret.chars().all(|c| Some(c) == first) {
-        return Err("must not be blank or one character repeated; `openssl rand -hex 32` makes one");
+        return Err(
+            "must not be blank or one character repeated; `openssl rand -hex 32` makes one",
+        );
     }
     Ok(secret)
 }

@@ -33,11 +33,14 @@ pub struct Limits {
     pub max_message_bytes: usize,
     /// How many messages an answer carries when the client does not say; at most [`MAX_HISTORY`].
     pub history_limit: usize,
-    /// The most rooms that one connection may be in: each costs memory, whether anybody speaks in it or not.
+    /// The most rooms that one connection may be in: each costs memory, whether anybody speaks in
+    /// it or not.
     pub max_rooms: usize,
-    /// How often a user may send; and likewise, counted apart, say that it is typing, which as many others are told.
+    /// How often a user may send; and likewise, counted apart, say that it is typing, which as many
+    /// others are told.
     pub messages: Rate,
-    /// How often a user may ask for what the server has to look up: joins, history reads, new tokens.
+    /// How often a user may ask for what the server has to look up: joins, history reads, new
+    /// tokens.
     pub requests: Rate,
 }
 
@@ -87,9 +90,10 @@ impl Chat {
 
     /// Joins a room, or joins it again: `admit` answers the caller and subscribes it.
     ///
-    /// Errors, without `admit` being called: no identity ([`Error::InvalidPayload`]), another identity than before
-    /// or a room that it may not enter, or too many rooms ([`Error::Forbidden`]), too many requests ([`Error::RateLimited`]),
-    /// the log cannot be read ([`Error::Unavailable`]).
+    /// Errors, without `admit` being called: no identity ([`Error::InvalidPayload`]), another
+    /// identity than before or a room that it may not enter, or too many rooms
+    /// ([`Error::Forbidden`]), too many requests ([`Error::RateLimited`]), the log cannot be read
+    /// ([`Error::Unavailable`]).
     pub async fn join(
         &self,
         session: &Arc<Session>,
@@ -121,7 +125,8 @@ impl Chat {
         result
     }
 
-    /// Notes the room with the session before the room knows of the session: whenever the connection ends from here on,
+    /// Notes the room with the session before the room knows of the session: whenever the
+    /// connection ends from here on,
     /// [`Chat::disconnect`] tells the room.
     fn enter(&self, session: &Session, room: &RoomId) -> Result<(RoomHandle, bool), Error> {
         let mut attendance = session.attendance();
@@ -133,7 +138,9 @@ impl Chat {
         }
         let max_rooms = self.limits.max_rooms;
         if attendance.rooms.len() >= max_rooms {
-            return Err(Error::Forbidden(format!("roomId: a connection may be in {max_rooms} rooms at most")));
+            return Err(Error::Forbidden(format!(
+                "roomId: a connection may be in {max_rooms} rooms at most"
+            )));
         }
         let handle = self.rooms.enter(room);
         attendance.rooms.insert(room.clone(), handle.clone());
@@ -159,10 +166,13 @@ impl Chat {
     ///
     /// Errors: [`Error::RateLimited`].
     pub fn count_request(&self, session: &Session) -> Result<(), Error> {
-        session.identity().map_or(Ok(()), |identity| self.requests.check(identity.user_id()))
+        session
+            .identity()
+            .map_or(Ok(()), |identity| self.requests.check(identity.user_id()))
     }
 
-    /// Gives a connection other rights of the same user; it leaves the rooms that they do not cover, which are returned.
+    /// Gives a connection other rights of the same user; it leaves the rooms that they do not
+    /// cover, which are returned.
     ///
     /// Errors: [`Error::Forbidden`] when the user is another one.
     pub async fn renew(&self, session: &Session, identity: Identity) -> Result<Vec<RoomId>, Error> {
@@ -175,8 +185,8 @@ impl Chat {
 
     /// Queues a message; its place among this connection's messages is settled when this returns.
     ///
-    /// Errors: [`Error::NotInRoomYet`], a body that is blank or too large, [`Error::RateLimited`], [`Error::Unavailable`] when
-    /// the queue is full.
+    /// Errors: [`Error::NotInRoomYet`], a body that is blank or too large, [`Error::RateLimited`],
+    /// [`Error::Unavailable`] when the queue is full.
     pub fn send(
         &self,
         session: &Session,
@@ -197,7 +207,8 @@ impl Chat {
         ))
     }
 
-    /// Tells the others in the room that the user types, or has stopped; a room that is busy does not.
+    /// Tells the others in the room that the user types, or has stopped; a room that is busy does
+    /// not.
     ///
     /// Errors: [`Error::NotInRoom`], [`Error::RateLimited`].
     pub fn typing(&self, session: &Session, room: &RoomId, is_typing: bool) -> Result<(), Error> {
@@ -227,7 +238,8 @@ impl Chat {
     }
 }
 
-/// A join that waited in the room's queue while its connection ended must not leave a member behind.
+/// A join that waited in the room's queue while its connection ended must not leave a member
+/// behind.
 fn admit_unless_closed(
     session: Arc<Session>,
     admit: impl FnOnce(Joined) -> bool + Send + 'static,

@@ -36,13 +36,15 @@ use crate::{
     store::{Encryption, Schema},
 };
 
-/// The default of `SHUTDOWN_TIMEOUT_MS` on a Heroku dyno, where stopping is to take less than ten seconds.
+/// The default of `SHUTDOWN_TIMEOUT_MS` on a Heroku dyno, where stopping is to take less than ten
+/// seconds.
 const DYNO_SHUTDOWN_TIMEOUT_MS: &str = "8000";
 
 /// How many connections of one user may join all their rooms at once.
 const TABS: u32 = 8;
 
-/// A Socket.IO-compatible real-time chat server: rooms, history, acknowledgements; one binary, one database.
+/// A Socket.IO-compatible real-time chat server: rooms, history, acknowledgements; one binary, one
+/// database.
 #[derive(Debug, Clone, Parser)]
 #[command(version, max_term_width = 100)]
 pub struct Config {
@@ -54,16 +56,24 @@ pub struct Config {
     #[arg(long, env, default_value_t = 3000)]
     pub port: u16,
 
-    /// Address to listen on, or a name that has one. `::` stands for all addresses of this machine, of IPv6 and IPv4.
+    /// Address to listen on, or a name that has one. `::` stands for all addresses of this machine,
+    /// of IPv6 and IPv4.
     #[arg(long, env, default_value_t)]
     pub host: Host,
 
-    /// Where messages are kept: `sqlite://FILE` (created when missing) or `postgres://USER:PASSWORD@HOST/DATABASE`.
-    #[arg(long, env, global = true, hide_env_values = true, default_value = "sqlite://data/parlor.db")]
+    /// Where messages are kept: `sqlite://FILE` (created when missing) or
+    /// `postgres://USER:PASSWORD@HOST/DATABASE`.
+    #[arg(
+        long,
+        env,
+        global = true,
+        hide_env_values = true,
+        default_value = "sqlite://data/parlor.db"
+    )]
     pub database_url: Secret,
 
-    /// Schema of a Postgres database for the tables, made when missing, so that programs can share a database. Unset: the
-    /// first one of the database's `search_path`.
+    /// Schema of a Postgres database for the tables, made when missing, so that programs can share
+    /// a database. Unset: the first one of the database's `search_path`.
     #[arg(long, env, global = true)]
     pub database_schema: Option<Schema>,
 
@@ -71,23 +81,24 @@ pub struct Config {
     #[arg(long, env, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub database_max_connections: u32,
 
-    /// Time that the start waits for a database that is away or lets nobody in, in seconds; then the program ends with exit
-    /// code 1, and says why. 0 waits for ever.
+    /// Time that the start waits for a database that is away or lets nobody in, in seconds; then
+    /// the program ends with exit code 1, and says why. 0 waits for ever.
     #[arg(long, env, default_value = "60", value_parser = seconds)]
     pub database_start_timeout: Duration,
 
-    /// Web origins whose pages may connect besides those of the server's own host and port, separated by commas:
-    /// `https://example.com`, `https://*.example.com`, `null`, `file://`; `*` for all.
+    /// Web origins whose pages may connect besides those of the server's own host and port,
+    /// separated by commas: `https://example.com`, `https://*.example.com`, `null`, `file://`; `*`
+    /// for all.
     #[arg(long, env, default_value = "")]
     pub allowed_origins: AllowedOrigins,
 
-    /// Secret that clients' tokens (JWT) are signed with by HS256, at least 32 bytes. Neither this nor `JWT_PUBLIC_KEY`:
-    /// clients are guests, who are who they say they are.
+    /// Secret that clients' tokens (JWT) are signed with by HS256, at least 32 bytes. Neither this
+    /// nor `JWT_PUBLIC_KEY`: clients are guests, who are who they say they are.
     #[arg(long, env, global = true, hide_env_values = true)]
     pub jwt_secret: Option<Secret>,
 
-    /// Public key, in PEM, of whoever signs clients' tokens: RSA (RS256), P-256 (ES256) or Ed25519 (EdDSA). Its line ends may
-    /// be written as `\n`.
+    /// Public key, in PEM, of whoever signs clients' tokens: RSA (RS256), P-256 (ES256) or Ed25519
+    /// (EdDSA). Its line ends may be written as `\n`.
     #[arg(long, env, hide_env_values = true)]
     pub jwt_public_key: Option<Secret>,
 
@@ -111,8 +122,8 @@ pub struct Config {
     #[arg(long, env, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_rooms_per_socket: u32,
 
-    /// How many messages a second a user may send in the long run, by all connections and in all rooms; 0 sets no limit.
-    /// As often, it may tell that it is typing.
+    /// How many messages a second a user may send in the long run, by all connections and in all
+    /// rooms; 0 sets no limit. As often, it may tell that it is typing.
     #[arg(long, env, default_value_t = 50)]
     pub messages_per_second: u32,
 
@@ -120,13 +131,15 @@ pub struct Config {
     #[arg(long, env, default_value = "1000")]
     pub message_burst: NonZeroU32,
 
-    /// How many joins, history reads and new tokens a second a user may ask for in the long run; 0 sets no limit. At once,
-    /// after a pause: eight times `MAX_ROOMS_PER_SOCKET`, as somebody who comes back joins all rooms again, in every tab.
+    /// How many joins, history reads and new tokens a second a user may ask for in the long run; 0
+    /// sets no limit. At once, after a pause: eight times `MAX_ROOMS_PER_SOCKET`, as somebody who
+    /// comes back joins all rooms again, in every tab.
     #[arg(long, env, default_value_t = 100)]
     pub requests_per_second: u32,
 
-    /// How many events a second are taken from one connection in the long run, whatever they are, at least 50; those that
-    /// come faster wait with the client, or are refused when they come by long-polling. 0 sets no limit.
+    /// How many events a second are taken from one connection in the long run, whatever they are,
+    /// at least 50; those that come faster wait with the client, or are refused when they come by
+    /// long-polling. 0 sets no limit.
     #[arg(long, env, default_value = "1000", value_parser = events_per_second)]
     pub events_per_second: u32,
 
@@ -155,26 +168,28 @@ pub struct Config {
         default_value_if("dyno", ArgPredicate::IsPresent, DYNO_SHUTDOWN_TIMEOUT_MS))]
     pub shutdown_timeout_ms: Duration,
 
-    /// How long a client may take no bytes that wait for it before its connection is closed, in milliseconds; 0 leaves
-    /// it to the operating system. Linux only.
+    /// How long a client may take no bytes that wait for it before its connection is closed, in
+    /// milliseconds; 0 leaves it to the operating system. Linux only.
     #[arg(long, env, default_value = "25000", value_parser = millis)]
     pub tcp_user_timeout_ms: Duration,
 
-    /// How long a client may take until its first request has come, and then to enter the chat, in milliseconds.
+    /// How long a client may take until its first request has come, and then to enter the chat, in
+    /// milliseconds.
     #[arg(long, env, default_value = "15000", value_parser = positive_millis)]
     pub handshake_timeout_ms: Duration,
 
-    /// Most connections at once; further ones are closed. Unset: as many as the process may open files, but 128.
+    /// Most connections at once; further ones are closed. Unset: as many as the process may open
+    /// files, but 128.
     #[arg(long, env, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: Option<u32>,
 
-    /// Most connections at once from one address, or, of IPv6, from one network of 64 bits; 0 is no limit. Behind a proxy,
-    /// set it only together with `TRUSTED_PROXIES`.
+    /// Most connections at once from one address, or, of IPv6, from one network of 64 bits; 0 is no
+    /// limit. Behind a proxy, set it only together with `TRUSTED_PROXIES`.
     #[arg(long, env, default_value_t = 0)]
     pub max_connections_per_address: u32,
 
-    /// How many sessions a second one address may begin in the long run; 0 is no limit. Behind a proxy, set it only together
-    /// with `TRUSTED_PROXIES`.
+    /// How many sessions a second one address may begin in the long run; 0 is no limit. Behind a
+    /// proxy, set it only together with `TRUSTED_PROXIES`.
     #[arg(long, env, default_value_t = 0)]
     pub connects_per_second: u32,
 
@@ -182,12 +197,14 @@ pub struct Config {
     #[arg(long, env, default_value = "100")]
     pub connect_burst: NonZeroU32,
 
-    /// Proxies that are believed when they say whom they speak for (`X-Forwarded-For`) and which host they were asked for
-    /// (`X-Forwarded-Host`): addresses and networks such as `10.0.0.0/8`, separated by commas.
+    /// Proxies that are believed when they say whom they speak for (`X-Forwarded-For`) and which
+    /// host they were asked for (`X-Forwarded-Host`): addresses and networks such as `10.0.0.0/8`,
+    /// separated by commas.
     #[arg(long, env, default_value = "")]
     pub trusted_proxies: TrustedProxies,
 
-    /// How many packets may wait for a client; one that has more waiting loses its connection, and comes back for them.
+    /// How many packets may wait for a client; one that has more waiting loses its connection, and
+    /// comes back for them.
     #[arg(long, env, default_value_t = 8192, value_parser = clap::value_parser!(u32).range(16..=1_048_576))]
     pub send_queue_packets: u32,
 
@@ -203,9 +220,9 @@ pub struct Config {
     #[arg(long, env, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub tokio_worker_threads: Option<u16>,
 
-    /// Name of the Heroku dyno that this is, set by Heroku. On a dyno, whose disk is lost at every restart,
-    /// `DATABASE_URL` must name a Postgres; that is reached with `sslmode=require` unless the URL names another mode; and
-    /// `SHUTDOWN_TIMEOUT_MS` is 8000 unless set.
+    /// Name of the Heroku dyno that this is, set by Heroku. On a dyno, whose disk is lost at every
+    /// restart, `DATABASE_URL` must name a Postgres; that is reached with `sslmode=require` unless
+    /// the URL names another mode; and `SHUTDOWN_TIMEOUT_MS` is 8000 unless set.
     #[arg(long, env)]
     pub dyno: Option<String>,
 }
@@ -220,22 +237,24 @@ pub enum LogFormat {
 }
 
 impl Config {
-    /// Reads the command line and the environment, where an empty variable counts as unset; `--help` and `--version` are
-    /// answered and end the process.
+    /// Reads the command line and the environment, where an empty variable counts as unset;
+    /// `--help` and `--version` are answered and end the process.
     ///
     /// # Errors
     ///
     /// One line that names the variable whose value is bad.
     pub fn from_args() -> Result<Self, String> {
         let command = Self::command().mut_args(without_empty_variable);
-        let matches = command.try_get_matches().map_err(|error| match (refusal::of(&error), error.kind()) {
-            (Some(line), _) => line,
-            // The help names every variable, also those that are empty.
-            (None, ErrorKind::DisplayHelp) => match Self::command().try_get_matches() {
-                Err(help) => help.exit(),
-                Ok(_) => error.exit(),
-            },
-            (None, _) => error.exit(),
+        let matches = command.try_get_matches().map_err(|error| {
+            match (refusal::of(&error), error.kind()) {
+                (Some(line), _) => line,
+                // The help names every variable, also those that are empty.
+                (None, ErrorKind::DisplayHelp) => match Self::command().try_get_matches() {
+                    Err(help) => help.exit(),
+                    Ok(_) => error.exit(),
+                },
+                (None, _) => error.exit(),
+            }
         })?;
         let config = Self::from_arg_matches(&matches).map_err(|error| error.to_string())?;
         config.check()?;
@@ -248,12 +267,16 @@ impl Config {
         AdmissionSettings {
             max_connections: self.max_connections.and_then(some),
             max_per_address: some(self.max_connections_per_address),
-            sessions: Rate { per_second: self.connects_per_second, burst: self.connect_burst },
+            sessions: Rate {
+                per_second: self.connects_per_second,
+                burst: self.connect_burst,
+            },
             trusted_proxies: self.trusted_proxies.clone(),
         }
     }
 
-    /// How many requests a user may make at once: as many as several of its connections need to join all their rooms.
+    /// How many requests a user may make at once: as many as several of its connections need to
+    /// join all their rooms.
     pub fn request_burst(&self) -> NonZeroU32 {
         NonZeroU32::MIN.saturating_add(TABS * self.max_rooms_per_socket - 1)
     }
@@ -261,7 +284,8 @@ impl Config {
     /// Returns the number of threads that the work is spread over.
     pub fn worker_threads(&self) -> usize {
         let processors = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        self.tokio_worker_threads.map_or_else(processors, usize::from)
+        self.tokio_worker_threads
+            .map_or_else(processors, usize::from)
     }
 
     /// Whether a database may be reached unencrypted when its URL does not say.
@@ -278,10 +302,11 @@ impl Config {
     pub fn verifier(&self) -> Result<Option<Verifier>, String> {
         let mut verifier = match (&self.jwt_secret, &self.jwt_public_key) {
             (None, None) => return self.check_unused().map(|()| None),
-            (Some(_), Some(_)) => return Err("JWT_SECRET: set it or JWT_PUBLIC_KEY, not both".into()),
-            (Some(secret), None) => {
-                Verifier::of_secret(secret.expose()).map_err(|reason| format!("JWT_SECRET: {reason}"))?
+            (Some(_), Some(_)) => {
+                return Err("JWT_SECRET: set it or JWT_PUBLIC_KEY, not both".into());
             }
+            (Some(secret), None) => Verifier::of_secret(secret.expose())
+                .map_err(|reason| format!("JWT_SECRET: {reason}"))?,
             (None, Some(pem)) => Verifier::of_public_key(&pem.expose().replace("\\n", "\n"))
                 .map_err(|reason| format!("JWT_PUBLIC_KEY: {reason}"))?,
         };
@@ -302,7 +327,10 @@ impl Config {
 
     /// Whoever says what tokens must be like does not mean to let everybody in.
     fn check_unused(&self) -> Result<(), String> {
-        let unused = [("JWT_ISSUER", &self.jwt_issuer), ("JWT_AUDIENCE", &self.jwt_audience)];
+        let unused = [
+            ("JWT_ISSUER", &self.jwt_issuer),
+            ("JWT_AUDIENCE", &self.jwt_audience),
+        ];
         match unused.iter().find(|(_, value)| value.is_some()) {
             Some((variable, _)) => Err(format!("{variable}: needs JWT_SECRET or JWT_PUBLIC_KEY")),
             None => Ok(()),
@@ -317,16 +345,26 @@ impl Config {
             );
         }
         if self.command.is_none() {
-            self.host.resolve().map_err(|reason| format!("HOST: {reason}"))?;
+            self.host
+                .resolve()
+                .map_err(|reason| format!("HOST: {reason}"))?;
         }
         self.verifier().map(drop)
     }
 }
 
-/// Leaves the environment out where the variable is empty: that is how files and consoles for settings leave one out.
+/// Leaves the environment out where the variable is empty: that is how files and consoles for
+/// settings leave one out.
 fn without_empty_variable(argument: Arg) -> Arg {
-    let is_empty = argument.get_env().and_then(env::var_os).is_some_and(|value| value.is_empty());
-    if is_empty { argument.env(Resettable::Reset) } else { argument }
+    let is_empty = argument
+        .get_env()
+        .and_then(env::var_os)
+        .is_some_and(|value| value.is_empty());
+    if is_empty {
+        argument.env(Resettable::Reset)
+    } else {
+        argument
+    }
 }
 
 #[cfg(test)]
@@ -368,15 +406,20 @@ mod tests {
 
     #[test]
     fn a_dyno_is_left_within_ten_seconds_unless_told_otherwise() {
-        let timeout = |arguments: &[&str]| parse(arguments).unwrap().shutdown_timeout_ms.as_millis();
+        let timeout =
+            |arguments: &[&str]| parse(arguments).unwrap().shutdown_timeout_ms.as_millis();
         assert_eq!(timeout(&["--dyno=web.1"]), 8_000);
-        assert_eq!(timeout(&["--dyno=web.1", "--shutdown-timeout-ms=25000"]), 25_000);
+        assert_eq!(
+            timeout(&["--dyno=web.1", "--shutdown-timeout-ms=25000"]),
+            25_000
+        );
         assert_eq!(timeout(&[]), 20_000);
     }
 
     #[test]
     fn a_small_database_plan_has_connections_for_two_servers() {
-        // While a new release starts the old one still runs; Heroku's smallest plans give 20 connections.
+        // While a new release starts the old one still runs; Heroku's smallest plans give 20
+        // connections.
         let config = parse(&["--dyno=web.1"]).unwrap();
         assert!(config.database_max_connections <= 8);
     }

@@ -4,7 +4,8 @@ use std::{borrow::Cow, time::Duration};
 
 use uuid::Uuid;
 
-/// The most characters of a parser's words that an error repeats: it may quote all that it was given.
+/// The most characters of a parser's words that an error repeats: it may quote all that it was
+/// given.
 pub const MAX_CAUSE_CHARS: usize = 120;
 
 /// Why a request was refused or could not be carried out.
@@ -43,8 +44,9 @@ pub enum Error {
         /// How long to wait before trying again.
         retry_after: Duration,
     },
-    /// The database did not answer in time, or the server is stopping. Nothing acknowledged was lost. A message so refused may be
-    /// stored nevertheless; repeated under its `clientMessageId`, it is stored once.
+    /// The database did not answer in time, or the server is stopping. Nothing acknowledged was
+    /// lost. A message so refused may be stored nevertheless; repeated under its `clientMessageId`,
+    /// it is stored once.
     #[error("the server cannot store or read messages right now; try again")]
     Unavailable,
     /// A bug. What happened is in the log, under this id.
@@ -71,7 +73,10 @@ impl Error {
 
     /// Whether the same request may succeed later.
     pub fn retryable(&self) -> bool {
-        matches!(self, Self::NotInRoomYet | Self::RateLimited { .. } | Self::Unavailable)
+        matches!(
+            self,
+            Self::NotInRoomYet | Self::RateLimited { .. } | Self::Unavailable
+        )
     }
 
     /// How long to wait before trying again, where the server can say.

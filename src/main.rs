@@ -17,8 +17,8 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-/// Gives back to the system what a burst took, some seconds after it, which the C library's allocator does not: the figures are in
-/// `bench/PROFILE.md`.
+/// Gives back to the system what a burst took, some seconds after it, which the C library's
+/// allocator does not: the figures are in `bench/PROFILE.md`.
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 
@@ -83,7 +83,10 @@ fn print_token(config: &Config, request: &TokenRequest) -> ExitCode {
 }
 
 fn token(config: &Config, request: &TokenRequest) -> Result<String, String> {
-    let secret = config.jwt_secret.as_ref().ok_or("JWT_SECRET: is required to sign a token")?;
+    let secret = config
+        .jwt_secret
+        .as_ref()
+        .ok_or("JWT_SECRET: is required to sign a token")?;
     let seconds = i64::try_from(request.ttl.as_secs()).unwrap_or(i64::MAX);
     let specimen = Specimen {
         sub: &request.sub,
@@ -93,7 +96,9 @@ fn token(config: &Config, request: &TokenRequest) -> Result<String, String> {
         iss: config.jwt_issuer.as_deref(),
         aud: config.jwt_audience.as_deref(),
     };
-    specimen.sign(secret.expose()).map_err(|reason| format!("JWT_SECRET: {reason}"))
+    specimen
+        .sign(secret.expose())
+        .map_err(|reason| format!("JWT_SECRET: {reason}"))
 }
 
 async fn migrate(config: &Config, store: Arc<dyn MessageStore>) -> anyhow::Result<()> {
@@ -116,7 +121,9 @@ async fn serve(config: &Config, store: Arc<dyn MessageStore>) -> anyhow::Result<
     let address = app.local_addr()?;
     tracing::info!(%address, url = config.host.url(address.port()), version = env!("CARGO_PKG_VERSION"), "listening");
     match config.key_variable() {
-        Some(variable) => tracing::info!("token mode: clients show a token that {variable} verifies"),
+        Some(variable) => {
+            tracing::info!("token mode: clients show a token that {variable} verifies")
+        }
         None => tracing::warn!(
             "guest mode: clients are who they say they are; set JWT_SECRET or JWT_PUBLIC_KEY for clients to show tokens"
         ),

@@ -50,7 +50,8 @@ fn check_identifier(text: &str) -> Result<(), InvalidIdentifier> {
     Ok(())
 }
 
-/// Checks a text that people read, too: two that are not the same are not to look the same by what cannot be seen.
+/// Checks a text that people read, too: two that are not the same are not to look the same by what
+/// cannot be seen.
 fn check_name(text: &str) -> Result<(), InvalidIdentifier> {
     check_identifier(text)?;
     if let Some(c) = visible::disguise(text) {
@@ -159,7 +160,8 @@ impl Seq {
         Self(self.0.saturating_sub(1).max(0))
     }
 
-    /// How many places lie after `earlier`, up to and with this one; 0 when `earlier` is not earlier.
+    /// How many places lie after `earlier`, up to and with this one; 0 when `earlier` is not
+    /// earlier.
     pub fn since(self, earlier: Self) -> usize {
         usize::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
     }
@@ -174,7 +176,9 @@ impl TryFrom<WholeNumber> for Seq {
     type Error = &'static str;
 
     fn try_from(number: WholeNumber) -> Result<Self, Self::Error> {
-        i64::try_from(number.0).map(Self).map_err(|_| "is too large")
+        i64::try_from(number.0)
+            .map(Self)
+            .map_err(|_| "is too large")
     }
 }
 
@@ -182,7 +186,11 @@ impl TryFrom<i64> for Seq {
     type Error = &'static str;
 
     fn try_from(number: i64) -> Result<Self, Self::Error> {
-        if number >= 0 { Ok(Self(number)) } else { Err("must not be negative") }
+        if number >= 0 {
+            Ok(Self(number))
+        } else {
+            Err("must not be negative")
+        }
     }
 }
 
@@ -193,17 +201,21 @@ pub struct Body(Arc<str>);
 impl Body {
     /// Accepts a text of at most `limit` bytes of UTF-8.
     ///
-    /// Errors: [`Error::MessageTooLarge`] over the limit, [`Error::InvalidPayload`] when nothing can be seen, or with a NUL
-    /// (which Postgres cannot store in a text).
+    /// Errors: [`Error::MessageTooLarge`] over the limit, [`Error::InvalidPayload`] when nothing
+    /// can be seen, or with a NUL (which Postgres cannot store in a text).
     pub fn parse(text: &str, limit: usize) -> Result<Self, Error> {
         if text.len() > limit {
             return Err(Error::MessageTooLarge { limit });
         }
         if visible::is_blank(text) {
-            return Err(Error::InvalidPayload("message: must not be blank: nothing of it can be seen".into()));
+            return Err(Error::InvalidPayload(
+                "message: must not be blank: nothing of it can be seen".into(),
+            ));
         }
         if text.contains('\0') {
-            return Err(Error::InvalidPayload("message: must not contain NUL".into()));
+            return Err(Error::InvalidPayload(
+                "message: must not contain NUL".into(),
+            ));
         }
         Ok(Self(text.into()))
     }
@@ -221,8 +233,8 @@ impl Body {
 
 /// A message on its way into the log: all of it but the `seq`.
 ///
-/// The id is given before the first attempt to store it, so an attempt with an unknown outcome can be repeated
-/// without storing it twice.
+/// The id is given before the first attempt to store it, so an attempt with an unknown outcome can
+/// be repeated without storing it twice.
 #[derive(Debug, Clone)]
 pub struct Draft {
     /// UUID version 7.
@@ -302,13 +314,18 @@ pub struct Message {
 }
 
 /// A time as clients get it.
-pub(crate) fn iso8601_millis<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn iso8601_millis<S: Serializer>(
+    time: &DateTime<Utc>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true))
 }
 
-/// A message on its way to clients, and as rooms keep it: its JSON, which is written once, however many get it and however often.
+/// A message on its way to clients, and as rooms keep it: its JSON, which is written once, however
+/// many get it and however often.
 ///
-/// A join's answer takes it from there (`bench/`, workload `joins`), and the ack and the fan-out of a send share it.
+/// A join's answer takes it from there (`bench/`, workload `joins`), and the ack and the fan-out of
+/// a send share it.
 #[derive(Debug, Clone)]
 pub struct Post {
     /// As in the log.
@@ -330,7 +347,12 @@ impl Post {
 impl From<&Message> for Post {
     fn from(message: &Message) -> Self {
         let json = to_raw_value(message).expect("texts, numbers and times are JSON");
-        Self { id: message.id, room_id: message.room_id.clone(), seq: message.seq, json: json.into() }
+        Self {
+            id: message.id,
+            room_id: message.room_id.clone(),
+            seq: message.seq,
+            json: json.into(),
+        }
     }
 }
 
@@ -360,6 +382,9 @@ pub struct Posted {
 
 impl From<&Stored> for Posted {
     fn from(stored: &Stored) -> Self {
-        Self { post: Post::from(&*stored.message), duplicate: stored.duplicate }
+        Self {
+            post: Post::from(&*stored.message),
+            duplicate: stored.duplicate,
+        }
     }
 }

@@ -34,16 +34,18 @@ pub use self::{
 /// The most bytes of a request's line and headers together.
 pub const MAX_HEADER_BYTES: usize = 16 * 1024;
 
-/// The most bytes that are read ahead, or wait to be written, of one connection's requests and responses.
+/// The most bytes that are read ahead, or wait to be written, of one connection's requests and
+/// responses.
 const MAX_BUFFER_BYTES: usize = 64 * 1024;
 
-/// How many connections may wait until they are accepted; the kernel may allow fewer (`net.core.somaxconn`). After a break
-/// thousands come at once, and one that finds no room comes again only after a second, or after three. With the default of 128
-/// that befell every storm.
+/// How many connections may wait until they are accepted; the kernel may allow fewer
+/// (`net.core.somaxconn`). After a break thousands come at once, and one that finds no room comes
+/// again only after a second, or after three. With the default of 128 that befell every storm.
 pub const BACKLOG: u32 = 4096;
 
-/// How long a connection may stay open between two requests, which includes reading the second one's headers. Proxies keep
-/// theirs for 60 seconds, and would sometimes send a request at the very end of a shorter time.
+/// How long a connection may stay open between two requests, which includes reading the second
+/// one's headers. Proxies keep theirs for 60 seconds, and would sometimes send a request at the
+/// very end of a shorter time.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// The least time between two warnings that connections are refused.
@@ -52,8 +54,8 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 /// What a deployment may set.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
-    /// How long a client may take no bytes that wait for it (`TCP_USER_TIMEOUT`, Linux only), be it that it has gone or that
-    /// it does not read; zero: as long as the operating system allows.
+    /// How long a client may take no bytes that wait for it (`TCP_USER_TIMEOUT`, Linux only), be it
+    /// that it has gone or that it does not read; zero: as long as the operating system allows.
     pub user: Duration,
     /// How long a client may take until its first request's headers have come.
     pub handshake: Duration,
@@ -68,23 +70,38 @@ pub struct Listener {
     warned: Option<Instant>,
 }
 
-/// Listens on an address; on `::` for IPv4 too, and for IPv4 alone where the machine has no IPv6. Accepted connections send small packets without waiting for more (`TCP_NODELAY`); those for whom
+/// Listens on an address; on `::` for IPv4 too, and for IPv4 alone where the machine has no IPv6.
+/// Accepted connections send small packets without waiting for more (`TCP_NODELAY`); those for whom
 /// there is no place are closed at once.
 ///
 /// Errors when the address is taken or not this machine's.
-pub fn listen(address: SocketAddr, timeouts: Timeouts, admission: Admission) -> io::Result<Listener> {
+pub fn listen(
+    address: SocketAddr,
+    timeouts: Timeouts,
+    admission: Admission,
+) -> io::Result<Listener> {
     let listener = match bound(address) {
         Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && !is_refusal(&error) => {
             bound((Ipv4Addr::UNSPECIFIED, address.port()).into())
         }
         listener => listener,
     }?;
-    Ok(Listener { listener, timeouts, admission, warned: None })
+    Ok(Listener {
+        listener,
+        timeouts,
+        admission,
+        warned: None,
+    })
 }
 
 fn bound(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // So that a new process can listen while connections of the last one are still ending, as with `TcpListener::bind`.
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }?;
+    // So that a new process can listen while connections of the last one are still ending, as with
+    // `TcpListener::bind`.
     socket.set_reuseaddr(true)?;
     if address.ip() == Ipv6Addr::UNSPECIFIED {
         // Some systems, and some administrators, have it otherwise.
@@ -96,7 +113,10 @@ fn bound(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Tells whether the port is what is wrong, rather than that there is no IPv6.
 fn is_refusal(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
+    matches!(
+        error.kind(),
+        io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied
+    )
 }
 
 impl Listener {
@@ -122,14 +142,20 @@ impl Listener {
                 tracing::debug!(%error, "socket options not set");
             }
             let connection = Connection::new(stream, place);
-            let peer = Peer { connection: connection.handle(), address };
+            let peer = Peer {
+                connection: connection.handle(),
+                address,
+            };
             return (connection, peer);
         }
     }
 
     fn refuse(&mut self, stream: TcpStream, address: IpAddr) {
         drop(stream);
-        if self.warned.is_none_or(|warned| warned.elapsed() >= WARNING_INTERVAL) {
+        if self
+            .warned
+            .is_none_or(|warned| warned.elapsed() >= WARNING_INTERVAL)
+        {
             self.warned = Some(Instant::now());
             tracing::warn!(%address, "too many connections: further ones are closed at once");
         }
@@ -154,8 +180,8 @@ pub struct Peer {
     pub address: IpAddr,
 }
 
-/// Serves what comes in until `stopping`, then answers the requests that are under way. Connections end with this future; those
-/// that have become WebSockets go on by themselves.
+/// Serves what comes in until `stopping`, then answers the requests that are under way. Connections
+/// end with this future; those that have become WebSockets go on by themselves.
 pub async fn serve(mut listener: Listener, router: Router, stopping: CancellationToken) {
     let mut connections = JoinSet::new();
     let handshake = listener.timeouts.handshake;
@@ -186,7 +212,9 @@ async fn carry(
         request.extensions_mut().insert(peer.clone());
         router.clone().call(request)
     });
-    let serving = protocol().serve_connection(TokioIo::new(connection), service).with_upgrades();
+    let serving = protocol()
+        .serve_connection(TokioIo::new(connection), service)
+        .with_upgrades();
     let mut serving = pin!(serving);
     let served = async {
         tokio::select! {
@@ -203,8 +231,10 @@ async fn carry(
 
 fn protocol() -> http1::Builder {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(KEEP_ALIVE);
-    http.max_header_size(MAX_HEADER_BYTES).max_buf_size(MAX_BUFFER_BYTES);
+    http.timer(TokioTimer::new())
+        .header_read_timeout(KEEP_ALIVE);
+    http.max_header_size(MAX_HEADER_BYTES)
+        .max_buf_size(MAX_BUFFER_BYTES);
     http
 }
 

@@ -1,4 +1,5 @@
-//! How fast one may go on this node: a user, by however many connections and in however many rooms; a connection.
+//! How fast one may go on this node: a user, by however many connections and in however many rooms;
+//! a connection.
 
 use std::{
     hash::Hash,
@@ -16,7 +17,8 @@ use governor::{
 
 use crate::error::Error;
 
-/// How often at most a [`Limiter`] forgets those who have paused for so long that they may do all of their burst again.
+/// How often at most a [`Limiter`] forgets those who have paused for so long that they may do all
+/// of their burst again.
 pub const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How often somebody may do something.
@@ -30,22 +32,28 @@ pub struct Rate {
 
 impl Rate {
     /// No limit.
-    pub const UNLIMITED: Self = Self { per_second: 0, burst: NonZeroU32::MIN };
+    pub const UNLIMITED: Self = Self {
+        per_second: 0,
+        burst: NonZeroU32::MIN,
+    };
 
     fn quota(self) -> Option<Quota> {
-        NonZeroU32::new(self.per_second).map(|per_second| Quota::per_second(per_second).allow_burst(self.burst))
+        NonZeroU32::new(self.per_second)
+            .map(|per_second| Quota::per_second(per_second).allow_burst(self.burst))
     }
 
     /// How long so many take in the long run.
     pub fn time_for(self, count: u32) -> Duration {
-        Duration::from_secs(count.into()).checked_div(self.per_second).unwrap_or_default()
+        Duration::from_secs(count.into())
+            .checked_div(self.per_second)
+            .unwrap_or_default()
     }
 }
 
 /// Counts how often each does something, and refuses what is too often.
 ///
-/// One is known from the first time on until one could do one's whole burst again. So a user who comes back has no more than
-/// by waiting, and costs nothing once gone for long.
+/// One is known from the first time on until one could do one's whole burst again. So a user who
+/// comes back has no more than by waiting, and costs nothing once gone for long.
 #[derive(Debug)]
 pub struct Limiter<K: Key, C: Clock = DefaultClock> {
     known: Option<Known<K, C>>,
@@ -70,8 +78,15 @@ impl<K: Key> Limiter<K> {
 
 impl<K: Key, C: Clock + Clone> Limiter<K, C> {
     fn with_clock(rate: Rate, clock: C) -> Self {
-        let known = rate.quota().map(|quota| RateLimiter::hashmap_with_clock(quota, clock.clone()));
-        Self { known, burst: rate.burst, sweep_at: Mutex::new(clock.now() + SWEEP_INTERVAL.into()), clock }
+        let known = rate
+            .quota()
+            .map(|quota| RateLimiter::hashmap_with_clock(quota, clock.clone()));
+        Self {
+            known,
+            burst: rate.burst,
+            sweep_at: Mutex::new(clock.now() + SWEEP_INTERVAL.into()),
+            clock,
+        }
     }
 
     /// Counts one more of somebody's.
@@ -83,10 +98,16 @@ impl<K: Key, C: Clock + Clone> Limiter<K, C> {
 
     /// The same, of so many; of more than a burst, as of a burst.
     pub fn check_many(&self, who: &K, count: NonZeroU32) -> Result<(), Error> {
-        let Some(known) = &self.known else { return Ok(()) };
+        let Some(known) = &self.known else {
+            return Ok(());
+        };
         self.sweep(known);
-        let checked = known.check_key_n(who, count.min(self.burst)).unwrap_or(Ok(()));
-        checked.map_err(|not_until| Error::RateLimited { retry_after: not_until.wait_time_from(self.clock.now()) })
+        let checked = known
+            .check_key_n(who, count.min(self.burst))
+            .unwrap_or(Ok(()));
+        checked.map_err(|not_until| Error::RateLimited {
+            retry_after: not_until.wait_time_from(self.clock.now()),
+        })
     }
 
     fn sweep(&self, known: &Known<K, C>) {
@@ -107,12 +128,20 @@ pub struct Pace {
     limiter: Option<Alone>,
 }
 
-type Alone = RateLimiter<NotKeyed, InMemoryState, DefaultClock, NoOpMiddleware<<DefaultClock as Clock>::Instant>>;
+type Alone = RateLimiter<
+    NotKeyed,
+    InMemoryState,
+    DefaultClock,
+    NoOpMiddleware<<DefaultClock as Clock>::Instant>,
+>;
 
 impl Pace {
     /// A limiter at this rate.
     pub fn new(rate: Rate) -> Self {
-        Self { rate, limiter: rate.quota().map(RateLimiter::direct) }
+        Self {
+            rate,
+            limiter: rate.quota().map(RateLimiter::direct),
+        }
     }
 
     /// Counts `count` at once; more than a burst count as a burst.
@@ -120,10 +149,16 @@ impl Pace {
     /// # Errors
     /// [`Error::RateLimited`], and nothing is counted.
     pub fn check(&self, count: u32) -> Result<(), Error> {
-        let (Some(limiter), Some(count)) = (&self.limiter, NonZeroU32::new(count)) else { return Ok(()) };
-        let checked = limiter.check_n(count.min(self.rate.burst)).unwrap_or(Ok(()));
+        let (Some(limiter), Some(count)) = (&self.limiter, NonZeroU32::new(count)) else {
+            return Ok(());
+        };
+        let checked = limiter
+            .check_n(count.min(self.rate.burst))
+            .unwrap_or(Ok(()));
         let now = DefaultClock::default().now();
-        checked.map_err(|not_until| Error::RateLimited { retry_after: not_until.wait_time_from(now) })
+        checked.map_err(|not_until| Error::RateLimited {
+            retry_after: not_until.wait_time_from(now),
+        })
     }
 
     /// Returns the time that `count` take at the sustained rate.
@@ -141,9 +176,15 @@ mod tests {
 
     const TICK: Duration = Duration::from_nanos(1);
 
-    fn limiter(per_second: u32, burst: u32) -> (Limiter<UserId, FakeRelativeClock>, FakeRelativeClock) {
+    fn limiter(
+        per_second: u32,
+        burst: u32,
+    ) -> (Limiter<UserId, FakeRelativeClock>, FakeRelativeClock) {
         let clock = FakeRelativeClock::default();
-        let rate = Rate { per_second, burst: burst.try_into().unwrap() };
+        let rate = Rate {
+            per_second,
+            burst: burst.try_into().unwrap(),
+        };
         (Limiter::with_clock(rate, clock.clone()), clock)
     }
 
@@ -151,8 +192,14 @@ mod tests {
         name.try_into().unwrap()
     }
 
-    fn passed(limiter: &Limiter<UserId, FakeRelativeClock>, user: &UserId, attempts: usize) -> usize {
-        (0..attempts).filter(|_| limiter.check(user).is_ok()).count()
+    fn passed(
+        limiter: &Limiter<UserId, FakeRelativeClock>,
+        user: &UserId,
+        attempts: usize,
+    ) -> usize {
+        (0..attempts)
+            .filter(|_| limiter.check(user).is_ok())
+            .count()
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! A room: one task through which everything that happens in it on this node passes, in order.
 //!
-//! A joiner's history is read, answered and followed by the subscription in one step of the task, so what it gets live
-//! begins just where its history ends. The task lives as long as somebody holds its [`RoomHandle`].
+//! A joiner's history is read, answered and followed by the subscription in one step of the task,
+//! so what it gets live begins just where its history ends. The task lives as long as somebody
+//! holds its [`RoomHandle`].
 
 mod answer;
 mod budget;
@@ -27,7 +28,9 @@ use uuid::Uuid;
 pub use self::{
     answer::MAX_ANSWER_BYTES,
     budget::{ALL_ROOMS_BYTES, ROOM_BYTES},
-    members::{ConnectionId, Departure, INTERVAL, LARGE_INTERVAL, MAX_LISTED, Presence, PresenceSettings},
+    members::{
+        ConnectionId, Departure, INTERVAL, LARGE_INTERVAL, MAX_LISTED, Presence, PresenceSettings,
+    },
     recent::CAPACITY,
     tail::{DOUBT, FIRST_LOOK},
 };
@@ -38,9 +41,11 @@ use crate::{
     store::{MessageStore, StoreError},
 };
 
-/// How many commands may wait for a room. When there are more, newly stored messages are not queued but read from the log.
+/// How many commands may wait for a room. When there are more, newly stored messages are not queued
+/// but read from the log.
 pub const MAILBOX_CAPACITY: usize = 1024;
-/// How many bytes of newly stored messages may wait for a room before further ones are read from the log likewise.
+/// How many bytes of newly stored messages may wait for a room before further ones are read from
+/// the log likewise.
 pub const MAILBOX_BYTES: usize = 1024 * 1024;
 /// How long a join waits for the log.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(5);
@@ -70,7 +75,8 @@ pub struct Typing {
     pub is_typing: bool,
 }
 
-/// A room's log is not the one that its members know: it was restored, or another server took over without its newest messages.
+/// A room's log is not the one that its members know: it was restored, or another server took over
+/// without its newest messages.
 #[derive(Debug, Clone)]
 pub struct Reset {
     /// The room.
@@ -87,7 +93,8 @@ pub struct Reset {
     pub member_count: usize,
 }
 
-/// Answers a joiner and subscribes it to the room, in this order; false when its connection is gone.
+/// Answers a joiner and subscribes it to the room, in this order; false when its connection is
+/// gone.
 pub type Admit = Box<dyn FnOnce(Joined) -> bool + Send>;
 
 /// What a joiner is told.
@@ -137,7 +144,8 @@ pub enum Command {
     Stored(Vec<Posted>),
     /// Look into the log if it is not as the room knows it: it was read, and held this message.
     Seen(Seq, Uuid),
-    /// Look into the log now and for a while: it may hold, or come to hold, something that nobody will tell of.
+    /// Look into the log now and for a while: it may hold, or come to hold, something that nobody
+    /// will tell of.
     Wake,
     /// Tell the others that a user types, or has stopped.
     Typing(UserId, bool),
@@ -166,8 +174,12 @@ pub struct RoomHandle {
 impl RoomHandle {
     /// Lets a connection in; see [`Join`].
     ///
-    /// Errors: [`Error::Unavailable`] when the log cannot be read by the deadline, or the connection is gone.
-    pub async fn join(&self, join: impl FnOnce(oneshot::Sender<Result<(), Error>>) -> Join) -> Result<(), Error> {
+    /// Errors: [`Error::Unavailable`] when the log cannot be read by the deadline, or the
+    /// connection is gone.
+    pub async fn join(
+        &self,
+        join: impl FnOnce(oneshot::Sender<Result<(), Error>>) -> Join,
+    ) -> Result<(), Error> {
         let (done, ended) = oneshot::channel();
         let join = join(done);
         let sending = timeout_at(join.deadline, self.mailbox.send(Command::Join(join)));
@@ -180,12 +192,18 @@ impl RoomHandle {
     /// Lets a connection out, and waits until the room has forgotten it.
     pub async fn leave(&self, connection: ConnectionId, how: Departure) {
         let (done, ended) = oneshot::channel();
-        if self.mailbox.send(Command::Leave(connection, how, done)).await.is_ok() {
+        if self
+            .mailbox
+            .send(Command::Leave(connection, how, done))
+            .await
+            .is_ok()
+        {
             ended.await.ok();
         }
     }
 
-    /// Tells the others in the room that a user types, or has stopped, unless the room is busy. Never waits.
+    /// Tells the others in the room that a user types, or has stopped, unless the room is busy.
+    /// Never waits.
     pub fn typing(&self, user: UserId, is_typing: bool) {
         self.mailbox.try_send(Command::Typing(user, is_typing)).ok();
     }
@@ -205,7 +223,8 @@ pub(crate) fn tell(mailbox: &mpsc::Sender<Command>, shared: &Shared, command: Co
     }
     shared.queued.fetch_sub(bytes, Ordering::Relaxed);
     shared.missed.store(true, Ordering::Release);
-    // In case the mailbox has been emptied since: with nothing in it, nobody would look at the flag.
+    // In case the mailbox has been emptied since: with nothing in it, nobody would look at the
+    // flag.
     mailbox.try_send(Command::Look).ok();
 }
 
@@ -237,7 +256,9 @@ pub struct RoomContext {
 /// What a failed read means to whoever asked for it.
 pub(crate) fn unread(cause: StoreError) -> Error {
     match cause {
-        StoreError::Unavailable(cause) | StoreError::Conflict(cause) | StoreError::Locked { cause, .. } => {
+        StoreError::Unavailable(cause)
+        | StoreError::Conflict(cause)
+        | StoreError::Locked { cause, .. } => {
             tracing::warn!(%cause, "log not read");
             Error::Unavailable
         }

@@ -1,7 +1,9 @@
-//! The registry of active rooms: a room's task starts with its first joiner and ends when nobody holds it any more.
+//! The registry of active rooms: a room's task starts with its first joiner and ends when nobody
+//! holds it any more.
 //!
-//! The registry itself holds rooms weakly. A joiner either gets a handle that keeps the running task alive, or, when that
-//! task has nobody left, a handle to a new one; so nobody is lost between the two.
+//! The registry itself holds rooms weakly. A joiner either gets a handle that keeps the running
+//! task alive, or, when that task has nobody left, a handle to a new one; so nobody is lost between
+//! the two.
 
 use std::{
     collections::HashMap,
@@ -52,14 +54,34 @@ impl Rooms {
         if let Some(room) = active.get(id)
             && let Some(mailbox) = room.mailbox.upgrade()
         {
-            return RoomHandle { mailbox, shared: room.shared.clone() };
+            return RoomHandle {
+                mailbox,
+                shared: room.shared.clone(),
+            };
         }
         let (mailbox, commands) = mpsc::channel(MAILBOX_CAPACITY);
         let shared = Arc::<Shared>::default();
-        let Registry { context, budget, tasks, .. } = &*self.0;
-        let room = Room::new(id.clone(), context.clone(), budget.clone(), commands, shared.clone());
+        let Registry {
+            context,
+            budget,
+            tasks,
+            ..
+        } = &*self.0;
+        let room = Room::new(
+            id.clone(),
+            context.clone(),
+            budget.clone(),
+            commands,
+            shared.clone(),
+        );
         tasks.spawn(self.clone().run(id.clone(), room));
-        active.insert(id.clone(), Active { mailbox: mailbox.downgrade(), shared: shared.clone() });
+        active.insert(
+            id.clone(),
+            Active {
+                mailbox: mailbox.downgrade(),
+                shared: shared.clone(),
+            },
+        );
         RoomHandle { mailbox, shared }
     }
 
@@ -94,7 +116,10 @@ impl Rooms {
     async fn run(self, id: RoomId, room: Room) {
         room.run(self.0.stop.clone()).await;
         let mut active = self.active();
-        if active.get(&id).is_some_and(|room| room.mailbox.strong_count() == 0) {
+        if active
+            .get(&id)
+            .is_some_and(|room| room.mailbox.strong_count() == 0)
+        {
             active.remove(&id);
         }
     }
@@ -118,7 +143,10 @@ impl Rooms {
 fn by_room(posted: Vec<Posted>) -> HashMap<RoomId, Vec<Posted>> {
     let mut rooms = HashMap::<_, Vec<_>>::new();
     for posted in posted {
-        rooms.entry(posted.post.room_id.clone()).or_default().push(posted);
+        rooms
+            .entry(posted.post.room_id.clone())
+            .or_default()
+            .push(posted);
     }
     rooms
 }

@@ -8,8 +8,14 @@ use crate::error::{MAX_CAUSE_CHARS, shortened};
 pub(crate) fn complaint(path: &str, error: &serde_json::Error) -> String {
     let cause = error.to_string();
     // Where in the text the parser stood tells a caller nothing that the field's name does not.
-    let cause = cause.rsplit_once(" at line ").map_or(&*cause, |(cause, _)| cause);
-    let of_its_own = |beginning| cause.strip_prefix(beginning).and_then(|field: &str| field.strip_suffix('`'));
+    let cause = cause
+        .rsplit_once(" at line ")
+        .map_or(&*cause, |(cause, _)| cause);
+    let of_its_own = |beginning| {
+        cause
+            .strip_prefix(beginning)
+            .and_then(|field: &str| field.strip_suffix('`'))
+    };
     if let Some(field) = of_its_own("missing field `") {
         return named(&below(path, field), "is required");
     }
@@ -20,7 +26,11 @@ pub(crate) fn complaint(path: &str, error: &serde_json::Error) -> String {
 }
 
 fn named(path: &str, words: &str) -> String {
-    if path.is_empty() { words.to_owned() } else { format!("{path}: {words}") }
+    if path.is_empty() {
+        words.to_owned()
+    } else {
+        format!("{path}: {words}")
+    }
 }
 
 fn below<'a>(path: &'a str, field: &'a str) -> Cow<'a, str> {
@@ -31,9 +41,12 @@ fn below<'a>(path: &'a str, field: &'a str) -> Cow<'a, str> {
     }
 }
 
-/// serde's words for a value that does not fit: <https://docs.rs/serde/1/serde/de/enum.Unexpected.html>.
+/// serde's words for a value that does not fit:
+/// <https://docs.rs/serde/1/serde/de/enum.Unexpected.html>.
 fn in_words(cause: &str) -> Cow<'_, str> {
-    let unfit = cause.strip_prefix("invalid type: ").or_else(|| cause.strip_prefix("invalid value: "));
+    let unfit = cause
+        .strip_prefix("invalid type: ")
+        .or_else(|| cause.strip_prefix("invalid value: "));
     let Some((found, expected)) = unfit.and_then(|unfit| unfit.rsplit_once(", expected ")) else {
         return shortened(cause, MAX_CAUSE_CHARS);
     };
@@ -44,11 +57,17 @@ fn in_words(cause: &str) -> Cow<'_, str> {
         other if other.starts_with("struct ") => "an object",
         other => other,
     };
-    format!("must be {expected}, not {}", shortened(as_json(found), MAX_CAUSE_CHARS)).into()
+    format!(
+        "must be {expected}, not {}",
+        shortened(as_json(found), MAX_CAUSE_CHARS)
+    )
+    .into()
 }
 
 fn as_json(found: &str) -> &str {
-    let of_a_kind = ["integer `", "floating point `", "boolean `"].iter().find_map(|kind| found.strip_prefix(kind));
+    let of_a_kind = ["integer `", "floating point `", "boolean `"]
+        .iter()
+        .find_map(|kind| found.strip_prefix(kind));
     match (of_a_kind, found) {
         (Some(value), _) => value.trim_end_matches('`'),
         (None, "map") => "an object",
@@ -89,8 +108,14 @@ mod tests {
         ] {
             assert_eq!(said::<String>("a", json), words);
         }
-        assert_eq!(said::<bool>("", r#""no""#), r#"must be true or false, not "no""#);
-        assert_eq!(said::<Vec<u8>>("a", r#"", expected x""#), r#"a: must be an array, not ", expected x""#);
+        assert_eq!(
+            said::<bool>("", r#""no""#),
+            r#"must be true or false, not "no""#
+        );
+        assert_eq!(
+            said::<Vec<u8>>("a", r#"", expected x""#),
+            r#"a: must be an array, not ", expected x""#
+        );
         assert_eq!(said::<f64>("a", "[]"), "a: must be a number, not an array");
         assert_eq!(said::<Payload>("a", "5"), "a: must be an object, not 5");
     }
@@ -98,7 +123,10 @@ mod tests {
     #[test]
     fn a_field_that_is_missing_or_there_twice_is_named() {
         assert_eq!(said::<Payload>("", "{}"), "text: is required");
-        assert_eq!(said::<Payload>("list[0]", "{}"), "list[0].text: is required");
+        assert_eq!(
+            said::<Payload>("list[0]", "{}"),
+            "list[0].text: is required"
+        );
         let twice = r#"{"text":"","text":""}"#;
         assert_eq!(said::<Payload>("", twice), "text: is given twice");
         assert_eq!(said::<Payload>("text", twice), "text: is given twice");

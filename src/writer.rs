@@ -1,10 +1,12 @@
 //! Group commit: what has queued up while one batch commits goes out as the next one.
 //!
-//! Persisting a message alone costs a round trip and a flush to disk; a batch of hundreds costs little more. One task
-//! commits for all rooms, so sends are stored in the order in which they were queued. Two or four tasks, each for a part of the rooms,
-//! were not clearly faster (`bench/PROFILE.md`).
+//! Persisting a message alone costs a round trip and a flush to disk; a batch of hundreds costs
+//! little more. One task commits for all rooms, so sends are stored in the order in which they were
+//! queued. Two or four tasks, each for a part of the rooms, were not clearly faster
+//! (`bench/PROFILE.md`).
 //!
-//! A room that somebody else has locked in the database is parked: its sends keep their order and wait, the others go on.
+//! A room that somebody else has locked in the database is parked: its sends keep their order and
+//! wait, the others go on.
 
 mod commits;
 mod parked;
@@ -35,8 +37,8 @@ use crate::{
     store::MessageStore,
 };
 
-/// The most messages in a batch. With 512 the database was the bottleneck: 38 to 41 thousand acks/s instead of 45 (`bench/`,
-/// workload `persist`, medians of four alternating runs).
+/// The most messages in a batch. With 512 the database was the bottleneck: 38 to 41 thousand acks/s
+/// instead of 45 (`bench/`, workload `persist`, medians of four alternating runs).
 pub const MAX_BATCH_MESSAGES: usize = 2048;
 /// The most bytes of message bodies in a batch (one message alone may have more).
 pub const MAX_BATCH_BYTES: usize = 1024 * 1024;
@@ -46,9 +48,11 @@ pub const QUEUE_CAPACITY: usize = 16 * 1024;
 pub const QUEUE_BYTES: usize = 64 * 1024 * 1024;
 /// The bytes that a send takes beside its texts.
 const SEND_OVERHEAD: usize = 512;
-/// How many sends may wait for one room that somebody else has locked before further ones are refused.
+/// How many sends may wait for one room that somebody else has locked before further ones are
+/// refused.
 pub const MAX_PARKED_PER_ROOM: usize = 1024;
-/// How much longer than its time a send waits when the database is just storing it: its sender learns the outcome.
+/// How much longer than its time a send waits when the database is just storing it: its sender
+/// learns the outcome.
 pub const OUTCOME_GRACE: Duration = Duration::from_secs(2);
 /// The pause after a first failed attempt to store a batch; each further one doubles it.
 pub const MIN_RETRY_DELAY: Duration = Duration::from_millis(50);
@@ -64,8 +68,8 @@ const MAX_CONFLICTS: u32 = 8;
 pub enum Outcome {
     /// These sends were committed, in this order.
     Stored(Vec<Posted>),
-    /// Messages may have been committed to these rooms, or may be yet; their senders do not wait any more. Told again when
-    /// none can be committed any more.
+    /// Messages may have been committed to these rooms, or may be yet; their senders do not wait
+    /// any more. Told again when none can be committed any more.
     Unknown(Vec<RoomId>),
 }
 
@@ -78,7 +82,8 @@ struct Waiting {
     answer: oneshot::Sender<Result<Posted, Error>>,
     deadline: Instant,
     under_way: UnderWay,
-    /// The last moment at which an attempt with an unknown outcome may come into the log; none when there was no such attempt.
+    /// The last moment at which an attempt with an unknown outcome may come into the log; none when
+    /// there was no such attempt.
     may_land_until: Option<Instant>,
     _bytes: OwnedSemaphorePermit,
 }
@@ -132,7 +137,8 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the committing task. It ends once `stop` is cancelled and all that was queued before is settled.
+    /// Starts the committing task. It ends once `stop` is cancelled and all that was queued before
+    /// is settled.
     ///
     /// A send waits for its commit at most `timeout`.
     pub fn start(
@@ -145,7 +151,15 @@ impl Writer {
         let health = Health::default();
         let commits = Arc::new(Commits::new(store, observer, health.clone()));
         let task = tokio::spawn(Committer::new(commits, waiting).run(stop));
-        (Self { queue, bytes: Arc::new(Semaphore::new(QUEUE_BYTES)), timeout, health }, task)
+        (
+            Self {
+                queue,
+                bytes: Arc::new(Semaphore::new(QUEUE_BYTES)),
+                timeout,
+                health,
+            },
+            task,
+        )
     }
 
     /// Whether what is sent now is likely to be stored.
@@ -153,7 +167,8 @@ impl Writer {
         &self.health
     }
 
-    /// Queues a message; from here on its place among this caller's messages to the room is settled.
+    /// Queues a message; from here on its place among this caller's messages to the room is
+    /// settled.
     ///
     /// # Errors
     ///
@@ -163,16 +178,31 @@ impl Writer {
         let bytes = permit.map_err(|_| Error::Unavailable)?;
         let (sender, answer) = oneshot::channel();
         let (under_way, deadline) = (UnderWay::default(), Instant::now() + self.timeout);
-        let receipt = Receipt { answer, deadline, under_way: under_way.clone() };
-        let waiting = Waiting { draft, answer: sender, deadline, under_way, may_land_until: None, _bytes: bytes };
-        self.queue.try_send(waiting).map_err(|_| Error::Unavailable)?;
+        let receipt = Receipt {
+            answer,
+            deadline,
+            under_way: under_way.clone(),
+        };
+        let waiting = Waiting {
+            draft,
+            answer: sender,
+            deadline,
+            under_way,
+            may_land_until: None,
+            _bytes: bytes,
+        };
+        self.queue
+            .try_send(waiting)
+            .map_err(|_| Error::Unavailable)?;
         Ok(receipt)
     }
 }
 
 /// The bytes that a message takes while it waits.
 fn size(draft: &Draft) -> u32 {
-    (SEND_OVERHEAD + draft.body.as_str().len()).try_into().unwrap_or(u32::MAX)
+    (SEND_OVERHEAD + draft.body.as_str().len())
+        .try_into()
+        .unwrap_or(u32::MAX)
 }
 
 impl fmt::Debug for Writer {
@@ -191,12 +221,13 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// Waits for the commit, and a little longer than its time when the database is just storing it.
+    /// Waits for the commit, and a little longer than its time when the database is just storing
+    /// it.
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`] when it has not happened in time (it may have, or may still), [`Error::Internal`] when
-    /// the database refuses the message.
+    /// [`Error::Unavailable`] when it has not happened in time (it may have, or may still),
+    /// [`Error::Internal`] when the database refuses the message.
     pub async fn stored(mut self) -> Result<Posted, Error> {
         let mut answer = timeout_at(self.deadline, &mut self.answer).await;
         if answer.is_err() && self.under_way.is_set() {
@@ -221,7 +252,13 @@ struct Committer {
 
 impl Committer {
     fn new(commits: Arc<Commits>, queue: mpsc::Receiver<Waiting>) -> Self {
-        Self { parked: Parked::new(commits.clone()), commits, queue, drained: false, held_over: None }
+        Self {
+            parked: Parked::new(commits.clone()),
+            commits,
+            queue,
+            drained: false,
+            held_over: None,
+        }
     }
 
     async fn run(mut self, stop: CancellationToken) {

@@ -38,9 +38,19 @@ pub struct Client {
 
 impl Client {
     /// Connects as a guest of this name.
-    pub async fn connect(address: SocketAddr, carrier: Carrier, user: &str) -> anyhow::Result<Self> {
-        let mut client = Self { wire: Wire::connect(address, carrier).await?, user: user.into(), asked: 0 };
-        client.wire.push(format!("40{{\"userId\":\"{user}\"}}").as_bytes());
+    pub async fn connect(
+        address: SocketAddr,
+        carrier: Carrier,
+        user: &str,
+    ) -> anyhow::Result<Self> {
+        let mut client = Self {
+            wire: Wire::connect(address, carrier).await?,
+            user: user.into(),
+            asked: 0,
+        };
+        client
+            .wire
+            .push(format!("40{{\"userId\":\"{user}\"}}").as_bytes());
         client.flush().await?;
         loop {
             match &*client.text().await? {
@@ -55,7 +65,8 @@ impl Client {
     pub fn ask(&mut self, event: &str, payload: fmt::Arguments<'_>) -> u64 {
         self.asked += 1;
         let mut packet = Vec::with_capacity(2 * BODY_BYTES);
-        write!(packet, "42{}[\"{event}\",{payload}]", self.asked).expect("memory takes all that is written");
+        write!(packet, "42{}[\"{event}\",{payload}]", self.asked)
+            .expect("memory takes all that is written");
         self.wire.push(&packet);
         self.asked
     }
@@ -81,8 +92,8 @@ impl Client {
         self.wire.has_more()
     }
 
-    /// The next packet, as soon as there is one; pings are answered. The wait may be given up without loss by a WebSocket
-    /// only.
+    /// The next packet, as soon as there is one; pings are answered. The wait may be given up
+    /// without loss by a WebSocket only.
     ///
     /// Errors when the connection ends, or an answer is none of success.
     pub async fn next(&mut self) -> anyhow::Result<Packet> {
@@ -102,15 +113,20 @@ impl Client {
     /// Events that come before the answer are dropped: there are none of this room.
     pub async fn join(&mut self, room: &str, last_seq: Option<u64>) -> anyhow::Result<Joined> {
         let number = match last_seq {
-            Some(last_seq) => {
-                self.ask("joinRoom", format_args!("{{\"roomId\":\"{room}\",\"lastSeq\":{last_seq},\"limit\":200}}"))
-            }
+            Some(last_seq) => self.ask(
+                "joinRoom",
+                format_args!("{{\"roomId\":\"{room}\",\"lastSeq\":{last_seq},\"limit\":200}}"),
+            ),
             None => self.ask("joinRoom", format_args!("{{\"roomId\":\"{room}\"}}")),
         };
         self.flush().await?;
         let answer = self.answer(number).await?;
-        let last_seq = number_after(&answer, b"\"lastSeq\":").context("a join's answer has a lastSeq")?;
-        Ok(Joined { last_seq, messages: memmem::find_iter(&answer, b"\"seq\":").count() })
+        let last_seq =
+            number_after(&answer, b"\"lastSeq\":").context("a join's answer has a lastSeq")?;
+        Ok(Joined {
+            last_seq,
+            messages: memmem::find_iter(&answer, b"\"seq\":").count(),
+        })
     }
 
     /// The answer to the event with this number; what comes before it is dropped.
@@ -149,15 +165,27 @@ impl Client {
 
 /// Reads `43NUMBER[…]`.
 fn ack(text: &Bytes) -> anyhow::Result<Packet> {
-    let digits = text[2..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let digits = text[2..]
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
     let body = text.slice(2 + digits..);
-    ensure!(memmem::find(&body, b"\"status\":\"ok\"").is_some(), "{}", String::from_utf8_lossy(&body));
-    Ok(Packet::Ack(number(&text[2..]).context("an answer has a number")?, body))
+    ensure!(
+        memmem::find(&body, b"\"status\":\"ok\"").is_some(),
+        "{}",
+        String::from_utf8_lossy(&body)
+    );
+    Ok(Packet::Ack(
+        number(&text[2..]).context("an answer has a number")?,
+        body,
+    ))
 }
 
 /// The `seq` of a `newMessage`; nothing for another event.
 pub fn live_seq(event: &[u8]) -> Option<u64> {
-    event.starts_with(b"[\"newMessage\"").then(|| number_after(event, b"\"seq\":"))?
+    event
+        .starts_with(b"[\"newMessage\"")
+        .then(|| number_after(event, b"\"seq\":"))?
 }
 
 /// The number that a message of [`Client::say`] begins with.

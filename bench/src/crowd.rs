@@ -52,7 +52,8 @@ impl Crowd {
     }
 }
 
-/// Lets all do something at once, each in a task of its own, and waits for what comes of it, in their order.
+/// Lets all do something at once, each in a task of its own, and waits for what comes of it, in
+/// their order.
 ///
 /// Errors when one fails.
 pub async fn all<T: Send + 'static>(
@@ -66,8 +67,12 @@ pub async fn all<T: Send + 'static>(
     Ok(ends)
 }
 
-/// Lets all join at once, each the room that is named for its number; the sequences begin where the answers end.
-pub async fn join(clients: Vec<Client>, room: impl Fn(usize) -> String) -> anyhow::Result<Vec<(Client, Sequence)>> {
+/// Lets all join at once, each the room that is named for its number; the sequences begin where the
+/// answers end.
+pub async fn join(
+    clients: Vec<Client>,
+    room: impl Fn(usize) -> String,
+) -> anyhow::Result<Vec<(Client, Sequence)>> {
     let joining = clients.into_iter().enumerate().map(|(number, mut client)| {
         let room = room(number);
         async move {
@@ -108,7 +113,11 @@ impl Counts {
         let spent = run.watch(time).await?;
         let after = read();
         let [acks, deliveries] = [0, 1].map(|kind| (after[kind] - before[kind]) as f64);
-        Ok(Watched { acks, deliveries, spent })
+        Ok(Watched {
+            acks,
+            deliveries,
+            spent,
+        })
     }
 }
 
@@ -140,7 +149,11 @@ impl Sequence {
         let Some(seq) = live_seq(event) else {
             return Ok(false);
         };
-        anyhow::ensure!(seq == self.0 + 1, "message {seq} came after message {}", self.0);
+        anyhow::ensure!(
+            seq == self.0 + 1,
+            "message {seq} came after message {}",
+            self.0
+        );
         self.0 = seq;
         Ok(true)
     }

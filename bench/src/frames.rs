@@ -1,15 +1,17 @@
-//! WebSocket frames, cheaply: a load generator that shares the machine with the servers must cost little of it. What comes is
-//! not copied; what goes is masked with zeros, which is a mask.
+//! WebSocket frames, cheaply: a load generator that shares the machine with the servers must cost
+//! little of it. What comes is not copied; what goes is masked with zeros, which is a mask.
 
 use std::io;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio_util::codec::Decoder;
 
-/// A whole text, and a close frame, as first bytes: <https://www.rfc-editor.org/rfc/rfc6455#section-5.2>.
+/// A whole text, and a close frame, as first bytes:
+/// <https://www.rfc-editor.org/rfc/rfc6455#section-5.2>.
 const TEXT: u8 = 0x81;
 const CLOSE: u8 = 0x88;
-/// The bit that tells that a mask follows; then lengths that are not lengths but tell where the length stands.
+/// The bit that tells that a mask follows; then lengths that are not lengths but tell where the
+/// length stands.
 const MASKED: u8 = 0x80;
 const LENGTH_IN_16_BITS: u8 = 126;
 const LENGTH_IN_64_BITS: u8 = 127;
@@ -57,7 +59,11 @@ pub fn write_text(text: &[u8], out: &mut BytesMut) {
         Ok(length) if length < LENGTH_IN_16_BITS => out.put_u8(MASKED | length),
         _ => {
             out.put_u8(MASKED | LENGTH_IN_16_BITS);
-            out.put_u16(text.len().try_into().expect("a packet of this bench has less than 64 KiB"));
+            out.put_u16(
+                text.len()
+                    .try_into()
+                    .expect("a packet of this bench has less than 64 KiB"),
+            );
         }
     }
     out.put_u32(0);

@@ -21,7 +21,8 @@ use crate::{
 pub struct Size {
     /// How long one measurement lasts.
     pub time: Duration,
-    /// By what the numbers of clients, rooms and stored messages are multiplied: 1, or less for a trial.
+    /// By what the numbers of clients, rooms and stored messages are multiplied: 1, or less for a
+    /// trial.
     pub scale: f64,
 }
 
@@ -51,13 +52,20 @@ impl Lab {
     /// Starts Postgres, with the settings that it has by default.
     pub fn open(programs: Programs, size: Size) -> Self {
         let postgres = Postgres::start(&[]);
-        Self { postgres, programs, size, databases: AtomicU32::new(0) }
+        Self {
+            postgres,
+            programs,
+            size,
+            databases: AtomicU32::new(0),
+        }
     }
 
     /// What Postgres says that it is.
     pub async fn postgres_version(&self) -> anyhow::Result<String> {
         let mut admin = PgConnection::connect(&self.postgres.url("postgres")).await?;
-        Ok(sqlx::query_scalar("SHOW server_version").fetch_one(&mut admin).await?)
+        Ok(sqlx::query_scalar("SHOW server_version")
+            .fetch_one(&mut admin)
+            .await?)
     }
 
     /// Starts a server on an empty database.
@@ -75,7 +83,14 @@ impl Lab {
             _ => self.postgres.url(&name),
         };
         let server = Server::start(&self.programs, contestant, &database_url)?;
-        Ok(Run { server, database_url, postmaster, admin, name, _folder: folder })
+        Ok(Run {
+            server,
+            database_url,
+            postmaster,
+            admin,
+            name,
+            _folder: folder,
+        })
     }
 }
 
@@ -95,9 +110,17 @@ pub struct Run {
 impl Run {
     /// What has been used so far.
     pub fn usage(&self) -> anyhow::Result<Usage> {
-        let database = children(self.postmaster)?.iter().filter_map(|process| cpu_seconds(process).ok()).sum();
+        let database = children(self.postmaster)?
+            .iter()
+            .filter_map(|process| cpu_seconds(process).ok())
+            .sum();
         let load = cpu_seconds(&Process::myself()?)?;
-        Ok(Usage { at: Instant::now(), server: self.server.cpu_seconds()?, database, load })
+        Ok(Usage {
+            at: Instant::now(),
+            server: self.server.cpu_seconds()?,
+            database,
+            load,
+        })
     }
 
     /// Measures what is used during some time.
@@ -114,7 +137,12 @@ impl Run {
 
     /// Ends the server and drops its database.
     pub async fn end(self) -> anyhow::Result<()> {
-        let Self { server, mut admin, name, .. } = self;
+        let Self {
+            server,
+            mut admin,
+            name,
+            ..
+        } = self;
         drop(server);
         execute(&mut admin, &format!("DROP DATABASE {name} WITH (FORCE)")).await
     }
@@ -129,7 +157,8 @@ pub struct Usage {
     load: f64,
 }
 
-/// What a span of time took, in seconds: by the clock, and of the processors by the server, by its database, and by the load.
+/// What a span of time took, in seconds: by the clock, and of the processors by the server, by its
+/// database, and by the load.
 #[derive(Debug, Clone, Copy)]
 pub struct Spent {
     /// By the clock.
@@ -158,17 +187,24 @@ impl Sub for Usage {
 
 /// Runs a statement of this program's own.
 pub async fn execute(connection: &mut PgConnection, sql: &str) -> anyhow::Result<()> {
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.with_context(|| sql.to_owned())?;
+    sqlx::raw_sql(AssertSqlSafe(sql))
+        .execute(connection)
+        .await
+        .with_context(|| sql.to_owned())?;
     Ok(())
 }
 
 /// The process whose children serve the connections.
 async fn postmaster(connection: &mut PgConnection) -> anyhow::Result<i32> {
-    let backend: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(connection).await?;
+    let backend: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
+        .fetch_one(connection)
+        .await?;
     Ok(Process::new(backend)?.stat()?.ppid)
 }
 
 fn children(parent: i32) -> anyhow::Result<Vec<Process>> {
     let processes = all_processes()?.flatten();
-    Ok(processes.filter(|process| process.stat().is_ok_and(|stat| stat.ppid == parent)).collect())
+    Ok(processes
+        .filter(|process| process.stat().is_ok_and(|stat| stat.ppid == parent))
+        .collect())
 }

@@ -1,9 +1,11 @@
-//! The lower bound: what a server must at least do that speaks this wire. Raw tokio, one buffer per message, framed once and
-//! shared by all who get it, and one vectored write per connection for all that waits for it.
+//! The lower bound: what a server must at least do that speaks this wire. Raw tokio, one buffer per
+//! message, framed once and shared by all who get it, and one vectored write per connection for all
+//! that waits for it.
 //!
-//! It speaks Engine.IO 4 over WebSocket only, and of the contract `joinRoom` and `sendMessage`. Left out: storing, history,
-//! members' names, leaving, presence, typing, duplicates, checks and limits, polling, pings (the interval told to clients is an
-//! hour), frames in fragments or over 65,535 bytes, and the time: each message has the same one, and an id made from its `seq`.
+//! It speaks Engine.IO 4 over WebSocket only, and of the contract `joinRoom` and `sendMessage`.
+//! Left out: storing, history, members' names, leaving, presence, typing, duplicates, checks and
+//! limits, polling, pings (the interval told to clients is an hour), frames in fragments or over
+//! 65,535 bytes, and the time: each message has the same one, and an id made from its `seq`.
 
 use std::{
     collections::HashMap,
@@ -80,7 +82,8 @@ struct Session {
     outbox: Arc<Outbox>,
 }
 
-/// What is said or asked for. Texts stay in JSON as they came, so that they need no decoding and no encoding.
+/// What is said or asked for. Texts stay in JSON as they came, so that they need no decoding and no
+/// encoding.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Request<'a> {
@@ -106,7 +109,13 @@ async fn attend(stream: TcpStream, hub: Arc<Hub>, number: u64) {
         return;
     };
     let outbox = Arc::new(Outbox::default());
-    let mut session = Session { hub, number, user: String::new(), rooms: HashMap::new(), outbox: outbox.clone() };
+    let mut session = Session {
+        hub,
+        number,
+        user: String::new(),
+        rooms: HashMap::new(),
+        outbox: outbox.clone(),
+    };
     session.open(&key);
     tokio::select! {
         _ = session.listen(&stream, unread) => {}
@@ -125,7 +134,9 @@ async fn handshake(stream: &TcpStream, unread: &mut Vec<u8>) -> io::Result<Strin
         unread.drain(..end + 4);
         let mut headers = head.lines().filter_map(|line| line.split_once(':'));
         let key = headers.find(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-key"));
-        return key.map(|(_, key)| key.trim().to_owned()).ok_or_else(|| io::ErrorKind::InvalidData.into());
+        return key
+            .map(|(_, key)| key.trim().to_owned())
+            .ok_or_else(|| io::ErrorKind::InvalidData.into());
     }
 }
 
@@ -198,7 +209,10 @@ impl Session {
         } else if let Some(auth) = packet.strip_prefix("40") {
             let auth: Request = serde_json::from_str(auth).unwrap_or_default();
             self.user = json(auth.user_id).into();
-            self.outbox.push(frame(&[&format!(r#"40{{"sid":"socket-{}"}}"#, self.number)]));
+            self.outbox.push(frame(&[&format!(
+                r#"40{{"sid":"socket-{}"}}"#,
+                self.number
+            )]));
         }
         Ok(())
     }
@@ -216,8 +230,17 @@ impl Session {
 
     fn join(&mut self, ack: &str, request: &Request) {
         let room_id = json(request.room_id);
-        let room = self.hub.lock().unwrap().entry(room_id.to_owned()).or_default().clone();
-        let joined_before = self.rooms.insert(room_id.to_owned(), room.clone()).is_some();
+        let room = self
+            .hub
+            .lock()
+            .unwrap()
+            .entry(room_id.to_owned())
+            .or_default()
+            .clone();
+        let joined_before = self
+            .rooms
+            .insert(room_id.to_owned(), room.clone())
+            .is_some();
         let mut room = room.lock().unwrap();
         if !joined_before {
             room.members.push(self.outbox.clone());
@@ -240,7 +263,8 @@ impl Session {
         let mut room = room.lock().unwrap();
         room.last_seq += 1;
         let seq = room.last_seq;
-        let before = format!(r#"{{"id":"00000000-0000-7000-8000-{seq:012x}","seq":{seq},"roomId":"#);
+        let before =
+            format!(r#"{{"id":"00000000-0000-7000-8000-{seq:012x}","seq":{seq},"roomId":"#);
         let message = [
             &before,
             json(request.room_id),
@@ -254,18 +278,27 @@ impl Session {
             json(request.message),
         ];
         if !ack.is_empty() {
-            let answer = [&["43", ack, r#"[{"status":"ok","duplicate":false,"message":"#], &message[..], &["}}]"]];
+            let answer = [
+                &["43", ack, r#"[{"status":"ok","duplicate":false,"message":"#],
+                &message[..],
+                &["}}]"],
+            ];
             self.outbox.push(frame(&answer.concat()));
         }
         let delivery = frame(&[&[r#"42["newMessage","#], &message[..], &["}]"]].concat());
-        room.members.iter().for_each(|member| member.push(delivery.clone()));
+        room.members
+            .iter()
+            .for_each(|member| member.push(delivery.clone()));
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
         for room in self.rooms.values() {
-            room.lock().unwrap().members.retain(|member| !Arc::ptr_eq(member, &self.outbox));
+            room.lock()
+                .unwrap()
+                .members
+                .retain(|member| !Arc::ptr_eq(member, &self.outbox));
         }
     }
 }
@@ -288,7 +321,9 @@ impl Outbox {
             while written < batch.len() {
                 match write_some(stream, &mut batch[written..]) {
                     Ok(frames) => written += frames,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => stream.writable().await?,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        stream.writable().await?
+                    }
                     Err(error) => return Err(error),
                 }
             }
@@ -299,7 +334,11 @@ impl Outbox {
 /// Writes frames at once, as many as the connection takes; how many went out whole.
 fn write_some(stream: &TcpStream, frames: &mut [Bytes]) -> io::Result<usize> {
     let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-    let filled = slices.iter_mut().zip(&*frames).map(|(slice, frame)| *slice = IoSlice::new(frame)).count();
+    let filled = slices
+        .iter_mut()
+        .zip(&*frames)
+        .map(|(slice, frame)| *slice = IoSlice::new(frame))
+        .count();
     let mut bytes = stream.try_write_vectored(&slices[..filled])?;
     for (place, frame) in frames.iter_mut().enumerate() {
         if bytes < frame.len() {
@@ -329,7 +368,12 @@ impl Head {
         };
         let bytes = before_mask + MASK_BYTES;
         let mask = frame.get(before_mask..bytes)?.try_into().ok()?;
-        Some(Self { kind: frame[0], bytes, payload_bytes: length.into(), mask })
+        Some(Self {
+            kind: frame[0],
+            bytes,
+            payload_bytes: length.into(),
+            mask,
+        })
     }
 }
 

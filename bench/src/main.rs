@@ -74,13 +74,19 @@ async fn serve_lower_bound() -> anyhow::Result<()> {
     let socket = TcpSocket::new_v4()?;
     socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
     let listener = socket.listen(BACKLOG)?;
-    println!("{}", serde_json::json!({ "address": listener.local_addr()? }));
+    println!(
+        "{}",
+        serde_json::json!({ "address": listener.local_addr()? })
+    );
     Ok(lower_bound::serve(listener).await?)
 }
 
 async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     rlimit::increase_nofile_limit(u64::MAX)?;
-    let size = Size { time: Duration::from_secs_f64(arguments.seconds), scale: arguments.scale };
+    let size = Size {
+        time: Duration::from_secs_f64(arguments.seconds),
+        scale: arguments.scale,
+    };
     let lab = Lab::open(programs(arguments)?, size);
     let about = About::ask(&lab, arguments.runs).await?;
     println!("{about}");
@@ -97,20 +103,35 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 /// Runs every server in turn, as often as asked.
-async fn run(lab: &Lab, workload: &mut dyn Workload, arguments: &Arguments) -> anyhow::Result<Outcome> {
+async fn run(
+    lab: &Lab,
+    workload: &mut dyn Workload,
+    arguments: &Arguments,
+) -> anyhow::Result<Outcome> {
     workload.prepare(lab).await?;
     let servers = &arguments.servers;
     let is_chosen = |one: &Contestant| servers.is_empty() || servers.contains(one);
-    let contestants: Vec<_> = workload.contestants().iter().copied().filter(is_chosen).collect();
+    let contestants: Vec<_> = workload
+        .contestants()
+        .iter()
+        .copied()
+        .filter(is_chosen)
+        .collect();
     let mut outcome = Outcome::new(workload.key(), workload.title(lab), &contestants);
     println!("{}: {}", workload.key(), workload.title(lab));
     for number in 1..=workload.runs(arguments.runs) {
         for contestant in &contestants {
             let run = lab.start(*contestant).await?;
             let figures = workload.run(lab, &run).await;
-            let figures = figures.with_context(|| format!("{} with {}", workload.key(), contestant.name()))?;
+            let figures = figures
+                .with_context(|| format!("{} with {}", workload.key(), contestant.name()))?;
             run.end().await?;
-            println!("  run {number}, {}: {:.2} {}", contestant.name(), figures[0].value, figures[0].name);
+            println!(
+                "  run {number}, {}: {:.2} {}",
+                contestant.name(),
+                figures[0].value,
+                figures[0].name
+            );
             outcome.push(*contestant, figures);
         }
     }
@@ -119,15 +140,31 @@ async fn run(lab: &Lab, workload: &mut dyn Workload, arguments: &Arguments) -> a
 
 fn chosen(only: &[String]) -> anyhow::Result<Vec<Box<dyn Workload>>> {
     let all = workload::all();
-    let unknown = only.iter().find(|key| all.iter().all(|workload| workload.key() != **key));
+    let unknown = only
+        .iter()
+        .find(|key| all.iter().all(|workload| workload.key() != **key));
     ensure!(unknown.is_none(), "there is no workload {unknown:?}");
     let is_chosen = |key: &str| only.is_empty() || only.iter().any(|one| one == key);
-    Ok(all.into_iter().filter(|workload| is_chosen(workload.key())).collect())
+    Ok(all
+        .into_iter()
+        .filter(|workload| is_chosen(workload.key()))
+        .collect())
 }
 
 fn programs(arguments: &Arguments) -> anyhow::Result<Programs> {
     let bench = env::current_exe()?;
-    let parlor = arguments.parlor.clone().unwrap_or_else(|| bench.with_file_name("parlor"));
-    ensure!(parlor.exists(), "{} is missing: build it, or name it by --parlor", parlor.display());
-    Ok(Programs { parlor, bench, peer: PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("peer") })
+    let parlor = arguments
+        .parlor
+        .clone()
+        .unwrap_or_else(|| bench.with_file_name("parlor"));
+    ensure!(
+        parlor.exists(),
+        "{} is missing: build it, or name it by --parlor",
+        parlor.display()
+    );
+    Ok(Programs {
+        parlor,
+        bench,
+        peer: PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("peer"),
+    })
 }

@@ -28,14 +28,21 @@ pub fn bars(file: &Path, ratios: &[(String, f64)]) -> anyhow::Result<()> {
         _ => String::new(),
     };
     let mesh = &mut chart.configure_mesh();
-    mesh.disable_y_mesh().y_labels(ratios.len()).y_label_formatter(&label).x_label_formatter(&|x| format!("{x:.0}×"));
+    mesh.disable_y_mesh()
+        .y_labels(ratios.len())
+        .y_label_formatter(&label)
+        .x_label_formatter(&|x| format!("{x:.0}×"));
     mesh.draw()?;
     for (row, (_, ratio)) in ratios.iter().rev().enumerate() {
         let row = row as i32;
         let (from, to) = (SegmentValue::Exact(row), SegmentValue::Exact(row + 1));
         let mut bar = Rectangle::new([(0.0, from), (*ratio, to)], COLOUR.filled());
         bar.set_margin(6, 6, 0, 0);
-        let text = Text::new(format!(" {ratio:.1}×"), (*ratio, SegmentValue::CenterOf(row)), ("sans-serif", 14));
+        let text = Text::new(
+            format!(" {ratio:.1}×"),
+            (*ratio, SegmentValue::CenterOf(row)),
+            ("sans-serif", 14),
+        );
         chart.draw_series([bar])?;
         chart.draw_series([text])?;
     }

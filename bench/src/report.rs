@@ -30,7 +30,12 @@ pub struct Outcome {
 impl Outcome {
     /// Of a workload that has not been run yet.
     pub fn new(key: &'static str, title: String, contestants: &[Contestant]) -> Self {
-        Self { key, title, contestants: contestants.to_vec(), runs: Vec::new() }
+        Self {
+            key,
+            title,
+            contestants: contestants.to_vec(),
+            runs: Vec::new(),
+        }
     }
 
     /// Adds the figures of a run.
@@ -38,15 +43,20 @@ impl Outcome {
         self.runs.push((contestant, figures));
     }
 
-    /// The workload's most telling figure: by how much this project's server is better than the peer.
+    /// The workload's most telling figure: by how much this project's server is better than the
+    /// peer.
     pub fn headline(&self) -> Option<(String, f64)> {
         let figure = &self.runs.first()?.1.first()?;
-        Some((format!("{}: {}", self.key, figure.name), self.ratio(figure)?))
+        Some((
+            format!("{}: {}", self.key, figure.name),
+            self.ratio(figure)?,
+        ))
     }
 
     /// By what factor Parlor's figure is better than the peer's.
     fn ratio(&self, figure: &Figure) -> Option<f64> {
-        let [ours, theirs] = [Contestant::Parlor, Contestant::Peer].map(|one| self.median(one, &figure.name));
+        let [ours, theirs] =
+            [Contestant::Parlor, Contestant::Peer].map(|one| self.median(one, &figure.name));
         match figure.better? {
             Better::Higher => Some(ours? / theirs?),
             Better::Lower => Some(theirs? / ours?),
@@ -56,7 +66,9 @@ impl Outcome {
     /// The middle one of a contestant's runs.
     fn median(&self, contestant: Contestant, name: &str) -> Option<f64> {
         let of_contestant = self.runs.iter().filter(|(one, _)| *one == contestant);
-        let named = of_contestant.flat_map(|(_, figures)| figures).filter(|figure| figure.name == name);
+        let named = of_contestant
+            .flat_map(|(_, figures)| figures)
+            .filter(|figure| figure.name == name);
         let mut values: Vec<_> = named.map(|figure| figure.value).collect();
         values.sort_by(f64::total_cmp);
         values.get(values.len() / 2).copied()
@@ -64,14 +76,36 @@ impl Outcome {
 
     /// A table in Markdown.
     pub fn table(&self) -> String {
-        let names: Vec<_> = self.contestants.iter().map(|contestant| contestant.name()).collect();
+        let names: Vec<_> = self
+            .contestants
+            .iter()
+            .map(|contestant| contestant.name())
+            .collect();
         let mut table = format!("| {} | {} | better by |\n", self.key, names.join(" | "));
         table += &format!("| --- |{} ---: |\n", " ---: |".repeat(names.len()));
-        for figure in self.runs.first().into_iter().flat_map(|(_, figures)| figures) {
-            let values = self.contestants.iter().map(|contestant| self.median(*contestant, &figure.name));
-            let values: Vec<_> = values.map(|value| value.map_or_else(String::new, number)).collect();
-            let ratio = self.ratio(figure).map_or_else(String::new, |ratio| format!("{ratio:.2}×"));
-            writeln!(table, "| {} | {} | {ratio} |", figure.name, values.join(" | ")).expect("memory takes all");
+        for figure in self
+            .runs
+            .first()
+            .into_iter()
+            .flat_map(|(_, figures)| figures)
+        {
+            let values = self
+                .contestants
+                .iter()
+                .map(|contestant| self.median(*contestant, &figure.name));
+            let values: Vec<_> = values
+                .map(|value| value.map_or_else(String::new, number))
+                .collect();
+            let ratio = self
+                .ratio(figure)
+                .map_or_else(String::new, |ratio| format!("{ratio:.2}×"));
+            writeln!(
+                table,
+                "| {} | {} | {ratio} |",
+                figure.name,
+                values.join(" | ")
+            )
+            .expect("memory takes all");
         }
         table
     }
@@ -79,9 +113,17 @@ impl Outcome {
 
 /// Writes `RESULTS.md` and `results.svg` into a folder.
 pub fn write(folder: &Path, about: &About, outcomes: &[Outcome]) -> anyhow::Result<()> {
-    let mut text = format!("{INTRODUCTION}\n{about}\n![By how much Parlor is better than Node](results.svg)\n");
+    let mut text = format!(
+        "{INTRODUCTION}\n{about}\n![By how much Parlor is better than Node](results.svg)\n"
+    );
     for outcome in outcomes {
-        write!(text, "\n## {}\n\n{}.\n\n{}", outcome.key, outcome.title, outcome.table())?;
+        write!(
+            text,
+            "\n## {}\n\n{}.\n\n{}",
+            outcome.key,
+            outcome.title,
+            outcome.table()
+        )?;
     }
     fs::write(folder.join("RESULTS.md"), text)?;
     let headlines: Vec<_> = outcomes.iter().filter_map(Outcome::headline).collect();
@@ -101,7 +143,11 @@ pub struct About(Vec<(&'static str, String)>);
 impl About {
     /// Asks the machine and the programs.
     pub async fn ask(lab: &Lab, runs: usize) -> anyhow::Result<Self> {
-        let socket_io = fs::read(lab.programs.peer.join("node_modules/socket.io/package.json"))?;
+        let socket_io = fs::read(
+            lab.programs
+                .peer
+                .join("node_modules/socket.io/package.json"),
+        )?;
         let socket_io: serde_json::Value = serde_json::from_slice(&socket_io)?;
         let socket_io = socket_io["version"].as_str().unwrap_or("unknown");
         let seconds = lab.size.time.as_secs_f64();
@@ -110,16 +156,27 @@ impl About {
             ("machine", machine()?),
             ("Parlor", said("git", &["describe", "--always", "--dirty"])?),
             ("Rust", said("rustc", &["--version"])?),
-            ("Node", format!("{}, socket.io {socket_io}", said("node", &["--version"])?)),
+            (
+                "Node",
+                format!("{}, socket.io {socket_io}", said("node", &["--version"])?),
+            ),
             ("Postgres", lab.postgres_version().await?),
-            ("runs", format!("{runs} of each server in turn, {seconds} s each, scale {}", lab.size.scale)),
+            (
+                "runs",
+                format!(
+                    "{runs} of each server in turn, {seconds} s each, scale {}",
+                    lab.size.scale
+                ),
+            ),
         ]))
     }
 }
 
 impl Display for About {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|(name, value)| writeln!(f, "- {name}: {value}"))
+        self.0
+            .iter()
+            .try_for_each(|(name, value)| writeln!(f, "- {name}: {value}"))
     }
 }
 
@@ -128,13 +185,24 @@ fn machine() -> anyhow::Result<String> {
     let model = processors.model_name(0).unwrap_or("unknown processor");
     let gibibytes = Meminfo::current()?.mem_total as f64 / f64::from(1 << 30);
     let system = fs::read_to_string("/proc/sys/kernel/osrelease")?;
-    Ok(format!("{} x {model}, {gibibytes:.0} GiB, Linux {}", processors.num_cores(), system.trim()))
+    Ok(format!(
+        "{} x {model}, {gibibytes:.0} GiB, Linux {}",
+        processors.num_cores(),
+        system.trim()
+    ))
 }
 
 /// The first line that a command prints.
 fn said(program: &str, arguments: &[&str]) -> anyhow::Result<String> {
-    let output = Command::new(program).args(arguments).output().with_context(|| program.to_owned())?;
-    Ok(String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or("unknown").to_owned())
+    let output = Command::new(program)
+        .args(arguments)
+        .output()
+        .with_context(|| program.to_owned())?;
+    Ok(String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .next()
+        .unwrap_or("unknown")
+        .to_owned())
 }
 
 /// Three digits that count.

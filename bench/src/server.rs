@@ -91,13 +91,27 @@ pub struct Server {
 
 impl Server {
     /// Starts a server on a database, and waits until it is ready.
-    pub fn start(programs: &Programs, contestant: Contestant, database_url: &str) -> anyhow::Result<Self> {
+    pub fn start(
+        programs: &Programs,
+        contestant: Contestant,
+        database_url: &str,
+    ) -> anyhow::Result<Self> {
         let mut command = programs.command(contestant);
-        command.env("PORT", "0").env("HOST", "127.0.0.1").env("DATABASE_URL", database_url).envs(WITHOUT_RATES);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .env("PORT", "0")
+            .env("HOST", "127.0.0.1")
+            .env("DATABASE_URL", database_url)
+            .envs(WITHOUT_RATES);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("{command:?}"))?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let (stdout, stderr) = (stdout.context("a pipe was asked for")?, stderr.context("a pipe was asked for")?);
+        let (stdout, stderr) = (
+            stdout.context("a pipe was asked for")?,
+            stderr.context("a pipe was asked for")?,
+        );
         let address = match contestant {
             Contestant::Parlor | Contestant::Sqlite => {
                 pass_on(stdout);
@@ -108,7 +122,10 @@ impl Server {
                 wait_for_address(stdout, |_| true)
             }
         };
-        Ok(Self { address: address.with_context(|| format!("{} did not start", contestant.name()))?, child })
+        Ok(Self {
+            address: address.with_context(|| format!("{} did not start", contestant.name()))?,
+            child,
+        })
     }
 
     /// User and system time that it has taken so far, in seconds.
@@ -118,7 +135,11 @@ impl Server {
 
     /// Its resident memory, in kB.
     pub fn resident_kilobytes(&self) -> anyhow::Result<f64> {
-        let resident = self.process()?.status()?.vmrss.context("a process that runs has memory")?;
+        let resident = self
+            .process()?
+            .status()?
+            .vmrss
+            .context("a process that runs has memory")?;
         Ok(resident as f64)
     }
 
@@ -141,7 +162,10 @@ pub fn cpu_seconds(process: &Process) -> anyhow::Result<f64> {
 }
 
 /// Reads JSON lines: the last `address` before the line that says that the server is ready.
-fn wait_for_address(output: impl Read + Send + 'static, is_ready: fn(&Value) -> bool) -> anyhow::Result<SocketAddr> {
+fn wait_for_address(
+    output: impl Read + Send + 'static,
+    is_ready: fn(&Value) -> bool,
+) -> anyhow::Result<SocketAddr> {
     let mut lines = BufReader::new(output).lines();
     let mut address = None;
     for line in lines.by_ref() {
@@ -155,10 +179,19 @@ fn wait_for_address(output: impl Read + Send + 'static, is_ready: fn(&Value) -> 
             break;
         }
     }
-    thread::spawn(move || lines.map_while(Result::ok).for_each(|line| eprintln!("{line}")));
+    thread::spawn(move || {
+        lines
+            .map_while(Result::ok)
+            .for_each(|line| eprintln!("{line}"))
+    });
     Ok(address.context("it ended")?.parse()?)
 }
 
 fn pass_on(output: impl Read + Send + 'static) {
-    thread::spawn(move || BufReader::new(output).lines().map_while(Result::ok).for_each(|line| eprintln!("{line}")));
+    thread::spawn(move || {
+        BufReader::new(output)
+            .lines()
+            .map_while(Result::ok)
+            .for_each(|line| eprintln!("{line}"))
+    });
 }

@@ -1,4 +1,5 @@
-//! Parlor on a store that keeps what it is given in memory: what it would cost not to persist at all.
+//! Parlor on a store that keeps what it is given in memory: what it would cost not to persist at
+//! all.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -36,7 +37,10 @@ struct Log {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { next: Seq::ZERO.next(), newest: VecDeque::new() }
+        Self {
+            next: Seq::ZERO.next(),
+            newest: VecDeque::new(),
+        }
     }
 }
 
@@ -48,7 +52,10 @@ impl Log {
         if self.newest.len() > KEPT {
             self.newest.pop_front();
         }
-        Stored { message: Arc::new(message), duplicate: false }
+        Stored {
+            message: Arc::new(message),
+            duplicate: false,
+        }
     }
 }
 
@@ -60,14 +67,24 @@ impl MessageStore for Memory {
 
     async fn append(&self, drafts: &[Draft]) -> Result<Vec<Stored>, StoreError> {
         let mut rooms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(drafts.iter().map(|draft| rooms.entry(draft.room_id.clone()).or_default().append(draft)).collect())
+        Ok(drafts
+            .iter()
+            .map(|draft| {
+                rooms
+                    .entry(draft.room_id.clone())
+                    .or_default()
+                    .append(draft)
+            })
+            .collect())
     }
 
     async fn read(&self, room: &RoomId, page: Page) -> Result<Vec<Message>, StoreError> {
         let rooms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let messages = rooms.get(room).into_iter().flat_map(|log| &log.newest);
-        let mut messages: Vec<_> =
-            messages.filter(|message| page.after < message.seq && message.seq < page.before).cloned().collect();
+        let mut messages: Vec<_> = messages
+            .filter(|message| page.after < message.seq && message.seq < page.before)
+            .cloned()
+            .collect();
         match page.keep {
             Keep::Oldest => messages.truncate(page.limit),
             Keep::Newest => drop(messages.drain(..messages.len().saturating_sub(page.limit))),

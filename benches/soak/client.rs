@@ -1,4 +1,5 @@
-//! A client that may stop anywhere: by WebSocket, by long-polling, or gone on from the one to the other.
+//! A client that may stop anywhere: by WebSocket, by long-polling, or gone on from the one to the
+//! other.
 
 use std::{collections::VecDeque, net::SocketAddr, sync::LazyLock, time::Duration};
 
@@ -17,7 +18,8 @@ const DEADLINE: Duration = Duration::from_secs(20);
 const RECEIVE_BUFFER_BYTES: u32 = 16 * 1024;
 /// How long a connection for polling is kept without use.
 const MAX_IDLE: Duration = Duration::from_secs(1);
-/// What parts the packets of a payload: <https://github.com/socketio/engine.io-protocol#packet-encoding>.
+/// What parts the packets of a payload:
+/// <https://github.com/socketio/engine.io-protocol#packet-encoding>.
 const SEPARATOR: char = '\x1e';
 
 /// How a client comes.
@@ -49,9 +51,14 @@ pub enum Transport {
 
 pub type WebSocket = WebSocketStream<TcpStream>;
 
-/// What all sessions by long-polling share, as it costs much to make. Connections that nobody uses are soon closed.
-static HTTP: LazyLock<reqwest::Client> =
-    LazyLock::new(|| reqwest::Client::builder().pool_idle_timeout(MAX_IDLE).build().unwrap());
+/// What all sessions by long-polling share, as it costs much to make. Connections that nobody uses
+/// are soon closed.
+static HTTP: LazyLock<reqwest::Client> = LazyLock::new(|| {
+    reqwest::Client::builder()
+        .pool_idle_timeout(MAX_IDLE)
+        .build()
+        .unwrap()
+});
 
 /// A session by long-polling.
 pub struct Polling {
@@ -64,14 +71,25 @@ pub struct Polling {
 impl Client {
     pub async fn connect(server: SocketAddr, way: Way, user: &str) -> anyhow::Result<Self> {
         let transport = match way {
-            Way::WebSocket => Transport::WebSocket(open(server, "EIO=4&transport=websocket").await?.into()),
-            Way::OldWebSocket => Transport::WebSocket(open(server, "EIO=3&transport=websocket").await?.into()),
+            Way::WebSocket => {
+                Transport::WebSocket(open(server, "EIO=4&transport=websocket").await?.into())
+            }
+            Way::OldWebSocket => {
+                Transport::WebSocket(open(server, "EIO=3&transport=websocket").await?.into())
+            }
             Way::Polling | Way::Upgrade => Transport::Polling(Polling::open(server).await?),
         };
-        let mut client =
-            Self { transport, pings: way == Way::OldWebSocket, user: user.to_owned(), calls: 0, received: 0 };
+        let mut client = Self {
+            transport,
+            pings: way == Way::OldWebSocket,
+            user: user.to_owned(),
+            calls: 0,
+            received: 0,
+        };
         if !client.pings {
-            client.send(format!("40{}", json!({ "userId": user }))).await?;
+            client
+                .send(format!("40{}", json!({ "userId": user })))
+                .await?;
         }
         while !client.packet().await?.starts_with("40") {}
         if way == Way::Upgrade {
@@ -93,7 +111,11 @@ impl Client {
     }
 
     pub async fn join(&mut self, room: &str, last_seq: u64) -> anyhow::Result<Value> {
-        self.call("joinRoom", json!({ "roomId": room, "userId": self.user, "lastSeq": last_seq })).await
+        self.call(
+            "joinRoom",
+            json!({ "roomId": room, "userId": self.user, "lastSeq": last_seq }),
+        )
+        .await
     }
 
     /// Emits an event, and waits for the answer, which must be a good one.
@@ -103,7 +125,9 @@ impl Client {
         }
         self.calls += 1;
         let begin = format!("43{}[", self.calls);
-        self.send(format!("42{}{}", self.calls, json!([event, payload]))).await.context(event)?;
+        self.send(format!("42{}{}", self.calls, json!([event, payload])))
+            .await
+            .context(event)?;
         loop {
             let packet = self.packet().await.context(event)?;
             if let Some(rest) = packet.strip_prefix(&begin) {
@@ -122,7 +146,9 @@ impl Client {
                 Transport::Polling(polling) => polling.post(packet).await,
             }
         };
-        timeout(DEADLINE, sending).await.context("not sent in time")?
+        timeout(DEADLINE, sending)
+            .await
+            .context("not sent in time")?
     }
 
     /// The next packet that is not a ping, which is answered.
@@ -134,7 +160,9 @@ impl Client {
                     Transport::Polling(polling) => polling.next().await,
                 }
             };
-            let packet = timeout(DEADLINE, receiving).await.context("no packet in time")??;
+            let packet = timeout(DEADLINE, receiving)
+                .await
+                .context("no packet in time")??;
             if packet != "2" {
                 return Ok(packet);
             }
@@ -146,9 +174,14 @@ impl Client {
 impl Polling {
     pub async fn open(server: SocketAddr) -> anyhow::Result<Self> {
         let url = format!("http://{server}/socket.io/?EIO=4&transport=polling");
-        let mut polling = Self { url, upgrade: String::new(), received: VecDeque::new() };
+        let mut polling = Self {
+            url,
+            upgrade: String::new(),
+            received: VecDeque::new(),
+        };
         let open = polling.next().await?;
-        let handshake: Value = serde_json::from_str(open.strip_prefix('0').context("no open packet")?)?;
+        let handshake: Value =
+            serde_json::from_str(open.strip_prefix('0').context("no open packet")?)?;
         let sid = handshake["sid"].as_str().context("no session id")?;
         polling.url += &format!("&sid={sid}");
         polling.upgrade = format!("EIO=4&transport=websocket&sid={sid}");
@@ -157,7 +190,11 @@ impl Polling {
 
     async fn post(&self, payload: String) -> anyhow::Result<()> {
         let response = HTTP.post(&self.url).body(payload).send().await?;
-        ensure!(response.status().is_success(), "POST: {}", response.status());
+        ensure!(
+            response.status().is_success(),
+            "POST: {}",
+            response.status()
+        );
         Ok(())
     }
 
@@ -178,7 +215,8 @@ impl Polling {
             if let Some(packet) = self.received.pop_front() {
                 return Ok(packet);
             }
-            self.received.extend(self.poll().await?.split(SEPARATOR).map(str::to_owned));
+            self.received
+                .extend(self.poll().await?.split(SEPARATOR).map(str::to_owned));
         }
     }
 }
@@ -194,7 +232,10 @@ pub async fn tcp(server: SocketAddr) -> anyhow::Result<TcpStream> {
 pub async fn open(server: SocketAddr, query: &str) -> anyhow::Result<WebSocket> {
     let stream = tcp(server).await?;
     let handshake = client_async(format!("ws://{server}/socket.io/?{query}"), stream);
-    Ok(timeout(DEADLINE, handshake).await.context("no WebSocket in time")??.0)
+    Ok(timeout(DEADLINE, handshake)
+        .await
+        .context("no WebSocket in time")??
+        .0)
 }
 
 async fn next_text(socket: &mut WebSocket) -> anyhow::Result<String> {

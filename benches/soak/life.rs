@@ -29,11 +29,14 @@ const ROOMS: usize = 30;
 const MAX_ACTS: usize = 20;
 const MAX_PAUSE: Duration = Duration::from_millis(200);
 const MAX_BODY_BYTES: usize = 400;
-/// How long a client that hangs neither reads nor writes: longer than the server takes to be rid of it.
+/// How long a client that hangs neither reads nor writes: longer than the server takes to be rid of
+/// it.
 const STALL: Duration = Duration::from_secs(12);
-/// How long the server may take to be rid of a client that has never said who it is: the library's limit is 45 s.
+/// How long the server may take to be rid of a client that has never said who it is: the library's
+/// limit is 45 s.
 const REAPED: Duration = Duration::from_secs(60);
-/// Requests of a client that reads no answers, each of [`LONG_ANSWER`] messages: more than fit into its queue.
+/// Requests of a client that reads no answers, each of [`LONG_ANSWER`] messages: more than fit into
+/// its queue.
 const UNREAD: usize = 5_000;
 const LONG_ANSWER: usize = 200;
 
@@ -58,8 +61,15 @@ pub struct Counts {
 impl Counts {
     /// All but the errors, in this order.
     pub fn numbers(&self) -> [u64; 6] {
-        [&self.clients, &self.sent, &self.received, &self.cuts, &self.reconnects, &self.overflows]
-            .map(|count| count.load(Ordering::Relaxed))
+        [
+            &self.clients,
+            &self.sent,
+            &self.received,
+            &self.cuts,
+            &self.reconnects,
+            &self.overflows,
+        ]
+        .map(|count| count.load(Ordering::Relaxed))
     }
 }
 
@@ -98,7 +108,11 @@ impl Soul {
             let _present = Present::new(&counts);
             if let Err(error) = self.life().await {
                 // An URL follows in brackets, another one each time.
-                let text = format!("{error:#}").split(" (").next().unwrap_or_default().to_owned();
+                let text = format!("{error:#}")
+                    .split(" (")
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned();
                 *counts.errors.lock().unwrap().entry(text).or_default() += 1;
             }
         }
@@ -119,13 +133,19 @@ impl Soul {
     /// Joins rooms, talks in them, and ends in one way or another; after a cut it may come back.
     async fn talk(&mut self) -> anyhow::Result<()> {
         let (way, user) = (self.way(), self.user());
-        let mut client = Client::connect(self.server, way, &user).await.with_context(|| format!("{way:?}"))?;
+        let mut client = Client::connect(self.server, way, &user)
+            .await
+            .with_context(|| format!("{way:?}"))?;
         let mut rooms = vec![self.join(&mut client).await?];
         for _ in 0..self.random.usize(..MAX_ACTS) {
-            self.act(&mut client, &mut rooms).await.with_context(|| format!("{way:?}"))?;
+            self.act(&mut client, &mut rooms)
+                .await
+                .with_context(|| format!("{way:?}"))?;
             sleep(MAX_PAUSE.mul_f64(self.random.f64())).await;
         }
-        self.counts.received.fetch_add(client.received, Ordering::Relaxed);
+        self.counts
+            .received
+            .fetch_add(client.received, Ordering::Relaxed);
         let room = rooms.pop().unwrap_or_else(|| self.room());
         if self.end(client).await? && self.random.bool() {
             self.come_back(way, &user, &room).await?;
@@ -151,8 +171,16 @@ impl Soul {
                 client.call("sendMessage", self.message(&room)).await?;
                 add(&self.counts.sent);
             }
-            6 => drop(client.call("getHistory", json!({ "roomId": room, "afterSeq": 0 })).await?),
-            7..9 => drop(client.call("typing", json!({ "roomId": room, "isTyping": true })).await?),
+            6 => drop(
+                client
+                    .call("getHistory", json!({ "roomId": room, "afterSeq": 0 }))
+                    .await?,
+            ),
+            7..9 => drop(
+                client
+                    .call("typing", json!({ "roomId": room, "isTyping": true }))
+                    .await?,
+            ),
             _ => {
                 client.call("leaveRoom", json!({ "roomId": room })).await?;
                 rooms.retain(|other| *other != room);
@@ -179,7 +207,9 @@ impl Soul {
             Transport::WebSocket(socket) => self.cut(*socket).await?,
             // The session lives on, and the poll, if there is one, is cancelled.
             Transport::Polling(polling) => {
-                timeout(MAX_PAUSE.mul_f64(self.random.f64()), polling.poll()).await.ok();
+                timeout(MAX_PAUSE.mul_f64(self.random.f64()), polling.poll())
+                    .await
+                    .ok();
             }
         }
         Ok(true)
@@ -192,7 +222,9 @@ impl Soul {
             16..18 => socket.get_mut().shutdown().await?,
             _ => {
                 sleep(STALL).await;
-                timeout(STALL, rest(&mut socket)).await.context("a client that hung is still connected")?;
+                timeout(STALL, rest(&mut socket))
+                    .await
+                    .context("a client that hung is still connected")?;
             }
         }
         Ok(())
@@ -206,7 +238,11 @@ impl Soul {
             "GET /socket.io/?EIO={version}&transport=websocket HTTP/1.1\r\nHost: {server}\r\nConnection: Upgrade\r\n\
              Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         );
-        let sent = if self.random.bool() { request.len() } else { self.random.usize(..request.len()) };
+        let sent = if self.random.bool() {
+            request.len()
+        } else {
+            self.random.usize(..request.len())
+        };
         let mut stream = tcp(server).await?;
         stream.write_all(&request.as_bytes()[..sent]).await?;
         if sent == request.len() && self.random.bool() {
@@ -249,7 +285,9 @@ impl Soul {
         if self.random.bool() {
             return Polling::open(self.server).await.map(drop);
         }
-        open(self.server, "EIO=4&transport=websocket").await.map(drop)
+        open(self.server, "EIO=4&transport=websocket")
+            .await
+            .map(drop)
     }
 
     /// Opens a session, does not say who it is, and stays, answering pings.
@@ -271,14 +309,21 @@ impl Soul {
         };
         let ask = json!(["getHistory", { "roomId": "long", "afterSeq": 0, "limit": LONG_ANSWER }]);
         for number in 0..UNREAD {
-            if socket.send(Message::text(format!("42{number}{ask}"))).await.is_err() {
+            if socket
+                .send(Message::text(format!("42{number}{ask}")))
+                .await
+                .is_err()
+            {
                 add(&self.counts.overflows);
                 return Ok(());
             }
             // Room for others on this machine.
             sleep(Duration::from_millis(1)).await;
         }
-        ensure!(timeout(STALL, rest(&mut socket)).await.is_ok(), "a client that reads nothing is still connected");
+        ensure!(
+            timeout(STALL, rest(&mut socket)).await.is_ok(),
+            "a client that reads nothing is still connected"
+        );
         add(&self.counts.overflows);
         Ok(())
     }
@@ -328,7 +373,9 @@ pub async fn fill_long_room(server: SocketAddr) -> anyhow::Result<()> {
     let mut client = Client::connect(server, Way::WebSocket, "ann").await?;
     client.join("long", 0).await?;
     for _ in 0..LONG_ANSWER {
-        client.call("sendMessage", json!({ "roomId": "long", "message": "x" })).await?;
+        client
+            .call("sendMessage", json!({ "roomId": "long", "message": "x" }))
+            .await?;
     }
     client.send("41".into()).await
 }
@@ -337,7 +384,14 @@ pub async fn fill_long_room(server: SocketAddr) -> anyhow::Result<()> {
 pub async fn visit(server: SocketAddr) -> anyhow::Result<()> {
     let mut client = Client::connect(server, Way::WebSocket, "visitor").await?;
     client.join("visited", 0).await?;
-    client.call("sendMessage", json!({ "roomId": "visited", "message": "x" })).await?;
-    client.call("typing", json!({ "roomId": "visited", "isTyping": false })).await?;
+    client
+        .call(
+            "sendMessage",
+            json!({ "roomId": "visited", "message": "x" }),
+        )
+        .await?;
+    client
+        .call("typing", json!({ "roomId": "visited", "isTyping": false }))
+        .await?;
     client.send("41".into()).await
 }

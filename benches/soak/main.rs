@@ -1,9 +1,9 @@
-//! Whether the server gives back what it takes: clients of all kinds come, join, leave, send, break off, stall and come
-//! again, with rests in between. At every rest, tasks, file descriptors and active rooms must be as many as at the first one,
-//! and memory must not grow from one to the next.
+//! Whether the server gives back what it takes: clients of all kinds come, join, leave, send, break
+//! off, stall and come again, with rests in between. At every rest, tasks, file descriptors and
+//! active rooms must be as many as at the first one, and memory must not grow from one to the next.
 //!
-//! `cargo bench --bench soak`; `-- 2 50` for 2 minutes of load by 50 clients at once, in place of 10 by 200. Linux only: what
-//! the server holds is read from `/proc`.
+//! `cargo bench --bench soak`; `-- 2 50` for 2 minutes of load by 50 clients at once, in place of
+//! 10 by 200. Linux only: what the server holds is read from `/proc`.
 
 mod client;
 mod life;
@@ -37,9 +37,10 @@ const QUIET: Duration = Duration::from_secs(50);
 /// How long it may take until all is given back.
 const MAX_REST: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(500);
-/// By how much memory may be more at the last rest than at the second one, in kB: what is allocated, which only caches move,
-/// and what is resident, where freed memory lies about in pieces, 8 MB of them, and each of 8 connections of SQLite's fills
-/// its cache of 2 MB (<https://www.sqlite.org/pragma.html#pragma_cache_size>).
+/// By how much memory may be more at the last rest than at the second one, in kB: what is
+/// allocated, which only caches move, and what is resident, where freed memory lies about in
+/// pieces, 8 MB of them, and each of 8 connections of SQLite's fills its cache of 2 MB
+/// (<https://www.sqlite.org/pragma.html#pragma_cache_size>).
 const HEAP_MARGIN: f64 = 512.0;
 const RESIDENT_MARGIN: f64 = 24.0 * 1024.0;
 
@@ -60,17 +61,28 @@ const COLUMNS: [&str; 12] = [
 ];
 
 fn main() -> ExitCode {
-    let arguments: Vec<_> = env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let arguments: Vec<_> = env::args()
+        .skip(1)
+        .filter(|argument| argument != "--bench")
+        .collect();
     if arguments.iter().any(|argument| argument == server::SERVE) {
         server::serve().unwrap();
         return ExitCode::SUCCESS;
     }
-    let number = |place: usize, default| arguments.get(place).map_or(default, |text: &String| text.parse().unwrap());
+    let number = |place: usize, default| {
+        arguments
+            .get(place)
+            .map_or(default, |text: &String| text.parse().unwrap())
+    };
     let faults = soak(LINE.mul_f64(number(0, 10.0)), number(1, 200.0) as usize);
     for fault in &faults {
         println!("NOT GIVEN BACK: {fault}");
     }
-    if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if faults.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// Runs it; what was not given back.
@@ -110,7 +122,15 @@ impl Soak {
         let server = parlor.address.parse().unwrap();
         life::fill_long_room(server).await.unwrap();
         println!("{:>6}{}", "time", row(COLUMNS));
-        Self { parlor, database, server, clients, souls: 0, counts: Arc::default(), begun: Instant::now() }
+        Self {
+            parlor,
+            database,
+            server,
+            clients,
+            souls: 0,
+            counts: Arc::default(),
+            begun: Instant::now(),
+        }
     }
 
     /// Lets clients live for some time, and then all vanish.
@@ -119,7 +139,14 @@ impl Soak {
         for _ in 0..self.clients {
             self.souls += 1;
             let random = Rng::with_seed(self.souls);
-            souls.spawn(Soul { server: self.server, random, counts: self.counts.clone() }.live());
+            souls.spawn(
+                Soul {
+                    server: self.server,
+                    random,
+                    counts: self.counts.clone(),
+                }
+                .live(),
+            );
         }
         let end = Instant::now() + time;
         while Instant::now() < end {
@@ -168,14 +195,34 @@ impl Soak {
 
     fn print(&mut self, what: &str) -> Holdings {
         let held = self.holdings();
-        let Counted { rooms, tasks, descriptors } = held.counted;
+        let Counted {
+            rooms,
+            tasks,
+            descriptors,
+        } = held.counted;
         let [clients, sent, received, cuts, reconnects, overflows] = self.counts.numbers();
         let [rooms, tasks, descriptors] = [rooms, tasks, descriptors].map(|count| count as u64);
         let [heap, resident] = [held.heap, held.resident].map(|kilobytes| kilobytes.round() as u64);
         let errors = self.counts.errors.lock().unwrap().values().sum();
-        let cells =
-            [clients, rooms, tasks, descriptors, heap, resident, sent, received, cuts, reconnects, overflows, errors];
-        println!("{:>5}s{} {what}", self.begun.elapsed().as_secs(), row(cells));
+        let cells = [
+            clients,
+            rooms,
+            tasks,
+            descriptors,
+            heap,
+            resident,
+            sent,
+            received,
+            cuts,
+            reconnects,
+            overflows,
+            errors,
+        ];
+        println!(
+            "{:>5}s{} {what}",
+            self.begun.elapsed().as_secs(),
+            row(cells)
+        );
         held
     }
 
@@ -204,7 +251,9 @@ fn faults(first: &Holdings, rests: &[Holdings]) -> Vec<String> {
             ("heap", last.heap - second.heap, HEAP_MARGIN),
             ("resident", last.resident - second.resident, RESIDENT_MARGIN),
         ] {
-            println!("{what} memory grew by {grown:.0} kB from the second rest to the last; {margin:.0} are allowed");
+            println!(
+                "{what} memory grew by {grown:.0} kB from the second rest to the last; {margin:.0} are allowed"
+            );
             if grown > margin {
                 faults.push(format!("{what} memory: {grown:.0} kB"));
             }

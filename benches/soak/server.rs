@@ -38,7 +38,11 @@ const FLAGS: [&str; 7] = [
 /// Starts this program again, as the server, with its database in a folder.
 pub fn start(database: &Path) -> Parlor {
     let program = env::current_exe().unwrap();
-    Parlor::start(program.to_str().unwrap(), &format!("sqlite://{}/bench.db", database.display()), &FLAGS)
+    Parlor::start(
+        program.to_str().unwrap(),
+        &format!("sqlite://{}/bench.db", database.display()),
+        &FLAGS,
+    )
 }
 
 /// What a server holds.
@@ -62,10 +66,20 @@ pub struct Counted {
 impl Holdings {
     pub fn of(parlor: &mut Parlor, database: &Path) -> Self {
         let answer = parlor.ask();
-        let mut numbers = answer.split_whitespace().map(|number| number.parse::<usize>().unwrap());
+        let mut numbers = answer
+            .split_whitespace()
+            .map(|number| number.parse::<usize>().unwrap());
         let [tasks, rooms, heap] = [(); 3].map(|()| numbers.next().unwrap());
-        let counted = Counted { tasks, rooms, descriptors: parlor.descriptors(database) };
-        Self { counted, heap: heap as f64 / 1024.0, resident: parlor.resident_kilobytes() }
+        let counted = Counted {
+            tasks,
+            rooms,
+            descriptors: parlor.descriptors(database),
+        };
+        Self {
+            counted,
+            heap: heap as f64 / 1024.0,
+            resident: parlor.resident_kilobytes(),
+        }
     }
 }
 
@@ -85,7 +99,12 @@ fn answer(rooms: Rooms, runtime: RuntimeMetrics) -> oneshot::Receiver<()> {
     let (end, ended) = oneshot::channel();
     std::thread::spawn(move || {
         for _ in io::stdin().lines() {
-            println!("{} {} {}", runtime.num_alive_tasks(), rooms.count(), HEAP.current_usage());
+            println!(
+                "{} {} {}",
+                runtime.num_alive_tasks(),
+                rooms.count(),
+                HEAP.current_usage()
+            );
         }
         drop(end);
     });

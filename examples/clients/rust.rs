@@ -22,7 +22,10 @@ const ROOM: &str = "lobby";
 const ACK_DEADLINE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_secs(1);
 
-static LOG: Mutex<Log> = Mutex::new(Log { last_seq: 0, ahead: BTreeMap::new() });
+static LOG: Mutex<Log> = Mutex::new(Log {
+    last_seq: 0,
+    ahead: BTreeMap::new(),
+});
 
 struct Log {
     last_seq: i64,
@@ -36,14 +39,23 @@ async fn main() -> anyhow::Result<()> {
     let client = ClientBuilder::new(url)
         .auth(json!({ "userId": "rust" }))
         .on(Event::Connect, |_, client| detach(join(client)))
-        .on(Event::Error, |error, _| async move { eprintln!("{error:?}") }.boxed())
-        .on("newMessage", |message, client| detach(receive(first(message), client)))
+        .on(Event::Error, |error, _| {
+            async move { eprintln!("{error:?}") }.boxed()
+        })
+        .on("newMessage", |message, client| {
+            detach(receive(first(message), client))
+        })
         .connect()
         .await?;
     let (outbox, texts) = mpsc::unbounded_channel();
     tokio::spawn(talk(client, texts));
     outbox.send("hello from rust".to_owned())?;
-    thread::spawn(move || stdin().lines().map_while(Result::ok).try_for_each(|line| outbox.send(line)));
+    thread::spawn(move || {
+        stdin()
+            .lines()
+            .map_while(Result::ok)
+            .try_for_each(|line| outbox.send(line))
+    });
     future::pending().await
 }
 
@@ -56,7 +68,12 @@ fn detach(work: impl Future<Output = ()> + Send + 'static) -> BoxFuture<'static,
 async fn join(client: Client) {
     // After a reconnect, lastSeq asks for just what was missed.
     let last_seq = log().last_seq;
-    let room = request(&client, "joinRoom", json!({ "roomId": ROOM, "lastSeq": last_seq })).await;
+    let room = request(
+        &client,
+        "joinRoom",
+        json!({ "roomId": ROOM, "lastSeq": last_seq }),
+    )
+    .await;
     if room["hasMore"] == true && last_seq > 0 {
         catch_up(&client).await;
     } else {
@@ -79,7 +96,12 @@ async fn catch_up(client: &Client) {
         // The answer has them, and what it passes over does not exist.
         log().ahead.clear();
         let after = log().last_seq;
-        let page = request(client, "getHistory", json!({ "roomId": ROOM, "afterSeq": after })).await;
+        let page = request(
+            client,
+            "getHistory",
+            json!({ "roomId": ROOM, "afterSeq": after }),
+        )
+        .await;
         log().show(&page["messages"]);
         if page["hasMore"] != true {
             return;
@@ -90,7 +112,8 @@ async fn catch_up(client: &Client) {
 /// Sends one after the other, so that they stay in order. Its clientMessageId has each stored once.
 async fn talk(client: Client, mut texts: mpsc::UnboundedReceiver<String>) {
     while let Some(text) = texts.recv().await {
-        let message = json!({ "roomId": ROOM, "message": text, "clientMessageId": uuid::Uuid::now_v7() });
+        let message =
+            json!({ "roomId": ROOM, "message": text, "clientMessageId": uuid::Uuid::now_v7() });
         request(&client, "sendMessage", message).await;
     }
 }
@@ -99,7 +122,9 @@ async fn talk(client: Client, mut texts: mpsc::UnboundedReceiver<String>) {
 async fn request(client: &Client, event: &str, payload: Value) -> Value {
     loop {
         let no_answer = || json!({ "error": { "message": "no answer", "retryable": true } });
-        let answer = call(client, event, &payload).await.unwrap_or_else(no_answer);
+        let answer = call(client, event, &payload)
+            .await
+            .unwrap_or_else(no_answer);
         let error = &answer["error"];
         if !error.is_null() {
             eprintln!("{error}");
@@ -107,7 +132,12 @@ async fn request(client: &Client, event: &str, payload: Value) -> Value {
         if error["retryable"] != true && error["code"] != "NOT_IN_ROOM" {
             return answer;
         }
-        sleep(error["retryAfterMs"].as_u64().map_or(PAUSE, Duration::from_millis)).await;
+        sleep(
+            error["retryAfterMs"]
+                .as_u64()
+                .map_or(PAUSE, Duration::from_millis),
+        )
+        .await;
     }
 }
 
@@ -118,7 +148,10 @@ async fn call(client: &Client, event: &str, payload: &Value) -> Option<Value> {
         tell.take().map(|tell| tell.send(first(answer)));
         future::ready(()).boxed()
     };
-    client.emit_with_ack(event, payload.clone(), ACK_DEADLINE, answered).await.ok()?;
+    client
+        .emit_with_ack(event, payload.clone(), ACK_DEADLINE, answered)
+        .await
+        .ok()?;
     timeout(ACK_DEADLINE, told).await.ok()?.ok()
 }
 
@@ -147,7 +180,8 @@ impl Log {
         self.ahead.remove(&seq(message));
         if seq(message) > self.last_seq {
             self.last_seq = seq(message);
-            let [user, text] = ["userId", "message"].map(|field| message[field].as_str().unwrap_or_default());
+            let [user, text] =
+                ["userId", "message"].map(|field| message[field].as_str().unwrap_or_default());
             println!("{user}: {text}");
         }
     }
@@ -159,7 +193,9 @@ fn seq(message: &Value) -> i64 {
 
 /// An event's payload comes as it is, an ack's in one more array.
 fn first(payload: Payload) -> Value {
-    let Payload::Text(mut values) = payload else { return Value::Null };
+    let Payload::Text(mut values) = payload else {
+        return Value::Null;
+    };
     match values.remove(0) {
         Value::Array(mut arguments) => arguments.remove(0),
         value => value,

@@ -15,7 +15,8 @@ use crate::{
 /// The most messages that one answer carries.
 pub const MAX_HISTORY: usize = crate::room::CAPACITY;
 
-/// How many of one connection's history reads the database has at once; others' need not wait for all of them.
+/// How many of one connection's history reads the database has at once; others' need not wait for
+/// all of them.
 pub const READS_AT_ONCE: usize = 2;
 
 /// Which part of a room's history is asked for.
@@ -30,10 +31,11 @@ pub enum Range {
 }
 
 impl Chat {
-    /// Reads a part of the room's log, oldest first, and whether there is more of it in the direction asked for. Whether it may
-    /// is settled when this returns.
+    /// Reads a part of the room's log, oldest first, and whether there is more of it in the
+    /// direction asked for. Whether it may is settled when this returns.
     ///
-    /// Errors: [`Error::NotInRoom`], [`Error::RateLimited`], [`Error::Unavailable`] when the log cannot be read in time.
+    /// Errors: [`Error::NotInRoom`], [`Error::RateLimited`], [`Error::Unavailable`] when the log
+    /// cannot be read in time.
     pub fn history<'a>(
         &'a self,
         session: &Session,
@@ -60,7 +62,10 @@ impl Chat {
             let _one_of_few = reads.acquire().await;
             self.store.read(room, page).await
         };
-        let messages = timeout(READ_TIMEOUT, reading).await.map_err(|_| Error::Unavailable)?.map_err(unread)?;
+        let messages = timeout(READ_TIMEOUT, reading)
+            .await
+            .map_err(|_| Error::Unavailable)?
+            .map_err(unread)?;
         if let Some(newest) = messages.last() {
             handle.saw(newest.seq, newest.id);
         }
@@ -78,5 +83,10 @@ fn page(range: Range, limit: usize) -> Page {
         Range::Before(seq) => (Seq::ZERO, seq, Keep::Newest),
         Range::After(seq) => (seq, Seq::END, Keep::Oldest),
     };
-    Page { after, before, limit, keep }
+    Page {
+        after,
+        before,
+        limit,
+        keep,
+    }
 }

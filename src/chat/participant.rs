@@ -36,7 +36,11 @@ pub(super) struct Attendance {
 impl Session {
     /// Begins a connection's part.
     pub(super) fn new(connection: ConnectionId, identity: Option<Identity>) -> Self {
-        Self { connection, identity: Mutex::new(identity), attendance: Mutex::default() }
+        Self {
+            connection,
+            identity: Mutex::new(identity),
+            attendance: Mutex::default(),
+        }
     }
 
     /// Whom the connection speaks for, if that is settled.
@@ -46,7 +50,9 @@ impl Session {
 
     /// Returns whether the connection speaks for this user.
     pub fn speaks_for(&self, user: &UserId) -> bool {
-        self.settled().as_ref().is_some_and(|identity| identity.user_id() == user)
+        self.settled()
+            .as_ref()
+            .is_some_and(|identity| identity.user_id() == user)
     }
 
     fn settled(&self) -> MutexGuard<'_, Option<Identity>> {
@@ -62,7 +68,9 @@ impl Session {
             *settled = claim;
         }
         settled.clone().ok_or_else(|| {
-            Error::InvalidPayload("userId: is required, as the connection has not said yet whom it speaks for".into())
+            Error::InvalidPayload(
+                "userId: is required, as the connection has not said yet whom it speaks for".into(),
+            )
         })
     }
 
@@ -73,18 +81,28 @@ impl Session {
             known.check_user(identity.user_id())?;
         }
         let attendance = self.attendance();
-        let lost = attendance.rooms.keys().filter(|room| identity.may_enter(room).is_err()).cloned().collect();
+        let lost = attendance
+            .rooms
+            .keys()
+            .filter(|room| identity.may_enter(room).is_err())
+            .cloned()
+            .collect();
         *settled = Some(identity);
         Ok(lost)
     }
 
     pub(super) fn attendance(&self) -> MutexGuard<'_, Attendance> {
-        self.attendance.lock().unwrap_or_else(PoisonError::into_inner)
+        self.attendance
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the few reads of this connection take turns by.
     pub(super) fn reads(&self) -> Arc<Semaphore> {
-        self.attendance().reads.get_or_insert_with(|| Arc::new(Semaphore::new(READS_AT_ONCE))).clone()
+        self.attendance()
+            .reads
+            .get_or_insert_with(|| Arc::new(Semaphore::new(READS_AT_ONCE)))
+            .clone()
     }
 
     /// Returns whom the connection speaks for in a room that it is in, and the room.

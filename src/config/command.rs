@@ -22,7 +22,8 @@ pub struct TokenRequest {
     #[arg(long, value_parser = |text: &str| UserId::try_from(text))]
     pub sub: UserId,
 
-    /// A room that the user may enter, or what such rooms' ids begin with, as in `team-*`; may be repeated. None: all rooms.
+    /// A room that the user may enter, or what such rooms' ids begin with, as in `team-*`; may be
+    /// repeated. None: all rooms.
     #[arg(long = "room", value_name = "ROOM")]
     pub rooms: Vec<String>,
 

@@ -16,7 +16,8 @@ pub enum Host {
 }
 
 impl Host {
-    /// Returns the address; of a name's addresses one of IPv4 is preferred, which clients that try both reach as well.
+    /// Returns the address; of a name's addresses one of IPv4 is preferred, which clients that try
+    /// both reach as well.
     ///
     /// # Errors
     ///
@@ -26,16 +27,21 @@ impl Host {
             Self::Address(address) => return Ok(*address),
             Self::Name(name) => name,
         };
-        let found =
-            (name.as_str(), 0).to_socket_addrs().map_err(|error| format!("{name:?} has no address ({error})"))?;
+        let found = (name.as_str(), 0)
+            .to_socket_addrs()
+            .map_err(|error| format!("{name:?} has no address ({error})"))?;
         let addresses = found.map(|found| found.ip());
-        addresses.min_by_key(IpAddr::is_ipv6).ok_or_else(|| format!("{name:?} has no address"))
+        addresses
+            .min_by_key(IpAddr::is_ipv6)
+            .ok_or_else(|| format!("{name:?} has no address"))
     }
 
     /// Returns the address of a page on this host, for the machine's own browser.
     pub fn url(&self, port: u16) -> String {
         match self {
-            Self::Address(address) if address.is_unspecified() => format!("http://localhost:{port}"),
+            Self::Address(address) if address.is_unspecified() => {
+                format!("http://localhost:{port}")
+            }
             Self::Address(address) => format!("http://{}", SocketAddr::new(*address, port)),
             Self::Name(name) => format!("http://{name}:{port}"),
         }
@@ -61,12 +67,22 @@ impl FromStr for Host {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+        let bare = text
+            .strip_prefix('[')
+            .and_then(|text| text.strip_suffix(']'))
+            .unwrap_or(text);
         if let Ok(address) = bare.parse::<IpAddr>() {
             return Ok(Self::Address(address.to_canonical()));
         }
-        let is_name = text.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c)) && !text.is_empty();
-        if is_name { Ok(Self::Name(text.to_owned())) } else { Err("neither an address nor a name") }
+        let is_name = text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-._".contains(c))
+            && !text.is_empty();
+        if is_name {
+            Ok(Self::Name(text.to_owned()))
+        } else {
+            Err("neither an address nor a name")
+        }
     }
 }
 

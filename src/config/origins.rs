@@ -25,8 +25,8 @@ enum Entry {
 }
 
 impl AllowedOrigins {
-    /// Returns whether a page from `origin` may connect to a server that is reached at `hosts`, as a request's headers give
-    /// them.
+    /// Returns whether a page from `origin` may connect to a server that is reached at `hosts`, as
+    /// a request's headers give them.
     pub fn allow<'a>(&self, origin: &str, hosts: impl IntoIterator<Item = &'a str>) -> bool {
         let parsed = origin.parse::<Origin>().ok();
         let is_own = |page: &Origin| hosts.into_iter().any(|host| page.is_at(host));
@@ -58,7 +58,8 @@ impl FromStr for Entry {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const WILDCARD: &str = "may have a \"*\" only for all labels before a name, as in https://*.example.com";
+        const WILDCARD: &str =
+            "may have a \"*\" only for all labels before a name, as in https://*.example.com";
         match text {
             "*" => return Ok(Self::Any),
             NULL => return Ok(Self::Null),
@@ -69,12 +70,17 @@ impl FromStr for Entry {
         if above.contains('*') || (above != text && !matches!(origin.host, Some(Host::Domain(_)))) {
             return Err(WILDCARD);
         }
-        Ok(if above == text { Self::One(origin) } else { Self::Under(origin) })
+        Ok(if above == text {
+            Self::One(origin)
+        } else {
+            Self::Under(origin)
+        })
     }
 }
 
 /// A scheme, host and port in the form in which they are compared:
-/// [RFC 6454](https://www.rfc-editor.org/rfc/rfc6454#section-4). WebSockets' schemes are those of the pages that open them.
+/// [RFC 6454](https://www.rfc-editor.org/rfc/rfc6454#section-4). WebSockets' schemes are those of
+/// the pages that open them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Origin {
     scheme: String,
@@ -84,18 +90,25 @@ struct Origin {
 }
 
 impl Origin {
-    /// Returns whether this is the origin of pages at a request's `Host`. The request's scheme is not known, as TLS may end at a
-    /// proxy: a host without a port has the default of the page's scheme.
+    /// Returns whether this is the origin of pages at a request's `Host`. The request's scheme is
+    /// not known, as TLS may end at a proxy: a host without a port has the default of the page's
+    /// scheme.
     fn is_at(&self, host: &str) -> bool {
         parse_authority(host).is_ok_and(|(host, port)| {
-            self.host.as_ref() == Some(&host) && self.port == port.or_else(|| default_port(&self.scheme))
+            self.host.as_ref() == Some(&host)
+                && self.port == port.or_else(|| default_port(&self.scheme))
         })
     }
 
     fn is_above(&self, other: &Self) -> bool {
-        let (Some(Host::Domain(above)), Some(Host::Domain(name))) = (&self.host, &other.host) else { return false };
+        let (Some(Host::Domain(above)), Some(Host::Domain(name))) = (&self.host, &other.host)
+        else {
+            return false;
+        };
         (&self.scheme, self.port) == (&other.scheme, other.port)
-            && name.strip_suffix(above.as_str()).is_some_and(|labels| labels.ends_with('.'))
+            && name
+                .strip_suffix(above.as_str())
+                .is_some_and(|labels| labels.ends_with('.'))
     }
 }
 
@@ -103,7 +116,9 @@ impl FromStr for Origin {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (scheme, authority) = text.split_once("://").ok_or("has no scheme, such as https://")?;
+        let (scheme, authority) = text
+            .split_once("://")
+            .ok_or("has no scheme, such as https://")?;
         let scheme = match scheme.to_ascii_lowercase() {
             scheme if !is_scheme(&scheme) => return Err("has no scheme, such as https://"),
             scheme if scheme == "ws" => "http".into(),
@@ -116,16 +131,26 @@ impl FromStr for Origin {
         }
         let default_port = default_port(&scheme);
         if authority.is_empty() && default_port.is_none() {
-            return Ok(Self { scheme, host: None, port: None });
+            return Ok(Self {
+                scheme,
+                host: None,
+                port: None,
+            });
         }
         let (host, port) = parse_authority(authority)?;
-        Ok(Self { scheme, host: Some(host), port: port.or(default_port) })
+        Ok(Self {
+            scheme,
+            host: Some(host),
+            port: port.or(default_port),
+        })
     }
 }
 
 fn is_scheme(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphabetic())
-        && text.chars().all(|one| one.is_ascii_alphanumeric() || "+-.".contains(one))
+        && text
+            .chars()
+            .all(|one| one.is_ascii_alphanumeric() || "+-.".contains(one))
 }
 
 fn default_port(scheme: &str) -> Option<u16> {
@@ -142,9 +167,15 @@ fn parse_authority(text: &str) -> Result<(Host, Option<u16>), &'static str> {
         Some((host, port)) if !port.ends_with(']') => (host, port),
         _ => (text, ""),
     };
-    let port = if port.is_empty() { None } else { Some(port.parse().map_err(|_| "has a port that is none")?) };
+    let port = if port.is_empty() {
+        None
+    } else {
+        Some(port.parse().map_err(|_| "has a port that is none")?)
+    };
     let host = match Host::parse(host).map_err(|_| "has a host that is none")? {
-        Host::Domain(name) => Host::Domain(name.strip_suffix('.').map(str::to_owned).unwrap_or(name)),
+        Host::Domain(name) => {
+            Host::Domain(name.strip_suffix('.').map(str::to_owned).unwrap_or(name))
+        }
         address => address,
     };
     Ok((host, port))
@@ -208,13 +239,23 @@ mod tests {
 
     #[test]
     fn schemes_without_hosts_and_those_of_applications_can_be_listed() {
-        let listed = list("file://, app://., capacitor://localhost, chrome-extension://abcdefghijklmnop");
-        for origin in ["file://", "file:///", "app://.", "capacitor://localhost", "chrome-extension://abcdefghijklmnop"]
-        {
+        let listed =
+            list("file://, app://., capacitor://localhost, chrome-extension://abcdefghijklmnop");
+        for origin in [
+            "file://",
+            "file:///",
+            "app://.",
+            "capacitor://localhost",
+            "chrome-extension://abcdefghijklmnop",
+        ] {
             assert!(listed.allow(origin, None), "{origin}");
         }
-        for origin in ["app://a", "capacitor://localhost:1", "chrome-extension://ponmlkjihgfedcba", "http://localhost"]
-        {
+        for origin in [
+            "app://a",
+            "capacitor://localhost:1",
+            "chrome-extension://ponmlkjihgfedcba",
+            "http://localhost",
+        ] {
             assert!(!listed.allow(origin, None), "{origin}");
         }
     }

@@ -22,16 +22,22 @@ fn bad_value(error: &clap::Error) -> Option<String> {
     let value = text(ContextKind::InvalidValue)?;
     let flag = argument.split([' ', '=']).next()?.trim_start_matches('-');
     let command = Config::command();
-    let known = command.get_arguments().find(|known| known.get_long() == Some(flag))?;
+    let known = command
+        .get_arguments()
+        .find(|known| known.get_long() == Some(flag))?;
     let variable = known.get_env()?.to_string_lossy().into_owned();
     let reason = std::error::Error::source(error).map(|source| format!(" ({source})"));
-    Some(format!("{variable}: {value:?} is not valid{}", reason.unwrap_or_default()))
+    Some(format!(
+        "{variable}: {value:?} is not valid{}",
+        reason.unwrap_or_default()
+    ))
 }
 
 /// The variable, where the error is a value that is not UTF-8.
 fn bad_encoding(error: &clap::Error) -> Option<String> {
     let command = (error.kind() == ErrorKind::InvalidUtf8).then(Config::command)?;
     let mut variables = command.get_arguments().filter_map(|known| known.get_env());
-    let bad = variables.find(|name| std::env::var_os(name).is_some_and(|value| value.to_str().is_none()))?;
+    let bad = variables
+        .find(|name| std::env::var_os(name).is_some_and(|value| value.to_str().is_none()))?;
     Some(format!("{}: the value is not UTF-8", bad.to_string_lossy()))
 }

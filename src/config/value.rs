@@ -30,7 +30,10 @@ pub(super) fn millis(text: &str) -> Result<Duration, ParseIntError> {
 const MIN_EVENTS_PER_SECOND: u32 = 50;
 
 pub(super) fn events_per_second(text: &str) -> Result<u32, String> {
-    match text.parse().map_err(|error: ParseIntError| error.to_string())? {
+    match text
+        .parse()
+        .map_err(|error: ParseIntError| error.to_string())?
+    {
         1..MIN_EVENTS_PER_SECOND => Err(format!("must be 0, or {MIN_EVENTS_PER_SECOND} at least")),
         rate => Ok(rate),
     }
@@ -47,21 +50,35 @@ pub(super) fn seconds(text: &str) -> Result<Duration, ParseIntError> {
     Ok(Duration::from_secs(text.parse::<u32>()?.into()))
 }
 
-/// Parses a filter of log lines. A word that is neither a level nor a crate would be taken for a target that nobody has, and
-/// nothing would be logged any more.
+/// Parses a filter of log lines. A word that is neither a level nor a crate would be taken for a
+/// target that nobody has, and nothing would be logged any more.
 pub(super) fn targets(text: &str) -> Result<Targets, String> {
-    let directives = text.split(',').map(str::trim).filter(|directive| !directive.is_empty());
+    let directives = text
+        .split(',')
+        .map(str::trim)
+        .filter(|directive| !directive.is_empty());
     directives.clone().try_for_each(known)?;
     let trimmed = directives.collect::<Vec<_>>().join(",");
-    trimmed.parse().map_err(|error: tracing_subscriber::filter::ParseError| error.to_string())
+    trimmed
+        .parse()
+        .map_err(|error: tracing_subscriber::filter::ParseError| error.to_string())
 }
 
 fn known(directive: &str) -> Result<(), String> {
-    let name = directive.split("::").next().unwrap_or_default().split(['=', '[']).next().unwrap_or_default().trim();
+    let name = directive
+        .split("::")
+        .next()
+        .unwrap_or_default()
+        .split(['=', '['])
+        .next()
+        .unwrap_or_default()
+        .trim();
     let is_level = !directive.contains('=') && directive.parse::<LevelFilter>().is_ok();
     if is_level || LOGGING_CRATES.contains(&name) {
         return Ok(());
     }
     let crates = LOGGING_CRATES.join(", ");
-    Err(format!("{name:?} is no level (off, error, warn, info, debug, trace) and nothing that logs ({crates})"))
+    Err(format!(
+        "{name:?} is no level (off, error, warn, info, debug, trace) and nothing that logs ({crates})"
+    ))
 }

@@ -1,6 +1,6 @@
 //! Packets that Node's server takes or sends and the library does not, as each of them has it:
-//! <https://github.com/socketio/socket.io/blob/main/packages/socket.io-parser/lib/index.ts>. By polling only: a WebSocket's frames
-//! are not taken apart here.
+//! <https://github.com/socketio/socket.io/blob/main/packages/socket.io-parser/lib/index.ts>. By
+//! polling only: a WebSocket's frames are not taken apart here.
 
 use std::borrow::Cow;
 
@@ -37,22 +37,31 @@ pub(super) fn to_client(payload: Bytes, version: Version) -> Bytes {
 
 fn rewritten(payload: Bytes, version: Version, rewrite: impl Fn(&str) -> Cow<'_, str>) -> Bytes {
     // What is no text, the library refuses.
-    let Ok(text) = str::from_utf8(&payload) else { return payload };
-    let packets =
-        || Packets::of(text.as_bytes(), version).map(|(packet, _)| str::from_utf8(packet).unwrap_or_default());
-    // A payload can hold hundreds of thousands of packets: they are put together anew only where one of them changes.
+    let Ok(text) = str::from_utf8(&payload) else {
+        return payload;
+    };
+    let packets = || {
+        Packets::of(text.as_bytes(), version)
+            .map(|(packet, _)| str::from_utf8(packet).unwrap_or_default())
+    };
+    // A payload can hold hundreds of thousands of packets: they are put together anew only where
+    // one of them changes.
     if packets().all(|packet| matches!(rewrite(packet), Cow::Borrowed(_))) {
         return payload;
     }
     let packets: Vec<_> = packets().map(&rewrite).collect();
     let text = match version {
-        Version::V3 => packets.iter().map(|packet| format!("{}:{packet}", packet.chars().count())).collect(),
+        Version::V3 => packets
+            .iter()
+            .map(|packet| format!("{}:{packet}", packet.chars().count()))
+            .collect(),
         Version::V4 => packets.join("\x1e"),
     };
     text.into()
 }
 
-/// A packet without a query behind its namespace, white space behind its ack's id, and escapes in its event's name.
+/// A packet without a query behind its namespace, white space behind its ack's id, and escapes in
+/// its event's name.
 fn understood(packet: &str) -> Cow<'_, str> {
     match packet.get(..2) {
         Some("40" | "41") => without_query(packet).map_or(packet.into(), Cow::Owned),
@@ -62,18 +71,29 @@ fn understood(packet: &str) -> Cow<'_, str> {
 }
 
 fn without_query(packet: &str) -> Option<String> {
-    let namespace = packet[2..].split(',').next().filter(|namespace| namespace.starts_with('/'))?;
+    let namespace = packet[2..]
+        .split(',')
+        .next()
+        .filter(|namespace| namespace.starts_with('/'))?;
     let (path, _) = namespace.split_once('?')?;
     Some([&packet[..2], path, &packet[2 + namespace.len()..]].concat())
 }
 
-/// An event that is to be written otherwise; nothing where it is as the library reads it, or is none.
+/// An event that is to be written otherwise; nothing where it is as the library reads it, or is
+/// none.
 fn plain_event(packet: &str) -> Option<String> {
-    let namespace = if packet[2..].starts_with('/') { packet.find(',')? + 1 } else { 2 };
+    let namespace = if packet[2..].starts_with('/') {
+        packet.find(',')? + 1
+    } else {
+        2
+    };
     let (head, rest) = packet.split_at(namespace);
     let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (id, data) = rest.split_at(digits);
-    let arguments = data.trim_start_matches(WHITE_SPACE).strip_prefix('[')?.trim_start_matches(WHITE_SPACE);
+    let arguments = data
+        .trim_start_matches(WHITE_SPACE)
+        .strip_prefix('[')?
+        .trim_start_matches(WHITE_SPACE);
     let plain = name(arguments)?;
     if plain.is_none() && (digits == 0 || data.starts_with('[')) {
         return None;
@@ -82,8 +102,8 @@ fn plain_event(packet: &str) -> Option<String> {
     Some([head, id, "[", &name, others].concat())
 }
 
-/// The name in a list of arguments, as JSON without escapes, and what stands behind it; `Some(None)` where it is such already, and
-/// nothing where there is no JSON.
+/// The name in a list of arguments, as JSON without escapes, and what stands behind it;
+/// `Some(None)` where it is such already, and nothing where there is no JSON.
 fn name(arguments: &str) -> Option<Option<(String, &str)>> {
     if arguments.starts_with(']') {
         return Some(Some((r#""""#.into(), arguments)));
@@ -94,19 +114,28 @@ fn name(arguments: &str) -> Option<Option<(String, &str)>> {
     if is_text && !value.contains('\\') {
         return Some(None);
     }
-    let text = if is_text { serde_json::from_str(value).ok() } else { None };
+    let text = if is_text {
+        serde_json::from_str(value).ok()
+    } else {
+        None
+    };
     let text = text.unwrap_or_else(|| value.trim_matches('"').to_owned());
     let plain = text.chars().take(MAX_NAME_CHARS).map(|c| match c {
         '"' | '\\' => char::REPLACEMENT_CHARACTER,
         c if c.is_control() => char::REPLACEMENT_CHARACTER,
         c => c,
     });
-    Some(Some((format!("\"{}\"", plain.collect::<String>()), &arguments[value.len()..])))
+    Some(Some((
+        format!("\"{}\"", plain.collect::<String>()),
+        &arguments[value.len()..],
+    )))
 }
 
 fn refused_by_text(packet: &str) -> Cow<'_, str> {
     let text = || {
-        let (head, refused) = packet.strip_prefix("44").and_then(|_| Some(packet.split_at(packet.find('{')?)))?;
+        let (head, refused) = packet
+            .strip_prefix("44")
+            .and_then(|_| Some(packet.split_at(packet.find('{')?)))?;
         let refused: Refused<'_> = serde_json::from_str(refused).ok()?;
         Some([head, refused.message.get()].concat())
     };
@@ -125,9 +154,15 @@ mod tests {
             ("40/?token=a,{\"a\":\"?,\"}", "40/,{\"a\":\"?,\"}"),
             (r#"421 ["e",{}]"#, r#"421["e",{}]"#),
             ("42/chat,12\r\n [\"e\"]", r#"42/chat,12["e"]"#),
-            (r#"42["gr\u00f6\u00dfe",{"a":"\u00f6"}]"#, r#"42["größe",{"a":"\u00f6"}]"#),
+            (
+                r#"42["gr\u00f6\u00dfe",{"a":"\u00f6"}]"#,
+                r#"42["größe",{"a":"\u00f6"}]"#,
+            ),
             (r#"421["join\u0052oom",{}]"#, r#"421["joinRoom",{}]"#),
-            (r#"421["a\"\\\n\ud83d\ude00",1]"#, "421[\"a\u{fffd}\u{fffd}\u{fffd}😀\",1]"),
+            (
+                r#"421["a\"\\\n\ud83d\ude00",1]"#,
+                "421[\"a\u{fffd}\u{fffd}\u{fffd}😀\",1]",
+            ),
             (r#"421["\ud83d"]"#, "421[\"\u{fffd}ud83d\"]"),
             ("421[5,{}]", r#"421["5",{}]"#),
             ("421[ null ]", r#"421["null" ]"#),
@@ -159,18 +194,33 @@ mod tests {
             "42é",
             "4é",
         ] {
-            assert!(matches!(understood(packet), Cow::Borrowed(same) if same == packet), "{packet}");
+            assert!(
+                matches!(understood(packet), Cow::Borrowed(same) if same == packet),
+                "{packet}"
+            );
         }
     }
 
     #[test]
     fn a_payload_is_put_together_again() {
         let from = |payload: &'static str, version| from_client(payload.into(), version);
-        assert_eq!(from("3\x1e421 [\"e\"]\x1e42[\"f\"]", Version::V4), "3\x1e421[\"e\"]\x1e42[\"f\"]");
-        assert_eq!(from("10:42[\"\\u00f6\"]1:2", Version::V3), "10:42[\"\\u00f6\"]1:2");
+        assert_eq!(
+            from("3\x1e421 [\"e\"]\x1e42[\"f\"]", Version::V4),
+            "3\x1e421[\"e\"]\x1e42[\"f\"]"
+        );
+        assert_eq!(
+            from("10:42[\"\\u00f6\"]1:2", Version::V3),
+            "10:42[\"\\u00f6\"]1:2"
+        );
         assert_eq!(from("12:42[\"\\u00f6\"]1:2", Version::V3), "7:42[\"ö\"]1:2");
         let refused = "24:44/a,{\"message\":\"no: é\"}2:40";
-        assert_eq!(to_client(refused.into(), Version::V3), "12:44/a,\"no: é\"2:40");
-        assert_eq!(to_client("44{\"message\":\"no\"}".into(), Version::V4), "44{\"message\":\"no\"}");
+        assert_eq!(
+            to_client(refused.into(), Version::V3),
+            "12:44/a,\"no: é\"2:40"
+        );
+        assert_eq!(
+            to_client("44{\"message\":\"no\"}".into(), Version::V4),
+            "44{\"message\":\"no\"}"
+        );
     }
 }

@@ -1,8 +1,9 @@
 //! A WebSocket's bytes on their way to the library and back, looked at frame by frame:
 //! <https://www.rfc-editor.org/rfc/rfc6455#section-5.2>.
 //!
-//! On the way in, frames are counted, and a packet that must be done with before the next one holds that one up. On the way out,
-//! the library's close packet ends the connection instead: several clients take the packet for final, and never come back.
+//! On the way in, frames are counted, and a packet that must be done with before the next one holds
+//! that one up. On the way out, the library's close packet ends the connection instead: several
+//! clients take the packet for final, and never come back.
 
 use std::{
     io,
@@ -50,9 +51,23 @@ struct Large {
 
 impl Frames {
     /// A connection of a session, of which some bytes have been read already.
-    pub(super) fn new(connection: Connection, session: Session, inbound: Inbound, read: Bytes) -> Self {
+    pub(super) fn new(
+        connection: Connection,
+        session: Session,
+        inbound: Inbound,
+        read: Bytes,
+    ) -> Self {
         let (reader, writer) = (Reader::default(), Writer::default());
-        Self { connection, session, inbound, held: read.into(), reader, writer, wait: None, large: None }
+        Self {
+            connection,
+            session,
+            inbound,
+            held: read.into(),
+            reader,
+            writer,
+            wait: None,
+            large: None,
+        }
     }
 
     /// Keeps from the client the first frame that the library writes.
@@ -68,11 +83,21 @@ impl Frames {
             self.wait = None;
             if let Some(room) = room {
                 let deadline = Box::pin(sleep(self.session.payload_timeout()));
-                self.large = Some(Box::new(Large { _room: room, deadline }));
+                self.large = Some(Box::new(Large {
+                    _room: room,
+                    deadline,
+                }));
             }
         }
-        let is_late = self.large.as_mut().is_some_and(|large| large.deadline.as_mut().poll(cx).is_ready());
-        Poll::Ready(if is_late { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) })
+        let is_late = self
+            .large
+            .as_mut()
+            .is_some_and(|large| large.deadline.as_mut().poll(cx).is_ready());
+        Poll::Ready(if is_late {
+            Err(io::ErrorKind::TimedOut.into())
+        } else {
+            Ok(())
+        })
     }
 
     /// Looks at bytes that have come; returns how many of them may go on now.
@@ -115,7 +140,11 @@ impl Frames {
     }
 
     /// Hands on bytes as they come; the rest is held.
-    fn poll_receive(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let begin = buffer.filled().len();
         ready!(Pin::new(&mut self.connection).poll_read(cx, buffer))?;
         let passed = self.look_at(&mut buffer.filled_mut()[begin..])?;
@@ -126,7 +155,11 @@ impl Frames {
 }
 
 impl AsyncRead for Frames {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let frames = self.get_mut();
         let begin = buffer.filled().len();
         loop {
@@ -148,7 +181,11 @@ impl AsyncRead for Frames {
 }
 
 impl AsyncWrite for Frames {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let frames = self.get_mut();
         let plan = frames.writer.plan(bytes);
         if plan.ends {

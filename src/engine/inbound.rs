@@ -1,10 +1,12 @@
-//! Room for what clients have begun to send: a large packet is kept until its end has come, which may be never.
+//! Room for what clients have begun to send: a large packet is kept until its end has come, which
+//! may be never.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The most bytes that large packets on their way in may take, of all clients together. Further ones wait with their clients.
+/// The most bytes that large packets on their way in may take, of all clients together. Further
+/// ones wait with their clients.
 pub const MAX_INBOUND_BYTES: usize = 64 * 1024 * 1024;
 
 /// A packet of more bytes is a large one; a message of the default limit makes none.
@@ -21,8 +23,12 @@ impl Default for Inbound {
 }
 
 impl Inbound {
-    /// Waits for room for a packet of so many bytes, which is taken until it is dropped; a small one needs none.
-    pub(super) fn room_for(&self, bytes: usize) -> impl Future<Output = Option<OwnedSemaphorePermit>> + Send + use<> {
+    /// Waits for room for a packet of so many bytes, which is taken until it is dropped; a small
+    /// one needs none.
+    pub(super) fn room_for(
+        &self,
+        bytes: usize,
+    ) -> impl Future<Output = Option<OwnedSemaphorePermit>> + Send + use<> {
         let room = self.0.clone();
         async move {
             if bytes <= LARGE_PACKET_BYTES {

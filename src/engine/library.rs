@@ -46,6 +46,9 @@ where
 
     fn websocket(&self, frames: Frames, request: http::Request<()>) {
         // It begins a task of its own as it is called; its answer says no more.
-        drop(Service::<(Frames, http::Request<()>)>::call(&mut self.clone(), (frames, request)));
+        drop(Service::<(Frames, http::Request<()>)>::call(
+            &mut self.clone(),
+            (frames, request),
+        ));
     }
 }

@@ -1,10 +1,11 @@
-//! An event's name on its way to the library, which closes the connection for one with escapes, as it reads names without
-//! copying them.
+//! An event's name on its way to the library, which closes the connection for one with escapes, as
+//! it reads names without copying them.
 
 /// The place of an escape in a name that no event has; such an event is answered as an unknown one.
 const IN_PLACE_OF_ESCAPE: u8 = b'?';
 
-/// A follower of a packet up to the end of its event's name: `42` and perhaps a namespace and an ack's id, then `["name"`.
+/// A follower of a packet up to the end of its event's name: `42` and perhaps a namespace and an
+/// ack's id, then `["name"`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum EventName {
     #[default]
@@ -50,7 +51,10 @@ mod tests {
     #[test]
     fn escapes_in_a_name_are_replaced_and_nothing_else_is() {
         for (packet, expected) in [
-            (r#"42["a\"b\\\n",{"c":"\""}]"#, r#"42["a??b???n",{"c":"\""}]"#),
+            (
+                r#"42["a\"b\\\n",{"c":"\""}]"#,
+                r#"42["a??b???n",{"c":"\""}]"#,
+            ),
             (r#"42/chat,17[ "a\u00e9"]"#, r#"42/chat,17[ "a?u00e9"]"#),
             (r#"42["plain","\n"]"#, r#"42["plain","\n"]"#),
             (r#"42[5,"a\n"]"#, r#"42[5,"a\n"]"#),

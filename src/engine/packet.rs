@@ -5,10 +5,12 @@ use super::query::Version;
 /// The number of bytes at a packet's beginning that tell its kind.
 pub(super) const HEAD_BYTES: usize = 4;
 
-/// Separates the packets of a payload: <https://socket.io/docs/v4/engine-io-protocol/#http-long-polling-1>.
+/// Separates the packets of a payload:
+/// <https://socket.io/docs/v4/engine-io-protocol/#http-long-polling-1>.
 const SEPARATOR: u8 = 0x1e;
 
-/// The kind of a packet from a client: <https://socket.io/docs/v4/socket-io-protocol/#packet-encoding>.
+/// The kind of a packet from a client:
+/// <https://socket.io/docs/v4/socket-io-protocol/#packet-encoding>.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// The client wishes to enter the main namespace.
@@ -39,7 +41,8 @@ impl Kind {
         }
     }
 
-    /// Returns whether the chat itself counts such packets by polling, so that it can answer those that are too many.
+    /// Returns whether the chat itself counts such packets by polling, so that it can answer those
+    /// that are too many.
     pub(super) fn is_event(self) -> bool {
         matches!(self, Self::Message | Self::Binary)
     }
@@ -52,7 +55,8 @@ fn is_main(namespace: &[u8]) -> bool {
 
 /// The packets of a payload, each with the place where the payload goes on behind it.
 ///
-/// Old clients' binary payloads are one packet to this: the chat has no binary, and no client of it sends them.
+/// Old clients' binary payloads are one packet to this: the chat has no binary, and no client of it
+/// sends them.
 pub(super) struct Packets<'a> {
     payload: &'a [u8],
     /// As much of it as is UTF-8.
@@ -64,10 +68,18 @@ pub(super) struct Packets<'a> {
 impl<'a> Packets<'a> {
     pub(super) fn of(payload: &'a [u8], version: Version) -> Self {
         let text = match version {
-            Version::V3 => payload.utf8_chunks().next().map_or("", |chunk| chunk.valid()),
+            Version::V3 => payload
+                .utf8_chunks()
+                .next()
+                .map_or("", |chunk| chunk.valid()),
             Version::V4 => "",
         };
-        Self { payload, text, version, at: 0 }
+        Self {
+            payload,
+            text,
+            version,
+            at: 0,
+        }
     }
 
     /// Returns the packet that begins here, and the bytes that it takes.
@@ -78,7 +90,11 @@ impl<'a> Packets<'a> {
                 Some(end) => (&rest[..end], end + 1),
                 None => (rest, rest.len()),
             },
-            Version::V3 => self.text.get(self.at..).and_then(prefixed).unwrap_or((rest, rest.len())),
+            Version::V3 => self
+                .text
+                .get(self.at..)
+                .and_then(prefixed)
+                .unwrap_or((rest, rest.len())),
         }
     }
 }
@@ -97,14 +113,19 @@ impl<'a> Iterator for Packets<'a> {
 }
 
 /// Reads a packet behind its length in characters, and the bytes that both take:
-/// <https://github.com/socketio/engine.io-protocol/tree/v3#payload>. `None` where no length stands there.
+/// <https://github.com/socketio/engine.io-protocol/tree/v3#payload>. `None` where no length stands
+/// there.
 fn prefixed(rest: &str) -> Option<(&[u8], usize)> {
     let (length, text) = rest.split_once(':')?;
-    let bytes = text.char_indices().nth(length.parse().ok()?).map_or(text.len(), |(at, _)| at);
+    let bytes = text
+        .char_indices()
+        .nth(length.parse().ok()?)
+        .map_or(text.len(), |(at, _)| at);
     Some((&text.as_bytes()[..bytes], length.len() + 1 + bytes))
 }
 
-/// Returns the length of a payload without the close packet at its end; `None` where there is nothing else.
+/// Returns the length of a payload without the close packet at its end; `None` where there is
+/// nothing else.
 pub(super) fn without_close(payload: &[u8], version: Version) -> Option<usize> {
     let mut end = 0;
     for (packet, next) in Packets::of(payload, version) {
@@ -123,7 +144,10 @@ mod tests {
     #[test]
     fn a_packet_is_known_by_its_head() {
         for (kind, packets) in [
-            (Kind::Connect, &["40", "40{}", "40{\"a", "40/", "40/,", "40,"][..]),
+            (
+                Kind::Connect,
+                &["40", "40{}", "40{\"a", "40/", "40/,", "40,"][..],
+            ),
             (Kind::Disconnect, &["41", "41,", "41/,"]),
             (Kind::ConnectElsewhere, &["40/a", "40/a,{}"]),
             (Kind::Message, &["41/a", "42[", "43[", "4", "44"]),
@@ -138,12 +162,17 @@ mod tests {
 
     fn packets(payload: &str, version: Version) -> Vec<(&str, usize)> {
         let packets = Packets::of(payload.as_bytes(), version);
-        packets.map(|(packet, end)| (str::from_utf8(packet).unwrap(), end)).collect()
+        packets
+            .map(|(packet, end)| (str::from_utf8(packet).unwrap(), end))
+            .collect()
     }
 
     #[test]
     fn payloads_are_taken_apart() {
-        assert_eq!(packets("40\x1e42[]\x1e3", Version::V4), [("40", 3), ("42[]", 8), ("3", 9)]);
+        assert_eq!(
+            packets("40\x1e42[]\x1e3", Version::V4),
+            [("40", 3), ("42[]", 8), ("3", 9)]
+        );
         assert_eq!(packets("40", Version::V4), [("40", 2)]);
         assert_eq!(packets("\x1e\x1e", Version::V4), [("", 1), ("", 2)]);
         assert_eq!(packets("2:4€1:2", Version::V3), [("4€", 6), ("2", 9)]);
@@ -153,8 +182,9 @@ mod tests {
 
     #[test]
     fn a_close_packet_is_cut_off() {
-        let cut =
-            |payload: &'static str, version| without_close(payload.as_bytes(), version).map(|end| &payload[..end]);
+        let cut = |payload: &'static str, version| {
+            without_close(payload.as_bytes(), version).map(|end| &payload[..end])
+        };
         assert_eq!(cut("1", Version::V4), None);
         assert_eq!(cut("42[]\x1e1", Version::V4), Some("42[]"));
         assert_eq!(cut("4x1", Version::V4), Some("4x1"));

@@ -1,7 +1,8 @@
 //! Long-polling: a session's requests, one payload after the other.
 //!
-//! A payload is taken apart before the library sees it: the library starts a task for every CONNECT packet, whatever it says,
-//! and ignores one that comes while the socket before it is being put away.
+//! A payload is taken apart before the library sees it: the library starts a task for every CONNECT
+//! packet, whatever it says, and ignores one that comes while the socket before it is being put
+//! away.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
@@ -27,10 +28,12 @@ use super::{
     session::{Session, Verdict},
 };
 
-/// The time in which a session may be polled again whose poll ended without its answer: longer than a proxy takes to try again.
+/// The time in which a session may be polled again whose poll ended without its answer: longer than
+/// a proxy takes to try again.
 pub const LOST_POLL_GRACE: Duration = Duration::from_secs(1);
 
-/// The time that a poll waits while the client probes a WebSocket: without it, the client would poll in a tight loop.
+/// The time that a poll waits while the client probes a WebSocket: without it, the client would
+/// poll in a tight loop.
 const PROBED_POLL_WAIT: Duration = Duration::from_millis(100);
 
 /// A packet without content, which ends a poll.
@@ -67,7 +70,12 @@ impl Polling {
         self.request(Method::POST, None, payload)
     }
 
-    fn request(&self, method: Method, content_type: Option<HeaderValue>, body: impl Into<Body>) -> Request {
+    fn request(
+        &self,
+        method: Method,
+        content_type: Option<HeaderValue>,
+        body: impl Into<Body>,
+    ) -> Request {
         let mut request = Request::new(body.into());
         *request.method_mut() = method;
         *request.uri_mut() = self.target.clone();
@@ -121,7 +129,11 @@ struct LostPoll<'a> {
 impl<'a> LostPoll<'a> {
     fn watch(session: &'a Session, polling: &Polling) -> Self {
         let number = polling.polls.fetch_add(1, Ordering::Relaxed) + 1;
-        Self { session, number, is_answered: false }
+        Self {
+            session,
+            number,
+            is_answered: false,
+        }
     }
 }
 
@@ -135,7 +147,9 @@ impl Drop for LostPoll<'_> {
 
 async fn cut_unless_polled(session: Session, number: u64) {
     tokio::time::sleep(LOST_POLL_GRACE).await;
-    let polls = session.polling().map(|polling| polling.polls.load(Ordering::Relaxed));
+    let polls = session
+        .polling()
+        .map(|polling| polling.polls.load(Ordering::Relaxed));
     if session.is_polling() && polls == Some(number) {
         session.cut();
     }
@@ -143,7 +157,12 @@ async fn cut_unless_polled(session: Session, number: u64) {
 
 impl Engine {
     /// Begins a session.
-    pub(super) async fn open(&self, session: Session, opening: Opening<'_>, request: http::Request<()>) -> Response {
+    pub(super) async fn open(
+        &self,
+        session: Session,
+        opening: Opening<'_>,
+        request: http::Request<()>,
+    ) -> Response {
         let Opening { query, path } = opening;
         let response = self.library.request(request.map(|()| Body::empty())).await;
         let (parts, body) = response.into_parts();
@@ -153,7 +172,11 @@ impl Engine {
         if let Some(id) = session_id(&packet) {
             session.begin_polling(Polling {
                 id: id.to_owned(),
-                target: Query { sid: Some(id), ..query }.to_uri(path),
+                target: Query {
+                    sid: Some(id),
+                    ..query
+                }
+                .to_uri(path),
                 version: query.version,
                 posting: Mutex::default(),
                 polls: AtomicU64::new(0),
@@ -166,13 +189,23 @@ impl Engine {
     }
 
     /// Serves a request of a session that goes on by polling.
-    pub(super) async fn go_on(&self, query: Query<'_>, request: Request) -> Result<Response, Refusal> {
-        let session = query.sid.and_then(|id| self.sessions.find(id)).ok_or(Refusal::UnknownSession)?;
+    pub(super) async fn go_on(
+        &self,
+        query: Query<'_>,
+        request: Request,
+    ) -> Result<Response, Refusal> {
+        let session = query
+            .sid
+            .and_then(|id| self.sessions.find(id))
+            .ok_or(Refusal::UnknownSession)?;
         if !session.is_polling() {
             return Err(Refusal::UnknownSession);
         }
-        let polling = session.polling().filter(|polling| polling.version == query.version);
-        let polling = polling.ok_or_else(|| Refusal::BadRequest("the session has another version".into()))?;
+        let polling = session
+            .polling()
+            .filter(|polling| polling.version == query.version);
+        let polling =
+            polling.ok_or_else(|| Refusal::BadRequest("the session has another version".into()))?;
         match *request.method() {
             Method::GET => self.poll(&session, polling).await.map(uncached),
             Method::POST => self.post(&session, polling, request).await.map(uncached),
@@ -192,21 +225,37 @@ impl Engine {
             return Err(Refusal::UnknownSession);
         }
         let (parts, body) = answer.into_parts();
-        let payload = to_bytes(body, usize::MAX).await.map_err(|_| Refusal::UnknownSession)?;
+        let payload = to_bytes(body, usize::MAX)
+            .await
+            .map_err(|_| Refusal::UnknownSession)?;
         let payload = told(payload, polling.version).ok_or(Refusal::UnknownSession)?;
         let payload = dialect::to_client(payload, polling.version);
         session.count_polled(payload.len());
         let mut response = Response::new(Body::from(payload));
-        response.headers_mut().extend(parts.headers.get(CONTENT_TYPE).cloned().map(|value| (CONTENT_TYPE, value)));
+        response.headers_mut().extend(
+            parts
+                .headers
+                .get(CONTENT_TYPE)
+                .cloned()
+                .map(|value| (CONTENT_TYPE, value)),
+        );
         Ok(response)
     }
 
-    async fn post(&self, session: &Session, polling: &Polling, request: Request) -> Result<Response, Refusal> {
+    async fn post(
+        &self,
+        session: &Session,
+        polling: &Polling,
+        request: Request,
+    ) -> Result<Response, Refusal> {
         let taken = tokio::time::timeout(self.sessions.settings().payload_timeout, async {
             let _one_at_a_time = polling.posting.lock().await;
             let limit = session.max_packet_bytes();
             let content_type = request.headers().get(CONTENT_TYPE).cloned();
-            let _room = self.inbound.room_for(announced(&request).unwrap_or(limit).min(limit)).await;
+            let _room = self
+                .inbound
+                .room_for(announced(&request).unwrap_or(limit).min(limit))
+                .await;
             let Ok(payload) = to_bytes(request.into_body(), limit).await else {
                 session.cut();
                 return unread(StatusCode::PAYLOAD_TOO_LARGE);
@@ -223,7 +272,8 @@ impl Engine {
         }
     }
 
-    /// Hands a payload to the library, in parts where a packet is to be done with before the next one comes.
+    /// Hands a payload to the library, in parts where a packet is to be done with before the next
+    /// one comes.
     async fn take(
         &self,
         session: &Session,
@@ -271,27 +321,40 @@ fn unread(status: StatusCode) -> Response {
 
 /// A part of a payload as a payload: what separates packets does not end one.
 fn part(payload: &Bytes, range: std::ops::Range<usize>, version: Version) -> Bytes {
-    let end = if version == Version::V4 { range.end - 1 } else { range.end };
+    let end = if version == Version::V4 {
+        range.end - 1
+    } else {
+        range.end
+    };
     payload.slice(range.start..end)
 }
 
-/// Cuts off the packet that ends the session, as several clients take it for final; `None` where nothing else is left to say. Clients
-/// learn of the end by their next request, and come back.
+/// Cuts off the packet that ends the session, as several clients take it for final; `None` where
+/// nothing else is left to say. Clients learn of the end by their next request, and come back.
 fn told(payload: Bytes, version: Version) -> Option<Bytes> {
     let end = without_close(&payload, version)?;
     (end > 0).then(|| payload.slice(..end))
 }
 
 fn announced(request: &Request) -> Option<usize> {
-    request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    request
+        .headers()
+        .get(CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
 }
 
 fn uncached(mut response: Response) -> Response {
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
-/// The id in the packet that begins a session: <https://socket.io/docs/v4/engine-io-protocol/#handshake>.
+/// The id in the packet that begins a session:
+/// <https://socket.io/docs/v4/engine-io-protocol/#handshake>.
 fn session_id(packet: &[u8]) -> Option<&str> {
     let (_, rest) = str::from_utf8(packet).ok()?.split_once(r#""sid":""#)?;
     rest.split('"').next()

@@ -1,4 +1,5 @@
-//! The query of an Engine.IO request, read once: what is ambiguous in it is refused, so that no two layers can disagree.
+//! The query of an Engine.IO request, read once: what is ambiguous in it is refused, so that no two
+//! layers can disagree.
 
 use axum::http::Uri;
 
@@ -20,7 +21,8 @@ pub(super) enum TransportName {
     WebSocket,
 }
 
-/// The parameters that count: <https://socket.io/docs/v4/engine-io-protocol/#query-parameters>. Others belong to the application.
+/// The parameters that count: <https://socket.io/docs/v4/engine-io-protocol/#query-parameters>.
+/// Others belong to the application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Query<'a> {
     pub(super) version: Version,
@@ -48,7 +50,12 @@ impl<'a> Query<'a> {
             _ => return Err(Refusal::UnknownTransport),
         };
         let base64 = matches!(parameter(query, "b64")?, Some("1" | "true"));
-        Ok(Self { version, transport, sid: parameter(query, "sid")?, base64 })
+        Ok(Self {
+            version,
+            transport,
+            sid: parameter(query, "sid")?,
+            base64,
+        })
     }
 
     /// Writes the request's target anew, with nothing in it but what was read.
@@ -62,9 +69,14 @@ impl<'a> Query<'a> {
             TransportName::WebSocket => "websocket",
         };
         let base64 = if self.base64 { "&b64=1" } else { "" };
-        let sid = self.sid.map(|sid| format!("&sid={sid}")).unwrap_or_default();
+        let sid = self
+            .sid
+            .map(|sid| format!("&sid={sid}"))
+            .unwrap_or_default();
         let target = format!("{path}?EIO={version}&transport={transport}{base64}{sid}");
-        target.try_into().expect("a path and parameters that came in a URI make one")
+        target
+            .try_into()
+            .expect("a path and parameters that came in a URI make one")
     }
 }
 
@@ -77,7 +89,9 @@ fn parameter<'a>(query: &'a str, name: &str) -> Result<Option<&'a str>, Refusal>
     let mut values = query.split('&').filter_map(named);
     match (values.next(), values.next()) {
         (value, None) => Ok(value),
-        (_, Some(_)) => Err(Refusal::BadRequest(format!("the parameter {name} is given twice"))),
+        (_, Some(_)) => Err(Refusal::BadRequest(format!(
+            "the parameter {name} is given twice"
+        ))),
     }
 }
 
@@ -91,25 +105,55 @@ mod tests {
 
     #[test]
     fn a_query_is_read_and_written_without_the_applications_parameters() {
-        let uri = "/socket.io/?EIO=4&t=abc&transport=polling&room=a&sid=S-_1".parse().unwrap();
+        let uri = "/socket.io/?EIO=4&t=abc&transport=polling&room=a&sid=S-_1"
+            .parse()
+            .unwrap();
         let query = Query::parse(&uri).unwrap();
-        assert_eq!((query.version, query.transport, query.sid), (Version::V4, TransportName::Polling, Some("S-_1")));
+        assert_eq!(
+            (query.version, query.transport, query.sid),
+            (Version::V4, TransportName::Polling, Some("S-_1"))
+        );
         assert_eq!(query.to_uri("/x/"), "/x/?EIO=4&transport=polling&sid=S-_1");
-        let old = "/socket.io/?EIO=3&transport=websocket&b64=1".parse().unwrap();
-        assert_eq!(Query::parse(&old).unwrap().to_uri("/x/"), "/x/?EIO=3&transport=websocket&b64=1");
+        let old = "/socket.io/?EIO=3&transport=websocket&b64=1"
+            .parse()
+            .unwrap();
+        assert_eq!(
+            Query::parse(&old).unwrap().to_uri("/x/"),
+            "/x/?EIO=3&transport=websocket&b64=1"
+        );
     }
 
     #[test]
     fn what_is_ambiguous_or_unknown_is_refused() {
-        for twice in ["EIO=4&transport=polling&transport=websocket", "EIO=4&EIO=3&transport=polling"] {
+        for twice in [
+            "EIO=4&transport=polling&transport=websocket",
+            "EIO=4&EIO=3&transport=polling",
+        ] {
             assert!(matches!(refusal(twice), Refusal::BadRequest(_)), "{twice}");
         }
-        assert!(matches!(refusal("EIO=4&transport=polling&sid=a&sid=b"), Refusal::BadRequest(_)));
-        for transport in ["", "transport=", "transport=websocket=x", "transport=Websocket", "xtransport=polling"] {
-            assert_eq!(refusal(&format!("EIO=4&{transport}")), Refusal::UnknownTransport, "{transport}");
+        assert!(matches!(
+            refusal("EIO=4&transport=polling&sid=a&sid=b"),
+            Refusal::BadRequest(_)
+        ));
+        for transport in [
+            "",
+            "transport=",
+            "transport=websocket=x",
+            "transport=Websocket",
+            "xtransport=polling",
+        ] {
+            assert_eq!(
+                refusal(&format!("EIO=4&{transport}")),
+                Refusal::UnknownTransport,
+                "{transport}"
+            );
         }
         for version in ["EIO=5", "EIO=", "", "EIO=4x"] {
-            assert_eq!(refusal(&format!("transport=polling&{version}")), Refusal::UnsupportedVersion, "{version}");
+            assert_eq!(
+                refusal(&format!("transport=polling&{version}")),
+                Refusal::UnsupportedVersion,
+                "{version}"
+            );
         }
     }
 }

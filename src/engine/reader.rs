@@ -1,4 +1,5 @@
-//! The frames that a client sends, as far as this layer looks at them: <https://www.rfc-editor.org/rfc/rfc6455#section-5.2>.
+//! The frames that a client sends, as far as this layer looks at them:
+//! <https://www.rfc-editor.org/rfc/rfc6455#section-5.2>.
 
 use std::{io, time::Duration};
 
@@ -105,10 +106,12 @@ impl Reader {
         Ok(scan)
     }
 
-    /// Takes a byte of a header. The last one waits where the frame may not come yet, and is then looked at again.
+    /// Takes a byte of a header. The last one waits where the frame may not come yet, and is then
+    /// looked at again.
     fn take_header_byte(&mut self, byte: u8, session: &Session, scan: &mut Scan) -> io::Result<()> {
         self.header[usize::from(self.header_bytes)] = byte;
-        let Some((length, frame)) = Frame::parse(&self.header[..=usize::from(self.header_bytes)]) else {
+        let Some((length, frame)) = Frame::parse(&self.header[..=usize::from(self.header_bytes)])
+        else {
             self.header_bytes += 1;
             scan.passed += 1;
             return Ok(());
@@ -117,7 +120,9 @@ impl Reader {
             self.begin_part(length, &frame, session, scan)?;
         }
         if scan.hold.is_none() {
-            scan.hold = session.count(usize::try_from(length).unwrap_or(usize::MAX)).map(Hold::For);
+            scan.hold = session
+                .count(usize::try_from(length).unwrap_or(usize::MAX))
+                .map(Hold::For);
         }
         if scan.hold.is_some() {
             return Ok(());
@@ -125,7 +130,13 @@ impl Reader {
         if !frame.is_control {
             self.message.bytes += length;
         }
-        (self.frame, self.header_bytes) = (Frame { left: length, ..frame }, 0);
+        (self.frame, self.header_bytes) = (
+            Frame {
+                left: length,
+                ..frame
+            },
+            0,
+        );
         scan.passed += 1;
         if length == 0 {
             self.end_frame(scan);
@@ -134,12 +145,27 @@ impl Reader {
     }
 
     /// Looks at the beginning of a message, or of a further frame of one.
-    fn begin_part(&mut self, length: u64, frame: &Frame, session: &Session, scan: &mut Scan) -> io::Result<()> {
+    fn begin_part(
+        &mut self,
+        length: u64,
+        frame: &Frame,
+        session: &Session,
+        scan: &mut Scan,
+    ) -> io::Result<()> {
         let opcode = self.header[0] & 0x0f;
         if !self.message.is_open && opcode != CONTINUATION {
             // Attachments have no kind of their own.
-            let name = if opcode == TEXT { EventName::default() } else { EventName::Over };
-            self.message = Message { is_open: true, is_known: opcode != TEXT, name, ..Message::default() };
+            let name = if opcode == TEXT {
+                EventName::default()
+            } else {
+                EventName::Over
+            };
+            self.message = Message {
+                is_open: true,
+                is_known: opcode != TEXT,
+                name,
+                ..Message::default()
+            };
             if opcode == BINARY && session.admit(Kind::Binary) == Verdict::Refuse {
                 return Err(refused("attachments before the chat is entered"));
             }
@@ -151,7 +177,11 @@ impl Reader {
         }
         if bytes > LARGE_PACKET_BYTES as u64 && !self.message.has_room {
             self.message.has_room = true;
-            scan.hold = Some(Hold::UntilRoomFor(if frame.is_last { bytes as usize } else { most }));
+            scan.hold = Some(Hold::UntilRoomFor(if frame.is_last {
+                bytes as usize
+            } else {
+                most
+            }));
         } else if length == 0 && frame.is_last {
             // An empty frame that ends a message ends its head as well.
             self.is_decided(session, scan)?;
@@ -188,7 +218,8 @@ impl Reader {
         message.head[usize::from(message.head_bytes)] = byte;
         message.head_bytes += 1;
         let is_end = self.frame.is_last && self.frame.left == 1;
-        let passes = !(is_end || usize::from(message.head_bytes) == HEAD_BYTES) || self.is_decided(session, scan)?;
+        let passes = !(is_end || usize::from(message.head_bytes) == HEAD_BYTES)
+            || self.is_decided(session, scan)?;
         self.message.head_bytes -= u8::from(!passes);
         Ok(passes)
     }
@@ -222,7 +253,11 @@ impl Reader {
 impl Frame {
     /// Undoes the mask of a frame's payload.
     pub(super) fn unmask(&self, payload: &[u8]) -> Vec<u8> {
-        payload.iter().zip(self.mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect()
+        payload
+            .iter()
+            .zip(self.mask.iter().cycle())
+            .map(|(byte, mask)| byte ^ mask)
+            .collect()
     }
 
     /// Reads a frame's length and kind, once its header is complete.
@@ -238,9 +273,24 @@ impl Frame {
         if header.len() < end + if is_masked { 4 } else { 0 } {
             return None;
         }
-        let long = header[2..end].iter().fold(0, |length: u64, byte| length << 8 | u64::from(*byte));
-        let mask = if is_masked { header[end..end + 4].try_into().ok()? } else { [0; 4] };
+        let long = header[2..end]
+            .iter()
+            .fold(0, |length: u64, byte| length << 8 | u64::from(*byte));
+        let mask = if is_masked {
+            header[end..end + 4].try_into().ok()?
+        } else {
+            [0; 4]
+        };
         let (is_last, is_control) = (first & 0x80 != 0, first & 0x08 != 0);
-        Some((long + u64::from(short), Self { left: 0, mask, turn: 0, is_last, is_control }))
+        Some((
+            long + u64::from(short),
+            Self {
+                left: 0,
+                mask,
+                turn: 0,
+                is_last,
+                is_control,
+            },
+        ))
     }
 }

@@ -1,5 +1,5 @@
-//! Answers to requests that Engine.IO does not serve: status 400 and the code that Node's server gives, as a number:
-//! <https://socket.io/docs/v4/engine-io-protocol/#error-handling>.
+//! Answers to requests that Engine.IO does not serve: status 400 and the code that Node's server
+//! gives, as a number: <https://socket.io/docs/v4/engine-io-protocol/#error-handling>.
 
 use axum::{
     http::{StatusCode, header::CONTENT_TYPE},
@@ -44,6 +44,11 @@ impl Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let body = json!({ "code": self.code(), "message": self.message() }).to_string();
-        (StatusCode::BAD_REQUEST, [(CONTENT_TYPE, "application/json")], body).into_response()
+        (
+            StatusCode::BAD_REQUEST,
+            [(CONTENT_TYPE, "application/json")],
+            body,
+        )
+            .into_response()
     }
 }

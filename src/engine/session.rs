@@ -100,7 +100,11 @@ impl Session {
         places: Places,
     ) -> Self {
         // The library lets an old client enter as its session begins.
-        let entry = if version == Version::V3 { Entry::Entering } else { Entry::Outside };
+        let entry = if version == Version::V3 {
+            Entry::Entering
+        } else {
+            Entry::Outside
+        };
         Self(Arc::new(Inner {
             pace: Pace::new(sessions.settings().packets),
             sessions,
@@ -162,7 +166,8 @@ impl Session {
         }
     }
 
-    /// Ends the session, so that its client comes back by another one: closes its own connection, or refuses its requests.
+    /// Ends the session, so that its client comes back by another one: closes its own connection,
+    /// or refuses its requests.
     pub fn cut(&self) {
         self.0.cut();
     }
@@ -172,10 +177,15 @@ impl Session {
     /// # Errors
     /// [`Error::RateLimited`]
     pub fn count_event(&self, bytes: usize) -> Result<(), Error> {
-        if self.is_polling() { self.0.pace.check(cost(bytes)) } else { Ok(()) }
+        if self.is_polling() {
+            self.0.pace.check(cost(bytes))
+        } else {
+            Ok(())
+        }
     }
 
-    /// Counts a packet of so many bytes. Returns the pause that is due where it is one too many; then it is not counted.
+    /// Counts a packet of so many bytes. Returns the pause that is due where it is one too many;
+    /// then it is not counted.
     pub(super) fn count(&self, bytes: usize) -> Option<Duration> {
         let cost = cost(bytes);
         self.0.pace.check(cost).err()?;
@@ -208,7 +218,11 @@ impl Session {
     pub(super) fn max_packet_bytes(&self) -> usize {
         let settings = self.0.sessions.settings();
         let outside = settings.guarded && *lock(&self.0.entry) != Entry::Inside;
-        if outside { settings.max_payload.min(super::MAX_ENTRY_BYTES) } else { settings.max_payload }
+        if outside {
+            settings.max_payload.min(super::MAX_ENTRY_BYTES)
+        } else {
+            settings.max_payload
+        }
     }
 
     /// Waits until the client is neither entering the chat nor leaving it.
@@ -246,10 +260,12 @@ impl Session {
         *lock(&self.0.entry) = Entry::Leaving;
     }
 
-    /// Notes that the client is not in the chat: it was refused, or has left. The session is cut unless it enters in time.
+    /// Notes that the client is not in the chat: it was refused, or has left. The session is cut
+    /// unless it enters in time.
     pub fn leave(&self) {
         self.settle(Entry::Outside);
-        lock(&self.0.timer).get_or_insert_with(|| AbortOnDropHandle::new(tokio::spawn(self.cut_later())));
+        lock(&self.0.timer)
+            .get_or_insert_with(|| AbortOnDropHandle::new(tokio::spawn(self.cut_later())));
     }
 
     fn cut_later(&self) -> impl Future<Output = ()> + use<> {
@@ -296,5 +312,7 @@ impl Drop for Inner {
 
 /// As how many events a packet counts.
 fn cost(bytes: usize) -> u32 {
-    u32::try_from(bytes / EVENT_BYTES).unwrap_or(u32::MAX).saturating_add(1)
+    u32::try_from(bytes / EVENT_BYTES)
+        .unwrap_or(u32::MAX)
+        .saturating_add(1)
 }

@@ -17,8 +17,9 @@ use super::{
 };
 use crate::error::Error;
 
-/// The most sessions whose clients have not entered the chat; further ones are refused. Each takes some 20 kB. A client enters within
-/// a round trip, but the library keeps a session that ends before until the time to enter is over.
+/// The most sessions whose clients have not entered the chat; further ones are refused. Each takes
+/// some 20 kB. A client enters within a round trip, but the library keeps a session that ends
+/// before until the time to enter is over.
 pub const MAX_ENTERING_SESSIONS: usize = 8192;
 
 /// The time after which a client may try again for whose session there is no room.
@@ -39,7 +40,12 @@ struct Shared {
 impl Sessions {
     pub(super) fn new(settings: Settings, library: Arc<dyn Library>) -> Self {
         let entering = Arc::new(Semaphore::new(MAX_ENTERING_SESSIONS));
-        Self(Arc::new(Shared { settings, library, by_id: Mutex::default(), entering }))
+        Self(Arc::new(Shared {
+            settings,
+            library,
+            by_id: Mutex::default(),
+            entering,
+        }))
     }
 
     pub(super) fn settings(&self) -> &Settings {
@@ -53,10 +59,12 @@ impl Sessions {
 
     /// Registers a session that begins by polling.
     pub(super) fn insert(&self, id: &str, session: &Session) {
-        self.by_id().insert(id.to_owned(), Arc::downgrade(session.inner()));
+        self.by_id()
+            .insert(id.to_owned(), Arc::downgrade(session.inner()));
     }
 
-    /// Takes room for a session whose client has not entered the chat; an endpoint that is not guarded has no limit.
+    /// Takes room for a session whose client has not entered the chat; an endpoint that is not
+    /// guarded has no limit.
     ///
     /// # Errors
     /// [`Error::RateLimited`] when there is none left.
@@ -65,7 +73,9 @@ impl Sessions {
             return Ok(None);
         }
         let room = self.0.entering.clone().try_acquire_owned();
-        room.map(Some).map_err(|_| Error::RateLimited { retry_after: RETRY_AFTER })
+        room.map(Some).map_err(|_| Error::RateLimited {
+            retry_after: RETRY_AFTER,
+        })
     }
 
     /// Forgets a session that has ended.
@@ -91,6 +101,8 @@ impl Sessions {
 
 impl fmt::Debug for Sessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sessions").field("known", &self.by_id().len()).finish()
+        f.debug_struct("Sessions")
+            .field("known", &self.by_id().len())
+            .finish()
     }
 }

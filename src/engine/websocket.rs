@@ -1,7 +1,8 @@
 //! WebSockets: the opening handshake, and a session's move from polling to one.
 //!
-//! The library answers any request with 101, and ends a session whose move breaks off half-way. So both are done here: it gets a
-//! WebSocket that is open, and of a session that moves, one that the client has found to work.
+//! The library answers any request with 101, and ends a session whose move breaks off half-way. So
+//! both are done here: it gets a WebSocket that is open, and of a session that moves, one that the
+//! client has found to work.
 
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use axum::{
     http::{
         self, HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
         header::{
-            CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+            CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+            SEC_WEBSOCKET_VERSION, UPGRADE,
         },
     },
     response::{IntoResponse, Response},
@@ -25,7 +27,10 @@ use tokio::{
 };
 use tungstenite::handshake::derive_accept_key;
 
-use super::{Engine, Opening, frames::Frames, polling::Polling, reader::Frame, refusal::Refusal, session::Session};
+use super::{
+    Engine, Opening, frames::Frames, polling::Polling, reader::Frame, refusal::Refusal,
+    session::Session,
+};
 use crate::net::{Connection, ConnectionHandle};
 
 /// The time that a client may take to probe a WebSocket, as with Node's server:
@@ -41,10 +46,12 @@ const PROBE_ANSWER: &[u8] = b"\x81\x063probe";
 /// A close frame that gives no reason.
 const CLOSE_FRAME: &[u8] = b"\x88\0";
 
-/// The frames of a finished probe, as the library is to read them, with a mask that changes nothing.
+/// The frames of a finished probe, as the library is to read them, with a mask that changes
+/// nothing.
 const PROBE_REPLAY: &[u8] = b"\x81\x86\0\0\0\x002probe\x81\x81\0\0\0\x005";
 
-/// A request that asks for a WebSocket as RFC 6455 has it: <https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1>.
+/// A request that asks for a WebSocket as RFC 6455 has it:
+/// <https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1>.
 pub(super) struct Handshake {
     accept: HeaderValue,
     protocol: Option<HeaderValue>,
@@ -61,18 +68,32 @@ impl Handshake {
             return Err(Refusal::BadMethod);
         }
         let headers = request.headers();
-        for (name, token) in [(UPGRADE, "websocket"), (CONNECTION, "upgrade"), (SEC_WEBSOCKET_VERSION, "13")] {
+        for (name, token) in [
+            (UPGRADE, "websocket"),
+            (CONNECTION, "upgrade"),
+            (SEC_WEBSOCKET_VERSION, "13"),
+        ] {
             if !has_token(headers, &name, token) {
-                return Err(Refusal::BadRequest(format!("no WebSocket without the header {name}: {token}")));
+                return Err(Refusal::BadRequest(format!(
+                    "no WebSocket without the header {name}: {token}"
+                )));
             }
         }
-        let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| is_key(key.as_bytes()));
-        let key =
-            key.ok_or_else(|| Refusal::BadRequest("no WebSocket without a sec-websocket-key of 16 bytes".into()))?;
-        let accept = HeaderValue::try_from(derive_accept_key(key.as_bytes())).expect("base64 is a header's value");
+        let key = headers
+            .get(SEC_WEBSOCKET_KEY)
+            .filter(|key| is_key(key.as_bytes()));
+        let key = key.ok_or_else(|| {
+            Refusal::BadRequest("no WebSocket without a sec-websocket-key of 16 bytes".into())
+        })?;
+        let accept = HeaderValue::try_from(derive_accept_key(key.as_bytes()))
+            .expect("base64 is a header's value");
         // As Node's server does: the first.
         let protocol = headers.get(SEC_WEBSOCKET_PROTOCOL).and_then(first_token);
-        Ok(Self { accept, protocol, upgrade: hyper::upgrade::on(request) })
+        Ok(Self {
+            accept,
+            protocol,
+            upgrade: hyper::upgrade::on(request),
+        })
     }
 
     /// Agrees to the handshake.
@@ -84,13 +105,18 @@ impl Handshake {
         ];
         let protocol = protocol.map(|protocol| [(SEC_WEBSOCKET_PROTOCOL, protocol)]);
         let mut response = (StatusCode::SWITCHING_PROTOCOLS, headers).into_response();
-        response.headers_mut().extend(protocol.into_iter().flatten());
+        response
+            .headers_mut()
+            .extend(protocol.into_iter().flatten());
         response
     }
 }
 
 fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
-    value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
+    value
+        .as_bytes()
+        .split(|byte| *byte == b',')
+        .map(<[u8]>::trim_ascii)
 }
 
 fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
@@ -117,7 +143,11 @@ impl Engine {
         handshake: Handshake,
         request: http::Request<()>,
     ) -> Response {
-        let Handshake { accept, protocol, upgrade } = handshake;
+        let Handshake {
+            accept,
+            protocol,
+            upgrade,
+        } = handshake;
         let (library, inbound) = (self.library.clone(), self.inbound.clone());
         tokio::spawn(async move {
             if let Some((connection, read)) = opened(upgrade).await {
@@ -127,20 +157,27 @@ impl Engine {
         Handshake::answer(accept, protocol)
     }
 
-    /// Lets a session move from polling to a WebSocket, once its client has found that to work. Until then polling goes on. A second
-    /// WebSocket is closed as it opens, as by Node's server.
+    /// Lets a session move from polling to a WebSocket, once its client has found that to work.
+    /// Until then polling goes on. A second WebSocket is closed as it opens, as by Node's server.
     ///
-    /// # Errors
-    /// There is no such session.
+    /// # Errors There is no such session.
     pub(super) fn move_to_websocket(
         &self,
         opening: Opening<'_>,
         handle: ConnectionHandle,
         mut request: Request,
     ) -> Result<Response, Refusal> {
-        let Handshake { accept, protocol, upgrade } = Handshake::of(&mut request)?;
+        let Handshake {
+            accept,
+            protocol,
+            upgrade,
+        } = Handshake::of(&mut request)?;
         let request = opening.request(request.headers(), None);
-        let session = opening.query.sid.and_then(|id| self.sessions.find(id)).ok_or(Refusal::UnknownSession)?;
+        let session = opening
+            .query
+            .sid
+            .and_then(|id| self.sessions.find(id))
+            .ok_or(Refusal::UnknownSession)?;
         let is_first = session.is_polling() && session.polling().is_some_and(Polling::begin_probe);
         if !is_first {
             tokio::spawn(closed(upgrade));
@@ -148,12 +185,18 @@ impl Engine {
         }
         let engine = self.clone();
         tokio::spawn(async move {
-            let probed = timeout(PROBE_TIMEOUT, probed(upgrade, &session)).await.ok().flatten();
+            let probed = timeout(PROBE_TIMEOUT, probed(upgrade, &session))
+                .await
+                .ok()
+                .flatten();
             if let Some(polling) = session.polling() {
                 polling.end_probe();
             }
-            let Some((connection, read)) = probed.filter(|_| session.move_to(handle)) else { return };
-            let frames = Frames::new(connection, session, engine.inbound, read).without_first_answer();
+            let Some((connection, read)) = probed.filter(|_| session.move_to(handle)) else {
+                return;
+            };
+            let frames =
+                Frames::new(connection, session, engine.inbound, read).without_first_answer();
             engine.library.websocket(frames, request);
         });
         Ok(Handshake::answer(accept, protocol))
@@ -201,7 +244,8 @@ async fn expect(packet: &[u8], connection: &mut Connection, read: &mut BytesMut)
 
 /// Returns the payload of the frame that has come, and the bytes that the frame takes.
 fn first_frame(read: &[u8]) -> Option<(Vec<u8>, usize)> {
-    let header = (2..=read.len()).find_map(|end| Frame::parse(&read[..end]).map(|parsed| (end, parsed)));
+    let header =
+        (2..=read.len()).find_map(|end| Frame::parse(&read[..end]).map(|parsed| (end, parsed)));
     let (begin, (length, frame)) = header?;
     let end = begin.checked_add(usize::try_from(length).ok()?)?;
     Some((frame.unmask(read.get(begin..end)?), end))

@@ -1,4 +1,5 @@
-//! The frames that the library writes, as far as where they begin: <https://www.rfc-editor.org/rfc/rfc6455#section-5.2>.
+//! The frames that the library writes, as far as where they begin:
+//! <https://www.rfc-editor.org/rfc/rfc6455#section-5.2>.
 
 /// A frame of text that is Engine.IO's close packet.
 const CLOSE_PACKET: [u8; 3] = [0x81, 1, b'1'];
@@ -32,28 +33,48 @@ pub(super) struct Plan {
 
 impl Writer {
     pub(super) fn without_first_frame() -> Self {
-        Self { withholds: true, ..Self::default() }
+        Self {
+            withholds: true,
+            ..Self::default()
+        }
     }
 
-    /// Says what is to be done with the bytes that come next. A frame is never split by its header: the library writes whole ones.
+    /// Says what is to be done with the bytes that come next. A frame is never split by its header:
+    /// the library writes whole ones.
     pub(super) fn plan(&mut self, bytes: &[u8]) -> Plan {
         if self.has_ended {
-            return Plan { bytes: bytes.len(), withheld: true, ends: false };
+            return Plan {
+                bytes: bytes.len(),
+                withheld: true,
+                ends: false,
+            };
         }
         if self.is_between_frames() && bytes.starts_with(&CLOSE_PACKET) {
             self.has_ended = true;
-            return Plan { bytes: bytes.len(), withheld: true, ends: true };
+            return Plan {
+                bytes: bytes.len(),
+                withheld: true,
+                ends: true,
+            };
         }
         let bytes = self.before_close(bytes);
-        Plan { bytes, withheld: self.withholds, ends: false }
+        Plan {
+            bytes,
+            withheld: self.withholds,
+            ends: false,
+        }
     }
 
-    /// Counts the bytes before a close packet, or, of a frame that is withheld, before the next one.
+    /// Counts the bytes before a close packet, or, of a frame that is withheld, before the next
+    /// one.
     fn before_close(&self, bytes: &[u8]) -> usize {
         let mut ahead = *self;
         let mut at = 0;
         while at < bytes.len() {
-            if at > 0 && ahead.is_between_frames() && (self.withholds || bytes[at..].starts_with(&CLOSE_PACKET)) {
+            if at > 0
+                && ahead.is_between_frames()
+                && (self.withholds || bytes[at..].starts_with(&CLOSE_PACKET))
+            {
                 break;
             }
             at += ahead.step(&bytes[at..]);
@@ -77,7 +98,9 @@ impl Writer {
     /// Takes a byte of a header, or as much of a frame as there is.
     fn step(&mut self, bytes: &[u8]) -> usize {
         if self.left > 0 {
-            let taken = bytes.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+            let taken = bytes
+                .len()
+                .min(usize::try_from(self.left).unwrap_or(usize::MAX));
             self.left -= taken as u64;
             return taken;
         }
@@ -117,13 +140,18 @@ mod tests {
         frame
     }
 
-    /// Returns the bytes that get through when `most` at a time can be written, and whether the connection ends.
+    /// Returns the bytes that get through when `most` at a time can be written, and whether the
+    /// connection ends.
     fn through(mut writer: Writer, bytes: &[u8], most: usize) -> (Vec<u8>, bool) {
         let (mut at, mut through, mut ended) = (0, vec![], false);
         while at < bytes.len() {
             let plan = writer.plan(&bytes[at..]);
             ended |= plan.ends;
-            let written = if plan.withheld { plan.bytes } else { plan.bytes.min(most) };
+            let written = if plan.withheld {
+                plan.bytes
+            } else {
+                plan.bytes.min(most)
+            };
             if !plan.withheld {
                 through.extend(&bytes[at..at + written]);
             }
@@ -139,8 +167,16 @@ mod tests {
         let before = [frame("41"), frame(&long), frame("1x"), frame("")].concat();
         let all = [before.clone(), frame("1"), vec![0x88, 2, 3, 0xe8]].concat();
         for most in [1, 2, 7, 1000] {
-            assert_eq!(through(Writer::default(), &all, most), (before.clone(), true), "{most}");
-            assert_eq!(through(Writer::default(), &before, most), (before.clone(), false), "{most}");
+            assert_eq!(
+                through(Writer::default(), &all, most),
+                (before.clone(), true),
+                "{most}"
+            );
+            assert_eq!(
+                through(Writer::default(), &before, most),
+                (before.clone(), false),
+                "{most}"
+            );
         }
     }
 
@@ -148,6 +184,9 @@ mod tests {
     fn the_first_frame_alone_can_be_withheld() {
         let rest = [frame("4a"), frame("4b")].concat();
         let all = [frame("3probe"), rest.clone()].concat();
-        assert_eq!(through(Writer::without_first_frame(), &all, 3), (rest, false));
+        assert_eq!(
+            through(Writer::without_first_frame(), &all, 3),
+            (rest, false)
+        );
     }
 }

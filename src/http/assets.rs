@@ -4,7 +4,10 @@ use axum::{
     body::Body,
     http::{
         HeaderMap, HeaderName, HeaderValue, StatusCode, Uri,
-        header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY},
+        header::{
+            ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
+            VARY,
+        },
     },
     response::{IntoResponse, Response},
 };
@@ -44,21 +47,32 @@ pub(super) async fn file(uri: Uri, headers: HeaderMap) -> Response {
     };
     match Files::get(path) {
         Some(file) => serve(path, file, &headers),
-        None if path.starts_with(CLIENT) && !has_client() => (StatusCode::NOT_FOUND, NO_CLIENT).into_response(),
+        None if path.starts_with(CLIENT) && !has_client() => {
+            (StatusCode::NOT_FOUND, NO_CLIENT).into_response()
+        }
         None => (StatusCode::NOT_FOUND, "not found\n").into_response(),
     }
 }
 
 fn serve(path: &str, file: EmbeddedFile, request: &HeaderMap) -> Response {
     let etag = etag(&file);
-    let caching = [(CACHE_CONTROL, REVALIDATE), (VARY, HeaderValue::from_name(ACCEPT_ENCODING))];
+    let caching = [
+        (CACHE_CONTROL, REVALIDATE),
+        (VARY, HeaderValue::from_name(ACCEPT_ENCODING)),
+    ];
     let caching = (caching, [(ETAG, etag.clone())]);
     if is_known(request, &etag) {
         return (StatusCode::NOT_MODIFIED, caching).into_response();
     }
     let content_type = [(CONTENT_TYPE, content_type(path))];
     match Gzipped::get(path).filter(|_| takes_gzip(request)) {
-        Some(gzipped) => (caching, content_type, [(CONTENT_ENCODING, GZIP)], Body::from(gzipped.data)).into_response(),
+        Some(gzipped) => (
+            caching,
+            content_type,
+            [(CONTENT_ENCODING, GZIP)],
+            Body::from(gzipped.data),
+        )
+            .into_response(),
         None => (caching, content_type, Body::from(file.data)).into_response(),
     }
 }
@@ -67,23 +81,31 @@ fn serve(path: &str, file: EmbeddedFile, request: &HeaderMap) -> Response {
 /// <https://www.rfc-editor.org/rfc/rfc9110#section-8.8.1>.
 fn etag(file: &EmbeddedFile) -> String {
     let hash = file.metadata.sha256_hash();
-    let digest: String = hash[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest: String = hash[..16]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("W/\"{digest}\"")
 }
 
-/// Returns whether the client has the file: <https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2>.
+/// Returns whether the client has the file:
+/// <https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2>.
 fn is_known(request: &HeaderMap, etag: &str) -> bool {
     let strong = etag.trim_start_matches("W/");
-    items(request, IF_NONE_MATCH).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == strong)
+    items(request, IF_NONE_MATCH)
+        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == strong)
 }
 
-/// Returns whether the client takes what is compressed: <https://www.rfc-editor.org/rfc/rfc9110#section-12.5.3>.
+/// Returns whether the client takes what is compressed:
+/// <https://www.rfc-editor.org/rfc/rfc9110#section-12.5.3>.
 fn takes_gzip(request: &HeaderMap) -> bool {
     let is_taken = |coding: &str| {
         items(request, ACCEPT_ENCODING).find_map(|item| {
             let (name, weight) = item.split_once(';').unwrap_or((item, "q=1"));
             let weight = weight.trim().trim_start_matches(['q', 'Q', '=']).parse();
-            name.trim().eq_ignore_ascii_case(coding).then(|| weight.is_ok_and(|weight: f32| weight > 0.0))
+            name.trim()
+                .eq_ignore_ascii_case(coding)
+                .then(|| weight.is_ok_and(|weight: f32| weight > 0.0))
         })
     };
     is_taken("gzip").or_else(|| is_taken("*")).unwrap_or(false)
@@ -91,7 +113,10 @@ fn takes_gzip(request: &HeaderMap) -> bool {
 
 /// Returns what a header lists, in however many lines.
 fn items(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
-    let lines = headers.get_all(name).into_iter().filter_map(|line| line.to_str().ok());
+    let lines = headers
+        .get_all(name)
+        .into_iter()
+        .filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(',')).map(str::trim)
 }
 

@@ -53,21 +53,30 @@ impl Asked {
             let good = store.ping().await.is_ok();
             sender.send_replace(Some((Instant::now(), good)));
         });
-        Self { answer, _asking: AbortOnDropHandle::new(asking) }
+        Self {
+            answer,
+            _asking: AbortOnDropHandle::new(asking),
+        }
     }
 
     /// Tells whether the answer is still to come, or has just come.
     fn is_fresh(&self) -> bool {
-        self.answer.borrow().is_none_or(|(at, _)| at.elapsed() < MAX_ANSWER_AGE)
+        self.answer
+            .borrow()
+            .is_none_or(|(at, _)| at.elapsed() < MAX_ANSWER_AGE)
     }
 }
 
 impl Question {
-    /// Asks the database, unless it is being asked or has just answered; false when it does not answer in time.
+    /// Asks the database, unless it is being asked or has just answered; false when it does not
+    /// answer in time.
     async fn ask(&self, store: &Arc<dyn MessageStore>) -> bool {
         let mut answer = {
             let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let fresh = asked.take().filter(Asked::is_fresh).unwrap_or_else(|| Asked::now(store.clone()));
+            let fresh = asked
+                .take()
+                .filter(Asked::is_fresh)
+                .unwrap_or_else(|| Asked::now(store.clone()));
             asked.insert(fresh).answer.clone()
         };
         let answered = timeout(READY_TIMEOUT, answer.wait_for(Option::is_some)).await;
@@ -78,7 +87,9 @@ impl Question {
 /// The routes of both kinds of health.
 pub(super) fn routes(ready: Readiness) -> Router {
     let readiness = get(readyz).with_state(Arc::new((ready, Question::default())));
-    Router::new().route("/healthz", get(async || "ok\n")).route("/readyz", readiness)
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", readiness)
 }
 
 async fn readyz(State(state): State<Arc<(Readiness, Question)>>) -> (StatusCode, &'static str) {
@@ -87,14 +98,23 @@ async fn readyz(State(state): State<Arc<(Readiness, Question)>>) -> (StatusCode,
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
     }
     if !ready.migrated.is_cancelled() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "waiting for the database\n");
+        return (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "waiting for the database\n",
+        );
     }
     if !ready.writing.is_good() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "the database takes no messages\n");
+        return (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the database takes no messages\n",
+        );
     }
     if database.ask(&ready.store).await {
         (StatusCode::OK, "ready\n")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n")
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the database does not answer\n",
+        )
     }
 }

@@ -11,7 +11,10 @@ use axum::{
     extract::Request,
     http::{
         HeaderName, HeaderValue, StatusCode, Version,
-        header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_SECURITY_POLICY, HOST, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
+        header::{
+            ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_SECURITY_POLICY, HOST, REFERRER_POLICY,
+            X_CONTENT_TYPE_OPTIONS,
+        },
     },
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -40,12 +43,18 @@ const PAGE_MAY: &str = "default-src 'self'; base-uri 'none'; form-action 'none';
 /// All routes; `socket_io` serves those of Socket.IO, to pages of these origins.
 pub fn router(socket_io: Engine, origins: AllowedOrigins, ready: Readiness) -> Router {
     let socket_io = endpoint("/socket.io", socket_io, origins);
-    let router = Router::new().merge(pages()).merge(socket_io).merge(health::routes(ready));
+    let router = Router::new()
+        .merge(pages())
+        .merge(socket_io)
+        .merge(health::routes(ready));
     // No browser is to guess what an answer is.
-    router.layer(middleware::from_fn(one_host)).layer(header(X_CONTENT_TYPE_OPTIONS, "nosniff"))
+    router
+        .layer(middleware::from_fn(one_host))
+        .layer(header(X_CONTENT_TYPE_OPTIONS, "nosniff"))
 }
 
-/// Refuses a request that names no host or several: <https://www.rfc-editor.org/rfc/rfc9112#section-3.2>.
+/// Refuses a request that names no host or several:
+/// <https://www.rfc-editor.org/rfc/rfc9112#section-3.2>.
 async fn one_host(request: Request, next: Next) -> Response {
     match request.headers().get_all(HOST).iter().count() {
         1 => next.run(request).await,
@@ -54,19 +63,26 @@ async fn one_host(request: Request, next: Next) -> Response {
     }
 }
 
-/// A protocol's endpoint at `path`, with a slash at its end or without, behind the check of who may connect.
+/// A protocol's endpoint at `path`, with a slash at its end or without, behind the check of who may
+/// connect.
 pub fn endpoint(path: &str, engine: Engine, origins: AllowedOrigins) -> Router {
     let guard = Guard::new(origins, engine.admission().proxies().clone());
     engine
         .routes(path)
         .layer(compression())
         .layer(origin::cors())
-        .layer(middleware::from_fn_with_state(Arc::new(guard), origin::check))
+        .layer(middleware::from_fn_with_state(
+            Arc::new(guard),
+            origin::check,
+        ))
 }
 
-/// Compresses answers that are worth it, where the client takes that: a page of history by polling becomes a tenth.
+/// Compresses answers that are worth it, where the client takes that: a page of history by polling
+/// becomes a tenth.
 fn compression() -> CompressionLayer<SizeAbove> {
-    CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(SizeAbove::new(MIN_COMPRESSED_BYTES))
+    CompressionLayer::new()
+        .quality(CompressionLevel::Fastest)
+        .compress_when(SizeAbove::new(MIN_COMPRESSED_BYTES))
 }
 
 fn pages() -> Router {

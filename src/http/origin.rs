@@ -1,7 +1,8 @@
 //! The check of the pages that talk to the server.
 //!
-//! CORS keeps a foreign page from reading answers to polling requests; a WebSocket it does not guard at all. So a
-//! handshake whose `Origin` is not allowed is refused, by whatever transport it comes. No `Origin`: not a browser.
+//! CORS keeps a foreign page from reading answers to polling requests; a WebSocket it does not
+//! guard at all. So a handshake whose `Origin` is not allowed is refused, by whatever transport it
+//! comes. No `Origin`: not a browser.
 
 use std::{
     collections::HashSet,
@@ -13,7 +14,10 @@ use axum::{
     extract::{Request, State},
     http::{
         HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
-        header::{ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE, HOST, ORIGIN, VARY},
+        header::{
+            ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE, HOST,
+            ORIGIN, VARY,
+        },
     },
     middleware::Next,
     response::{IntoResponse, Response},
@@ -60,7 +64,8 @@ struct Refusals {
     since: Option<Instant>,
 }
 
-/// Tells browsers that the pages that [`check`] lets pass may read the answers and send any headers.
+/// Tells browsers that the pages that [`check`] lets pass may read the answers and send any
+/// headers.
 pub(super) fn cors() -> CorsLayer {
     CorsLayer::new()
         .allow_methods([Method::GET, Method::POST])
@@ -71,7 +76,11 @@ pub(super) fn cors() -> CorsLayer {
 }
 
 /// Refuses requests from pages that may not connect.
-pub(super) async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+pub(super) async fn check(
+    State(guard): State<Arc<Guard>>,
+    request: Request,
+    next: Next,
+) -> Response {
     match guard.refused(&request) {
         None => next.run(request).await,
         Some(origin) => {
@@ -83,7 +92,11 @@ pub(super) async fn check(State(guard): State<Arc<Guard>>, request: Request, nex
 
 impl Guard {
     pub(super) fn new(origins: AllowedOrigins, proxies: TrustedProxies) -> Self {
-        Self { origins, proxies, refusals: Mutex::default() }
+        Self {
+            origins,
+            proxies,
+            refusals: Mutex::default(),
+        }
     }
 
     /// Returns the request's origin if its pages may not connect.
@@ -95,14 +108,22 @@ impl Guard {
         })
     }
 
-    /// Returns the host that the request is for, as the request itself and a trusted proxy may write it.
+    /// Returns the host that the request is for, as the request itself and a trusted proxy may
+    /// write it.
     fn own_hosts(&self, request: &Request) -> Vec<String> {
         let headers = request.headers();
         let mut hosts: Vec<_> = last(headers, HOST).map(str::to_owned).into_iter().collect();
-        if request.extensions().get::<Peer>().is_some_and(|peer| self.proxies.contain(peer.address)) {
+        if request
+            .extensions()
+            .get::<Peer>()
+            .is_some_and(|peer| self.proxies.contain(peer.address))
+        {
             hosts.extend(last(headers, FORWARDED_HOST).map(str::to_owned));
             if let Some(port) = last(headers, FORWARDED_PORT) {
-                let with_port: Vec<_> = hosts.iter().map(|host| format!("{}:{port}", name(host))).collect();
+                let with_port: Vec<_> = hosts
+                    .iter()
+                    .map(|host| format!("{}:{port}", name(host)))
+                    .collect();
                 hosts.extend(with_port);
             }
         }
@@ -111,10 +132,18 @@ impl Guard {
 
     /// Names a refused origin in the log, once in a while and not too many.
     fn warn(&self, origin: &HeaderValue, host: &str) {
-        let (origin, host) = (shortened(&String::from_utf8_lossy(origin.as_bytes())), shortened(host));
+        let (origin, host) = (
+            shortened(&String::from_utf8_lossy(origin.as_bytes())),
+            shortened(host),
+        );
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
         if refusals.is_news(&origin) {
-            tracing::warn!(origin, host, setting = ALLOWED_ORIGINS, "refused a page of an origin that is not allowed");
+            tracing::warn!(
+                origin,
+                host,
+                setting = ALLOWED_ORIGINS,
+                "refused a page of an origin that is not allowed"
+            );
         }
     }
 }
@@ -122,8 +151,14 @@ impl Guard {
 impl Refusals {
     /// Notes an origin; returns whether the log has not named it in this period, and may.
     fn is_news(&mut self, origin: &str) -> bool {
-        if self.since.is_none_or(|since| since.elapsed() >= WARNING_PERIOD) {
-            *self = Self { named: HashSet::new(), since: Some(Instant::now()) };
+        if self
+            .since
+            .is_none_or(|since| since.elapsed() >= WARNING_PERIOD)
+        {
+            *self = Self {
+                named: HashSet::new(),
+                since: Some(Instant::now()),
+            };
         }
         self.named.len() < MAX_WARNINGS && self.named.insert(origin.to_owned())
     }
@@ -131,19 +166,24 @@ impl Refusals {
 
 /// Returns the refusal, which the page may read: it holds no secret.
 fn refusal(origin: &HeaderValue) -> Response {
-    let message =
-        format!("pages of this origin may not connect: the server's setting {ALLOWED_ORIGINS} does not list it");
+    let message = format!(
+        "pages of this origin may not connect: the server's setting {ALLOWED_ORIGINS} does not list it"
+    );
     let body = json!({ "error": { "code": "FORBIDDEN", "message": message, "retryable": false } });
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone()),
-        (ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true")),
+        (
+            ACCESS_CONTROL_ALLOW_CREDENTIALS,
+            HeaderValue::from_static("true"),
+        ),
         (VARY, HeaderValue::from_static("origin")),
     ];
     (StatusCode::FORBIDDEN, headers, body.to_string()).into_response()
 }
 
-/// Returns the last of a header's values, which the nearest proxy has written; what stands before may be a client's.
+/// Returns the last of a header's values, which the nearest proxy has written; what stands before
+/// may be a client's.
 fn last(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     let line = str::from_utf8(headers.get_all(name).iter().next_back()?.as_bytes()).ok()?;
     line.rsplit(',').next().map(str::trim)
@@ -151,7 +191,9 @@ fn last(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
 
 /// Returns a host without its port.
 fn name(host: &str) -> &str {
-    let parts = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    let parts = host
+        .rsplit_once(':')
+        .filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
     parts.map_or(host, |(name, _)| name)
 }
 
@@ -166,7 +208,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_log_names_an_origin_once_in_a_period_and_so_many_at_most() {
         let mut refusals = Refusals::default();
-        let mut news = || (0..2 * MAX_WARNINGS).filter(|number| refusals.is_news(&number.to_string())).count();
+        let mut news = || {
+            (0..2 * MAX_WARNINGS)
+                .filter(|number| refusals.is_news(&number.to_string()))
+                .count()
+        };
         assert_eq!(news(), MAX_WARNINGS);
         tokio::time::advance(WARNING_PERIOD / 2).await;
         assert_eq!(news(), 0);

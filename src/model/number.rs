@@ -10,8 +10,8 @@ use serde::{
 /// The first number that is too large, 2^64.
 const TOO_LARGE: f64 = 18_446_744_073_709_551_616.0;
 
-/// A whole number, 0 or larger: `5`, `5.0` and `5e0` are one number, as in JSON there is one kind of them:
-/// <https://www.rfc-editor.org/rfc/rfc8259#section-6>.
+/// A whole number, 0 or larger: `5`, `5.0` and `5e0` are one number, as in JSON there is one kind
+/// of them: <https://www.rfc-editor.org/rfc/rfc8259#section-6>.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WholeNumber(pub u64);
 
@@ -35,7 +35,8 @@ impl Visitor<'_> for Numbers {
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<WholeNumber, E> {
-        let number = u64::try_from(number).map_err(|_| E::invalid_value(Unexpected::Signed(number), &self))?;
+        let number = u64::try_from(number)
+            .map_err(|_| E::invalid_value(Unexpected::Signed(number), &self))?;
         Ok(WholeNumber(number))
     }
 
@@ -56,13 +57,42 @@ mod tests {
 
     #[test]
     fn a_number_is_what_it_is_however_it_is_written() {
-        for (json, number) in [("5", 5), ("5.0", 5), ("5e0", 5), ("0.5e1", 5), ("50E-1", 5), ("-0", 0), ("-0.0", 0)] {
-            assert_eq!(serde_json::from_str::<WholeNumber>(json).unwrap(), WholeNumber(number), "{json}");
+        for (json, number) in [
+            ("5", 5),
+            ("5.0", 5),
+            ("5e0", 5),
+            ("0.5e1", 5),
+            ("50E-1", 5),
+            ("-0", 0),
+            ("-0.0", 0),
+        ] {
+            assert_eq!(
+                serde_json::from_str::<WholeNumber>(json).unwrap(),
+                WholeNumber(number),
+                "{json}"
+            );
         }
-        for (json, number) in [("18446744073709551615", u64::MAX), ("9007199254740993", 9_007_199_254_740_993)] {
-            assert_eq!(serde_json::from_str::<WholeNumber>(json).unwrap(), WholeNumber(number), "{json}");
+        for (json, number) in [
+            ("18446744073709551615", u64::MAX),
+            ("9007199254740993", 9_007_199_254_740_993),
+        ] {
+            assert_eq!(
+                serde_json::from_str::<WholeNumber>(json).unwrap(),
+                WholeNumber(number),
+                "{json}"
+            );
         }
-        for json in ["-1", "5.5", "-1.0", "1e300", "18446744073709551616", "1e400", "true", r#""5""#, "[5]"] {
+        for json in [
+            "-1",
+            "5.5",
+            "-1.0",
+            "1e300",
+            "18446744073709551616",
+            "1e400",
+            "true",
+            r#""5""#,
+            "[5]",
+        ] {
             assert!(serde_json::from_str::<WholeNumber>(json).is_err(), "{json}");
         }
     }

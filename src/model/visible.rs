@@ -1,14 +1,14 @@
 //! Characters that can be seen, and those by which a name would only look like another one.
 //!
-//! The properties are Unicode's: <https://www.unicode.org/reports/tr44/#Property_Index>. The joiners are allowed where
-//! <https://www.rfc-editor.org/rfc/rfc5892#appendix-A.1> has them, and in emoji:
-//! <https://www.unicode.org/reports/tr51/#def_emoji_zwj_sequence>.
+//! The properties are Unicode's: <https://www.unicode.org/reports/tr44/#Property_Index>. The
+//! joiners are allowed where <https://www.rfc-editor.org/rfc/rfc5892#appendix-A.1> has them, and in
+//! emoji: <https://www.unicode.org/reports/tr51/#def_emoji_zwj_sequence>.
 
 use icu_properties::{
     CodePointMapData, CodePointSetData,
     props::{
-        BinaryProperty, CanonicalCombiningClass, DefaultIgnorableCodePoint, Emoji, EmojiModifier, ExtendedPictographic,
-        JoiningType,
+        BinaryProperty, CanonicalCombiningClass, DefaultIgnorableCodePoint, Emoji, EmojiModifier,
+        ExtendedPictographic, JoiningType,
     },
 };
 
@@ -41,8 +41,8 @@ pub(super) fn disguise(text: &str) -> Option<char> {
         return None;
     }
     let chars: Vec<char> = text.chars().collect();
-    let at =
-        (0..chars.len()).find(|&at| is_hidden(chars[at]) && !belongs(&chars[..at], chars[at], &chars[at + 1..]))?;
+    let at = (0..chars.len())
+        .find(|&at| is_hidden(chars[at]) && !belongs(&chars[..at], chars[at], &chars[at + 1..]))?;
     Some(chars[at])
 }
 
@@ -53,8 +53,10 @@ fn has<P: BinaryProperty>(c: char) -> bool {
 /// Draws nothing, and is no space by its property either.
 fn is_empty(c: char) -> bool {
     // An empty pattern of braille, an empty note, empty hieroglyphs, and marks of annotations.
-    matches!(c, '\u{2800}' | '\u{1D159}' | '\u{13441}' | '\u{13442}' | '\u{FFF9}'..='\u{FFFB}')
-        || has::<DefaultIgnorableCodePoint>(c)
+    matches!(
+        c,
+        '\u{2800}' | '\u{1D159}' | '\u{13441}' | '\u{13442}' | '\u{FFF9}'..='\u{FFFB}'
+    ) || has::<DefaultIgnorableCodePoint>(c)
 }
 
 fn is_hidden(c: char) -> bool {
@@ -74,21 +76,36 @@ fn belongs(before: &[char], c: char, after: &[char]) -> bool {
 
 fn follows_virama(before: &[char]) -> bool {
     let class = CodePointMapData::<CanonicalCombiningClass>::new();
-    before.last().is_some_and(|c| class.get(*c) == CanonicalCombiningClass::Virama)
+    before
+        .last()
+        .is_some_and(|c| class.get(*c) == CanonicalCombiningClass::Virama)
 }
 
 /// Whether the letters around would be written together.
 fn divides(before: &[char], after: &[char]) -> bool {
     let kinds = CodePointMapData::<JoiningType>::new();
     let kind = |c: &char| Some(kinds.get(*c)).filter(|kind| *kind != JoiningType::Transparent);
-    let (left, right) = (before.iter().rev().find_map(kind), after.iter().find_map(kind));
-    matches!(left, Some(JoiningType::LeftJoining | JoiningType::DualJoining))
-        && matches!(right, Some(JoiningType::RightJoining | JoiningType::DualJoining))
+    let (left, right) = (
+        before.iter().rev().find_map(kind),
+        after.iter().find_map(kind),
+    );
+    matches!(
+        left,
+        Some(JoiningType::LeftJoining | JoiningType::DualJoining)
+    ) && matches!(
+        right,
+        Some(JoiningType::RightJoining | JoiningType::DualJoining)
+    )
 }
 
 fn joins_emoji(before: &[char], after: &[char]) -> bool {
-    let base = before.iter().rev().find(|&&c| c != EMOJI_STYLE && !has::<EmojiModifier>(c));
-    [base, after.first()].into_iter().all(|c| c.is_some_and(|c| has::<ExtendedPictographic>(*c)))
+    let base = before
+        .iter()
+        .rev()
+        .find(|&&c| c != EMOJI_STYLE && !has::<EmojiModifier>(c));
+    [base, after.first()]
+        .into_iter()
+        .all(|c| c.is_some_and(|c| has::<ExtendedPictographic>(*c)))
 }
 
 fn follows_emoji(before: &[char], after: &[char]) -> bool {
@@ -103,9 +120,17 @@ fn follows_emoji(before: &[char], after: &[char]) -> bool {
 fn names_region(before: &[char], c: char, after: &[char]) -> bool {
     let is_tag = |c: &char| ('\u{E0020}'..=LAST_TAG).contains(c);
     let flag = before.iter().rev().find(|c| !is_tag(c));
-    let last = after.iter().take_while(|c| is_tag(c)).last().copied().unwrap_or(c);
+    let last = after
+        .iter()
+        .take_while(|c| is_tag(c))
+        .last()
+        .copied()
+        .unwrap_or(c);
     let ended = before.last() == Some(&LAST_TAG);
-    flag == Some(&FLAG) && last == LAST_TAG && !ended && (c != LAST_TAG || before.last() != Some(&FLAG))
+    flag == Some(&FLAG)
+        && last == LAST_TAG
+        && !ended
+        && (c != LAST_TAG || before.last() != Some(&FLAG))
 }
 
 #[cfg(test)]
@@ -165,7 +190,13 @@ mod tests {
             '\u{FFF9}',
             '\u{1D159}',
         ] {
-            for name in [format!("a{c}b"), format!("{c}ab"), format!("ab{c}"), format!("山{c}"), format!("{c}")] {
+            for name in [
+                format!("a{c}b"),
+                format!("{c}ab"),
+                format!("ab{c}"),
+                format!("山{c}"),
+                format!("{c}"),
+            ] {
                 assert_eq!(disguise(&name), Some(c), "{name:?}");
                 assert!(is_blank(&c.to_string()), "{c:?}");
             }

@@ -1,4 +1,5 @@
-//! How many may be connected at once, altogether and from one address, and how often an address may come.
+//! How many may be connected at once, altogether and from one address, and how often an address may
+//! come.
 
 use std::{
     collections::HashMap,
@@ -16,7 +17,8 @@ use crate::{
     rates::{Limiter, Rate},
 };
 
-/// How many files the process may need open besides connections: the database's, the listener, the log.
+/// How many files the process may need open besides connections: the database's, the listener, the
+/// log.
 pub const OWN_FILES: u64 = 128;
 
 /// When a client may try again for whose session there is no place.
@@ -25,13 +27,16 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// What a deployment may set.
 #[derive(Debug, Clone)]
 pub struct AdmissionSettings {
-    /// The most connections at once, and likewise the most sessions; none: as many as the process may open files, less [`OWN_FILES`].
+    /// The most connections at once, and likewise the most sessions; none: as many as the process
+    /// may open files, less [`OWN_FILES`].
     pub max_connections: Option<usize>,
-    /// The most connections at once from one address, and likewise the most sessions; none: no limit. IPv6 addresses count by networks of 64 bits.
+    /// The most connections at once from one address, and likewise the most sessions; none: no
+    /// limit. IPv6 addresses count by networks of 64 bits.
     pub max_per_address: Option<usize>,
     /// How often one address may begin a session.
     pub sessions: Rate,
-    /// Who is believed when they say whom they speak for; their own connections do not count as from one address.
+    /// Who is believed when they say whom they speak for; their own connections do not count as
+    /// from one address.
     pub trusted_proxies: TrustedProxies,
 }
 
@@ -71,8 +76,14 @@ pub struct Place {
 
 impl Places {
     fn new(all: usize, max_per_address: Option<usize>) -> Self {
-        let addresses = Addresses { max: max_per_address, counts: Mutex::default() };
-        Self { all: Arc::new(Semaphore::new(all)), addresses: Arc::new(addresses) }
+        let addresses = Addresses {
+            max: max_per_address,
+            counts: Mutex::default(),
+        };
+        Self {
+            all: Arc::new(Semaphore::new(all)),
+            addresses: Arc::new(addresses),
+        }
     }
 
     /// Takes a place, from an address if it is one of a client, if there is one left.
@@ -82,13 +93,19 @@ impl Places {
             Some(client) => Some(self.addresses.enter(client)?),
             None => None,
         };
-        Some(Place { _place: place, _address: address })
+        Some(Place {
+            _place: place,
+            _address: address,
+        })
     }
 }
 
 impl From<AdmissionSettings> for Admission {
     fn from(settings: AdmissionSettings) -> Self {
-        let max = settings.max_connections.or_else(spare_files).unwrap_or(Semaphore::MAX_PERMITS);
+        let max = settings
+            .max_connections
+            .or_else(spare_files)
+            .unwrap_or(Semaphore::MAX_PERMITS);
         let places = || Places::new(max.min(Semaphore::MAX_PERMITS), settings.max_per_address);
         Self {
             connections: places(),
@@ -112,13 +129,15 @@ impl Admission {
 
     /// A place for a connection, if there is one left.
     pub(super) fn connection(&self, peer: IpAddr) -> Option<Place> {
-        self.connections.enter((!self.proxies.contain(peer)).then_some(peer))
+        self.connections
+            .enter((!self.proxies.contain(peer)).then_some(peer))
     }
 
     /// Takes a place for a session, whatever carries it, by its client's address.
     ///
     /// # Errors
-    /// [`Error::RateLimited`] when the client's address has come too often, or there are too many of it, or altogether.
+    /// [`Error::RateLimited`] when the client's address has come too often, or there are too many
+    /// of it, or altogether.
     pub fn session<'a>(
         &self,
         peer: IpAddr,
@@ -126,7 +145,9 @@ impl Admission {
     ) -> Result<Place, Error> {
         let client = self.proxies.client(peer, forwarded);
         self.begun.check(&counted_as(client))?;
-        self.sessions.enter(Some(client)).ok_or(Error::RateLimited { retry_after: RETRY_AFTER })
+        self.sessions.enter(Some(client)).ok_or(Error::RateLimited {
+            retry_after: RETRY_AFTER,
+        })
     }
 }
 
@@ -150,7 +171,10 @@ impl Addresses {
             return None;
         }
         *count += 1;
-        Some(AddressPlace { address, addresses: self.clone() })
+        Some(AddressPlace {
+            address,
+            addresses: self.clone(),
+        })
     }
 }
 
@@ -180,7 +204,10 @@ mod tests {
 
     #[test]
     fn nothing_is_kept_of_an_address_that_nobody_comes_from() {
-        let admission = Admission::from(AdmissionSettings { max_per_address: Some(2), ..AdmissionSettings::default() });
+        let admission = Admission::from(AdmissionSettings {
+            max_per_address: Some(2),
+            ..AdmissionSettings::default()
+        });
         let places: Vec<_> = (0..2).map(|_| admission.connection(PROXY)).collect();
         assert!(places.iter().all(Option::is_some));
         assert!(admission.connection(PROXY).is_none());
@@ -192,10 +219,17 @@ mod tests {
     #[test]
     fn behind_a_trusted_proxy_each_client_counts_by_itself() {
         let trusted_proxies = "10.0.0.0/8".parse().unwrap();
-        let settings = AdmissionSettings { max_per_address: Some(1), trusted_proxies, ..AdmissionSettings::default() };
+        let settings = AdmissionSettings {
+            max_per_address: Some(1),
+            trusted_proxies,
+            ..AdmissionSettings::default()
+        };
         let admission = Admission::from(settings);
         let session = |client: &'static str| admission.session(PROXY, [client].into_iter());
-        let (_tunnel, _other_tunnel) = (admission.connection(PROXY).unwrap(), admission.connection(PROXY).unwrap());
+        let (_tunnel, _other_tunnel) = (
+            admission.connection(PROXY).unwrap(),
+            admission.connection(PROXY).unwrap(),
+        );
         let ann = session("203.0.113.1").unwrap();
         assert_eq!(session("203.0.113.1").unwrap_err().code(), "RATE_LIMITED");
         assert!(session("203.0.113.2").is_ok());

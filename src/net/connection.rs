@@ -38,8 +38,15 @@ struct Shared {
 impl Connection {
     /// A connection that takes a place.
     pub(super) fn new(stream: TcpStream, place: Place) -> Self {
-        let shared = Shared { stream, written: AtomicU64::new(0) };
-        Self { shared: Arc::new(shared), broken: false, _place: place }
+        let shared = Shared {
+            stream,
+            written: AtomicU64::new(0),
+        };
+        Self {
+            shared: Arc::new(shared),
+            broken: false,
+            _place: place,
+        }
     }
 
     /// A handle to it.
@@ -47,19 +54,28 @@ impl Connection {
         ConnectionHandle(Arc::downgrade(&self.shared))
     }
 
-    /// Ends the connection behind what has been written. What has come and was not read is thrown away: the system would answer it
-    /// by a reset, and with that the peer may lose what was written.
+    /// Ends the connection behind what has been written. What has come and was not read is thrown
+    /// away: the system would answer it by a reset, and with that the peer may lose what was
+    /// written.
     pub(crate) fn end(&self) {
         let mut unread = [0; 4096];
-        while self.shared.stream.try_read(&mut unread).is_ok_and(|bytes| bytes > 0) {}
-        SockRef::from(&self.shared.stream).shutdown(Shutdown::Write).ok();
+        while self
+            .shared
+            .stream
+            .try_read(&mut unread)
+            .is_ok_and(|bytes| bytes > 0)
+        {}
+        SockRef::from(&self.shared.stream)
+            .shutdown(Shutdown::Write)
+            .ok();
     }
 
     /// Tries `write` whenever there is room to write.
     ///
-    /// What cannot be written any more counts as written: that the connection has ended is for its reader to hear. The library
-    /// goes on to write what is queued for a WebSocket, and would keep it (450 MB for 50 clients who did not read, instead of
-    /// 80); and when the first packet of an Engine.IO 3 session cannot be written, it keeps that session for ever.
+    /// What cannot be written any more counts as written: that the connection has ended is for its
+    /// reader to hear. The library goes on to write what is queued for a WebSocket, and would keep
+    /// it (450 MB for 50 clients who did not read, instead of 80); and when the first packet of an
+    /// Engine.IO 3 session cannot be written, it keeps that session for ever.
     fn poll_writing(
         &mut self,
         cx: &mut Context<'_>,
@@ -79,7 +95,9 @@ impl Connection {
                     return Poll::Ready(Ok(bytes));
                 }
                 Ok(written) => {
-                    self.shared.written.fetch_add(written as u64, Ordering::Relaxed);
+                    self.shared
+                        .written
+                        .fetch_add(written as u64, Ordering::Relaxed);
                     return Poll::Ready(Ok(written));
                 }
             }
@@ -88,7 +106,11 @@ impl Connection {
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let stream = &self.shared.stream;
         loop {
             ready!(stream.poll_read_ready(cx))?;
@@ -101,7 +123,11 @@ impl AsyncRead for Connection {
 }
 
 impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.poll_writing(cx, bytes.len(), |stream| stream.try_write(bytes))
     }
 
@@ -132,16 +158,21 @@ impl AsyncWrite for Connection {
 pub struct ConnectionHandle(Weak<Shared>);
 
 impl ConnectionHandle {
-    /// Ends the connection in both directions, also for a writer that waits for a peer that does not read.
+    /// Ends the connection in both directions, also for a writer that waits for a peer that does
+    /// not read.
     pub fn close(&self) {
         if let Some(connection) = self.0.upgrade() {
             // It fails when the peer has ended the connection already.
-            SockRef::from(&connection.stream).shutdown(Shutdown::Both).ok();
+            SockRef::from(&connection.stream)
+                .shutdown(Shutdown::Both)
+                .ok();
         }
     }
 
     /// How many bytes the connection has taken; 0 once it has gone.
     pub fn written(&self) -> u64 {
-        self.0.upgrade().map_or(0, |connection| connection.written.load(Ordering::Relaxed))
+        self.0
+            .upgrade()
+            .map_or(0, |connection| connection.written.load(Ordering::Relaxed))
     }
 }

@@ -1,8 +1,9 @@
 //! Bytes that wait for clients which do not read as fast as they are sent something.
 //!
-//! Answers and acks are counted with the client that they are for. What goes to a room is counted once, by the room; a client
-//! notes from where on in that count it has not taken it. The sum is brought up to date only when it is asked for, or when much
-//! has been sent to all clients together: idle clients cost nothing, and a fan-out costs one addition.
+//! Answers and acks are counted with the client that they are for. What goes to a room is counted
+//! once, by the room; a client notes from where on in that count it has not taken it. The sum is
+//! brought up to date only when it is asked for, or when much has been sent to all clients
+//! together: idle clients cost nothing, and a fan-out costs one addition.
 
 use std::{
     collections::HashMap,
@@ -18,18 +19,19 @@ use socketioxide::{SocketIo, extract::SocketRef, socket::Socket};
 use super::{Connection, overflow::cut, session};
 use crate::{error::Error, model::RoomId};
 
-/// How many bytes may wait for a client before it is given no more answers with messages. A client that joins all of its rooms
-/// at once has less waiting.
+/// How many bytes may wait for a client before it is given no more answers with messages. A client
+/// that joins all of its rooms at once has less waiting.
 pub const MAX_UNREAD_BYTES: u64 = 8 * 1024 * 1024;
 /// How many bytes may wait for a client before it loses its connection.
 pub const MAX_WAITING_BYTES: u64 = 16 * 1024 * 1024;
-/// How many bytes may wait for all clients before those lose their connections for which most waits. What waits for several
-/// members of a room is in memory once, and counts once.
+/// How many bytes may wait for all clients before those lose their connections for which most
+/// waits. What waits for several members of a room is in memory once, and counts once.
 pub const ALL_WAITING_BYTES: u64 = 256 * 1024 * 1024;
 /// How many bytes may wait for each client, whatever waits for others.
 pub const MIN_WAITING_BYTES: u64 = 64 * 1024;
 
-/// How much is sent, to all clients together, before it is looked for those for which too much waits.
+/// How much is sent, to all clients together, before it is looked for those for which too much
+/// waits.
 const SWEEP_BYTES: u64 = 8 * 1024 * 1024;
 /// The least time between two looks because too much waits for all clients.
 const SWEEP_PAUSE: Duration = Duration::from_millis(100);
@@ -54,7 +56,8 @@ struct Rooms {
     clean_at: usize,
 }
 
-/// What waits for one client. Some small packets are not counted, but are among what it takes: this is the least that it may be.
+/// What waits for one client. Some small packets are not counted, but are among what it takes: this
+/// is the least that it may be.
 #[derive(Debug, Default)]
 pub struct Backlog(Mutex<Waiting>);
 
@@ -87,7 +90,13 @@ impl Backlogs {
     /// Nothing waits yet.
     pub fn new(io: SocketIo) -> Self {
         let (rooms, sent, swept_at, is_full) = Default::default();
-        Self { io, rooms, sent, swept_at, is_full }
+        Self {
+            io,
+            rooms,
+            sent,
+            swept_at,
+            is_full,
+        }
     }
 
     /// Counts a packet that goes to all in a room.
@@ -100,8 +109,12 @@ impl Backlogs {
 
     /// Counts an answer to a client, which loses its connection when too much waits for it.
     pub(super) fn to_client(&self, socket: &Socket, bytes: usize) {
-        let Some(session) = session(socket) else { return };
-        let waiting = Connection::of(socket).backlog.add(bytes as u64, session.taken());
+        let Some(session) = session(socket) else {
+            return;
+        };
+        let waiting = Connection::of(socket)
+            .backlog
+            .add(bytes as u64, session.taken());
         if waiting > MAX_WAITING_BYTES {
             cut(socket);
         }
@@ -114,13 +127,21 @@ impl Backlogs {
     ///
     /// [`Error::RateLimited`] when too much waits for it, or for all.
     pub(super) fn check(&self, socket: &Socket) -> Result<(), Error> {
-        let Some(session) = session(socket) else { return Ok(()) };
-        if self.is_full.load(Ordering::Relaxed) && self.last_sweep().is_none_or(|at| at.elapsed() > SWEEP_PAUSE) {
+        let Some(session) = session(socket) else {
+            return Ok(());
+        };
+        if self.is_full.load(Ordering::Relaxed)
+            && self
+                .last_sweep()
+                .is_none_or(|at| at.elapsed() > SWEEP_PAUSE)
+        {
             self.sweep();
         }
         let waiting = Connection::of(socket).backlog.add(0, session.taken());
         if waiting > MAX_UNREAD_BYTES || self.is_full.load(Ordering::Relaxed) {
-            return Err(Error::RateLimited { retry_after: RETRY_AFTER });
+            return Err(Error::RateLimited {
+                retry_after: RETRY_AFTER,
+            });
         }
         Ok(())
     }
@@ -155,11 +176,16 @@ impl Backlogs {
     /// Cuts the clients for which too much waits.
     fn sweep(&self) {
         *self.swept_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        let Some(namespace) = self.io.of("/") else { return };
+        let Some(namespace) = self.io.of("/") else {
+            return;
+        };
         let slow: Vec<_> = namespace.sockets().into_iter().filter_map(slow).collect();
-        self.is_full.store(together(slow.iter()) > ALL_WAITING_BYTES, Ordering::Relaxed);
+        self.is_full
+            .store(together(slow.iter()) > ALL_WAITING_BYTES, Ordering::Relaxed);
         let bound = bound(&slow);
-        slow.iter().filter(|client| client.total > bound).for_each(|client| cut(&client.socket));
+        slow.iter()
+            .filter(|client| client.total > bound)
+            .for_each(|client| cut(&client.socket));
     }
 
     fn last_sweep(&self) -> Option<Instant> {
@@ -191,7 +217,11 @@ impl Backlog {
 
     fn unsubscribe(&self, sent: &Arc<AtomicU64>) {
         let mut waiting = self.waiting();
-        if let Some(place) = waiting.rooms.iter().position(|room| Arc::ptr_eq(&room.sent, sent)) {
+        if let Some(place) = waiting
+            .rooms
+            .iter()
+            .position(|room| Arc::ptr_eq(&room.sent, sent))
+        {
             // What was sent before the client left waits all the same.
             waiting.own += waiting.rooms.swap_remove(place).waiting();
         }
@@ -203,8 +233,8 @@ impl Backlog {
 }
 
 impl Waiting {
-    /// Takes off what the client has taken, of each kind in proportion, as it is not known which packets that was; how many bytes
-    /// wait still.
+    /// Takes off what the client has taken, of each kind in proportion, as it is not known which
+    /// packets that was; how many bytes wait still.
     fn settle(&mut self, taken: u64) -> u64 {
         let total = self.own + self.rooms.iter().map(Subscription::waiting).sum::<u64>();
         let read = taken.saturating_sub(self.taken);
@@ -240,7 +270,10 @@ fn slow(socket: SocketRef) -> Option<Slow<SocketRef>> {
     let taken = session(&socket)?.taken();
     let mut waiting = connection.backlog.waiting();
     let total = waiting.settle(taken);
-    let rooms = waiting.rooms.iter().map(|room| (Arc::as_ptr(&room.sent).addr(), room.waiting()));
+    let rooms = waiting
+        .rooms
+        .iter()
+        .map(|room| (Arc::as_ptr(&room.sent).addr(), room.waiting()));
     (total > MIN_WAITING_BYTES).then(|| Slow {
         total,
         own: waiting.own,
@@ -279,7 +312,12 @@ mod tests {
     const MIB: u64 = 1024 * 1024;
 
     fn client(total: u64, own: u64, rooms: &[(usize, u64)]) -> Slow<()> {
-        Slow { socket: (), total, own, rooms: rooms.to_vec() }
+        Slow {
+            socket: (),
+            total,
+            own,
+            rooms: rooms.to_vec(),
+        }
     }
 
     #[test]
@@ -293,7 +331,11 @@ mod tests {
 
     #[test]
     fn what_goes_to_a_room_waits_for_who_is_there_from_when_it_came() {
-        let (backlog, room, other) = (Backlog::default(), Arc::new(AtomicU64::new(500)), Arc::<AtomicU64>::default());
+        let (backlog, room, other) = (
+            Backlog::default(),
+            Arc::new(AtomicU64::new(500)),
+            Arc::<AtomicU64>::default(),
+        );
         backlog.subscribe(room.clone());
         backlog.subscribe(other.clone());
         room.fetch_add(300, Ordering::Relaxed);
@@ -301,7 +343,12 @@ mod tests {
         other.fetch_add(100, Ordering::Relaxed);
         assert_eq!(backlog.add(0, 0), 400);
         assert_eq!(backlog.add(0, 200), 200);
-        let waiting: Vec<_> = backlog.waiting().rooms.iter().map(Subscription::waiting).collect();
+        let waiting: Vec<_> = backlog
+            .waiting()
+            .rooms
+            .iter()
+            .map(Subscription::waiting)
+            .collect();
         assert_eq!(waiting, [150, 50]);
         backlog.unsubscribe(&room);
         room.fetch_add(1_000, Ordering::Relaxed);
@@ -311,18 +358,26 @@ mod tests {
 
     #[test]
     fn what_waits_for_many_members_of_a_room_counts_once() {
-        let crowd: Vec<_> = (0..1_000).map(|_| client(10 * MIB, 0, &[(1, 10 * MIB)])).collect();
+        let crowd: Vec<_> = (0..1_000)
+            .map(|_| client(10 * MIB, 0, &[(1, 10 * MIB)]))
+            .collect();
         assert_eq!(together(crowd.iter()), 10 * MIB);
         assert_eq!(bound(&crowd), MAX_WAITING_BYTES);
     }
 
     #[test]
     fn those_for_which_most_waits_make_way_when_too_much_waits_for_all() {
-        let own: Vec<_> = (0..100).map(|number| client((number % 10) * MIB, (number % 10) * MIB, &[])).collect();
+        let own: Vec<_> = (0..100)
+            .map(|number| client((number % 10) * MIB, (number % 10) * MIB, &[]))
+            .collect();
         assert_eq!(bound(&own), MAX_WAITING_BYTES / 4);
-        let rooms: Vec<_> = (0..1_000).map(|room| client(MIB, 0, &[(room, MIB)])).collect();
+        let rooms: Vec<_> = (0..1_000)
+            .map(|room| client(MIB, 0, &[(room, MIB)]))
+            .collect();
         assert_eq!(bound(&rooms), MIB / 2);
-        let least: Vec<_> = (0..10_000).map(|_| client(MIN_WAITING_BYTES, MIN_WAITING_BYTES, &[])).collect();
+        let least: Vec<_> = (0..10_000)
+            .map(|_| client(MIN_WAITING_BYTES, MIN_WAITING_BYTES, &[]))
+            .collect();
         assert_eq!(bound(&least), MIN_WAITING_BYTES);
     }
 }

@@ -12,8 +12,8 @@ use tracing::Instrument;
 use super::{
     Connection,
     protocol::{
-        Empty, GetHistory, HistoryPage, JoinRoom, Joined, LeaveRoom, Left, RefreshAuth, Refreshed, SendMessage, Typing,
-        event,
+        Empty, GetHistory, HistoryPage, JoinRoom, Joined, LeaveRoom, Left, RefreshAuth, Refreshed,
+        SendMessage, Typing, event,
     },
     reply::Reply,
     request::Payload,
@@ -32,7 +32,12 @@ pub struct Caller(pub(super) Arc<Connection>);
 
 impl Caller {
     /// Joins; on success the room has sent the answer, and messages that came too early are queued.
-    pub async fn join(&self, turn: Turn, reply: Reply, join: Payload<JoinRoom>) -> Result<(), Error> {
+    pub async fn join(
+        &self,
+        turn: Turn,
+        reply: Reply,
+        join: Payload<JoinRoom>,
+    ) -> Result<(), Error> {
         let _turn = self.come(turn).await?;
         self.enter(reply, join?).await?;
         self.0.early.end();
@@ -59,7 +64,12 @@ impl Caller {
     }
 
     /// Leaves, and takes the socket out of what the room sends to.
-    pub async fn leave(&self, turn: Turn, socket: &Socket, leave: Payload<LeaveRoom>) -> Result<Left, Error> {
+    pub async fn leave(
+        &self,
+        turn: Turn,
+        socket: &Socket,
+        leave: Payload<LeaveRoom>,
+    ) -> Result<Left, Error> {
         let _turn = self.come(turn).await?;
         let LeaveRoom { room_id } = leave?;
         let leaving = self.chat().leave(&self.0.session, &room_id);
@@ -68,8 +78,8 @@ impl Caller {
         Ok(Left { room_id })
     }
 
-    /// Queues a message. The turn ends here: later sends may join it in the same commit. One that comes before its
-    /// connection's first join waits for that.
+    /// Queues a message. The turn ends here: later sends may join it in the same commit. One that
+    /// comes before its connection's first join waits for that.
     pub async fn enqueue(&self, turn: Turn, send: Payload<SendMessage>) -> Result<Receipt, Error> {
         let turn = self.come(turn).await?;
         let send = send?;
@@ -89,11 +99,18 @@ impl Caller {
     }
 
     /// Reads history, while later events go on.
-    pub async fn history(&self, turn: Turn, socket: &Socket, query: Payload<GetHistory>) -> Result<HistoryPage, Error> {
+    pub async fn history(
+        &self,
+        turn: Turn,
+        socket: &Socket,
+        query: Payload<GetHistory>,
+    ) -> Result<HistoryPage, Error> {
         let turn = self.come(turn).await?;
         let query = query?;
         let (room, range) = (&query.room_id, query.range()?);
-        let reading = self.chat().history(&self.0.session, room, range, query.limit())?;
+        let reading = self
+            .chat()
+            .history(&self.0.session, room, range, query.limit())?;
         drop(turn);
         let (messages, has_more) = reading.await?;
         self.0.backlogs.check(socket)?;
@@ -128,7 +145,9 @@ impl Caller {
             self.unsubscribe(socket, &room);
         }
         lease.extend(socket, grant.expires_at);
-        Ok(Refreshed { expires_at: grant.expires_at })
+        Ok(Refreshed {
+            expires_at: grant.expires_at,
+        })
     }
 
     fn unsubscribe(&self, socket: &Socket, room: &RoomId) {
@@ -142,7 +161,10 @@ impl Caller {
     /// [`Error::TokenExpired`] when the connection's token is out of date by then.
     pub async fn come(&self, turn: Turn) -> Result<OnTurn, Error> {
         let turn = turn.come().await;
-        self.0.lease.as_ref().map_or(Ok(()), |lease| lease.check_time())?;
+        self.0
+            .lease
+            .as_ref()
+            .map_or(Ok(()), |lease| lease.check_time())?;
         Ok(turn)
     }
 
@@ -157,7 +179,9 @@ fn admit(reply: Reply, joined: room::Joined) -> bool {
     if !socket.connected() {
         return false;
     }
-    let Connection { backlog, backlogs, .. } = &*Connection::of(&socket);
+    let Connection {
+        backlog, backlogs, ..
+    } = &*Connection::of(&socket);
     backlogs.to_client(&socket, json_bytes(&joined.messages));
     backlogs.subscribe(backlog, &joined.room_id);
     let room = joined.room_id.to_string();
@@ -169,8 +193,8 @@ fn json_bytes(messages: &[Post]) -> usize {
     messages.iter().map(|message| message.json().len()).sum()
 }
 
-/// Puts a socket into the Socket.IO room. A socket that ended meanwhile has been taken out of all its rooms already and
-/// would stay in this one for ever.
+/// Puts a socket into the Socket.IO room. A socket that ended meanwhile has been taken out of all
+/// its rooms already and would stay in this one for ever.
 fn subscribe(socket: &Socket, room: String) -> bool {
     socket.join(room.clone());
     if !socket.connected() {
@@ -183,7 +207,11 @@ fn subscribe(socket: &Socket, room: String) -> bool {
 impl FromMessageParts<LocalAdapter> for Caller {
     type Error = Infallible;
 
-    fn from_message_parts(socket: &Arc<Socket>, _: &mut Value, _: &Option<i64>) -> Result<Self, Infallible> {
+    fn from_message_parts(
+        socket: &Arc<Socket>,
+        _: &mut Value,
+        _: &Option<i64>,
+    ) -> Result<Self, Infallible> {
         Ok(Self(Connection::of(socket)))
     }
 }
@@ -191,7 +219,10 @@ impl FromMessageParts<LocalAdapter> for Caller {
 impl FromDisconnectParts<LocalAdapter> for Caller {
     type Error = Infallible;
 
-    fn from_disconnect_parts(socket: &Arc<Socket>, _: DisconnectReason) -> Result<Self, Infallible> {
+    fn from_disconnect_parts(
+        socket: &Arc<Socket>,
+        _: DisconnectReason,
+    ) -> Result<Self, Infallible> {
         Ok(Self(Connection::of(socket)))
     }
 }

@@ -27,7 +27,8 @@ use crate::{
     error::Error,
 };
 
-/// How long at most until the clock is looked at again: it may be set, and no timer reaches to the end of time.
+/// How long at most until the clock is looked at again: it may be set, and no timer reaches to the
+/// end of time.
 const LONGEST_SLEEP: Duration = Duration::from_secs(2);
 
 /// The time that a token gives to a socket; a newer token extends it.
@@ -42,10 +43,11 @@ pub struct Lease {
 /// A socket that has just been told that it is connected.
 pub struct Connected(pub Arc<Socket>);
 
-/// Whom a client speaks for, if that is known yet, and the time that its token gives, unless it is a guest.
+/// Whom a client speaks for, if that is known yet, and the time that its token gives, unless it is
+/// a guest.
 ///
-/// Errors: [`Error::Unauthorized`], [`Error::TokenExpired`]; [`Error::Forbidden`] when it calls itself somebody else than its
-/// token does.
+/// Errors: [`Error::Unauthorized`], [`Error::TokenExpired`]; [`Error::Forbidden`] when it calls
+/// itself somebody else than its token does.
 pub fn admit(
     verifier: Option<Arc<Verifier>>,
     auth: Auth,
@@ -57,7 +59,10 @@ pub fn admit(
     };
     let token = auth.token.as_deref().or_else(|| bearer(socket));
     let token = token.ok_or_else(|| Error::Unauthorized("a token is required".into()))?;
-    let Grant { identity, expires_at } = verifier.check(token)?;
+    let Grant {
+        identity,
+        expires_at,
+    } = verifier.check(token)?;
     if let Some(claim) = claim {
         identity.covers(&claim)?;
     }
@@ -74,7 +79,11 @@ fn bearer(socket: &Socket) -> Option<&str> {
 
 impl Lease {
     fn new(verifier: Arc<Verifier>, expires_at: DateTime<Utc>) -> Self {
-        Self { verifier, expires_at: expires_at.timestamp_millis().into(), timer: Mutex::default() }
+        Self {
+            verifier,
+            expires_at: expires_at.timestamp_millis().into(),
+            timer: Mutex::default(),
+        }
     }
 
     /// Checks that the time is not over.
@@ -83,7 +92,11 @@ impl Lease {
     /// [`Error::TokenExpired`] once it is.
     pub fn check_time(&self) -> Result<(), Error> {
         let over = self.expires_at.load(Ordering::Relaxed) <= Utc::now().timestamp_millis();
-        if over { Err(Error::TokenExpired) } else { Ok(()) }
+        if over {
+            Err(Error::TokenExpired)
+        } else {
+            Ok(())
+        }
     }
 
     /// What a newer token gives.
@@ -100,7 +113,8 @@ impl Lease {
 
     /// Gives the socket time until then instead.
     pub fn extend(&self, socket: &Arc<Socket>, expires_at: DateTime<Utc>) {
-        self.expires_at.store(expires_at.timestamp_millis(), Ordering::Relaxed);
+        self.expires_at
+            .store(expires_at.timestamp_millis(), Ordering::Relaxed);
         self.watch(socket);
     }
 
@@ -114,7 +128,10 @@ impl Lease {
 }
 
 async fn expire(socket: Weak<Socket>, at: i64) {
-    while let Some(left) = u64::try_from(at - Utc::now().timestamp_millis()).ok().filter(|left| *left > 0) {
+    while let Some(left) = u64::try_from(at - Utc::now().timestamp_millis())
+        .ok()
+        .filter(|left| *left > 0)
+    {
         tokio::time::sleep(Duration::from_millis(left).min(LONGEST_SLEEP)).await;
     }
     if let Some(socket) = socket.upgrade() {
@@ -122,8 +139,9 @@ async fn expire(socket: Weak<Socket>, at: i64) {
     }
 }
 
-/// Disconnects a socket, or cuts one that takes no packet any more. A stock client does not come back by itself after the
-/// former, with the same token: <https://socket.io/docs/v4/client-socket-instance/#disconnect>.
+/// Disconnects a socket, or cuts one that takes no packet any more. A stock client does not come
+/// back by itself after the former, with the same token:
+/// <https://socket.io/docs/v4/client-socket-instance/#disconnect>.
 fn end(socket: Arc<Socket>) {
     if !socket.connected() {
         return;
@@ -132,7 +150,11 @@ fn end(socket: Arc<Socket>) {
         session.begin_leaving();
     }
     let error = (&Error::TokenExpired).into();
-    let failure = Failure { event: event::CONNECT, room_id: None, error };
+    let failure = Failure {
+        event: event::CONNECT,
+        room_id: None,
+        error,
+    };
     socket.emit(event::ERROR, &failure).ok();
     if socket.clone().disconnect().is_err() {
         overflow::cut(&socket);

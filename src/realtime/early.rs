@@ -1,8 +1,10 @@
 //! Sends that come before their connection has joined a room, and wait for its first join.
 //!
-//! A client that was away emits what it has buffered as soon as it is connected again, before the app's `connect` handler can
-//! join: <https://socket.io/docs/v4/client-offline-behavior/#buffered-events>. A waiting send has given on its turn, so that the
-//! join behind it is handled; the join then queues it, before any later send.
+//! A client that was away emits what it has buffered as soon as it is connected again, before the
+//! app's `connect` handler can join:
+//! <https://socket.io/docs/v4/client-offline-behavior/#buffered-events>. A waiting send has given
+//! on its turn, so that the join behind it is handled; the join then queues it, before any later
+//! send.
 
 use std::{
     mem,
@@ -57,7 +59,8 @@ struct Waiting {
     count: u64,
 }
 
-/// A waiting send, and the way to its task. One that a join has taken out gets its outcome from the join.
+/// A waiting send, and the way to its task. One that a join has taken out gets its outcome from the
+/// join.
 struct Early {
     number: u64,
     send: SendMessage,
@@ -74,7 +77,11 @@ pub struct Place {
 impl EarlySends {
     /// None yet; [`JOIN_WAIT`] begins.
     pub fn new(bytes: EarlyBytes) -> Self {
-        Self { until: Instant::now() + JOIN_WAIT, bytes, waiting: Mutex::default() }
+        Self {
+            until: Instant::now() + JOIN_WAIT,
+            bytes,
+            waiting: Mutex::default(),
+        }
     }
 
     /// Lets a send wait.
@@ -87,12 +94,25 @@ impl EarlySends {
             return Err(Error::NotInRoomYet);
         }
         let bytes = u32::try_from(send.message.len() + OVERHEAD_BYTES).unwrap_or(u32::MAX);
-        let bytes = self.bytes.0.clone().try_acquire_many_owned(bytes).map_err(|_| Error::NotInRoomYet)?;
+        let bytes = self
+            .bytes
+            .0
+            .clone()
+            .try_acquire_many_owned(bytes)
+            .map_err(|_| Error::NotInRoomYet)?;
         let (outcome, place) = oneshot::channel();
         let number = waiting.count;
         waiting.count += 1;
-        waiting.sends.push(Early { number, send, outcome, _bytes: bytes });
-        Ok(Place { number, outcome: place })
+        waiting.sends.push(Early {
+            number,
+            send,
+            outcome,
+            _bytes: bytes,
+        });
+        Ok(Place {
+            number,
+            outcome: place,
+        })
     }
 
     /// Queues the sends that wait for a room which has just been joined, in their order.
@@ -134,10 +154,12 @@ impl EarlySends {
 }
 
 impl Place {
-    /// Waits for the join, and for no longer than [`JOIN_WAIT`]; a join that is under way then is waited for.
+    /// Waits for the join, and for no longer than [`JOIN_WAIT`]; a join that is under way then is
+    /// waited for.
     ///
     /// # Errors
-    /// [`Error::NotInRoomYet`] without a join in time, [`Error::Unavailable`] when the server stops, else as the send's.
+    /// [`Error::NotInRoomYet`] without a join in time, [`Error::Unavailable`] when the server
+    /// stops, else as the send's.
     pub async fn joined(mut self, connection: &Connection) -> Result<Receipt, Error> {
         let error = tokio::select! {
             biased;

@@ -46,18 +46,27 @@ impl SocketIoFanout {
         self.backlogs.to_room(room, bytes);
     }
 
-    /// Cuts the clients that have lost a packet. The errors do not say which: it is those whose queues are full; unless one
-    /// has room again meanwhile. Then all that are in the room are cut, lest one goes on without what it missed.
+    /// Cuts the clients that have lost a packet. The errors do not say which: it is those whose
+    /// queues are full; unless one has room again meanwhile. Then all that are in the room are cut,
+    /// lest one goes on without what it missed.
     fn cut(&self, room: &RoomId, errors: &[SocketError]) {
         // A connection that has just ended is nothing to speak of.
-        let lost = errors.iter().filter(|error| matches!(error, SocketError::InternalChannelFull)).count();
+        let lost = errors
+            .iter()
+            .filter(|error| matches!(error, SocketError::InternalChannelFull))
+            .count();
         let Some(namespace) = self.io.of("/").filter(|_| lost > 0) else {
             return;
         };
-        let (full, others): (Vec<_>, Vec<_>) =
-            namespace.within(room.to_string()).sockets().into_iter().partition(|socket| has_overflowed(socket));
+        let (full, others): (Vec<_>, Vec<_>) = namespace
+            .within(room.to_string())
+            .sockets()
+            .into_iter()
+            .partition(|socket| has_overflowed(socket));
         let unknown = full.len() < lost;
-        full.iter().chain(others.iter().filter(|_| unknown)).for_each(|socket| cut(socket));
+        full.iter()
+            .chain(others.iter().filter(|_| unknown))
+            .for_each(|socket| cut(socket));
     }
 
     /// Returns a user's sockets in a room.
@@ -66,19 +75,35 @@ impl SocketIoFanout {
             return vec![];
         };
         let sockets = namespace.within(room.to_string()).sockets().into_iter();
-        sockets.filter(|socket| Connection::of(socket).session.speaks_for(user)).collect()
+        sockets
+            .filter(|socket| Connection::of(socket).session.speaks_for(user))
+            .collect()
     }
 }
 
 impl Fanout for SocketIoFanout {
     fn message(&self, message: &Post) {
-        self.emit(&message.room_id, event::NEW_MESSAGE, message, message.json().len() + PACKET_BYTES);
+        self.emit(
+            &message.room_id,
+            event::NEW_MESSAGE,
+            message,
+            message.json().len() + PACKET_BYTES,
+        );
     }
 
     fn presence(&self, presence: &Presence) {
         let packet = protocol::Presence::from(presence);
-        let names = presence.joined.iter().chain(&presence.left).map(|name| name.as_str().len() + 2);
-        self.emit(&presence.room_id, event::PRESENCE, &packet, names.sum::<usize>() + PACKET_BYTES);
+        let names = presence
+            .joined
+            .iter()
+            .chain(&presence.left)
+            .map(|name| name.as_str().len() + 2);
+        self.emit(
+            &presence.room_id,
+            event::PRESENCE,
+            &packet,
+            names.sum::<usize>() + PACKET_BYTES,
+        );
     }
 
     fn reset(&self, reset: &Reset) {
@@ -91,17 +116,22 @@ impl Fanout for SocketIoFanout {
         );
     }
 
-    /// One of the user's sockets is left out as the sender; the others are so by a Socket.IO room of their own, for as long as
-    /// this takes. No room of the chat has such a name.
+    /// One of the user's sockets is left out as the sender; the others are so by a Socket.IO room
+    /// of their own, for as long as this takes. No room of the chat has such a name.
     fn typing(&self, typing: &Typing) {
-        let (room, own) = (typing.room_id.to_string(), self.sockets_of(&typing.user_id, &typing.room_id));
+        let (room, own) = (
+            typing.room_id.to_string(),
+            self.sockets_of(&typing.user_id, &typing.room_id),
+        );
         let Some((sender, tabs)) = own.split_first() else {
             return;
         };
         let typist = format!("\u{1}{room}");
         tabs.iter().for_each(|tab| tab.join(typist.clone()));
         let others = sender.to(room).except(typist.clone()).volatile();
-        others.emit(event::TYPING, &UserTyping::from(typing)).now_or_never();
+        others
+            .emit(event::TYPING, &UserTyping::from(typing))
+            .now_or_never();
         tabs.iter().for_each(|tab| tab.leave(typist.clone()));
         self.backlogs.to_room(&typing.room_id, PACKET_BYTES);
     }

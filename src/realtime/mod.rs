@@ -42,7 +42,9 @@ use self::{
     caller::Caller,
     credentials::{Connected, Lease},
     early::{EarlyBytes, EarlySends},
-    protocol::{Auth, GetHistory, JoinRoom, LeaveRoom, RefreshAuth, SendMessage, Sent, Typing, event},
+    protocol::{
+        Auth, GetHistory, JoinRoom, LeaveRoom, RefreshAuth, SendMessage, Sent, Typing, event,
+    },
     reply::Reply,
     request::{Payload, Request},
     turn::{Turn, Turns},
@@ -58,15 +60,16 @@ use crate::{
 /// Where Socket.IO is served, as stock clients expect it.
 pub const PATH: &str = "/socket.io";
 
-/// How much is read at once from a WebSocket: about as much as an event with a line of text, and kept as long as the connection.
-/// With 512 bytes each idle socket had 17.1 kB instead of 16.9, and acks took as long (`bench/`, workloads `idle` and `persist`).
+/// How much is read at once from a WebSocket: about as much as an event with a line of text, and
+/// kept as long as the connection. With 512 bytes each idle socket had 17.1 kB instead of 16.9, and
+/// acks took as long (`bench/`, workloads `idle` and `persist`).
 const READ_BUFFER_BYTES: usize = 256;
 
 /// The least bytes that a request or a frame may have: the `maxHttpBufferSize` of Node's server.
 pub const MIN_PAYLOAD_BYTES: usize = 1_000_000;
 
-/// How many binary attachments a packet may have. The contract knows none; a few are read so that the packet can be refused
-/// with an answer.
+/// How many binary attachments a packet may have. The contract knows none; a few are read so that
+/// the packet can be refused with an answer.
 const MAX_ATTACHMENTS: usize = 10;
 /// How many bytes these may have together: a connection holds them until the last has come.
 const MAX_ATTACHMENTS_BYTES: usize = 64 * 1024;
@@ -88,7 +91,8 @@ pub struct Settings {
     pub ping_timeout: Duration,
     /// The most bytes of UTF-8 in a message.
     pub max_message_bytes: usize,
-    /// How many packets may wait for one client; one who has more loses its connection. Memory is used only as it fills.
+    /// How many packets may wait for one client; one who has more loses its connection. Memory is
+    /// used only as it fills.
     pub send_queue_packets: usize,
     /// How long a client may take to enter the chat once it has a connection.
     pub connect_timeout: Duration,
@@ -125,10 +129,13 @@ impl Connection {
         connection.expect("a socket gets its connection before it gets its handlers")
     }
 
-    /// What happens to the socket is logged in this. It is made when it is needed: kept, it would be 400 bytes of each socket.
+    /// What happens to the socket is logged in this. It is made when it is needed: kept, it would
+    /// be 400 bytes of each socket.
     fn span(&self) -> Span {
         let identity = self.session.identity();
-        let user = identity.as_ref().map(|identity| identity.user_id().as_str());
+        let user = identity
+            .as_ref()
+            .map(|identity| identity.user_id().as_str());
         tracing::info_span!("socket", connection = self.session.connection, user)
     }
 }
@@ -144,10 +151,17 @@ pub struct Realtime {
     backlogs: Arc<Backlogs>,
 }
 
-/// Prepares Socket.IO: the service that answers at [`PATH`], and its handle; other requests go to `inner`.
+/// Prepares Socket.IO: the service that answers at [`PATH`], and its handle; other requests go to
+/// `inner`.
 pub fn prepare<S: Clone>(settings: Settings, inner: S) -> (SocketIoService<S>, Realtime) {
     let (service, io) = builder(settings).build_with_inner_svc(inner);
-    (service, Realtime { backlogs: Arc::new(Backlogs::new(io.clone())), io })
+    (
+        service,
+        Realtime {
+            backlogs: Arc::new(Backlogs::new(io.clone())),
+            io,
+        },
+    )
 }
 
 /// Socket.IO at [`PATH`] with all the limits that this server sets, and no behaviour yet.
@@ -176,8 +190,8 @@ impl Realtime {
         SocketIoFanout::new(self.io.clone(), self.backlogs.clone())
     }
 
-    /// Lets clients in: by the tokens that `verifier` accepts, or, without one, as guests. Every event taken counts as
-    /// unanswered, in `unanswered`, until it has its answer.
+    /// Lets clients in: by the tokens that `verifier` accepts, or, without one, as guests. Every
+    /// event taken counts as unanswered, in `unanswered`, until it has its answer.
     pub fn serve(&self, chat: Arc<Chat>, verifier: Option<Arc<Verifier>>, unanswered: TaskTracker) {
         let (backlogs, early) = (self.backlogs.clone(), EarlyBytes::default());
         let connect = move |socket: SocketRef, auth: TryData<Box<RawValue>>| {
@@ -185,8 +199,8 @@ impl Realtime {
             let (backlogs, early) = (backlogs.clone(), EarlySends::new(early.clone()));
             async move { connect(&socket, auth, chat, verifier, unanswered, backlogs, early) }
         };
-        // A socket's handlers are set in a middleware, which runs before the client is told that it is connected: a
-        // handler set later can miss the client's first events.
+        // A socket's handlers are set in a middleware, which runs before the client is told that it
+        // is connected: a handler set later can miss the client's first events.
         let connected = async |Connected(socket): Connected| {
             let connection = Connection::of(&socket);
             if let Some(lease) = &connection.lease {
@@ -203,8 +217,9 @@ impl Realtime {
 
     /// Sends what is queued for each client, and closes its connection.
     ///
-    /// Clients see their transport close, and so connect again by themselves; after a Socket.IO disconnect packet from the
-    /// server they would not: <https://socket.io/docs/v4/client-socket-instance/#disconnect>.
+    /// Clients see their transport close, and so connect again by themselves; after a Socket.IO
+    /// disconnect packet from the server they would not:
+    /// <https://socket.io/docs/v4/client-socket-instance/#disconnect>.
     pub async fn close(&self) {
         self.io.close().await;
     }
@@ -244,7 +259,9 @@ fn connect(
         early,
         rooms: rooms.into(),
     });
-    connection.span().in_scope(|| tracing::debug!(transport = ?socket.transport_type(), "connected"));
+    connection
+        .span()
+        .in_scope(|| tracing::debug!(transport = ?socket.transport_type(), "connected"));
     socket.extensions.insert(connection);
     socket.on_fallback(answer);
     socket.on_disconnect(disconnected);
@@ -253,7 +270,9 @@ fn connect(
 
 /// What the client says of itself when it connects.
 fn said(auth: TryData<Box<RawValue>>) -> Result<Auth, Error> {
-    let auth = auth.0.map_err(|error| Error::InvalidPayload(format!("auth: {error}")))?;
+    let auth = auth
+        .0
+        .map_err(|error| Error::InvalidPayload(format!("auth: {error}")))?;
     protocol::parse(auth.get())
 }
 
@@ -261,22 +280,34 @@ fn said(auth: TryData<Box<RawValue>>) -> Result<Auth, Error> {
 fn named(auth: &mut Auth, max_rooms: usize) -> Result<Vec<JoinRoom>, Error> {
     let rooms = auth.rooms.take().unwrap_or_default();
     if rooms.len() > max_rooms {
-        return Err(Error::InvalidPayload(format!("rooms: must be at most {max_rooms}")));
+        return Err(Error::InvalidPayload(format!(
+            "rooms: must be at most {max_rooms}"
+        )));
     }
     Ok(rooms)
 }
 
 /// Joins the rooms of the handshake; the socket's events wait meanwhile.
 async fn join_rooms(socket: &Arc<Socket>, connection: &Arc<Connection>) {
-    let rooms = std::mem::take(&mut *connection.rooms.lock().unwrap_or_else(PoisonError::into_inner));
+    let rooms = std::mem::take(
+        &mut *connection
+            .rooms
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner),
+    );
     let caller = Caller(connection.clone());
     let joins = stream::iter(rooms).map(|room| caller.join_at_once(Reply::unasked(socket), room));
-    joins.buffer_unordered(JOINS_AT_ONCE).for_each(async |()| {}).await;
+    joins
+        .buffer_unordered(JOINS_AT_ONCE)
+        .for_each(async |()| {})
+        .await;
 }
 
-/// One handler answers every event: the library's map of handlers would be 360 bytes of each socket.
+/// One handler answers every event: the library's map of handlers would be 360 bytes of each
+/// socket.
 ///
-/// The task of an event has room for the largest of these futures, so that it is to be the one of a send.
+/// The task of an event has room for the largest of these futures, so that it is to be the one of a
+/// send.
 async fn answer(caller: Caller, turn: Turn, reply: Reply, request: Request) {
     let (event, unanswered) = (request.event(), reply.clone());
     panics::answered(&event, unanswered, handle(caller, turn, reply, request)).await;
@@ -312,7 +343,10 @@ async fn send_message(caller: Caller, turn: Turn, reply: Reply, send: Payload<Se
         Err(error) => Err(error),
     };
     if let Ok(posted) = &stored {
-        caller.0.backlogs.to_client(reply.socket(), posted.post.json().len());
+        caller
+            .0
+            .backlogs
+            .to_client(reply.socket(), posted.post.json().len());
     }
     reply.with(event::SEND_MESSAGE, stored.map(Sent::from));
 }
@@ -342,10 +376,15 @@ async fn unknown_event(caller: Caller, turn: Turn, reply: Reply, name: String) {
 
 async fn disconnected(socket: SocketRef, io: SocketIo, caller: Caller, reason: DisconnectReason) {
     let how = match reason {
-        DisconnectReason::ClientNSDisconnect | DisconnectReason::ServerNSDisconnect => Departure::Left,
+        DisconnectReason::ClientNSDisconnect | DisconnectReason::ServerNSDisconnect => {
+            Departure::Left
+        }
         _ => Departure::Broken,
     };
-    caller.0.span().in_scope(|| tracing::debug!(?reason, "disconnected"));
+    caller
+        .0
+        .span()
+        .in_scope(|| tracing::debug!(?reason, "disconnected"));
     caller.0.early.clear();
     panics::survived(caller.0.chat.disconnect(&caller.0.session, how)).await;
     if let Some(session) = session(&socket).filter(|_| how == Departure::Left) {
@@ -353,10 +392,13 @@ async fn disconnected(socket: SocketRef, io: SocketIo, caller: Caller, reason: D
     }
 }
 
-/// Tells a session that its client is not in the chat any more, once the library has put the socket away, which it does right after
-/// the handler of its end. There is nothing to wait for but that.
+/// Tells a session that its client is not in the chat any more, once the library has put the socket
+/// away, which it does right after the handler of its end. There is nothing to wait for but that.
 async fn leave_when_gone(session: engine::Session, socket: Sid, io: SocketIo) {
-    while io.of("/").is_some_and(|namespace| namespace.get_socket(socket).is_some()) {
+    while io
+        .of("/")
+        .is_some_and(|namespace| namespace.get_socket(socket).is_some())
+    {
         tokio::task::yield_now().await;
     }
     session.leave();

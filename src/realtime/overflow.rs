@@ -1,7 +1,8 @@
 //! Clients that do not read as fast as packets come.
 //!
-//! One whose queue is full has lost a packet. It loses its connection, too: then it comes back by itself, which it would not
-//! after a Socket.IO disconnect packet, joins again, and gets what it missed.
+//! One whose queue is full has lost a packet. It loses its connection, too: then it comes back by
+//! itself, which it would not after a Socket.IO disconnect packet, joins again, and gets what it
+//! missed.
 
 use std::sync::atomic::Ordering;
 
@@ -19,18 +20,23 @@ pub(super) fn cut(socket: &Socket) {
     if connection.cut.swap(true, Ordering::Relaxed) {
         return;
     }
-    connection.span().in_scope(|| tracing::warn!("a client that does not read in time loses its connection"));
+    connection
+        .span()
+        .in_scope(|| tracing::warn!("a client that does not read in time loses its connection"));
     session.cut();
 }
 
 /// Whether a client has been cut already, or its queue is full.
 pub(super) fn has_overflowed(socket: &Socket) -> bool {
     Connection::of(socket).cut.load(Ordering::Relaxed)
-        || matches!(socket.emit("", &Probe), Err(SendError::Socket(SocketError::InternalChannelFull)))
+        || matches!(
+            socket.emit("", &Probe),
+            Err(SendError::Socket(SocketError::InternalChannelFull))
+        )
 }
 
-/// What cannot be encoded. As the library takes a place in the queue before it encodes, this tells whether there is one, and
-/// nothing is sent.
+/// What cannot be encoded. As the library takes a place in the queue before it encodes, this tells
+/// whether there is one, and nothing is sent.
 struct Probe;
 
 impl Serialize for Probe {

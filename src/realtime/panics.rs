@@ -18,10 +18,14 @@ pub async fn answered(event: &str, reply: Reply, handling: impl Future<Output = 
 pub async fn survived(handling: impl Future<Output = ()>) -> Option<Error> {
     // What a handler shares with others is behind locks that stand a panic.
     let panic = AssertUnwindSafe(handling).catch_unwind().await.err()?;
-    Some(Error::internal(format_args!("a handler panicked: {}", message(&*panic))))
+    Some(Error::internal(format_args!(
+        "a handler panicked: {}",
+        message(&*panic)
+    )))
 }
 
 fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message")
 }

@@ -7,7 +7,8 @@ use serde_json::value::RawValue;
 
 use crate::{error::Error, words};
 
-/// How a character beyond the first 65,536 begins as two escapes: <https://www.rfc-editor.org/rfc/rfc8259#section-7>.
+/// How a character beyond the first 65,536 begins as two escapes:
+/// <https://www.rfc-editor.org/rfc/rfc8259#section-7>.
 const HIGH_HALVES: std::ops::RangeInclusive<u16> = 0xD800..=0xDBFF;
 const LOW_HALVES: std::ops::RangeInclusive<u16> = 0xDC00..=0xDFFF;
 
@@ -20,7 +21,9 @@ const ESCAPE_BYTES: usize = 6;
 /// [`Error::InvalidPayload`] that names the field.
 pub fn parse<T: DeserializeOwned>(json: &str) -> Result<T, Error> {
     if !json.trim_start().starts_with('{') {
-        return Err(Error::InvalidPayload("the payload must be an object".into()));
+        return Err(Error::InvalidPayload(
+            "the payload must be an object".into(),
+        ));
     }
     let json = repaired(json);
     let deserializer = &mut serde_json::Deserializer::from_str(&json);
@@ -37,12 +40,15 @@ pub fn parse<T: DeserializeOwned>(json: &str) -> Result<T, Error> {
 /// [`Error::InvalidPayload`] when there is none.
 pub fn first_argument(packet: &str) -> Result<&RawValue, Error> {
     let arguments: Result<Vec<&RawValue>, _> = serde_json::from_str(packet);
-    let first = arguments.ok().and_then(|arguments| arguments.get(1).copied());
+    let first = arguments
+        .ok()
+        .and_then(|arguments| arguments.get(1).copied());
     first.ok_or_else(|| Error::InvalidPayload("a payload is required".into()))
 }
 
-/// JSON in which each half of a character, as of an emoji that was cut in the middle, is U+FFFD instead, as in a browser that
-/// makes bytes of such a text: <https://encoding.spec.whatwg.org/#interface-textencoder>.
+/// JSON in which each half of a character, as of an emoji that was cut in the middle, is U+FFFD
+/// instead, as in a browser that makes bytes of such a text:
+/// <https://encoding.spec.whatwg.org/#interface-textencoder>.
 pub fn repaired(json: &str) -> Cow<'_, str> {
     if !json.contains(r"\ud") && !json.contains(r"\uD") {
         return json.into();
@@ -85,9 +91,15 @@ mod tests {
         for (json, expected) in [
             (r#""ab\ud83d""#, r#""ab\ufffd""#),
             (r#""\uD83Dab""#, r#""\ufffdab""#),
-            (r#""\udc00\ud83d\ud83d\ude00\udc00""#, r#""\ufffd\ufffd\ud83d\ude00\ufffd""#),
+            (
+                r#""\udc00\ud83d\ud83d\ude00\udc00""#,
+                r#""\ufffd\ufffd\ud83d\ude00\ufffd""#,
+            ),
             (r#""\ud83d\n\ud83d\u0041""#, r#""\ufffd\n\ufffd\u0041""#),
-            (r#"{"\ud83d":"\\ud83d\\\ud83d"}"#, r#"{"\ufffd":"\\ud83d\\\ufffd"}"#),
+            (
+                r#"{"\ud83d":"\\ud83d\\\ud83d"}"#,
+                r#"{"\ufffd":"\\ud83d\\\ufffd"}"#,
+            ),
             (r#""\ud83"#, r#""\ud83"#),
             (r#""\ud83é"#, r#""\ud83é"#),
             (r#""\u+83d \ud83d\"#, r#""\u+83d \ufffd\"#),

@@ -130,9 +130,9 @@ impl GetHistory {
             (None, None) => Ok(Range::Newest),
             (Some(seq), None) => Ok(Range::Before(seq)),
             (None, Some(seq)) => Ok(Range::After(seq)),
-            (Some(_), Some(_)) => {
-                Err(Error::InvalidPayload("beforeSeq and afterSeq: only one of them may be given".into()))
-            }
+            (Some(_), Some(_)) => Err(Error::InvalidPayload(
+                "beforeSeq and afterSeq: only one of them may be given".into(),
+            )),
         }
     }
 
@@ -193,9 +193,12 @@ impl<'a> From<&'a Error> for ErrorBody<'a> {
     }
 }
 
-/// Rounded up, as who waits so long has waited long enough; not 0, which programs take for nothing said.
+/// Rounded up, as who waits so long has waited long enough; not 0, which programs take for nothing
+/// said.
 fn whole_millis(wait: Duration) -> u64 {
-    u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX).max(1)
+    u64::try_from(wait.as_nanos().div_ceil(1_000_000))
+        .unwrap_or(u64::MAX)
+        .max(1)
 }
 
 /// `error`, to a caller that asked for no ack.
@@ -282,7 +285,10 @@ pub struct Sent {
 
 impl From<Posted> for Sent {
     fn from(posted: Posted) -> Self {
-        Self { message: posted.post, duplicate: posted.duplicate }
+        Self {
+            message: posted.post,
+            duplicate: posted.duplicate,
+        }
     }
 }
 
@@ -344,7 +350,11 @@ pub struct UserTyping<'a> {
 
 impl<'a> From<&'a room::Typing> for UserTyping<'a> {
     fn from(typing: &'a room::Typing) -> Self {
-        Self { room_id: &typing.room_id, user_id: &typing.user_id, is_typing: typing.is_typing }
+        Self {
+            room_id: &typing.room_id,
+            user_id: &typing.user_id,
+            is_typing: typing.is_typing,
+        }
     }
 }
 
@@ -359,7 +369,13 @@ mod tests {
 
     #[test]
     fn a_wait_is_told_in_whole_milliseconds_that_suffice() {
-        for (nanos, millis) in [(0, 1), (1, 1), (1_000_000, 1), (1_000_001, 2), (19_999_999, 20)] {
+        for (nanos, millis) in [
+            (0, 1),
+            (1, 1),
+            (1_000_000, 1),
+            (1_000_001, 2),
+            (19_999_999, 20),
+        ] {
             assert_eq!(whole_millis(Duration::from_nanos(nanos)), millis);
         }
     }

@@ -30,7 +30,11 @@ pub struct Reply {
 impl Reply {
     /// The way to a client that has asked for nothing by an event.
     pub fn unasked(socket: &Arc<Socket>) -> Self {
-        Self { socket: socket.clone(), ack_id: None, _unanswered: Connection::of(socket).unanswered.token() }
+        Self {
+            socket: socket.clone(),
+            ack_id: None,
+            _unanswered: Connection::of(socket).unanswered.token(),
+        }
     }
 
     /// Answers with what came out; a success that nobody asked to hear of goes unsaid.
@@ -56,13 +60,24 @@ impl Reply {
         if self.ack_id.is_some() {
             self.ack(&Ack::Error::<()> { error });
         } else {
-            self.sent(self.socket.emit(event::ERROR, &Failure { event, room_id: None, error }));
+            self.sent(self.socket.emit(
+                event::ERROR,
+                &Failure {
+                    event,
+                    room_id: None,
+                    error,
+                },
+            ));
         }
     }
 
     /// Says that a room which the handshake named was not joined.
     pub fn not_joined(self, room_id: &RoomId, error: &Error) {
-        let failure = Failure { event: event::JOIN_ROOM, room_id: Some(room_id), error: error.into() };
+        let failure = Failure {
+            event: event::JOIN_ROOM,
+            room_id: Some(room_id),
+            error: error.into(),
+        };
         self.sent(self.socket.emit(event::ERROR, &failure));
     }
 
@@ -75,7 +90,8 @@ impl Reply {
         }
     }
 
-    /// An answer to a connection that has ended reaches nobody, as with every connection that breaks.
+    /// An answer to a connection that has ended reaches nobody, as with every connection that
+    /// breaks.
     fn sent(&self, sent: Result<(), SendError>) {
         match sent {
             Ok(()) | Err(SendError::Socket(SocketError::Closed)) => {}
@@ -93,7 +109,14 @@ impl Reply {
 impl FromMessageParts<LocalAdapter> for Reply {
     type Error = Infallible;
 
-    fn from_message_parts(socket: &Arc<Socket>, _: &mut Value, ack_id: &Option<i64>) -> Result<Self, Infallible> {
-        Ok(Self { ack_id: *ack_id, ..Self::unasked(socket) })
+    fn from_message_parts(
+        socket: &Arc<Socket>,
+        _: &mut Value,
+        ack_id: &Option<i64>,
+    ) -> Result<Self, Infallible> {
+        Ok(Self {
+            ack_id: *ack_id,
+            ..Self::unasked(socket)
+        })
     }
 }

@@ -10,7 +10,9 @@ use socketioxide::{
     socket::Socket,
 };
 
-use super::protocol::{self, GetHistory, JoinRoom, LeaveRoom, RefreshAuth, SendMessage, Typing, event};
+use super::protocol::{
+    self, GetHistory, JoinRoom, LeaveRoom, RefreshAuth, SendMessage, Typing, event,
+};
 use crate::error::Error;
 
 /// The first argument of an event; the library's own extractor would leave a bad one unanswered.
@@ -52,8 +54,14 @@ impl Request {
 impl FromMessageParts<LocalAdapter> for Request {
     type Error = Infallible;
 
-    fn from_message_parts(socket: &Arc<Socket>, packet: &mut Value, ack_id: &Option<i64>) -> Result<Self, Infallible> {
-        let name = Event::from_message_parts(socket, packet, ack_id).map(|Event(name)| name).unwrap_or_default();
+    fn from_message_parts(
+        socket: &Arc<Socket>,
+        packet: &mut Value,
+        ack_id: &Option<i64>,
+    ) -> Result<Self, Infallible> {
+        let name = Event::from_message_parts(socket, packet, ack_id)
+            .map(|Event(name)| name)
+            .unwrap_or_default();
         let packet = packet.as_str().map_or("", |text| text);
         Ok(match &*name {
             event::JOIN_ROOM => Self::JoinRoom(payload(packet)),

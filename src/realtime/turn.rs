@@ -1,7 +1,8 @@
 //! Keeps one socket's events in the order in which they came.
 //!
-//! The library spawns a task for every event, so that events of one socket overtake each other; but it takes a handler's
-//! arguments out of the packet in wire order, before it spawns. So an argument can draw a ticket.
+//! The library spawns a task for every event, so that events of one socket overtake each other; but
+//! it takes a handler's arguments out of the packet in wire order, before it spawns. So an argument
+//! can draw a ticket.
 
 use std::{
     convert::Infallible,
@@ -31,7 +32,8 @@ pub const MAX_WAITING: usize = 4096;
 pub const MAX_PAYLOADS_BYTES: usize = 1024 * 1024;
 
 /// How many events a connection may bring at once after a pause.
-pub const EVENT_BURST: NonZeroU32 = NonZeroU32::new(MAX_WAITING as u32).expect("some events may wait");
+pub const EVENT_BURST: NonZeroU32 =
+    NonZeroU32::new(MAX_WAITING as u32).expect("some events may wait");
 
 /// When a client may try again whose events wait for something slow.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -85,7 +87,8 @@ impl Drop for OnTurn {
 impl Waiting {
     fn enter(&self, bytes: usize) -> bool {
         let events = self.events.fetch_add(1, Ordering::Relaxed);
-        let fits = events < MAX_WAITING && self.bytes.fetch_add(bytes, Ordering::Relaxed) <= MAX_PAYLOADS_BYTES;
+        let fits = events < MAX_WAITING
+            && self.bytes.fetch_add(bytes, Ordering::Relaxed) <= MAX_PAYLOADS_BYTES;
         if !fits {
             self.leave(if events < MAX_WAITING { bytes } else { 0 });
         }
@@ -101,10 +104,14 @@ impl Waiting {
 impl Turns {
     /// A queue whose first turn is the connection's own.
     ///
-    /// The library tells a client that it is connected, and takes its events, a moment before it lets anything be emitted
-    /// to it: what was handled in between would be answered to nobody.
+    /// The library tells a client that it is connected, and takes its events, a moment before it
+    /// lets anything be emitted to it: what was handled in between would be answered to nobody.
     pub fn while_connecting() -> Self {
-        let turns = Self { last: Mutex::default(), waiting: Arc::default(), connecting: Mutex::default() };
+        let turns = Self {
+            last: Mutex::default(),
+            waiting: Arc::default(),
+            connecting: Mutex::default(),
+        };
         *turns.connecting() = turns.draw(0).ok();
         turns
     }
@@ -115,7 +122,9 @@ impl Turns {
     }
 
     fn connecting(&self) -> MutexGuard<'_, Option<Ticket>> {
-        self.connecting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.connecting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Joins the queue, behind every event that has come so far.
@@ -128,11 +137,20 @@ impl Turns {
 
     fn draw(&self, bytes: usize) -> Result<Ticket, Error> {
         if !self.waiting.enter(bytes) {
-            return Err(Error::RateLimited { retry_after: RETRY_AFTER });
+            return Err(Error::RateLimited {
+                retry_after: RETRY_AFTER,
+            });
         }
         let (after, next) = oneshot::channel();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(Ticket { before: last.replace(next), turn: OnTurn { _after: after, waiting: self.waiting.clone(), bytes } })
+        Ok(Ticket {
+            before: last.replace(next),
+            turn: OnTurn {
+                _after: after,
+                waiting: self.waiting.clone(),
+                bytes,
+            },
+        })
     }
 }
 
@@ -151,9 +169,13 @@ impl Turn {
 impl FromMessageParts<LocalAdapter> for Turn {
     type Error = Refused;
 
-    /// An event without a place is answered here: the library makes a task only of those that have all their arguments, and
-    /// one payload can bring a hundred thousand.
-    fn from_message_parts(socket: &Arc<Socket>, packet: &mut Value, ack_id: &Option<i64>) -> Result<Self, Refused> {
+    /// An event without a place is answered here: the library makes a task only of those that have
+    /// all their arguments, and one payload can bring a hundred thousand.
+    fn from_message_parts(
+        socket: &Arc<Socket>,
+        packet: &mut Value,
+        ack_id: &Option<i64>,
+    ) -> Result<Self, Refused> {
         let connection = Connection::of(socket);
         let bytes = packet.as_str().map_or(0, |text| text.len());
         let counted = session(socket).map_or(Ok(()), |session| session.count_event(bytes));

@@ -2,12 +2,13 @@
 
 use crate::{model::Post, store::Keep};
 
-/// The most bytes of messages, as JSON, in one answer; a single message may be larger. With the rest of the answer it stays
-/// below the 1,048,576 bytes that many clients take as one WebSocket message.
+/// The most bytes of messages, as JSON, in one answer; a single message may be larger. With the
+/// rest of the answer it stays below the 1,048,576 bytes that many clients take as one WebSocket
+/// message.
 pub const MAX_ANSWER_BYTES: usize = 960_000;
 
-/// Returns the messages of one answer, oldest first, and whether others were left out: the `limit` oldest or newest of `posts`
-/// that fit, and at least one where `limit` allows it.
+/// Returns the messages of one answer, oldest first, and whether others were left out: the `limit`
+/// oldest or newest of `posts` that fit, and at least one where `limit` allows it.
 pub(crate) fn fit<P>(posts: P, limit: usize, keep: Keep) -> (Vec<Post>, bool)
 where
     P: ExactSizeIterator<Item = Post> + DoubleEndedIterator,

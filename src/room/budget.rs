@@ -8,7 +8,8 @@ use std::sync::{
 /// The most bytes of messages that a room keeps.
 pub const ROOM_BYTES: usize = 256 * 1024;
 
-/// How many bytes of messages all rooms keep before each is left an equal share of it; with twice as many they keep no more.
+/// How many bytes of messages all rooms keep before each is left an equal share of it; with twice
+/// as many they keep no more.
 pub const ALL_ROOMS_BYTES: usize = 64 * 1024 * 1024;
 
 /// The messages of all rooms of a node.
@@ -72,7 +73,10 @@ mod tests {
     #[test]
     fn rooms_beyond_the_budget_keep_an_equal_share_and_beyond_twice_the_budget_nothing() {
         assert_eq!(allowance(ALL_ROOMS_BYTES, 10_000), ROOM_BYTES);
-        assert_eq!(allowance(ALL_ROOMS_BYTES + 1, 1_000), ALL_ROOMS_BYTES / 1_000);
+        assert_eq!(
+            allowance(ALL_ROOMS_BYTES + 1, 1_000),
+            ALL_ROOMS_BYTES / 1_000
+        );
         assert_eq!(allowance(ALL_ROOMS_BYTES + 1, 1), ROOM_BYTES);
         assert_eq!(allowance(2 * ALL_ROOMS_BYTES + 1, 1), 0);
     }

@@ -1,7 +1,7 @@
 //! Who is in a room, and what the room is told of their coming and going.
 //!
-//! Members are users, not connections. So that presence does not cost the square of a big room's size, a change goes out
-//! at once only when the room has been quiet; further ones go out together.
+//! Members are users, not connections. So that presence does not cost the square of a big room's
+//! size, a change goes out at once only when the room has been quiet; further ones go out together.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -58,7 +58,8 @@ pub(super) struct Members {
     settings: PresenceSettings,
     connections: HashMap<ConnectionId, UserId>,
     users: HashMap<UserId, Attendance>,
-    /// Users whose last connection broke, by the time when they count as gone; some may have come back since.
+    /// Users whose last connection broke, by the time when they count as gone; some may have come
+    /// back since.
     away: VecDeque<(Instant, UserId)>,
     news: News,
 }
@@ -85,7 +86,12 @@ impl Members {
             connections: HashMap::new(),
             users: HashMap::new(),
             away: VecDeque::new(),
-            news: News { joined: HashSet::new(), left: HashSet::new(), quiet_until: Instant::now(), told_count: 0 },
+            news: News {
+                joined: HashSet::new(),
+                left: HashSet::new(),
+                quiet_until: Instant::now(),
+                told_count: 0,
+            },
         }
     }
 
@@ -171,13 +177,15 @@ impl News {
         !self.joined.is_empty() || !self.left.is_empty()
     }
 
-    /// Named even if the room was not told that the user was gone: who joined in between has a list without the user.
+    /// Named even if the room was not told that the user was gone: who joined in between has a list
+    /// without the user.
     fn came(&mut self, user: &UserId) {
         self.left.remove(user);
         self.joined.insert(user.clone());
     }
 
-    /// Named even if the room was not told that the user was here: who joined in between has a list with the user.
+    /// Named even if the room was not told that the user was here: who joined in between has a list
+    /// with the user.
     fn went(&mut self, user: &UserId) {
         self.joined.remove(user);
         self.left.insert(user.clone());
@@ -186,11 +194,20 @@ impl News {
     /// Takes the news for a packet; none when a large room's count is what it was.
     fn tell(&mut self, now: Instant, room: &RoomId, count: usize, large: bool) -> Option<Presence> {
         let (joined, left) = (self.joined.drain(), self.left.drain());
-        let (joined, left) = if large { (vec![], vec![]) } else { (joined.collect(), left.collect()) };
+        let (joined, left) = if large {
+            (vec![], vec![])
+        } else {
+            (joined.collect(), left.collect())
+        };
         let unchanged = large && count == self.told_count;
         self.told_count = count;
         self.quiet_until = now + if large { LARGE_INTERVAL } else { INTERVAL };
-        (!unchanged).then(|| Presence { room_id: room.clone(), joined, left, member_count: count })
+        (!unchanged).then(|| Presence {
+            room_id: room.clone(),
+            joined,
+            left,
+            member_count: count,
+        })
     }
 }
 
@@ -198,7 +215,10 @@ impl News {
 mod tests {
     use super::*;
 
-    const SETTINGS: PresenceSettings = PresenceSettings { grace: Duration::from_secs(5), large_room: 3 };
+    const SETTINGS: PresenceSettings = PresenceSettings {
+        grace: Duration::from_secs(5),
+        large_room: 3,
+    };
 
     fn user(name: &str) -> UserId {
         name.try_into().unwrap()
@@ -226,12 +246,16 @@ mod tests {
         assert_eq!(members.tick(&room()), None);
         tokio::time::advance(INTERVAL).await;
         let second = members.tick(&room()).unwrap();
-        assert_eq!((names(&second.joined), second.member_count), (vec!["bob", "cid"], 3));
+        assert_eq!(
+            (names(&second.joined), second.member_count),
+            (vec!["bob", "cid"], 3)
+        );
         assert_eq!(members.next_tick(), None);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_came_and_went_in_between_is_named_as_gone_since_a_joiner_in_between_has_them_listed() {
+    async fn who_came_and_went_in_between_is_named_as_gone_since_a_joiner_in_between_has_them_listed()
+     {
         let mut members = Members::new(SETTINGS);
         members.enter(1, &user("ann"));
         members.tick(&room());
@@ -240,7 +264,10 @@ mod tests {
         members.leave(2, Departure::Left);
         tokio::time::advance(INTERVAL).await;
         let told = members.tick(&room()).unwrap();
-        assert_eq!((names(&told.joined), names(&told.left), told.member_count), (vec!["cid"], vec!["bob"], 2));
+        assert_eq!(
+            (names(&told.joined), names(&told.left), told.member_count),
+            (vec!["cid"], vec!["bob"], 2)
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -282,7 +309,10 @@ mod tests {
             members.enter(number as u64, &user(name));
         }
         let told = members.tick(&room()).unwrap();
-        assert_eq!((told.joined, told.left, told.member_count), (vec![], vec![], 4));
+        assert_eq!(
+            (told.joined, told.left, told.member_count),
+            (vec![], vec![], 4)
+        );
         members.enter(9, &user("eve"));
         tokio::time::advance(LARGE_INTERVAL - Duration::from_millis(1)).await;
         assert_eq!(members.tick(&room()), None);

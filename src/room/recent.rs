@@ -52,7 +52,13 @@ impl Recent {
             Some(oldest) if !complete => oldest.seq.previous(),
             _ => Seq::ZERO,
         };
-        let mut recent = Self { floor, cursor, newest_id, messages: VecDeque::new(), share };
+        let mut recent = Self {
+            floor,
+            cursor,
+            newest_id,
+            messages: VecDeque::new(),
+            share,
+        };
         for message in newest.iter().rev() {
             let post = Post::from(message);
             recent.share.take(weight(&post));
@@ -75,7 +81,9 @@ impl Recent {
         self.newest_id = Some(message.id);
         self.share.take(weight(&message));
         self.messages.push_back(message);
-        while !self.messages.is_empty() && (self.messages.len() > CAPACITY || self.share.is_exceeded()) {
+        while !self.messages.is_empty()
+            && (self.messages.len() > CAPACITY || self.share.is_exceeded())
+        {
             self.forget_oldest();
         }
     }
@@ -90,7 +98,11 @@ impl Recent {
     /// Compares a message up to the cursor with what the room has had.
     pub(super) fn compare(&self, seq: Seq, id: Uuid) -> Comparison {
         let place = self.messages.partition_point(|message| message.seq < seq);
-        let kept = self.messages.get(place).filter(|message| message.seq == seq).map(|message| message.id);
+        let kept = self
+            .messages
+            .get(place)
+            .filter(|message| message.seq == seq)
+            .map(|message| message.id);
         match kept.or(self.newest_id.filter(|_| seq == self.cursor)) {
             Some(had) if had == id => Comparison::Same,
             Some(_) => Comparison::Other,
@@ -99,15 +111,18 @@ impl Recent {
         }
     }
 
-    /// The newest `limit` messages after `after`, oldest first, and whether there are older ones after it; nothing when
-    /// they are not all kept.
+    /// The newest `limit` messages after `after`, oldest first, and whether there are older ones
+    /// after it; nothing when they are not all kept.
     pub(super) fn newest(&self, after: Seq, limit: usize) -> Option<(Vec<Post>, bool)> {
-        let start = self.messages.partition_point(|message| message.seq <= after);
+        let start = self
+            .messages
+            .partition_point(|message| message.seq <= after);
         let found = self.messages.len() - start;
         if found < limit && after < self.floor {
             return None;
         }
-        let (newest, left_out) = answer::fit(self.messages.range(start..).cloned(), limit, Keep::Newest);
+        let (newest, left_out) =
+            answer::fit(self.messages.range(start..).cloned(), limit, Keep::Newest);
         Some((newest, left_out || after < self.floor))
     }
 }
@@ -176,10 +191,16 @@ mod tests {
     #[test]
     fn what_is_not_kept_is_not_made_up() {
         let recent = recent(11..=15, false);
-        assert_eq!(newest(&recent, 0, 5), Some((vec![11, 12, 13, 14, 15], true)));
+        assert_eq!(
+            newest(&recent, 0, 5),
+            Some((vec![11, 12, 13, 14, 15], true))
+        );
         assert_eq!(newest(&recent, 0, 6), None);
         assert_eq!(newest(&recent, 9, 6), None);
-        assert_eq!(newest(&recent, 10, 6), Some((vec![11, 12, 13, 14, 15], false)));
+        assert_eq!(
+            newest(&recent, 10, 6),
+            Some((vec![11, 12, 13, 14, 15], false))
+        );
     }
 
     #[test]
@@ -190,7 +211,10 @@ mod tests {
         }
         assert_eq!(newest(&recent, 0, CAPACITY).unwrap().0.len(), CAPACITY);
         assert_eq!(newest(&recent, 0, CAPACITY).unwrap().0[0], 3);
-        assert_eq!(newest(&recent, 2, CAPACITY).map(|(_, more)| more), Some(false));
+        assert_eq!(
+            newest(&recent, 2, CAPACITY).map(|(_, more)| more),
+            Some(false)
+        );
         assert_eq!(newest(&recent, 1, CAPACITY + 1), None);
     }
     #[test]
@@ -204,7 +228,10 @@ mod tests {
             recent.push((&said(seq, &long)).into());
         }
         let kept = recent.messages.len();
-        assert_eq!(newest(&recent, 0, kept).map(|(seqs, more)| (seqs.len(), more)), Some((kept, true)));
+        assert_eq!(
+            newest(&recent, 0, kept).map(|(seqs, more)| (seqs.len(), more)),
+            Some((kept, true))
+        );
         assert_eq!(newest(&recent, 0, kept + 1), None);
         assert_eq!(recent.cursor().get(), 100);
     }
@@ -215,7 +242,10 @@ mod tests {
         recent.push((&said(1, &"x".repeat(ROOM_BYTES))).into());
         assert_eq!(newest(&recent, 0, 1), None);
         assert_eq!(newest(&recent, 1, 1), Some((vec![], false)));
-        assert_eq!(recent.compare(Seq::ZERO.next(), Uuid::from_u128(1)), Comparison::Same);
+        assert_eq!(
+            recent.compare(Seq::ZERO.next(), Uuid::from_u128(1)),
+            Comparison::Same
+        );
     }
 
     #[test]
@@ -232,10 +262,15 @@ mod tests {
 
     #[test]
     fn an_answer_ends_at_its_most_bytes_and_has_one_message_at_least() {
-        let posts: Vec<_> = (1..=3).map(|seq| Post::from(&said(seq, &"x".repeat(MAX_ANSWER_BYTES / 2)))).collect();
+        let posts: Vec<_> = (1..=3)
+            .map(|seq| Post::from(&said(seq, &"x".repeat(MAX_ANSWER_BYTES / 2))))
+            .collect();
         let fit = |keep, limit| {
             let (kept, left_out) = answer::fit(posts.iter().cloned(), limit, keep);
-            (kept.iter().map(|post| post.seq.get()).collect::<Vec<_>>(), left_out)
+            (
+                kept.iter().map(|post| post.seq.get()).collect::<Vec<_>>(),
+                left_out,
+            )
         };
         assert_eq!(fit(Keep::Newest, 3), (vec![3], true));
         assert_eq!(fit(Keep::Oldest, 3), (vec![1], true));

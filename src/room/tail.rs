@@ -1,7 +1,9 @@
-//! The end of a room's log, as the room follows it: by what the writer says, and by reading where that does not suffice.
+//! The end of a room's log, as the room follows it: by what the writer says, and by reading where
+//! that does not suffice.
 //!
-//! Each look into the log begins with the newest message that the room has had. Another one in its place shows that the log went
-//! back, as after a restore, or when a database takes over that lags behind.
+//! Each look into the log begins with the newest message that the room has had. Another one in its
+//! place shows that the log went back, as after a restore, or when a database takes over that lags
+//! behind.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,13 +23,14 @@ use crate::{
     store::{Keep, Page},
 };
 
-/// How long a room looks into the log now and then after the outcome of a write was unknown: a database may still commit what
-/// nobody waits for.
+/// How long a room looks into the log now and then after the outcome of a write was unknown: a
+/// database may still commit what nobody waits for.
 pub const DOUBT: Duration = Duration::from_secs(300);
-/// The pause before the first of these looks. The pauses grow with the time that has passed, up to a quarter of it.
+/// The pause before the first of these looks. The pauses grow with the time that has passed, up to
+/// a quarter of it.
 pub const FIRST_LOOK: Duration = Duration::from_secs(1);
-/// The least time between two looks because of joiners that claim to have more than the room knows of, and between two because
-/// of messages that the room cannot compare any more.
+/// The least time between two looks because of joiners that claim to have more than the room knows
+/// of, and between two because of messages that the room cannot compare any more.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Messages for an answer, and whether it left out older ones.
@@ -109,12 +112,16 @@ impl Tail {
     /// The same, and for a while: what nobody waits for may be committed yet.
     pub(super) fn wake(&mut self) {
         let since = Instant::now();
-        self.doubt = Some(Doubt { since, next_look: since + FIRST_LOOK });
+        self.doubt = Some(Doubt {
+            since,
+            next_look: since + FIRST_LOOK,
+        });
         self.look();
     }
 
-    /// Delivers what the writer has stored. A message that does not follow the last one means that another process wrote in
-    /// between; a repeat beyond the cursor, that its first attempt was committed without a word: the log is to be read first.
+    /// Delivers what the writer has stored. A message that does not follow the last one means that
+    /// another process wrote in between; a repeat beyond the cursor, that its first attempt was
+    /// committed without a word: the log is to be read first.
     pub(super) fn stored(&mut self, posted: Vec<Posted>) {
         for Posted { post, duplicate } in posted {
             let Some(recent) = &self.recent else { return };
@@ -188,10 +195,19 @@ impl Tail {
         self.look_for(after);
         // What cannot be read now comes live, after what the joiner is told.
         self.keep_up().await;
-        if let Some(newest) = self.recent.as_ref().and_then(|recent| recent.newest(after, limit)) {
+        if let Some(newest) = self
+            .recent
+            .as_ref()
+            .and_then(|recent| recent.newest(after, limit))
+        {
             return Ok(newest);
         }
-        let page = Page { after, before: self.cursor().next(), limit: limit + 1, keep: Keep::Newest };
+        let page = Page {
+            after,
+            before: self.cursor().next(),
+            limit: limit + 1,
+            keep: Keep::Newest,
+        };
         let messages = self.read(page, deadline).await?;
         if let Some(newest) = messages.last() {
             self.seen(newest.seq, newest.id);
@@ -201,7 +217,9 @@ impl Tail {
 
     /// Looks for a message that a joiner claims to have, unless that was done a moment ago.
     fn look_for(&mut self, claimed: Seq) {
-        let looked = self.claim.is_some_and(|(seq, at)| seq >= claimed && !is_past(Some(at)));
+        let looked = self
+            .claim
+            .is_some_and(|(seq, at)| seq >= claimed && !is_past(Some(at)));
         if claimed > self.cursor() && !looked {
             self.claim = Some((claimed, Instant::now()));
             self.look();
@@ -211,12 +229,25 @@ impl Tail {
     /// Reads the newest messages, in place of those that were had before.
     async fn load(&mut self, limit: usize, deadline: Instant) -> Result<(), Error> {
         let limit = limit.max(self.context.history_limit).clamp(1, CAPACITY);
-        let page = Page { after: Seq::ZERO, before: Seq::END, limit: limit + 1, keep: Keep::Newest };
+        let page = Page {
+            after: Seq::ZERO,
+            before: Seq::END,
+            limit: limit + 1,
+            keep: Keep::Newest,
+        };
         let newest = self.read(page, deadline).await?;
         if self.recent.is_some() {
-            self.reset = Some(fit(newest.iter().map(Post::from), self.context.history_limit, Keep::Newest));
+            self.reset = Some(fit(
+                newest.iter().map(Post::from),
+                self.context.history_limit,
+                Keep::Newest,
+            ));
         }
-        self.recent = Some(Recent::new(&newest, newest.len() <= limit, Share::of(self.budget.clone())));
+        self.recent = Some(Recent::new(
+            &newest,
+            newest.len() <= limit,
+            Share::of(self.budget.clone()),
+        ));
         self.need = Need::None;
         self.retry_at = None;
         Ok(())
@@ -258,26 +289,39 @@ impl Tail {
     /// Delivers what the log holds after the cursor, or a part of it.
     async fn catch_up(&mut self, deadline: Instant) -> Result<(), Error> {
         let cursor = self.cursor();
-        let page = Page { after: cursor.previous(), before: Seq::END, limit: CAPACITY + 1, keep: Keep::Oldest };
+        let page = Page {
+            after: cursor.previous(),
+            before: Seq::END,
+            limit: CAPACITY + 1,
+            keep: Keep::Oldest,
+        };
         let messages = self.read(page, deadline).await?;
         if !self.goes_on(messages.first()) {
             self.went_back();
             return Ok(());
         }
         self.verified_at = Some(Instant::now());
-        self.need = if messages.len() > CAPACITY { Need::Behind } else { Need::None };
+        self.need = if messages.len() > CAPACITY {
+            Need::Behind
+        } else {
+            Need::None
+        };
         for message in messages.iter().filter(|message| message.seq > cursor) {
             self.deliver(message.into());
         }
         Ok(())
     }
 
-    /// Returns whether the log goes on from what was delivered, by the first of its messages from the cursor on. The one at the
-    /// cursor may have been removed by hand.
+    /// Returns whether the log goes on from what was delivered, by the first of its messages from
+    /// the cursor on. The one at the cursor may have been removed by hand.
     fn goes_on(&self, first: Option<&Message>) -> bool {
-        let Some(recent) = &self.recent else { return true };
+        let Some(recent) = &self.recent else {
+            return true;
+        };
         match first {
-            Some(first) if first.seq == recent.cursor() => recent.compare(first.seq, first.id) == Comparison::Same,
+            Some(first) if first.seq == recent.cursor() => {
+                recent.compare(first.seq, first.id) == Comparison::Same
+            }
             Some(_) => true,
             None => self.need < Need::Suspect,
         }

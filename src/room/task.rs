@@ -6,8 +6,8 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Budget, Command, Departure, Join, Joined, Reset, RoomContext, Shared, Typing, members::Members, queued_bytes,
-    tail::Tail,
+    Budget, Command, Departure, Join, Joined, Reset, RoomContext, Shared, Typing, members::Members,
+    queued_bytes, tail::Tail,
 };
 use crate::{error::Error, model::RoomId};
 
@@ -31,7 +31,14 @@ impl Room {
     ) -> Self {
         let members = Members::new(context.presence);
         let tail = Tail::new(id.clone(), context.clone(), budget);
-        Self { id, context, commands, shared, tail, members }
+        Self {
+            id,
+            context,
+            commands,
+            shared,
+            tail,
+            members,
+        }
     }
 
     /// Works until nobody holds a handle any more, or until `stop`.
@@ -53,7 +60,9 @@ impl Room {
             }
             self.tail.keep_up().await;
             self.tell_reset();
-            self.shared.cursor.store(self.tail.cursor().get(), Ordering::Release);
+            self.shared
+                .cursor
+                .store(self.tail.cursor().get(), Ordering::Release);
             if let Some(presence) = self.members.tick(&self.id) {
                 self.context.fanout.presence(&presence);
             }
@@ -61,7 +70,11 @@ impl Room {
     }
 
     fn next_tick(&self) -> Option<Instant> {
-        self.tail.next_tick().into_iter().chain(self.members.next_tick()).min()
+        self.tail
+            .next_tick()
+            .into_iter()
+            .chain(self.members.next_tick())
+            .min()
     }
 
     async fn obey(&mut self, command: Command) {
@@ -72,24 +85,38 @@ impl Room {
                 drop(done);
             }
             Command::Stored(posted) => {
-                self.shared.queued.fetch_sub(queued_bytes(&posted), Ordering::Relaxed);
+                self.shared
+                    .queued
+                    .fetch_sub(queued_bytes(&posted), Ordering::Relaxed);
                 self.tail.stored(posted);
             }
             Command::Seen(seq, id) => self.tail.seen(seq, id),
             Command::Wake => self.tail.wake(),
             Command::Typing(user_id, is_typing) => {
-                self.context.fanout.typing(&Typing { room_id: self.id.clone(), user_id, is_typing });
+                self.context.fanout.typing(&Typing {
+                    room_id: self.id.clone(),
+                    user_id,
+                    is_typing,
+                });
             }
             Command::Look => {}
         }
     }
 
     async fn join(&mut self, join: Join) {
-        let history = self.tail.history(join.last_seq, join.limit, join.deadline).await;
+        let history = self
+            .tail
+            .history(join.last_seq, join.limit, join.deadline)
+            .await;
         self.tell_reset();
         let result = history.and_then(|(messages, has_more)| {
-            // One whose connection is gone already was never here, or, if it was here before, may be back soon.
-            let gone = if self.members.contains(&join.user_id) { Departure::Broken } else { Departure::Left };
+            // One whose connection is gone already was never here, or, if it was here before, may
+            // be back soon.
+            let gone = if self.members.contains(&join.user_id) {
+                Departure::Broken
+            } else {
+                Departure::Left
+            };
             self.members.enter(join.connection, &join.user_id);
             let joined = Joined {
                 room_id: self.id.clone(),

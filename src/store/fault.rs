@@ -1,11 +1,13 @@
 //! What an error means for whoever asked: the one table of the databases' error codes.
 //!
-//! Only an error that the data itself causes refuses it. Whatever else goes wrong may be over later, without the sender's
-//! doing, and until then its message must not be lost.
+//! Only an error that the data itself causes refuses it. Whatever else goes wrong may be over
+//! later, without the sender's doing, and until then its message must not be lost.
 
 use std::borrow::Cow;
 
-use sqlx::{Error, migrate::MigrateError as Migration, postgres::PgDatabaseError, sqlite::SqliteError};
+use sqlx::{
+    Error, migrate::MigrateError as Migration, postgres::PgDatabaseError, sqlite::SqliteError,
+};
 
 use super::{MigrateError, StoreError};
 
@@ -38,27 +40,31 @@ impl Fault {
         }
     }
 
-    /// By [SQLSTATE](https://www.postgresql.org/docs/current/errcodes-appendix.html), whose first two characters are a class.
+    /// By [SQLSTATE](https://www.postgresql.org/docs/current/errcodes-appendix.html), whose first
+    /// two characters are a class.
     fn of_sqlstate(state: &str) -> Self {
         match (state, state.get(..2).unwrap_or_default()) {
             // unique violation, serialization failure, deadlock
             ("23505" | "40001" | "40P01", _) => Self::Race,
             ("55P03", _) => Self::Lock,
-            // cardinality; data exception; integrity constraint; check option; program limit; a trigger's own error
+            // cardinality; data exception; integrity constraint; check option; program limit; a
+            // trigger's own error
             (_, "21" | "22" | "23" | "44" | "54" | "P0") => Self::Data,
-            // connection; transaction state, such as read-only (25006); prepared statement gone, as behind some poolers;
-            // rollback; resources, such as a full disk; object in use; operator's intervention; system error
+            // connection; transaction state, such as read-only (25006); prepared statement gone, as
+            // behind some poolers; rollback; resources, such as a full disk; object in use;
+            // operator's intervention; system error
             (_, "08" | "25" | "26" | "40" | "53" | "55" | "57" | "58") => Self::Away,
             // credentials, missing tables, missing rights, damaged files
             _ => Self::Unfit,
         }
     }
 
-    /// By [SQLite's result code](https://www.sqlite.org/rescode.html), whose lowest byte is the primary one.
+    /// By [SQLite's result code](https://www.sqlite.org/rescode.html), whose lowest byte is the
+    /// primary one.
     fn of_result_code(code: i32) -> Self {
         match code & 0xff {
-            // TOOBIG, CONSTRAINT, MISMATCH, RANGE. No constraint is broken by a race: a batch looks before it writes, and
-            // nobody writes in between.
+            // TOOBIG, CONSTRAINT, MISMATCH, RANGE. No constraint is broken by a race: a batch looks
+            // before it writes, and nobody writes in between.
             18 | 19 | 20 | 25 => Self::Data,
             // ABORT, BUSY, LOCKED, NOMEM, INTERRUPT, IOERR, FULL, PROTOCOL, SCHEMA
             4..=7 | 9 | 10 | 13 | 15 | 17 => Self::Away,
@@ -69,7 +75,9 @@ impl Fault {
 }
 
 fn code(error: &SqliteError) -> i32 {
-    sqlx::error::DatabaseError::code(error).and_then(|code| code.parse().ok()).unwrap_or_default()
+    sqlx::error::DatabaseError::code(error)
+        .and_then(|code| code.parse().ok())
+        .unwrap_or_default()
 }
 
 /// What an error means to a server that is running: it outlives what somebody has to repair.
@@ -81,10 +89,13 @@ pub(super) fn classify(error: Error) -> StoreError {
     }
 }
 
-/// What an error means to a server that is starting: it does not wait for what somebody has to repair.
+/// What an error means to a server that is starting: it does not wait for what somebody has to
+/// repair.
 pub(super) fn classify_start(error: Error) -> MigrateError {
     match Fault::of(&error) {
-        Fault::Race | Fault::Lock | Fault::Away => MigrateError::Unavailable(reason(&error).into_owned()),
+        Fault::Race | Fault::Lock | Fault::Away => {
+            MigrateError::Unavailable(reason(&error).into_owned())
+        }
         Fault::Unfit | Fault::Data => MigrateError::Failed(reason(&error).into_owned()),
     }
 }
@@ -107,22 +118,31 @@ pub(super) fn is_connections(error: &Error) -> bool {
     matches!(Fault::of(error), Fault::Away | Fault::Unfit)
 }
 
-/// Tells whether a pooler stands between: it refuses settings, or has given a prepared statement's name to another session.
+/// Tells whether a pooler stands between: it refuses settings, or has given a prepared statement's
+/// name to another session.
 pub(super) fn is_poolers(error: &Error) -> bool {
-    let Some(error) = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>()) else {
+    let Some(error) = error
+        .as_database_error()
+        .and_then(|error| error.try_downcast_ref::<PgDatabaseError>())
+    else {
         return false;
     };
     let says = |words: &str| error.message().contains(words);
     match error.code() {
         "26000" | "42P05" => true,
-        "08P01" | "0A000" => says("startup parameter") || says("options") || says("prepared statement"),
+        "08P01" | "0A000" => {
+            says("startup parameter") || says("options") || says("prepared statement")
+        }
         _ => false,
     }
 }
 
 /// An error in words for the log, without the places in programs' sources that the driver adds.
 pub(super) fn reason(error: &Error) -> Cow<'static, str> {
-    match error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>()) {
+    match error
+        .as_database_error()
+        .and_then(|error| error.try_downcast_ref::<PgDatabaseError>())
+    {
         Some(error) => format!("{} ({})", error.message(), error.code()).into(),
         None => error.to_string().into(),
     }
@@ -137,13 +157,35 @@ mod tests {
         for (fault, states) in [
             (Fault::Race, &["23505", "40001", "40P01"][..]),
             // bad encoding, NUL, check constraint, index row too large, RAISE
-            (Fault::Data, &["22P05", "22021", "23514", "23502", "44000", "54000", "P0001"]),
-            // lost; read-only; unknown outcome; full disk, no memory, no connections; in use; cancelled, stopping, starting; EIO
+            (
+                Fault::Data,
+                &[
+                    "22P05", "22021", "23514", "23502", "44000", "54000", "P0001",
+                ],
+            ),
+            // lost; read-only; unknown outcome; full disk, no memory, no connections; in use;
+            // cancelled, stopping, starting; EIO
             (Fault::Lock, &["55P03"]),
-            (Fault::Away, &["08006", "25006", "40003", "53100", "53200", "53300", "55006"]),
-            (Fault::Away, &["57014", "57P01", "57P02", "57P03", "58000", "58030", "26000"]),
+            (
+                Fault::Away,
+                &[
+                    "08006", "25006", "40003", "53100", "53200", "53300", "55006",
+                ],
+            ),
+            (
+                Fault::Away,
+                &[
+                    "57014", "57P01", "57P02", "57P03", "58000", "58030", "26000",
+                ],
+            ),
             // password, database, rights, table, cached plan, damage, and what is not known
-            (Fault::Unfit, &["28P01", "3D000", "42501", "42P01", "0A000", "XX000", "XX001", "XX002", "F0000", "", "é"]),
+            (
+                Fault::Unfit,
+                &[
+                    "28P01", "3D000", "42501", "42P01", "0A000", "XX000", "XX001", "XX002",
+                    "F0000", "", "é",
+                ],
+            ),
         ] {
             for state in states {
                 assert_eq!(Fault::of_sqlstate(state), fault, "{state:?}");
@@ -161,8 +203,25 @@ mod tests {
         const CORRUPT_INDEX: i32 = 11 | 3 << 8;
         for (fault, codes) in [
             (Fault::Data, &[18, 19, TRIGGER, 20, 25][..]),
-            (Fault::Away, &[5, BUSY_SNAPSHOT, 6, 7, 10, IOERR_WRITE, 13, 15, 17]),
-            (Fault::Unfit, &[0, 1, 3, 8, READONLY_DBMOVED, 11, CORRUPT_INDEX, 14, CANTOPEN_ISDIR, 26]),
+            (
+                Fault::Away,
+                &[5, BUSY_SNAPSHOT, 6, 7, 10, IOERR_WRITE, 13, 15, 17],
+            ),
+            (
+                Fault::Unfit,
+                &[
+                    0,
+                    1,
+                    3,
+                    8,
+                    READONLY_DBMOVED,
+                    11,
+                    CORRUPT_INDEX,
+                    14,
+                    CANTOPEN_ISDIR,
+                    26,
+                ],
+            ),
         ] {
             for code in codes {
                 assert_eq!(Fault::of_result_code(*code), fault, "{code}");
@@ -173,10 +232,18 @@ mod tests {
     #[test]
     fn what_no_database_said_is_the_way_to_it() {
         let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
-        for error in [Error::Io(reset), Error::PoolTimedOut, Error::PoolClosed, Error::WorkerCrashed] {
+        for error in [
+            Error::Io(reset),
+            Error::PoolTimedOut,
+            Error::PoolClosed,
+            Error::WorkerCrashed,
+        ] {
             assert_eq!(Fault::of(&error), Fault::Away, "{error}");
         }
         assert_eq!(Fault::of(&Error::Encode("too long".into())), Fault::Data);
-        assert_eq!(Fault::of(&Error::Configuration("no certificate".into())), Fault::Unfit);
+        assert_eq!(
+            Fault::of(&Error::Configuration("no certificate".into())),
+            Fault::Unfit
+        );
     }
 }

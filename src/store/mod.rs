@@ -1,9 +1,10 @@
 //! The log: every message of every room, in order, in a database.
 //!
-//! Guarantees that every store gives, held by the database itself and shown by one suite that runs on all of them:
-//! a room's `seq` are 1, 2, 3, … without a gap, given in the transaction that stores the message; a message is visible
-//! only when every smaller `seq` of its room is; `(room, user, clientMessageId)` stands at most once, for ever; a draft
-//! that is appended again under its id is stored once.
+//! Guarantees that every store gives, held by the database itself and shown by one suite that runs
+//! on all of them: a room's `seq` are 1, 2, 3, … without a gap, given in the transaction that
+//! stores the message; a message is visible only when every smaller `seq` of its room is; `(room,
+//! user, clientMessageId)` stands at most once, for ever; a draft that is appended again under its
+//! id is stored once.
 
 mod batch;
 mod fault;
@@ -26,27 +27,31 @@ pub use self::{
 };
 use crate::model::{Draft, Message, RoomId, Seq, Stored};
 
-/// How long one statement may take before its connection is given up and the outcome counts as unknown. Postgres ends it before:
-/// what has not been committed by then never is, whatever becomes of the connection.
+/// How long one statement may take before its connection is given up and the outcome counts as
+/// unknown. Postgres ends it before: what has not been committed by then never is, whatever becomes
+/// of the connection.
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long to wait for a connection to the database.
 pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a connection to Postgres may rest without being asked, when it is needed again, whether it still serves. To ask each
-/// time would cost every batch and every read a round trip.
+/// How long a connection to Postgres may rest without being asked, when it is needed again, whether
+/// it still serves. To ask each time would cost every batch and every read a round trip.
 pub const TRUSTED_REST: Duration = Duration::from_secs(1);
 
-/// Whether a connection to Postgres may go unencrypted, where neither its URL (`sslmode`) nor `PGSSLMODE` says.
+/// Whether a connection to Postgres may go unencrypted, where neither its URL (`sslmode`) nor
+/// `PGSSLMODE` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encryption {
     /// It is encrypted when the server can, as with `sslmode=prefer`.
     Optional,
-    /// It is encrypted or refused, as with `sslmode=require`: the server's certificate is not verified.
+    /// It is encrypted or refused, as with `sslmode=require`: the server's certificate is not
+    /// verified.
     Required,
 }
 
-/// Stores nothing, and fails as storing would where there is no table, no right to write, or nothing but reading allowed.
+/// Stores nothing, and fails as storing would where there is no table, no right to write, or
+/// nothing but reading allowed.
 const PROBE: &str = "INSERT INTO messages SELECT * FROM messages WHERE false";
 
 /// Which end of a range a limited read keeps.
@@ -98,13 +103,16 @@ impl From<std::io::Error> for Cause {
 /// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database is away, busy, full, read-only or broken; whether a write went through is unknown.
+    /// The database is away, busy, full, read-only or broken; whether a write went through is
+    /// unknown.
     #[error("database unavailable: {0}")]
     Unavailable(#[source] Cause),
-    /// Another writer was faster; nothing was written, and the same batch again finds what is there.
+    /// Another writer was faster; nothing was written, and the same batch again finds what is
+    /// there.
     #[error("concurrent write: {0}")]
     Conflict(#[source] Cause),
-    /// Another session has locked some of the batch's rooms for longer than [`LOCK_TIMEOUT`]; nothing was written.
+    /// Another session has locked some of the batch's rooms for longer than [`LOCK_TIMEOUT`];
+    /// nothing was written.
     #[error("rooms are locked: {cause}")]
     Locked {
         /// Those that are known to be locked; none when that cannot be seen.
@@ -124,7 +132,8 @@ pub enum StoreError {
 /// The tables could not be brought up to date. The texts name the database, and no password.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
-    /// The database is away, busy, full, takes no writes (yet), or lets nobody in; the text says which.
+    /// The database is away, busy, full, takes no writes (yet), or lets nobody in; the text says
+    /// which.
     #[error("database unavailable: {0}")]
     Unavailable(String),
     /// Trying again will not help; the text says why.
@@ -145,20 +154,22 @@ impl MigrateError {
 /// The log, as the rest of the program sees it.
 #[async_trait]
 pub trait MessageStore: Send + Sync + 'static {
-    /// Brings the tables up to date; under a lock, so that processes starting together do it one after another.
+    /// Brings the tables up to date; under a lock, so that processes starting together do it one
+    /// after another.
     async fn migrate(&self) -> Result<(), MigrateError>;
 
     /// Stores a batch, all of it or nothing, and answers in the batch's order.
     ///
-    /// A draft whose id, or whose `(room, user, clientMessageId)`, is in the log already (or earlier in the batch) is
-    /// answered with that message.
+    /// A draft whose id, or whose `(room, user, clientMessageId)`, is in the log already (or
+    /// earlier in the batch) is answered with that message.
     async fn append(&self, drafts: &[Draft]) -> Result<Vec<Stored>, StoreError>;
 
-    /// Reads a part of a room's log, oldest first. Rows that cannot be read, as this program does not write any, are passed over,
-    /// unless nothing else is there.
+    /// Reads a part of a room's log, oldest first. Rows that cannot be read, as this program does
+    /// not write any, are passed over, unless nothing else is there.
     async fn read(&self, room: &RoomId, page: Page) -> Result<Vec<Message>, StoreError>;
 
-    /// Succeeds when the database answers and would take a message, as far as that shows without writing one.
+    /// Succeeds when the database answers and would take a message, as far as that shows without
+    /// writing one.
     async fn ping(&self) -> Result<(), StoreError>;
 
     /// Closes all connections, after what is under way on them.
@@ -170,7 +181,11 @@ pub trait MessageStore: Send + Sync + 'static {
 /// # Errors
 ///
 /// When the URL is malformed or of another kind.
-pub fn open(url: &str, max_connections: u32, encryption: Encryption) -> Result<Arc<dyn MessageStore>, sqlx::Error> {
+pub fn open(
+    url: &str,
+    max_connections: u32,
+    encryption: Encryption,
+) -> Result<Arc<dyn MessageStore>, sqlx::Error> {
     open_in(url, max_connections, encryption, None)
 }
 
@@ -187,9 +202,12 @@ pub fn open_in(
 ) -> Result<Arc<dyn MessageStore>, sqlx::Error> {
     let refused = |why: &str| Err(sqlx::Error::Configuration(why.into()));
     match (url.split(':').next(), &schema) {
-        (Some("postgres" | "postgresql"), _) => {
-            Ok(Arc::new(PostgresStore::open(url, max_connections, encryption, schema)?))
-        }
+        (Some("postgres" | "postgresql"), _) => Ok(Arc::new(PostgresStore::open(
+            url,
+            max_connections,
+            encryption,
+            schema,
+        )?)),
         (Some("sqlite"), None) => Ok(Arc::new(SqliteStore::open(url, max_connections)?)),
         (Some("sqlite"), Some(_)) => refused("an SQLite file has no schemas (DATABASE_SCHEMA)"),
         _ => refused("must start with postgres:// or sqlite:"),
@@ -198,5 +216,11 @@ pub fn open_in(
 
 /// One step of the tables' history, done in a transaction.
 fn migration(version: i64, name: &'static str, sql: &'static str) -> Migration {
-    Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, sql.into_sql_str(), false)
+    Migration::new(
+        version,
+        Cow::Borrowed(name),
+        MigrationType::Simple,
+        sql.into_sql_str(),
+        false,
+    )
 }

@@ -14,7 +14,12 @@ pub(super) struct Reading {
 
 impl Reading {
     pub(super) fn of(page: Page) -> Self {
-        Self { page, rest: Some(page), messages: vec![], unreadable: vec![] }
+        Self {
+            page,
+            rest: Some(page),
+            messages: vec![],
+            unreadable: vec![],
+        }
     }
 
     pub(super) fn rest(&self) -> Option<Page> {
@@ -39,15 +44,27 @@ impl Reading {
             }
         }
         let full = self.page.limit.saturating_sub(self.messages.len());
-        let last = rows.last().filter(|_| full > 0 && rows.len() >= self.rest.map_or(0, |rest| rest.limit));
-        self.rest = last.map(|last| Ok(self.after(seq(last)?, full))).transpose()?;
+        let last = rows
+            .last()
+            .filter(|_| full > 0 && rows.len() >= self.rest.map_or(0, |rest| rest.limit));
+        self.rest = last
+            .map(|last| Ok(self.after(seq(last)?, full)))
+            .transpose()?;
         Ok(())
     }
 
     fn after(&self, last: Seq, limit: usize) -> Page {
         match self.page.keep {
-            Keep::Oldest => Page { after: last, limit, ..self.page },
-            Keep::Newest => Page { before: last, limit, ..self.page },
+            Keep::Oldest => Page {
+                after: last,
+                limit,
+                ..self.page
+            },
+            Keep::Newest => Page {
+                before: last,
+                limit,
+                ..self.page
+            },
         }
     }
 

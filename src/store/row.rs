@@ -6,11 +6,12 @@ use sqlx::{ColumnIndex, Decode, Row, Type};
 use super::StoreError;
 use crate::model::{FromStore, Seq};
 
-/// The earliest and the latest time that every client can read, in milliseconds since 1970: years 1 to 9999.
+/// The earliest and the latest time that every client can read, in milliseconds since 1970: years 1
+/// to 9999.
 const TIMES: (i64, i64) = (-62_135_596_800_000, 253_402_300_799_999);
 
-/// A time, given in microseconds since 1970; one that no client can read, such as Postgres' `infinity`, becomes the nearest that
-/// it can.
+/// A time, given in microseconds since 1970; one that no client can read, such as Postgres'
+/// `infinity`, becomes the nearest that it can.
 pub(super) fn time(micros: i64) -> DateTime<Utc> {
     let micros = micros.clamp(TIMES.0 * 1000, TIMES.1 * 1000);
     DateTime::from_timestamp_micros(micros).expect("years 1 to 9999 are times")
@@ -22,7 +23,8 @@ where
     T: Decode<'r, R::Database> + Type<R::Database>,
     &'static str: ColumnIndex<R>,
 {
-    row.try_get(column).map_err(|error| unreadable(column, error))
+    row.try_get(column)
+        .map_err(|error| unreadable(column, error))
 }
 
 /// A text column that holds an identifier.

@@ -11,8 +11,8 @@ use tokio::{
 };
 
 use super::{
-    Health, MAX_BATCH_BYTES, MAX_BATCH_MESSAGES, MAX_CONFLICTS, MAX_RETRY_DELAY, MIN_RETRY_DELAY, Observer, Outcome,
-    Waiting,
+    Health, MAX_BATCH_BYTES, MAX_BATCH_MESSAGES, MAX_CONFLICTS, MAX_RETRY_DELAY, MIN_RETRY_DELAY,
+    Observer, Outcome, Waiting,
 };
 use crate::{
     error::Error,
@@ -72,13 +72,19 @@ pub(super) struct Commits {
 
 impl Commits {
     pub(super) fn new(store: Arc<dyn MessageStore>, observer: Observer, health: Health) -> Self {
-        Self { store, observer: Arc::new(observer), health, reminders: Mutex::default() }
+        Self {
+            store,
+            observer: Arc::new(observer),
+            health,
+            reminders: Mutex::default(),
+        }
     }
 
-    /// Stores a batch, but for the rooms that somebody else has locked; their sends are returned, in order.
+    /// Stores a batch, but for the rooms that somebody else has locked; their sends are returned,
+    /// in order.
     ///
-    /// A batch that the database refuses is halved until the message at fault stands alone, so that it cannot fail its
-    /// neighbours. So is one that meets a lock which cannot be seen.
+    /// A batch that the database refuses is halved until the message at fault stands alone, so that
+    /// it cannot fail its neighbours. So is one that meets a lock which cannot be seen.
     pub(super) async fn commit(&self, sends: Vec<Waiting>) -> Vec<Waiting> {
         let (mut blocked, mut blocked_rooms) = (vec![], HashSet::new());
         let mut parts = vec![sends];
@@ -105,7 +111,9 @@ impl Commits {
                 },
                 Why::Locked(rooms) => {
                     blocked_rooms.extend(rooms);
-                    blocked.extend(sends.extract_if(.., |send| blocked_rooms.contains(&send.draft.room_id)));
+                    blocked.extend(
+                        sends.extract_if(.., |send| blocked_rooms.contains(&send.draft.room_id)),
+                    );
                     parts.push(sends);
                 }
             }
@@ -113,7 +121,8 @@ impl Commits {
         blocked
     }
 
-    /// Tries until the batch is stored, is not to be stored as it is, or nobody waits for it any more.
+    /// Tries until the batch is stored, is not to be stored as it is, or nobody waits for it any
+    /// more.
     async fn store(&self, mut sends: Vec<Waiting>) -> Result<(), Unstored> {
         let mut delay = MIN_RETRY_DELAY;
         let mut conflicts = 0;
@@ -140,8 +149,18 @@ impl Commits {
                     sleep(delay).await;
                     delay = (delay * 2).min(MAX_RETRY_DELAY);
                 }
-                Err(StoreError::Locked { rooms, .. }) => return Err(Unstored { sends, why: Why::Locked(rooms) }),
-                Err(cause) => return Err(Unstored { sends, why: Why::Refused(cause) }),
+                Err(StoreError::Locked { rooms, .. }) => {
+                    return Err(Unstored {
+                        sends,
+                        why: Why::Locked(rooms),
+                    });
+                }
+                Err(cause) => {
+                    return Err(Unstored {
+                        sends,
+                        why: Why::Refused(cause),
+                    });
+                }
             }
         }
     }
@@ -161,8 +180,8 @@ impl Commits {
         settle(sends, || posted.next().ok_or(Error::Unavailable));
     }
 
-    /// Refuses sends that have waited long enough. Rooms that may hold one of them nevertheless are told so at once, and
-    /// again when none can come into the log any more.
+    /// Refuses sends that have waited long enough. Rooms that may hold one of them nevertheless are
+    /// told so at once, and again when none can come into the log any more.
     pub(super) fn give_up(&self, sends: impl Iterator<Item = Waiting>) {
         let (mut rooms, mut last) = (BTreeSet::new(), None);
         for send in sends {
@@ -183,7 +202,10 @@ impl Commits {
 
     fn remind(&self, at: Instant, rooms: Vec<RoomId>) {
         let observer = self.observer.clone();
-        let mut reminders = self.reminders.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reminders = self
+            .reminders
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         while reminders.try_join_next().is_some() {}
         reminders.spawn(async move {
             sleep_until(at).await;
@@ -203,11 +225,20 @@ fn halves(mut sends: Vec<Waiting>) -> Result<[Vec<Waiting>; 2], Vec<Waiting>> {
 
 /// The sends of half of the rooms, and those of the others; or those of the only room.
 fn halves_by_room(mut sends: Vec<Waiting>) -> Result<[Vec<Waiting>; 2], Vec<Waiting>> {
-    let rooms: BTreeSet<_> = sends.iter().map(|send| send.draft.room_id.clone()).collect();
-    let Some(middle) = rooms.iter().nth(rooms.len() / 2).filter(|_| rooms.len() > 1) else {
+    let rooms: BTreeSet<_> = sends
+        .iter()
+        .map(|send| send.draft.room_id.clone())
+        .collect();
+    let Some(middle) = rooms
+        .iter()
+        .nth(rooms.len() / 2)
+        .filter(|_| rooms.len() > 1)
+    else {
         return Err(sends);
     };
-    let second = sends.extract_if(.., |send| send.draft.room_id >= *middle).collect();
+    let second = sends
+        .extract_if(.., |send| send.draft.room_id >= *middle)
+        .collect();
     Ok([sends, second])
 }
 

@@ -16,8 +16,8 @@ use super::{
 };
 use crate::model::RoomId;
 
-/// The parked rooms. One attempt is under way at a time, on a connection of its own; a room stays parked until nothing waits for it,
-/// so that its order is kept.
+/// The parked rooms. One attempt is under way at a time, on a connection of its own; a room stays
+/// parked until nothing waits for it, so that its order is kept.
 pub(super) struct Parked {
     commits: Arc<Commits>,
     rooms: HashMap<RoomId, VecDeque<Waiting>>,
@@ -30,7 +30,13 @@ pub(super) struct Parked {
 impl Parked {
     pub(super) fn new(commits: Arc<Commits>) -> Self {
         let rooms = HashMap::new();
-        Self { commits, rooms, attempt: None, delay: MIN_RETRY_DELAY, retry_at: Instant::now() }
+        Self {
+            commits,
+            rooms,
+            attempt: None,
+            delay: MIN_RETRY_DELAY,
+            retry_at: Instant::now(),
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -64,12 +70,15 @@ impl Parked {
             self.retry_at = Instant::now() + self.delay;
         }
         for send in blocked {
-            self.rooms.entry(send.draft.room_id.clone()).or_default().push_back(send);
+            self.rooms
+                .entry(send.draft.room_id.clone())
+                .or_default()
+                .push_back(send);
         }
     }
 
-    /// Takes the next step: begins an attempt when it is time, or waits for the end of the one under way. May be given up
-    /// while it waits.
+    /// Takes the next step: begins an attempt when it is time, or waits for the end of the one
+    /// under way. May be given up while it waits.
     pub(super) async fn progress(&mut self) {
         let Some(attempt) = &mut self.attempt else {
             sleep_until(self.retry_at).await;
@@ -106,7 +115,10 @@ impl Parked {
         }
         self.retry_at = Instant::now() + self.delay;
         for send in blocked.into_iter().rev() {
-            self.rooms.entry(send.draft.room_id.clone()).or_default().push_front(send);
+            self.rooms
+                .entry(send.draft.room_id.clone())
+                .or_default()
+                .push_front(send);
         }
         self.rooms.retain(|_, waiting| !waiting.is_empty());
     }

@@ -1,4 +1,5 @@
-//! How many may connect, how long they may take to say what they want, and how much they may say until then.
+//! How many may connect, how long they may take to say what they want, and how much they may say
+//! until then.
 
 use std::time::Duration;
 
@@ -28,10 +29,16 @@ async fn server(flags: &[&str]) -> Server {
 
 /// The server's endpoint, for a protocol's version.
 fn endpoint(server: &Server, version: u8) -> Endpoint {
-    Endpoint { address: server.address(), path: realtime::PATH, version, http: Client::new() }
+    Endpoint {
+        address: server.address(),
+        path: realtime::PATH,
+        version,
+        http: Client::new(),
+    }
 }
 
-/// A connection by which one can ask, from one of this machine's addresses, if there is a place for it.
+/// A connection by which one can ask, from one of this machine's addresses, if there is a place for
+/// it.
 async fn admitted_from(last: u8, server: &Server) -> Option<HttpConnection> {
     let mut connection = HttpConnection::from([127, 0, 0, last].into(), server.address()).await;
     (connection.ask("/healthz", "").await == Some(200)).then_some(connection)
@@ -39,12 +46,17 @@ async fn admitted_from(last: u8, server: &Server) -> Option<HttpConnection> {
 
 async fn joined(server: &Server, user: &str) -> RawClient {
     let mut client = server.raw(user).await;
-    assert_eq!(client.call("joinRoom", json!({ "roomId": "r" })).await["status"], "ok");
+    assert_eq!(
+        client.call("joinRoom", json!({ "roomId": "r" })).await["status"],
+        "ok"
+    );
     client
 }
 
 async fn say(client: &mut RawClient) -> Value {
-    client.call("sendMessage", json!({ "roomId": "r", "message": "hi" })).await
+    client
+        .call("sendMessage", json!({ "roomId": "r", "message": "hi" }))
+        .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,27 +74,44 @@ async fn connections_over_the_limit_are_closed_and_the_others_chat_on() {
     assert_eq!(say(&mut ann).await["status"], "ok");
     assert_eq!(others[0].ask("/healthz", "").await, Some(200));
     drop(bob);
-    eventually("bob's place", async || admitted_from(1, &server).await.is_some()).await;
+    eventually("bob's place", async || {
+        admitted_from(1, &server).await.is_some()
+    })
+    .await;
     assert_eq!(say(&mut ann).await["message"]["seq"], 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_has_so_many_connections_and_others_have_theirs() {
     let server = server(&["--max-connections-per-address=2"]).await;
-    let (first, second) = (admitted_from(2, &server).await, admitted_from(2, &server).await);
+    let (first, second) = (
+        admitted_from(2, &server).await,
+        admitted_from(2, &server).await,
+    );
     assert!(first.is_some() && second.is_some());
     assert!(admitted_from(2, &server).await.is_none());
     assert!(admitted_from(3, &server).await.is_some());
     drop(first);
-    eventually("a place", async || admitted_from(2, &server).await.is_some()).await;
+    eventually("a place", async || {
+        admitted_from(2, &server).await.is_some()
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_a_trusted_proxy_a_client_has_so_many_sessions_by_whatever_transport() {
-    let server = server(&["--max-connections-per-address=2", "--trusted-proxies=10.1.2.3, 127.0.0.0/8"]).await;
+    let server = server(&[
+        "--max-connections-per-address=2",
+        "--trusted-proxies=10.1.2.3, 127.0.0.0/8",
+    ])
+    .await;
     let mut tunnels = vec![];
     for _ in 0..5 {
-        tunnels.push(admitted_from(1, &server).await.expect("a proxy's own connections do not count"));
+        tunnels.push(
+            admitted_from(1, &server)
+                .await
+                .expect("a proxy's own connections do not count"),
+        );
     }
     let session = async |client: &str| {
         let mut proxy = HttpConnection::open(server.address()).await;
@@ -98,16 +127,26 @@ async fn behind_a_trusted_proxy_a_client_has_so_many_sessions_by_whatever_transp
     while !second.text().await.starts_with("40") {}
     assert_eq!(session("203.0.113.1").await, Some(429));
     assert_eq!(websocket("203.0.113.1").await.err(), Some(429));
-    assert_eq!(session("198.51.100.1, 203.0.113.1, 10.1.2.3").await, Some(429));
+    assert_eq!(
+        session("198.51.100.1, 203.0.113.1, 10.1.2.3").await,
+        Some(429)
+    );
     assert_eq!(session("203.0.113.2").await, Some(200));
     drop(second);
-    eventually("a place", async || session("203.0.113.1").await == Some(200)).await;
+    eventually("a place", async || {
+        session("203.0.113.1").await == Some(200)
+    })
+    .await;
 }
 
 /// In one of some ten, the server's first packet meets a broken connection.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_breaks_before_its_first_packet_takes_no_place_for_ever() {
-    let server = server(&["--max-connections-per-address=5", "--trusted-proxies=127.0.0.0/8"]).await;
+    let server = server(&[
+        "--max-connections-per-address=5",
+        "--trusted-proxies=127.0.0.0/8",
+    ])
+    .await;
     let client = on_behalf_of("203.0.113.1");
     let upgrade = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
                    sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
@@ -124,7 +163,11 @@ async fn a_session_that_breaks_before_its_first_packet_takes_no_place_for_ever()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_comes_too_often_is_told_when_to_come_again() {
-    let flags = ["--connects-per-second=1", "--connect-burst=3", "--trusted-proxies=127.0.0.0/8"];
+    let flags = [
+        "--connects-per-second=1",
+        "--connect-burst=3",
+        "--trusted-proxies=127.0.0.0/8",
+    ];
     let server = server(&flags).await;
     let mut proxy = HttpConnection::open(server.address()).await;
     let (ann, bob) = (on_behalf_of("203.0.113.1"), on_behalf_of("2001:db8::1"));
@@ -132,10 +175,21 @@ async fn an_address_that_comes_too_often_is_told_when_to_come_again() {
         assert_eq!(proxy.ask(HANDSHAKE, &ann).await, Some(200));
     }
     let url = format!("{}{HANDSHAKE}", server.url());
-    let refused = Client::new().get(url).header("x-forwarded-for", "203.0.113.1").send().await.unwrap();
-    assert_eq!((refused.status().as_u16(), &refused.headers()["retry-after"]), (429, &"1".parse().unwrap()));
+    let refused = Client::new()
+        .get(url)
+        .header("x-forwarded-for", "203.0.113.1")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        (refused.status().as_u16(), &refused.headers()["retry-after"]),
+        (429, &"1".parse().unwrap())
+    );
     let refusal: Value = serde_json::from_str(&refused.text().await.unwrap()).unwrap();
-    assert_eq!((&refusal["error"]["code"], &refusal["error"]["retryable"]), (&json!("RATE_LIMITED"), &json!(true)));
+    assert_eq!(
+        (&refusal["error"]["code"], &refusal["error"]["retryable"]),
+        (&json!("RATE_LIMITED"), &json!(true))
+    );
     let wait = refusal["error"]["retryAfterMs"].as_u64().unwrap();
     assert!((1..=1_000).contains(&wait), "{refusal}");
     assert_eq!(proxy.ask(HANDSHAKE, &bob).await, Some(200));
@@ -145,21 +199,41 @@ async fn an_address_that_comes_too_often_is_told_when_to_come_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whom_a_client_says_it_speaks_for_does_not_count() {
-    let server = server(&["--max-connections-per-address=2", "--trusted-proxies=10.1.2.3"]).await;
+    let server = server(&[
+        "--max-connections-per-address=2",
+        "--trusted-proxies=10.1.2.3",
+    ])
+    .await;
     let mut first = HttpConnection::from([127, 0, 0, 2].into(), server.address()).await;
-    for (client, status) in [("203.0.113.1", 200), ("203.0.113.2", 200), ("10.1.2.3", 429), ("203.0.113.3", 429)] {
-        assert_eq!(first.ask(HANDSHAKE, &on_behalf_of(client)).await, Some(status), "{client}");
+    for (client, status) in [
+        ("203.0.113.1", 200),
+        ("203.0.113.2", 200),
+        ("10.1.2.3", 429),
+        ("203.0.113.3", 429),
+    ] {
+        assert_eq!(
+            first.ask(HANDSHAKE, &on_behalf_of(client)).await,
+            Some(status),
+            "{client}"
+        );
     }
     let _second = HttpConnection::from([127, 0, 0, 2].into(), server.address()).await;
     let mut third = HttpConnection::from([127, 0, 0, 2].into(), server.address()).await;
-    assert_eq!(third.ask(HANDSHAKE, &on_behalf_of("203.0.113.2")).await, None);
+    assert_eq!(
+        third.ask(HANDSHAKE, &on_behalf_of("203.0.113.2")).await,
+        None
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn headers_over_the_limit_are_refused() {
     let server = server(&[]).await;
-    let request =
-        |padding: usize| format!("GET /healthz HTTP/1.1\r\nhost: parlor\r\nx: {}\r\n\r\n", "x".repeat(padding));
+    let request = |padding: usize| {
+        format!(
+            "GET /healthz HTTP/1.1\r\nhost: parlor\r\nx: {}\r\n\r\n",
+            "x".repeat(padding)
+        )
+    };
     let most = MAX_HEADER_BYTES - request(0).len();
     for (padding, status) in [(most, 200), (most + 1, 431), (2 * MAX_HEADER_BYTES, 431)] {
         let mut connection = HttpConnection::open(server.address()).await;
@@ -188,7 +262,12 @@ async fn a_connection_that_asks_for_nothing_in_time_is_closed() {
 async fn a_session_that_does_not_enter_the_chat_in_time_is_closed() {
     let server = server(&["--handshake-timeout-ms=1000"]).await;
     let mut member = joined(&server, "ann").await;
-    assert!(WebSocket::open(&endpoint(&server, 4)).await.is_closed().await);
+    assert!(
+        WebSocket::open(&endpoint(&server, 4))
+            .await
+            .is_closed()
+            .await
+    );
     Polling::open(&endpoint(&server, 4)).await.rest().await;
     assert_eq!(say(&mut member).await["status"], "ok");
 }
@@ -196,8 +275,10 @@ async fn a_session_that_does_not_enter_the_chat_in_time_is_closed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_left_the_chat_is_closed_unless_it_enters_again_in_time() {
     let server = server(&["--handshake-timeout-ms=2000"]).await;
-    let [mut left, mut back] =
-        [WebSocket::open(&endpoint(&server, 4)).await, WebSocket::open(&endpoint(&server, 4)).await];
+    let [mut left, mut back] = [
+        WebSocket::open(&endpoint(&server, 4)).await,
+        WebSocket::open(&endpoint(&server, 4)).await,
+    ];
     for socket in [&mut left, &mut back] {
         socket.send(r#"40{"userId":"ann"}"#).await;
         assert!(socket.text().await.starts_with("40{"));
@@ -206,7 +287,9 @@ async fn a_session_that_left_the_chat_is_closed_unless_it_enters_again_in_time()
     // While the library puts the old socket away, it does not answer.
     eventually("ann to be back", async || {
         back.send(r#"40{"userId":"ann"}"#).await;
-        timeout(Duration::from_millis(20), back.text()).await.is_ok()
+        timeout(Duration::from_millis(20), back.text())
+            .await
+            .is_ok()
     })
     .await;
     assert_eq!(left.frame().await, Frame::Closed);
@@ -216,13 +299,20 @@ async fn a_session_that_left_the_chat_is_closed_unless_it_enters_again_in_time()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_client_that_is_refused_does_not_keep_its_session() {
-    let server = server(&["--handshake-timeout-ms=200", "--jwt-secret=0123456789abcdef0123456789abcdef"]).await;
+    let server = server(&[
+        "--handshake-timeout-ms=200",
+        "--jwt-secret=0123456789abcdef0123456789abcdef",
+    ])
+    .await;
     let mut socket = WebSocket::open(&endpoint(&server, 3)).await;
     assert!(socket.text().await.starts_with("44"));
     assert_eq!(socket.frame().await, Frame::Closed);
     let session = Polling::open(&endpoint(&server, 3)).await;
     assert!(session.poll().await.1.contains("UNAUTHORIZED"));
-    eventually("the session's requests to be refused", async || session.post("1:2").await.0 == 400).await;
+    eventually("the session's requests to be refused", async || {
+        session.post("1:2").await.0 == 400
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -231,9 +321,11 @@ async fn a_payload_that_does_not_come_in_time_is_given_up() {
     let session = Polling::open(&endpoint(&server, 4)).await;
     let sid = session.handshake["sid"].as_str().unwrap();
     let mut slow = HttpConnection::open(server.address()).await;
-    slow.send(format!("POST {HANDSHAKE}&sid={sid} HTTP/1.1\r\nhost: parlor\r\ncontent-length: 100\r\n\r\n40"))
-        .await
-        .unwrap();
+    slow.send(format!(
+        "POST {HANDSHAKE}&sid={sid} HTTP/1.1\r\nhost: parlor\r\ncontent-length: 100\r\n\r\n40"
+    ))
+    .await
+    .unwrap();
     assert_eq!(slow.status().await, Some(408));
     slow.ended().await;
 }

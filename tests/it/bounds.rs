@@ -1,4 +1,5 @@
-//! Bounds in bytes, for messages that are as long as JSON makes them: six bytes for each one of text.
+//! Bounds in bytes, for messages that are as long as JSON makes them: six bytes for each one of
+//! text.
 
 use std::{fs, time::Instant};
 
@@ -28,18 +29,31 @@ async fn fill(database: &Database, rooms: usize, messages: usize) {
                 replace(hex(zeroblob(4096)), '0', char(1)), 1700000000000 FROM room, message"#
         ))
         .await;
-    database.execute("INSERT INTO rooms SELECT room_id, max(seq) FROM messages GROUP BY room_id").await;
+    database
+        .execute("INSERT INTO rooms SELECT room_id, max(seq) FROM messages GROUP BY room_id")
+        .await;
 }
 
 fn seqs(answer: &Value) -> Vec<i64> {
-    answer["messages"].as_array().unwrap().iter().map(|message| message["seq"].as_i64().unwrap()).collect()
+    answer["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|message| message["seq"].as_i64().unwrap())
+        .collect()
 }
 
 /// A figure of a process's memory, in MiB.
 fn memory(process: &Process, figure: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix(figure)).unwrap();
-    line.trim_matches(|c: char| !c.is_ascii_digit()).parse::<u64>().unwrap() / 1024
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(figure))
+        .unwrap();
+    line.trim_matches(|c: char| !c.is_ascii_digit())
+        .parse::<u64>()
+        .unwrap()
+        / 1024
 }
 
 /// By how many MiB the memory has grown at most.
@@ -54,20 +68,35 @@ async fn an_answer_with_messages_ends_at_about_a_megabyte_and_says_that_there_ar
     fill(&database, 1, MESSAGES).await;
     let process = Process::start(&database).await;
     let mut ann = RawClient::connect(process.address, "ann").await;
-    let id = ann.emit("joinRoom", &json!({ "roomId": "long-0", "limit": PAGE })).await;
+    let id = ann
+        .emit("joinRoom", &json!({ "roomId": "long-0", "limit": PAGE }))
+        .await;
     ann.flush().await;
     let frame = ann.frame().await;
-    assert!(frame.starts_with(&format!("43{id}[")) && frame.len() < LARGEST_FRAME, "{}", frame.len());
+    assert!(
+        frame.starts_with(&format!("43{id}[")) && frame.len() < LARGEST_FRAME,
+        "{}",
+        frame.len()
+    );
     assert!(frame.len() > MAX_ANSWER_BYTES - 2 * LONG, "{}", frame.len());
     let joined: Value = serde_json::from_str::<Value>(&frame[3..]).unwrap()[0].take();
-    assert_eq!((seqs(&joined).last(), &joined["hasMore"]), (Some(&(MESSAGES as i64)), &json!(true)));
+    assert_eq!(
+        (seqs(&joined).last(), &joined["hasMore"]),
+        (Some(&(MESSAGES as i64)), &json!(true))
+    );
 
-    let newest = ann.call("getHistory", json!({ "roomId": "long-0", "limit": PAGE })).await;
-    assert_eq!((seqs(&newest), &newest["hasMore"]), (seqs(&joined), &json!(true)));
+    let newest = ann
+        .call("getHistory", json!({ "roomId": "long-0", "limit": PAGE }))
+        .await;
+    assert_eq!(
+        (seqs(&newest), &newest["hasMore"]),
+        (seqs(&joined), &json!(true))
+    );
     let all: Vec<_> = (1..=MESSAGES as i64).collect();
     let (mut forward, mut backward) = (vec![], vec![]);
     while forward.len() < MESSAGES {
-        let asked = json!({ "roomId": "long-0", "limit": PAGE, "afterSeq": forward.last().unwrap_or(&0) });
+        let asked =
+            json!({ "roomId": "long-0", "limit": PAGE, "afterSeq": forward.last().unwrap_or(&0) });
         let page = ann.call("getHistory", asked).await;
         forward.extend(seqs(&page));
         assert_eq!(page["hasMore"], forward.len() < MESSAGES);
@@ -95,9 +124,18 @@ async fn rooms_full_of_long_messages_are_kept_within_a_bound() {
         tokio::spawn(async move {
             let mut eve = RawClient::connect(address, "eve").await;
             for room in client * ROOMS..(client + 1) * ROOMS {
-                let id = eve.emit("joinRoom", &json!({ "roomId": format!("long-{room}"), "limit": PAGE })).await;
+                let id = eve
+                    .emit(
+                        "joinRoom",
+                        &json!({ "roomId": format!("long-{room}"), "limit": PAGE }),
+                    )
+                    .await;
                 eve.flush().await;
-                while !eve.frame().await.starts_with(&format!(r#"43{id}[{{"status":"ok""#)) {}
+                while !eve
+                    .frame()
+                    .await
+                    .starts_with(&format!(r#"43{id}[{{"status":"ok""#))
+                {}
             }
             eve
         })
@@ -122,10 +160,16 @@ async fn answers_that_several_clients_do_not_read_are_kept_within_a_bound() {
     let mut crowd = vec![];
     for number in 0..CLIENTS {
         let mut eve = RawClient::connect(process.address, &format!("eve-{number}")).await;
-        eve.emit("joinRoom", &json!({ "roomId": "long-0", "limit": 0 })).await;
+        eve.emit("joinRoom", &json!({ "roomId": "long-0", "limit": 0 }))
+            .await;
         for number in 0..ASKED {
-            let event = if number % 2 == 0 { "getHistory" } else { "joinRoom" };
-            eve.emit(event, &json!({ "roomId": "long-0", "limit": PAGE })).await;
+            let event = if number % 2 == 0 {
+                "getHistory"
+            } else {
+                "joinRoom"
+            };
+            eve.emit(event, &json!({ "roomId": "long-0", "limit": PAGE }))
+                .await;
         }
         eve.flush().await;
         crowd.push(eve);
@@ -133,7 +177,9 @@ async fn answers_that_several_clients_do_not_read_are_kept_within_a_bound() {
     let mut ann = RawClient::connect(process.address, "ann").await;
     let begun = Instant::now();
     while begun.elapsed() < DEADLINE / 6 {
-        let joined = ann.call("joinRoom", json!({ "roomId": "long-0", "limit": 1 })).await;
+        let joined = ann
+            .call("joinRoom", json!({ "roomId": "long-0", "limit": 1 }))
+            .await;
         assert_eq!(joined["status"], "ok", "{joined}");
     }
     let grown = grown(&process, before);
@@ -152,8 +198,15 @@ async fn answers_that_several_clients_do_not_read_are_kept_within_a_bound() {
             Packet::Other(frame) => panic!("the connection is over: {frame}"),
         }
     }
-    assert!(full > 4 && limited > ASKED / 4, "{full} answers, {refused} refusals, {limited} as too much waits");
-    assert_eq!(eve.call("getHistory", json!({ "roomId": "long-0", "limit": 1 })).await["status"], "ok");
+    assert!(
+        full > 4 && limited > ASKED / 4,
+        "{full} answers, {refused} refusals, {limited} as too much waits"
+    );
+    assert_eq!(
+        eve.call("getHistory", json!({ "roomId": "long-0", "limit": 1 }))
+            .await["status"],
+        "ok"
+    );
 }
 
 /// The packets that wait are few.
@@ -178,7 +231,10 @@ async fn members_who_read_nothing_of_long_messages_lose_their_connections() {
         for _ in 1..ROUND {
             talker.emit("sendMessage", &message).await;
         }
-        assert_eq!(talker.call("sendMessage", message.clone()).await["status"], "ok");
+        assert_eq!(
+            talker.call("sendMessage", message.clone()).await["status"],
+            "ok"
+        );
     }
     let alone = async || talker.call("joinRoom", room.clone()).await["memberCount"] == 1;
     eventually("the leave of those who do not read", alone).await;

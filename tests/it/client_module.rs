@@ -25,10 +25,24 @@ const DELETED: &str = "3, 120, 121, 122, 430, 450";
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_that_were_deleted_by_hand_are_passed_over() {
     for database in Database::each_kind().await {
-        append(&database, "room", "bob", &(1..=450).map(|_| "hello").collect::<Vec<_>>()).await;
-        database.execute(&format!("DELETE FROM messages WHERE room_id = 'room' AND seq IN ({DELETED})")).await;
+        append(
+            &database,
+            "room",
+            "bob",
+            &(1..=450).map(|_| "hello").collect::<Vec<_>>(),
+        )
+        .await;
+        database
+            .execute(&format!(
+                "DELETE FROM messages WHERE room_id = 'room' AND seq IN ({DELETED})"
+            ))
+            .await;
         let server = Server::on(database, &[]).await;
-        node::run("parlor_client_holes.mjs", &[&server.url(), "websocket", &format!("[{DELETED}]")]).await;
+        node::run(
+            "parlor_client_holes.mjs",
+            &[&server.url(), "websocket", &format!("[{DELETED}]")],
+        )
+        .await;
     }
 }
 
@@ -36,14 +50,26 @@ async fn messages_that_were_deleted_by_hand_are_passed_over() {
 async fn a_message_that_is_removed_as_the_docs_say_is_gone_for_who_comes_then() {
     let page = fs::read_to_string("docs/operations.md").unwrap();
     let (_, page) = page.split_once("## Removing a message").unwrap();
-    let statement = page.split("```").nth(1).unwrap().strip_prefix("sql\n").unwrap();
+    let statement = page
+        .split("```")
+        .nth(1)
+        .unwrap()
+        .strip_prefix("sql\n")
+        .unwrap();
     for database in Database::each_kind().await {
         append(&database, "lobby", "bob", &["hello"; 43]).await;
         let server = Server::on(database, &[]).await;
         server.database.execute(statement).await;
         let mut ann = server.raw("ann").await;
-        let joined = ann.call("joinRoom", json!({ "roomId": "lobby", "lastSeq": 40 })).await;
-        let texts: Vec<_> = joined["messages"].as_array().unwrap().iter().map(|message| &message["message"]).collect();
+        let joined = ann
+            .call("joinRoom", json!({ "roomId": "lobby", "lastSeq": 40 }))
+            .await;
+        let texts: Vec<_> = joined["messages"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|message| &message["message"])
+            .collect();
         assert_eq!(texts, ["hello", "(removed)", "hello"]);
     }
 }
@@ -52,17 +78,27 @@ async fn a_message_that_is_removed_as_the_docs_say_is_gone_for_who_comes_then() 
 async fn a_room_whose_log_was_lost_shows_what_is_there_now() {
     let (port, database) = (free_port(), Database::sqlite());
     let server = Process::at(port, &database).await;
-    let (url, id) = (format!("http://{}", server.address), server.id().to_string());
+    let (url, id) = (
+        format!("http://{}", server.address),
+        server.id().to_string(),
+    );
     let empty = Database::sqlite();
     let replaced = async {
         server.ended().await;
         Process::at(port, &empty).await
     };
-    join(node::run("parlor_client_replaced.mjs", &[&url, &id]), replaced).await;
+    join(
+        node::run("parlor_client_replaced.mjs", &[&url, &id]),
+        replaced,
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_types_in_the_pages_scripts_are_right() {
-    let project = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/tsconfig.page.json");
+    let project = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/clients/tsconfig.page.json"
+    );
     node::run(node::TSC, &["--project", project]).await;
 }

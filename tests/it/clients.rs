@@ -1,4 +1,5 @@
-//! The official clients, in Node, each against a server of its own. The scripts are in `tests/clients`.
+//! The official clients, in Node, each against a server of its own. The scripts are in
+//! `tests/clients`.
 
 use futures_util::future::join;
 use nix::sys::signal::Signal;
@@ -44,19 +45,35 @@ async fn the_official_client_comes_back_by_itself_and_gets_exactly_what_it_misse
     let server = Server::at(port, Database::sqlite()).await;
     let url = server.url();
     let bob = Witness::join(&server).await;
-    join(node::run("reconnect.mjs", &[&url, transport]), replace(server, bob, port)).await;
+    join(
+        node::run("reconnect.mjs", &[&url, transport]),
+        replace(server, bob, port),
+    )
+    .await;
 }
 
-/// Stops the server when that is asked for in the room, and starts another in its place, which has more messages.
+/// Stops the server when that is asked for in the room, and starts another in its place, which has
+/// more messages.
 async fn replace(server: Server, mut bob: Witness, port: u16) -> Server {
     bob.until_said("stop").await;
     let (database, ended) = server.stop().await;
     ended.unwrap();
-    append(&database, "room", "bob", &["missed 1", "missed 2", "missed 3"]).await;
+    append(
+        &database,
+        "room",
+        "bob",
+        &["missed 1", "missed 2", "missed 3"],
+    )
+    .await;
     let server = Server::at(port, database).await;
     let mut bob = Witness::join(&server).await;
     bob.until_said("back").await;
-    bob.client.call("sendMessage", json!({ "roomId": "room", "message": "live" })).await;
+    bob.client
+        .call(
+            "sendMessage",
+            json!({ "roomId": "room", "message": "live" }),
+        )
+        .await;
     server
 }
 
@@ -74,10 +91,17 @@ impl Witness {
     }
 
     async fn until_said(&mut self, text: &str) {
-        let mut said = self.history.as_array().unwrap().iter().any(|message| message["message"] == text);
+        let mut said = self
+            .history
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|message| message["message"] == text);
         while !said {
             said = match self.client.packet().await {
-                Packet::Event(event, message) => event == "newMessage" && message["message"] == text,
+                Packet::Event(event, message) => {
+                    event == "newMessage" && message["message"] == text
+                }
                 Packet::Ack(..) => false,
                 Packet::Other(frame) => panic!("waiting for {text:?}: {frame}"),
             };
@@ -91,9 +115,15 @@ const BODY_BYTES: usize = 8000;
 /// So many are sent at a time; with their acks, far fewer than a queue takes.
 const TOGETHER: usize = 10;
 
-async fn the_official_client_comes_back_by_itself_after_it_was_cut_for_reading_too_slowly(transport: &str) {
+async fn the_official_client_comes_back_by_itself_after_it_was_cut_for_reading_too_slowly(
+    transport: &str,
+) {
     // Queues overflow soon, and nothing else ends a connection.
-    let server = Server::on(Database::sqlite(), &["--send-queue-packets=64", "--tcp-user-timeout-ms=0"]).await;
+    let server = Server::on(
+        Database::sqlite(),
+        &["--send-queue-packets=64", "--tcp-user-timeout-ms=0"],
+    )
+    .await;
     let mut slow = Script::start("stalled.mjs", &[&server.url(), transport]);
     assert_eq!(slow.line().await, "joined");
     slow.signal(Signal::SIGSTOP);
@@ -113,7 +143,8 @@ async fn the_official_client_comes_back_by_itself_after_it_was_cut_for_reading_t
     assert!(seqs.iter().copied().eq(1..=MESSAGES), "{seqs:?}");
 }
 
-/// Says [`TOGETHER`] messages, and reads until the last one has come, so that no more wait for this client.
+/// Says [`TOGETHER`] messages, and reads until the last one has come, so that no more wait for this
+/// client.
 async fn say_up_to(client: &mut RawClient, last: i64) {
     let message = json!({ "roomId": "room", "message": "x".repeat(BODY_BYTES) });
     for _ in 0..TOGETHER {

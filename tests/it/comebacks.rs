@@ -1,4 +1,5 @@
-//! Clients that are left to themselves come back after the server has been stopped in order and another one has taken its place.
+//! Clients that are left to themselves come back after the server has been stopped in order and
+//! another one has taken its place.
 
 use std::process::Stdio;
 
@@ -26,7 +27,11 @@ async fn replaced(server: Server, port: u16) -> Server {
 /// A client of Python's, and the lines that it prints.
 fn python(url: &str, transport: &str, kind: &str) -> (Child, Lines<BufReader<ChildStdout>>) {
     let mut command = Command::new(PYTHON);
-    command.args([SCRIPT, url, transport, kind]).kill_on_drop(true).stdin(Stdio::null()).stdout(Stdio::piped());
+    command
+        .args([SCRIPT, url, transport, kind])
+        .kill_on_drop(true)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
     let mut child = command.stderr(Stdio::null()).spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     (child, lines)
@@ -39,7 +44,10 @@ async fn clients_of_python_come_back_by_themselves_by_each_transport() {
     let mut clients = vec![];
     for transport in ["polling", "websocket"] {
         for kind in ["sync", "async"] {
-            clients.push((format!("{transport} {kind}"), python(&server.url(), transport, kind)));
+            clients.push((
+                format!("{transport} {kind}"),
+                python(&server.url(), transport, kind),
+            ));
         }
     }
     for (name, (_, lines)) in &mut clients {
@@ -55,7 +63,11 @@ async fn clients_of_python_come_back_by_themselves_by_each_transport() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_of_rust_come_back_by_themselves_by_each_transport() {
-    for transport in [TransportType::Polling, TransportType::Websocket, TransportType::WebsocketUpgrade] {
+    for transport in [
+        TransportType::Polling,
+        TransportType::Websocket,
+        TransportType::WebsocketUpgrade,
+    ] {
         let port = free_port();
         let server = Server::at(port, Database::sqlite()).await;
         let (connected, mut connections) = mpsc::unbounded_channel();
@@ -69,8 +81,12 @@ async fn clients_of_rust_come_back_by_themselves_by_each_transport() {
             })
             .connect();
         let _client = within_deadline("the transport", client).await.unwrap();
-        within_deadline("the first connection", connections.recv()).await.unwrap();
+        within_deadline("the first connection", connections.recv())
+            .await
+            .unwrap();
         let _server = replaced(server, port).await;
-        within_deadline("the client to come back", connections.recv()).await.unwrap();
+        within_deadline("the client to come back", connections.recv())
+            .await
+            .unwrap();
     }
 }

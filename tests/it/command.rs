@@ -15,13 +15,33 @@ const FAILURE: i32 = 1;
 const BAD: &[(&str, &[&str])] = &[
     ("PORT", &["abc", "65536", "-1"]),
     ("HOST", &["nowhere.invalid", "no where", "http://localhost"]),
-    ("DATABASE_URL", &["mysql://host/db", "nonsense", "postgres://host:port/db", "sqlite://:memory:"]),
+    (
+        "DATABASE_URL",
+        &[
+            "mysql://host/db",
+            "nonsense",
+            "postgres://host:port/db",
+            "sqlite://:memory:",
+        ],
+    ),
     ("DATABASE_SCHEMA", &["pg_own", "name\nof two lines"]),
     ("DATABASE_MAX_CONNECTIONS", &["0", "1001"]),
     ("DATABASE_START_TIMEOUT", &["-1", "1m", "0.5"]),
-    ("ALLOWED_ORIGINS", &["example.com", "https://a.example, b.example"]),
-    ("JWT_SECRET", &["hunter2", "31 bytes are one byte too few.."]),
-    ("JWT_PUBLIC_KEY", &["hunter2", "-----BEGIN PUBLIC KEY-----\nhunter2\n-----END PUBLIC KEY-----"]),
+    (
+        "ALLOWED_ORIGINS",
+        &["example.com", "https://a.example, b.example"],
+    ),
+    (
+        "JWT_SECRET",
+        &["hunter2", "31 bytes are one byte too few.."],
+    ),
+    (
+        "JWT_PUBLIC_KEY",
+        &[
+            "hunter2",
+            "-----BEGIN PUBLIC KEY-----\nhunter2\n-----END PUBLIC KEY-----",
+        ],
+    ),
     ("JWT_ISSUER", &["us"]),
     ("JWT_AUDIENCE", &["chat"]),
     ("MAX_MESSAGE_BYTES", &["0", "1048577", "8k"]),
@@ -42,10 +62,24 @@ const BAD: &[(&str, &[&str])] = &[
     ("MAX_CONNECTIONS_PER_ADDRESS", &["-1", "many"]),
     ("CONNECTS_PER_SECOND", &["-1", "many"]),
     ("CONNECT_BURST", &["0", "many"]),
-    ("TRUSTED_PROXIES", &["10.0.0.0/33", "example.com", "10.0.0.1,proxy"]),
+    (
+        "TRUSTED_PROXIES",
+        &["10.0.0.0/33", "example.com", "10.0.0.1,proxy"],
+    ),
     ("TCP_USER_TIMEOUT_MS", &["-1", "25s"]),
     ("SEND_QUEUE_PACKETS", &["15", "1048577", "many"]),
-    ("RUST_LOG", &["parlor=loud", "a=b=c", "verbose", "trce", "info,verbose", "sqllx=warn", "parlour::app=debug"]),
+    (
+        "RUST_LOG",
+        &[
+            "parlor=loud",
+            "a=b=c",
+            "verbose",
+            "trce",
+            "info,verbose",
+            "sqllx=warn",
+            "parlour::app=debug",
+        ],
+    ),
     ("LOG_FORMAT", &["xml"]),
     ("TOKIO_WORKER_THREADS", &["0", "1025", "many"]),
     ("DYNO", &[]),
@@ -55,9 +89,17 @@ const BAD: &[(&str, &[&str])] = &[
 async fn parlor(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     let folder = TempDir::with_prefix("parlor-command-").unwrap();
     let mut command = Process::command();
-    command.current_dir(folder.path()).env("HOST", "127.0.0.1").env("PORT", "0");
+    command
+        .current_dir(folder.path())
+        .env("HOST", "127.0.0.1")
+        .env("PORT", "0");
     command.envs(variables.iter().copied()).args(arguments);
-    within_deadline(&format!("parlor {arguments:?} {variables:?} to end"), command.output()).await.unwrap()
+    within_deadline(
+        &format!("parlor {arguments:?} {variables:?} to end"),
+        command.output(),
+    )
+    .await
+    .unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -67,26 +109,40 @@ fn text(bytes: &[u8]) -> String {
 /// The one line that it said, having ended with `code`.
 fn only_line(output: &Output, code: i32) -> String {
     let line = text(&output.stderr);
-    assert_eq!((output.status.code(), line.lines().count()), (Some(code), 1), "{line}");
+    assert_eq!(
+        (output.status.code(), line.lines().count()),
+        (Some(code), 1),
+        "{line}"
+    );
     assert_eq!(text(&output.stdout), "");
     line
 }
 
 fn variables() -> BTreeSet<String> {
     let command = Config::command();
-    let arguments = command.get_arguments().filter_map(|argument| argument.get_env());
-    arguments.map(|variable| variable.to_str().unwrap().to_owned()).collect()
+    let arguments = command
+        .get_arguments()
+        .filter_map(|argument| argument.get_env());
+    arguments
+        .map(|variable| variable.to_str().unwrap().to_owned())
+        .collect()
 }
 
 #[tokio::test]
 async fn help_names_every_variable_and_no_secret() {
-    let secrets =
-        ["DATABASE_URL", "JWT_SECRET", "JWT_PUBLIC_KEY"].map(|variable| (variable, "postgres://ann:hunter2@h/db"));
+    let secrets = ["DATABASE_URL", "JWT_SECRET", "JWT_PUBLIC_KEY"]
+        .map(|variable| (variable, "postgres://ann:hunter2@h/db"));
     let output = parlor(&["--help"], &secrets).await;
     let help = text(&output.stdout);
-    assert!(output.status.success() && !help.contains("hunter2"), "{help}");
+    assert!(
+        output.status.success() && !help.contains("hunter2"),
+        "{help}"
+    );
     for variable in variables() {
-        assert!(help.contains(&format!("[env: {variable}")), "{variable}: {help}");
+        assert!(
+            help.contains(&format!("[env: {variable}")),
+            "{variable}: {help}"
+        );
     }
 }
 
@@ -94,12 +150,20 @@ async fn help_names_every_variable_and_no_secret() {
 async fn version_is_the_packages() {
     let output = parlor(&["--version"], &[]).await;
     assert!(output.status.success());
-    assert_eq!(text(&output.stdout), format!("parlor {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(
+        text(&output.stdout),
+        format!("parlor {}\n", env!("CARGO_PKG_VERSION"))
+    );
 }
 
 #[tokio::test]
 async fn a_bad_value_stops_the_start_with_one_line_that_names_the_variable() {
-    assert_eq!(BAD.iter().map(|(variable, _)| variable.to_string()).collect::<BTreeSet<_>>(), variables());
+    assert_eq!(
+        BAD.iter()
+            .map(|(variable, _)| variable.to_string())
+            .collect::<BTreeSet<_>>(),
+        variables()
+    );
     for (variable, values) in BAD {
         for value in *values {
             let line = only_line(&parlor(&[], &[(variable, value)]).await, USAGE);
@@ -114,8 +178,13 @@ async fn a_value_that_is_not_utf_8_is_a_bad_value() {
     use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
 
     let mut command = Process::command();
-    command.env("HOST", "127.0.0.1").env("PORT", OsStr::from_bytes(b"\xff"));
-    let line = only_line(&within_deadline("the end", command.output()).await.unwrap(), USAGE);
+    command
+        .env("HOST", "127.0.0.1")
+        .env("PORT", OsStr::from_bytes(b"\xff"));
+    let line = only_line(
+        &within_deadline("the end", command.output()).await.unwrap(),
+        USAGE,
+    );
     assert!(line.starts_with("parlor: PORT: "), "{line}");
 }
 
@@ -129,7 +198,10 @@ async fn a_password_is_not_told_when_the_database_cannot_be_used() {
         "hunter2",
     ] {
         let line = only_line(&parlor(&[], &[("DATABASE_URL", url)]).await, USAGE);
-        assert!(line.starts_with("parlor: DATABASE_URL: ") && !line.contains("ter2"), "{line}");
+        assert!(
+            line.starts_with("parlor: DATABASE_URL: ") && !line.contains("ter2"),
+            "{line}"
+        );
     }
 }
 
@@ -142,7 +214,10 @@ async fn a_bad_key_is_not_told() {
         &[("JWT_SECRET", &long), ("JWT_PUBLIC_KEY", &long)],
     ] {
         let line = only_line(&parlor(&[], variables).await, USAGE);
-        assert!(line.starts_with("parlor: JWT_") && !line.contains("hunter2"), "{line}");
+        assert!(
+            line.starts_with("parlor: JWT_") && !line.contains("hunter2"),
+            "{line}"
+        );
     }
 }
 
@@ -150,16 +225,25 @@ async fn a_bad_key_is_not_told() {
 async fn a_token_is_not_made_without_a_good_secret() {
     for variables in [&[][..], &[("JWT_SECRET", "hunter2")]] {
         let line = only_line(&parlor(&["token", "--sub=ann"], variables).await, USAGE);
-        assert!(line.starts_with("parlor: JWT_SECRET: ") && !line.contains("hunter2"), "{line}");
+        assert!(
+            line.starts_with("parlor: JWT_SECRET: ") && !line.contains("hunter2"),
+            "{line}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_dyno_whose_disk_is_lost_at_every_restart_keeps_no_messages_on_it() {
-    for variables in [&[("DYNO", "web.1")][..], &[("DYNO", "run.1234"), ("DATABASE_URL", "sqlite:chat.db")]] {
+    for variables in [
+        &[("DYNO", "web.1")][..],
+        &[("DYNO", "run.1234"), ("DATABASE_URL", "sqlite:chat.db")],
+    ] {
         for arguments in [&[][..], &["migrate"]] {
             let line = only_line(&parlor(arguments, variables).await, USAGE);
-            assert!(line.starts_with("parlor: DATABASE_URL: ") && line.contains("Postgres"), "{line}");
+            assert!(
+                line.starts_with("parlor: DATABASE_URL: ") && line.contains("Postgres"),
+                "{line}"
+            );
         }
     }
 }
@@ -169,7 +253,14 @@ async fn a_dyno_does_not_reach_its_database_in_clear_text() {
     // At its Unix socket, a Postgres has no TLS.
     let url = Postgres::shared().url("postgres");
     for url in [&url, &url.replace("postgres://", "postgresql://")] {
-        let line = only_line(&parlor(&["migrate"], &[("DYNO", "release.1"), ("DATABASE_URL", url)]).await, FAILURE);
+        let line = only_line(
+            &parlor(
+                &["migrate"],
+                &[("DYNO", "release.1"), ("DATABASE_URL", url)],
+            )
+            .await,
+            FAILURE,
+        );
         assert!(line.contains("server does not support TLS"), "{line}");
     }
 }
@@ -189,8 +280,14 @@ async fn migrate_makes_a_database_where_there_is_not_even_a_folder() {
 #[tokio::test]
 async fn migrate_says_in_one_line_that_the_database_is_away() {
     let url = "postgres://ann:hunter2@127.0.0.1:1/db";
-    let line = only_line(&parlor(&["migrate"], &[("DATABASE_URL", url)]).await, FAILURE);
-    assert!(line.contains("unavailable") && !line.contains("hunter2"), "{line}");
+    let line = only_line(
+        &parlor(&["migrate"], &[("DATABASE_URL", url)]).await,
+        FAILURE,
+    );
+    assert!(
+        line.contains("unavailable") && !line.contains("hunter2"),
+        "{line}"
+    );
 }
 
 #[tokio::test]

@@ -28,7 +28,9 @@ async fn member(server: &Server, user: &str) -> RawClient {
 }
 
 async fn join(client: &mut RawClient, last_seq: i64) -> Value {
-    let answer = client.call("joinRoom", json!({ "roomId": "r", "lastSeq": last_seq })).await;
+    let answer = client
+        .call("joinRoom", json!({ "roomId": "r", "lastSeq": last_seq }))
+        .await;
     assert_eq!(answer["status"], "ok", "{answer}");
     answer
 }
@@ -36,25 +38,34 @@ async fn join(client: &mut RawClient, last_seq: i64) -> Value {
 async fn chat(client: &mut RawClient, messages: i64) {
     let text = "x".repeat(BODY_BYTES);
     for _ in 0..messages {
-        let answer = client.call("sendMessage", json!({ "roomId": "r", "message": text })).await;
+        let answer = client
+            .call("sendMessage", json!({ "roomId": "r", "message": text }))
+            .await;
         assert_eq!(answer["status"], "ok", "{answer}");
     }
 }
 
 fn seqs(messages: &Value) -> impl Iterator<Item = i64> {
-    messages.as_array().unwrap().iter().map(|message| message["seq"].as_i64().unwrap())
+    messages
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|message| message["seq"].as_i64().unwrap())
 }
 
 fn is_gone(user: &str, presence: &Value) -> bool {
     presence["left"].as_array().unwrap().contains(&user.into())
 }
 
-/// Reads until the room has been told that `user` is gone and the last message has come; all messages that came.
+/// Reads until the room has been told that `user` is gone and the last message has come; all
+/// messages that came.
 async fn live_until_gone(mut client: RawClient, user: &str) -> Vec<i64> {
     let (mut live, mut gone) = (Vec::new(), false);
     while !gone || live.last() != Some(&MESSAGES) {
         match client.packet().await {
-            Packet::Event(event, message) if event == "newMessage" => live.push(message["seq"].as_i64().unwrap()),
+            Packet::Event(event, message) if event == "newMessage" => {
+                live.push(message["seq"].as_i64().unwrap())
+            }
             Packet::Event(event, presence) if event == "presence" => {
                 gone |= is_gone(user, &presence);
             }
@@ -70,36 +81,51 @@ async fn live_until_end(client: &mut RawClient) -> Vec<i64> {
     let mut live = Vec::new();
     loop {
         match client.packet().await {
-            Packet::Event(event, message) if event == "newMessage" => live.push(message["seq"].as_i64().unwrap()),
+            Packet::Event(event, message) if event == "newMessage" => {
+                live.push(message["seq"].as_i64().unwrap())
+            }
             Packet::Other(_) => return live,
             _ => {}
         }
     }
 }
 
-/// Chats until all of a room's [`MESSAGES`] have been sent; another member has them all, and is told that `user` is gone.
+/// Chats until all of a room's [`MESSAGES`] have been sent; another member has them all, and is
+/// told that `user` is gone.
 async fn chat_until_gone(server: &Server, user: &'static str) {
     let [mut ann, bob] = [member(server, "ann").await, member(server, "bob").await];
     let watching = tokio::spawn(live_until_gone(bob, user));
     chat(&mut ann, MESSAGES).await;
-    let live = within_deadline("the reader that does not read to be gone", watching).await.unwrap();
+    let live = within_deadline("the reader that does not read to be gone", watching)
+        .await
+        .unwrap();
     assert!(live.iter().copied().eq(1..=MESSAGES), "{live:?}");
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_that_stops_reading_is_reaped_and_nobody_else_is_disturbed() {
-    let flags = ["--tcp-user-timeout-ms=1000", "--presence-grace-ms=0", FLOODED];
+    let flags = [
+        "--tcp-user-timeout-ms=1000",
+        "--presence-grace-ms=0",
+        FLOODED,
+    ];
     let server = Server::on(Database::sqlite(), &flags).await;
     let _stalled = member(&server, "stalled").await;
     chat_until_gone(&server, "stalled").await;
 }
 
 /// Queues overflow soon, and nothing else ends a connection.
-const SMALL_QUEUE: [&str; 4] = ["--send-queue-packets=64", "--tcp-user-timeout-ms=0", "--presence-grace-ms=0", FLOODED];
+const SMALL_QUEUE: [&str; 4] = [
+    "--send-queue-packets=64",
+    "--tcp-user-timeout-ms=0",
+    "--presence-grace-ms=0",
+    FLOODED,
+];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_too_slow_for_its_queue_loses_its_connection_comes_back_and_has_every_message_once() {
+async fn a_reader_too_slow_for_its_queue_loses_its_connection_comes_back_and_has_every_message_once()
+ {
     let server = Server::on(Database::sqlite(), &SMALL_QUEUE).await;
     let mut slow = member(&server, "slow").await;
     chat_until_gone(&server, "slow").await;
@@ -119,15 +145,24 @@ async fn a_reader_too_slow_for_its_queue_loses_its_connection_comes_back_and_has
 }
 
 fn endpoint(server: &Server) -> Endpoint {
-    Endpoint { address: server.address(), path: realtime::PATH, version: 4, http: reqwest::Client::new() }
+    Endpoint {
+        address: server.address(),
+        path: realtime::PATH,
+        version: 4,
+        http: reqwest::Client::new(),
+    }
 }
 
 /// A member by long-polling.
 async fn polling_member(server: &Server, user: &str) -> Polling {
     let session = Polling::open(&endpoint(server)).await;
-    session.post(format!("40{}", json!({ "userId": user }))).await;
+    session
+        .post(format!("40{}", json!({ "userId": user })))
+        .await;
     assert!(session.poll().await.1.starts_with("40"));
-    session.post(format!("420{}", json!(["joinRoom", { "roomId": "r" }]))).await;
+    session
+        .post(format!("420{}", json!(["joinRoom", { "roomId": "r" }])))
+        .await;
     assert!(session.poll().await.1.contains(r#""status":"ok""#));
     session
 }
@@ -160,19 +195,36 @@ async fn a_client_that_polls_too_rarely_for_its_queue_is_refused_and_so_begins_a
     assert_eq!(slow.poll().await.0, 200);
     chat(&mut ann, 100).await;
     let (status, answer) = slow.poll().await;
-    assert_eq!((status, answer.as_str()), (400, r#"{"code":1,"message":"Session ID unknown"}"#));
+    assert_eq!(
+        (status, answer.as_str()),
+        (400, r#"{"code":1,"message":"Session ID unknown"}"#)
+    );
     assert_eq!(slow.post("3").await.0, 400);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_asks_and_does_not_read_the_answers_loses_its_connection() {
     const ASKED: usize = 60;
-    let flags = ["--send-queue-packets=16", "--tcp-user-timeout-ms=0", "--presence-grace-ms=0"];
+    let flags = [
+        "--send-queue-packets=16",
+        "--tcp-user-timeout-ms=0",
+        "--presence-grace-ms=0",
+    ];
     let server = Server::on(Database::sqlite(), &flags).await;
-    append(&server.database, "r", "ann", &["x".repeat(BODY_BYTES).as_str(); 200]).await;
+    append(
+        &server.database,
+        "r",
+        "ann",
+        &["x".repeat(BODY_BYTES).as_str(); 200],
+    )
+    .await;
     let [mut slow, mut bob] = [member(&server, "slow").await, member(&server, "bob").await];
     for _ in 0..ASKED {
-        slow.emit("getHistory", &json!({ "roomId": "r", "afterSeq": 0, "limit": 200 })).await;
+        slow.emit(
+            "getHistory",
+            &json!({ "roomId": "r", "afterSeq": 0, "limit": 200 }),
+        )
+        .await;
     }
     slow.flush().await;
     while !is_gone("slow", &bob.next("presence").await) {}
@@ -187,22 +239,33 @@ async fn a_client_that_asks_and_does_not_read_the_answers_loses_its_connection()
     assert!(answered < ASKED, "{answered}");
 }
 
-/// So many come at once, unless the kernel allows fewer to wait: more than by default may, and fewer than a process may have open.
+/// So many come at once, unless the kernel allows fewer to wait: more than by default may, and
+/// fewer than a process may have open.
 const CROWD: u32 = 500;
 
 /// How many of them can wait.
 fn backlog() -> usize {
-    let allowed =
-        fs::read_to_string("/proc/sys/net/core/somaxconn").map_or(BACKLOG, |text| text.trim().parse().unwrap());
+    let allowed = fs::read_to_string("/proc/sys/net/core/somaxconn")
+        .map_or(BACKLOG, |text| text.trim().parse().unwrap());
     allowed.min(BACKLOG).min(CROWD) as usize
 }
 
 /// Nobody accepts them: whom the kernel does not let wait would get no answer.
 #[tokio::test]
 async fn hundreds_who_connect_at_once_can_wait_until_they_are_accepted() {
-    let timeouts = Timeouts { user: Duration::ZERO, handshake: Duration::ZERO };
-    let listener = net::listen((Ipv4Addr::LOCALHOST, 0).into(), timeouts, AdmissionSettings::default().into()).unwrap();
+    let timeouts = Timeouts {
+        user: Duration::ZERO,
+        handshake: Duration::ZERO,
+    };
+    let listener = net::listen(
+        (Ipv4Addr::LOCALHOST, 0).into(),
+        timeouts,
+        AdmissionSettings::default().into(),
+    )
+    .unwrap();
     let address = listener.local_addr().unwrap();
     let connecting = try_join_all((0..backlog()).map(|_| tokio::net::TcpStream::connect(address)));
-    within_deadline("all connections", connecting).await.unwrap();
+    within_deadline("all connections", connecting)
+        .await
+        .unwrap();
 }

@@ -43,7 +43,10 @@ fn in_seconds(seconds: f64) -> f64 {
 /// Claims of ann's, with others set instead or besides.
 fn claims(others: Value) -> Value {
     let mut claims = json!({ "sub": "ann", "exp": in_seconds(60.0) });
-    claims.as_object_mut().unwrap().extend(others.as_object().unwrap().clone());
+    claims
+        .as_object_mut()
+        .unwrap()
+        .extend(others.as_object().unwrap().clone());
     claims
 }
 
@@ -58,7 +61,11 @@ fn signed_by(key: &EncodingKey, algorithm: Algorithm, claims: &Value) -> String 
 }
 
 fn signed(claims: &Value) -> String {
-    signed_by(&EncodingKey::from_secret(SECRET.as_bytes()), Algorithm::HS256, claims)
+    signed_by(
+        &EncodingKey::from_secret(SECRET.as_bytes()),
+        Algorithm::HS256,
+        claims,
+    )
 }
 
 fn token(others: Value) -> String {
@@ -75,10 +82,18 @@ async fn bearer_of(server: &Server, others: Value) -> RawClient {
 
 /// The code at the start of the `connect_error`.
 async fn refusal(server: &Server, auth: &Value) -> String {
-    let refusal = RawClient::attempt(server.address(), &auth.to_string()).await.err();
+    let refusal = RawClient::attempt(server.address(), &auth.to_string())
+        .await
+        .err();
     let refusal = refusal.unwrap_or_else(|| panic!("let in: {auth}"));
     let refusal: Value = serde_json::from_str(refusal.strip_prefix("44").expect(&refusal)).unwrap();
-    refusal["message"].as_str().unwrap().split(": ").next().unwrap().to_owned()
+    refusal["message"]
+        .as_str()
+        .unwrap()
+        .split(": ")
+        .next()
+        .unwrap()
+        .to_owned()
 }
 
 fn code(answer: &Value) -> &str {
@@ -91,7 +106,9 @@ async fn join(client: &mut RawClient, room: &str) -> Value {
 }
 
 async fn say(client: &mut RawClient, room: &str) -> Value {
-    client.call("sendMessage", json!({ "roomId": room, "message": "hello" })).await
+    client
+        .call("sendMessage", json!({ "roomId": room, "message": "hello" }))
+        .await
 }
 
 async fn refresh(client: &mut RawClient, token: &str) -> Value {
@@ -101,7 +118,10 @@ async fn refresh(client: &mut RawClient, token: &str) -> Value {
 /// Waits until the server ends the connection as out of date.
 async fn until_expired(client: &mut RawClient) {
     let failure = client.next("error").await;
-    assert_eq!((&failure["event"], &failure["error"]["code"]), (&json!("connect"), &json!("TOKEN_EXPIRED")));
+    assert_eq!(
+        (&failure["event"], &failure["error"]["code"]),
+        (&json!("connect"), &json!("TOKEN_EXPIRED"))
+    );
     assert_eq!(failure["error"]["retryable"], false);
     assert_eq!(client.packet().await, Packet::Other("41".into()));
 }
@@ -112,11 +132,25 @@ fn key_pair(arguments: &[&str]) -> (Vec<u8>, String) {
     let file = folder.path().join("key.pem");
     let openssl = |command: &mut Command| {
         let output = command.output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8(output.stdout).unwrap()
     };
-    openssl(Command::new("openssl").arg("genpkey").args(arguments).arg("-out").arg(&file));
-    let public = openssl(Command::new("openssl").args(["pkey", "-pubout", "-in"]).arg(&file));
+    openssl(
+        Command::new("openssl")
+            .arg("genpkey")
+            .args(arguments)
+            .arg("-out")
+            .arg(&file),
+    );
+    let public = openssl(
+        Command::new("openssl")
+            .args(["pkey", "-pubout", "-in"])
+            .arg(&file),
+    );
     (fs::read(&file).unwrap(), public)
 }
 
@@ -131,7 +165,10 @@ async fn a_token_says_who_speaks() {
     let mut ann = bearer_of(&server, json!({ "name": "Ann", "iat": 1, "admin": true })).await;
     assert_eq!(join(&mut ann, "r").await["userId"], "ann");
     let message = say(&mut ann, "r").await["message"].take();
-    assert_eq!((&message["userId"], &message["operatorId"]), (&json!("ann"), &Value::Null));
+    assert_eq!(
+        (&message["userId"], &message["operatorId"]),
+        (&json!("ann"), &Value::Null)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,9 +176,17 @@ async fn a_token_may_come_in_a_header_of_the_handshake() {
     let server = server().await;
     let enter = async |header: String, connect: &str| {
         let headers = HeaderMap::from_iter([(AUTHORIZATION, header.parse().unwrap())]);
-        let http = reqwest::Client::builder().default_headers(headers).build().unwrap();
-        let session =
-            Polling::open(&Endpoint { address: server.address(), path: "/socket.io", version: 4, http }).await;
+        let http = reqwest::Client::builder()
+            .default_headers(headers)
+            .build()
+            .unwrap();
+        let session = Polling::open(&Endpoint {
+            address: server.address(),
+            path: "/socket.io",
+            version: 4,
+            http,
+        })
+        .await;
         session.post(connect.to_owned()).await;
         session.poll().await.1
     };
@@ -149,7 +194,12 @@ async fn a_token_may_come_in_a_header_of_the_handshake() {
     for header in [format!("Bearer {good}"), format!("bearer  {good}")] {
         assert!(enter(header, "40").await.starts_with("40{"));
     }
-    for header in [format!("Basic {good}"), good.clone(), "Bearer".into(), "Bearer x".into()] {
+    for header in [
+        format!("Basic {good}"),
+        good.clone(),
+        "Bearer".into(),
+        "Bearer x".into(),
+    ] {
         let refused = enter(header, "40").await;
         assert!(refused.contains("UNAUTHORIZED: "), "{refused}");
     }
@@ -162,19 +212,38 @@ async fn a_bad_token_is_refused_with_its_code_and_nothing_else_happens() {
     let server = with_flags(&["--jwt-issuer=us", "--jwt-audience=chat"]).await;
     let ours = |others: Value| {
         let mut claims = claims(json!({ "iss": "us", "aud": ["mail", "chat"] }));
-        claims.as_object_mut().unwrap().extend(others.as_object().unwrap().clone());
+        claims
+            .as_object_mut()
+            .unwrap()
+            .extend(others.as_object().unwrap().clone());
         claims
     };
     let good = signed(&ours(json!({})));
     let (message, signature) = good.rsplit_once('.').unwrap();
     let (header, body) = message.split_once('.').unwrap();
     let other_key = EncodingKey::from_secret(SECRET.to_uppercase().as_bytes());
-    let critical = Header { crit: Some(vec!["b64".into()]), ..Header::new(Algorithm::HS256) };
-    let critical = encode(&critical, &ours(json!({})), &EncodingKey::from_secret(SECRET.as_bytes())).unwrap();
+    let critical = Header {
+        crit: Some(vec!["b64".into()]),
+        ..Header::new(Algorithm::HS256)
+    };
+    let critical = encode(
+        &critical,
+        &ours(json!({})),
+        &EncodingKey::from_secret(SECRET.as_bytes()),
+    )
+    .unwrap();
     let unauthorized = [
         signed_by(&other_key, Algorithm::HS256, &ours(json!({}))),
-        signed_by(&EncodingKey::from_secret(SECRET.as_bytes()), Algorithm::HS512, &ours(json!({}))),
-        signed_by(&EncodingKey::from_secret(b""), Algorithm::HS256, &ours(json!({}))),
+        signed_by(
+            &EncodingKey::from_secret(SECRET.as_bytes()),
+            Algorithm::HS512,
+            &ours(json!({})),
+        ),
+        signed_by(
+            &EncodingKey::from_secret(b""),
+            Algorithm::HS256,
+            &ours(json!({})),
+        ),
         format!("{}.{body}.", NO_ALGORITHM[0]),
         format!("{}.{body}.{signature}", NO_ALGORITHM[0]),
         format!("{}.{body}.", NO_ALGORITHM[1]),
@@ -223,16 +292,35 @@ async fn a_bad_token_is_refused_with_its_code_and_nothing_else_happens() {
         signed(&ours(json!({ "more": "a".repeat(MAX_TOKEN_BYTES) }))),
     ];
     for token in unauthorized {
-        assert_eq!(refusal(&server, &json!({ "token": token })).await, "UNAUTHORIZED", "{token}");
+        assert_eq!(
+            refusal(&server, &json!({ "token": token })).await,
+            "UNAUTHORIZED",
+            "{token}"
+        );
     }
-    for exp in [json!(in_seconds(-1.0)), json!(in_seconds(-3600.0)), json!(10)] {
+    for exp in [
+        json!(in_seconds(-1.0)),
+        json!(in_seconds(-3600.0)),
+        json!(10),
+    ] {
         let token = signed(&ours(json!({ "exp": exp })));
-        assert_eq!(refusal(&server, &json!({ "token": token })).await, "TOKEN_EXPIRED", "{exp}");
+        assert_eq!(
+            refusal(&server, &json!({ "token": token })).await,
+            "TOKEN_EXPIRED",
+            "{exp}"
+        );
     }
-    for auth in [json!({}), json!({ "token": null }), json!({ "userId": "ann" })] {
+    for auth in [
+        json!({}),
+        json!({ "token": null }),
+        json!({ "userId": "ann" }),
+    ] {
         assert_eq!(refusal(&server, &auth).await, "UNAUTHORIZED", "{auth}");
     }
-    assert_eq!(refusal(&server, &json!({ "token": 5 })).await, "INVALID_PAYLOAD");
+    assert_eq!(
+        refusal(&server, &json!({ "token": 5 })).await,
+        "INVALID_PAYLOAD"
+    );
     let mut ann = attempt(&server, &good).await.unwrap();
     assert_eq!(join(&mut ann, "r").await["memberCount"], 1);
 }
@@ -243,9 +331,18 @@ async fn a_key_lets_in_only_what_is_signed_for_it_by_its_one_algorithm() {
     let others = [RSA, P256, ED25519].map(key_pair);
     let keys = |pairs: &[(Vec<u8>, String); 3]| {
         [
-            (Algorithm::RS256, EncodingKey::from_rsa_pem(&pairs[0].0).unwrap()),
-            (Algorithm::ES256, EncodingKey::from_ec_pem(&pairs[1].0).unwrap()),
-            (Algorithm::EdDSA, EncodingKey::from_ed_pem(&pairs[2].0).unwrap()),
+            (
+                Algorithm::RS256,
+                EncodingKey::from_rsa_pem(&pairs[0].0).unwrap(),
+            ),
+            (
+                Algorithm::ES256,
+                EncodingKey::from_ec_pem(&pairs[1].0).unwrap(),
+            ),
+            (
+                Algorithm::EdDSA,
+                EncodingKey::from_ed_pem(&pairs[2].0).unwrap(),
+            ),
         ]
     };
     let publics = [&rsa, &p256, &ed25519].map(|(_, public)| public.clone());
@@ -254,18 +351,31 @@ async fn a_key_lets_in_only_what_is_signed_for_it_by_its_one_algorithm() {
         let flag = format!("--jwt-public-key={}", public.replace('\n', "\\n"));
         let server = Server::on(Database::sqlite(), &[&flag]).await;
         let (algorithm, key) = &own[place];
-        attempt(&server, &signed_by(key, *algorithm, &claims(json!({})))).await.unwrap();
-        let mut forged: Vec<_> =
-            own.iter().enumerate().filter(|(other, _)| *other != place).map(|(_, key)| key).collect();
+        attempt(&server, &signed_by(key, *algorithm, &claims(json!({}))))
+            .await
+            .unwrap();
+        let mut forged: Vec<_> = own
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != place)
+            .map(|(_, key)| key)
+            .collect();
         forged.extend(&others);
         let confused = [public.as_bytes(), public.trim().as_bytes()]
             .map(|secret| (Algorithm::HS256, EncodingKey::from_secret(secret)));
         forged.extend(&confused);
-        let (rsa384, rsa_pss) = ((Algorithm::RS384, own[0].1.clone()), (Algorithm::PS256, own[0].1.clone()));
+        let (rsa384, rsa_pss) = (
+            (Algorithm::RS384, own[0].1.clone()),
+            (Algorithm::PS256, own[0].1.clone()),
+        );
         forged.extend([&rsa384, &rsa_pss]);
         for (algorithm, key) in forged {
             let token = signed_by(key, *algorithm, &claims(json!({})));
-            assert_eq!(refusal(&server, &json!({ "token": token })).await, "UNAUTHORIZED", "{public} {algorithm:?}");
+            assert_eq!(
+                refusal(&server, &json!({ "token": token })).await,
+                "UNAUTHORIZED",
+                "{public} {algorithm:?}"
+            );
         }
     }
 }
@@ -289,18 +399,40 @@ async fn a_payload_can_only_repeat_who_speaks() {
     let auth = json!({ "token": token(json!({})), "userId": "bob" });
     assert_eq!(refusal(&server, &auth).await, "FORBIDDEN");
     let auth = json!({ "token": token(json!({})), "userId": "ann" });
-    let mut ann = RawClient::attempt(server.address(), &auth.to_string()).await.unwrap();
-    for claim in [json!({ "userId": "bob" }), json!({ "operatorId": "ann" }), json!({ "operatorId": "bob" })] {
+    let mut ann = RawClient::attempt(server.address(), &auth.to_string())
+        .await
+        .unwrap();
+    for claim in [
+        json!({ "userId": "bob" }),
+        json!({ "operatorId": "ann" }),
+        json!({ "operatorId": "bob" }),
+    ] {
         let mut payload = claim.clone();
         payload["roomId"] = "r".into();
-        assert_eq!(code(&ann.call("joinRoom", payload).await), "FORBIDDEN", "{claim}");
+        assert_eq!(
+            code(&ann.call("joinRoom", payload).await),
+            "FORBIDDEN",
+            "{claim}"
+        );
     }
     assert_eq!(code(&say(&mut ann, "r").await), "NOT_IN_ROOM");
-    for claim in [json!({}), json!({ "userId": "ann" }), json!({ "userId": "ann", "operatorId": "bob" })] {
+    for claim in [
+        json!({}),
+        json!({ "userId": "ann" }),
+        json!({ "userId": "ann", "operatorId": "bob" }),
+    ] {
         let mut payload = claim.clone();
         payload["roomId"] = "r".into();
-        assert_eq!(ann.call("joinRoom", payload).await["userId"], "ann", "{claim}");
-        assert_eq!(say(&mut ann, "r").await["message"]["operatorId"], Value::Null, "{claim}");
+        assert_eq!(
+            ann.call("joinRoom", payload).await["userId"],
+            "ann",
+            "{claim}"
+        );
+        assert_eq!(
+            say(&mut ann, "r").await["message"]["operatorId"],
+            Value::Null,
+            "{claim}"
+        );
     }
 }
 
@@ -308,14 +440,23 @@ async fn a_payload_can_only_repeat_who_speaks() {
 async fn only_the_role_makes_an_operator() {
     let server = server().await;
     let mut operator = bearer_of(&server, json!({ "role": "operator" })).await;
-    let joined = operator.call("joinRoom", json!({ "roomId": "r", "operatorId": "ann" })).await;
+    let joined = operator
+        .call("joinRoom", json!({ "roomId": "r", "operatorId": "ann" }))
+        .await;
     assert_eq!(joined["userId"], "ann");
     let message = say(&mut operator, "r").await["message"].take();
-    assert_eq!((&message["userId"], &message["operatorId"]), (&json!("ann"), &json!("ann")));
+    assert_eq!(
+        (&message["userId"], &message["operatorId"]),
+        (&json!("ann"), &json!("ann"))
+    );
     for role in ["Operator", "admin", ""] {
         let mut user = bearer_of(&server, json!({ "role": role })).await;
         join(&mut user, "r").await;
-        assert_eq!(say(&mut user, "r").await["message"]["operatorId"], Value::Null, "{role}");
+        assert_eq!(
+            say(&mut user, "r").await["message"]["operatorId"],
+            Value::Null,
+            "{role}"
+        );
     }
 }
 
@@ -324,7 +465,11 @@ async fn a_token_is_for_its_rooms_only() {
     let server = server().await;
     let cases: [(&[&str], &[&str], &[&str]); 5] = [
         (&["lobby"], &["lobby"], &["lobby2", "lobb", "Lobby", "*"]),
-        (&["team-*"], &["team-", "team-a", "team-*"], &["team", "Team-a", "a-team-a"]),
+        (
+            &["team-*"],
+            &["team-", "team-a", "team-*"],
+            &["team", "Team-a", "a-team-a"],
+        ),
         (&["a*b"], &["a*b"], &["ab", "axb", "a"]),
         (&["*"], &["a", "team-a"], &[]),
         (&[], &[], &["a", "*"]),
@@ -332,13 +477,25 @@ async fn a_token_is_for_its_rooms_only() {
     for (rooms, open, closed) in cases {
         let mut ann = bearer_of(&server, json!({ "rooms": rooms })).await;
         for room in open {
-            assert_eq!(join(&mut ann, room).await["status"], "ok", "{rooms:?} {room}");
+            assert_eq!(
+                join(&mut ann, room).await["status"],
+                "ok",
+                "{rooms:?} {room}"
+            );
         }
         for room in closed {
-            assert_eq!(code(&join(&mut ann, room).await), "FORBIDDEN", "{rooms:?} {room}");
+            assert_eq!(
+                code(&join(&mut ann, room).await),
+                "FORBIDDEN",
+                "{rooms:?} {room}"
+            );
             let request = json!({ "roomId": room, "message": "hello", "isTyping": true });
             for event in ["sendMessage", "getHistory", "typing", "leaveRoom"] {
-                assert_eq!(code(&ann.call(event, request.clone()).await), "NOT_IN_ROOM", "{rooms:?} {room}");
+                assert_eq!(
+                    code(&ann.call(event, request.clone()).await),
+                    "NOT_IN_ROOM",
+                    "{rooms:?} {room}"
+                );
             }
         }
     }
@@ -363,7 +520,10 @@ async fn a_newer_token_extends_the_time() {
     let until = in_seconds(60.0).trunc();
     let answer = refresh(&mut ann, &token(json!({ "exp": until }))).await;
     let time: DateTime<Utc> = answer["expiresAt"].as_str().unwrap().parse().unwrap();
-    assert_eq!((&answer["status"], time.timestamp()), (&json!("ok"), until as i64));
+    assert_eq!(
+        (&answer["status"], time.timestamp()),
+        (&json!("ok"), until as i64)
+    );
     let mut other = bearer_of(&server, json!({ "exp": in_seconds(SHORT) })).await;
     until_expired(&mut other).await;
     assert_eq!(say(&mut ann, "r").await["status"], "ok");
@@ -377,15 +537,28 @@ async fn a_newer_token_that_does_not_count_changes_nothing() {
     let mut ann = bearer_of(&server, json!({ "exp": in_seconds(SHORT) })).await;
     join(&mut ann, "r").await;
     for (bad, expected) in [
-        (json!({ "token": token(json!({ "sub": "bob", "role": "operator" })) }), "FORBIDDEN"),
-        (json!({ "token": token(json!({ "exp": in_seconds(-1.0) })) }), "TOKEN_EXPIRED"),
+        (
+            json!({ "token": token(json!({ "sub": "bob", "role": "operator" })) }),
+            "FORBIDDEN",
+        ),
+        (
+            json!({ "token": token(json!({ "exp": in_seconds(-1.0) })) }),
+            "TOKEN_EXPIRED",
+        ),
         (json!({ "token": "x" }), "UNAUTHORIZED"),
         (json!({ "token": null }), "INVALID_PAYLOAD"),
         (json!({}), "INVALID_PAYLOAD"),
     ] {
-        assert_eq!(code(&ann.call("refreshAuth", bad.clone()).await), expected, "{bad}");
+        assert_eq!(
+            code(&ann.call("refreshAuth", bad.clone()).await),
+            expected,
+            "{bad}"
+        );
         let message = say(&mut ann, "r").await["message"].take();
-        assert_eq!((&message["userId"], &message["operatorId"]), (&json!("ann"), &Value::Null));
+        assert_eq!(
+            (&message["userId"], &message["operatorId"]),
+            (&json!("ann"), &Value::Null)
+        );
     }
     until_expired(&mut ann).await;
 }
@@ -398,17 +571,31 @@ async fn a_newer_token_has_the_say_about_rooms_and_role() {
     let mut ann = bearer_of(&server, json!({ "rooms": ["old", "both"] })).await;
     join(&mut ann, "old").await;
     join(&mut ann, "both").await;
-    refresh(&mut ann, &token(json!({ "rooms": ["both", "new"], "role": "operator" }))).await;
+    refresh(
+        &mut ann,
+        &token(json!({ "rooms": ["both", "new"], "role": "operator" })),
+    )
+    .await;
     assert_eq!(code(&say(&mut ann, "old").await), "NOT_IN_ROOM");
     assert_eq!(code(&join(&mut ann, "old").await), "FORBIDDEN");
     while bob.next("presence").await["left"] != json!(["ann"]) {}
-    bob.tell("sendMessage", json!({ "roomId": "old", "message": "hello" })).await;
+    bob.tell(
+        "sendMessage",
+        json!({ "roomId": "old", "message": "hello" }),
+    )
+    .await;
     bob.next("newMessage").await;
-    let sending = ann.emit("sendMessage", &json!({ "roomId": "both", "message": "hello" })).await;
+    let sending = ann
+        .emit(
+            "sendMessage",
+            &json!({ "roomId": "both", "message": "hello" }),
+        )
+        .await;
     ann.flush().await;
     let (before, answer) = ann.until_ack(sending).await;
     assert_eq!(answer["message"]["operatorId"], "ann");
-    let old = |packet: &Packet| matches!(packet, Packet::Event(_, payload) if payload["roomId"] == "old");
+    let old =
+        |packet: &Packet| matches!(packet, Packet::Event(_, payload) if payload["roomId"] == "old");
     assert!(!before.iter().any(old), "{before:?}");
     assert_eq!(join(&mut ann, "new").await["status"], "ok");
 }
@@ -417,15 +604,25 @@ async fn a_newer_token_has_the_say_about_rooms_and_role() {
 async fn where_guests_are_served_tokens_mean_nothing() {
     let server = Server::start().await;
     let mut guest = attempt(&server, "x").await.unwrap();
-    assert_eq!(code(&refresh(&mut guest, &token(json!({}))).await), "UNKNOWN_EVENT");
-    let joined = guest.call("joinRoom", json!({ "roomId": "r", "userId": "bob" })).await;
+    assert_eq!(
+        code(&refresh(&mut guest, &token(json!({}))).await),
+        "UNKNOWN_EVENT"
+    );
+    let joined = guest
+        .call("joinRoom", json!({ "roomId": "r", "userId": "bob" }))
+        .await;
     assert_eq!(joined["userId"], "bob");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_time_beyond_the_calendar_is_no_end() {
     let server = server().await;
-    for exp in [json!(1e18), json!(i64::MAX), json!(253_402_300_800_i64), json!(in_seconds(1e8))] {
+    for exp in [
+        json!(1e18),
+        json!(i64::MAX),
+        json!(253_402_300_800_i64),
+        json!(in_seconds(1e8)),
+    ] {
         let mut ann = bearer_of(&server, json!({ "exp": exp })).await;
         assert_eq!(join(&mut ann, "r").await["status"], "ok", "{exp}");
         let answer = refresh(&mut ann, &token(json!({ "exp": exp }))).await;
@@ -436,10 +633,17 @@ async fn a_time_beyond_the_calendar_is_no_end() {
 #[tokio::test]
 async fn a_socket_leaves_no_timer_behind() {
     let server = server().await;
-    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let tasks = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
     drop(bearer_of(&server, json!({})).await);
     let mut before = 0;
-    eventually("the tasks to settle", async || std::mem::replace(&mut before, tasks()) == tasks()).await;
+    eventually("the tasks to settle", async || {
+        std::mem::replace(&mut before, tasks()) == tasks()
+    })
+    .await;
     let mut clients = vec![];
     for _ in 0..50 {
         let mut client = bearer_of(&server, json!({})).await;
@@ -454,10 +658,22 @@ async fn a_socket_leaves_no_timer_behind() {
 /// Runs `parlor token`; what it says on standard output.
 async fn minted(arguments: &[&str]) -> String {
     let mut command = Process::command();
-    command.env("JWT_SECRET", SECRET).arg("token").args(arguments);
-    let output = within_deadline("parlor token to end", command.output()).await.unwrap();
-    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
-    String::from_utf8(output.stdout).unwrap().strip_suffix('\n').unwrap().to_owned()
+    command
+        .env("JWT_SECRET", SECRET)
+        .arg("token")
+        .args(arguments);
+    let output = within_deadline("parlor token to end", command.output())
+        .await
+        .unwrap();
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{output:?}"
+    );
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .strip_suffix('\n')
+        .unwrap()
+        .to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -465,16 +681,34 @@ async fn the_program_makes_a_token_for_trying_out() {
     let server = with_flags(&["--jwt-issuer=us", "--jwt-audience=chat"]).await;
     let ours = ["--jwt-issuer=us", "--jwt-audience=chat", "--sub=ann"];
     let plain = minted(&ours).await;
-    assert_eq!(join(&mut attempt(&server, &plain).await.unwrap(), "any").await["userId"], "ann");
-    let more = ["--room=team-*", "--room", "lobby", "--ttl=1h", "--role", "operator"];
-    let mut operator = attempt(&server, &minted(&[&ours[..], &more].concat()).await).await.unwrap();
+    assert_eq!(
+        join(&mut attempt(&server, &plain).await.unwrap(), "any").await["userId"],
+        "ann"
+    );
+    let more = [
+        "--room=team-*",
+        "--room",
+        "lobby",
+        "--ttl=1h",
+        "--role",
+        "operator",
+    ];
+    let mut operator = attempt(&server, &minted(&[&ours[..], &more].concat()).await)
+        .await
+        .unwrap();
     assert_eq!(code(&join(&mut operator, "any").await), "FORBIDDEN");
     for room in ["team-a", "lobby"] {
         join(&mut operator, room).await;
-        assert_eq!(say(&mut operator, room).await["message"]["operatorId"], "ann");
+        assert_eq!(
+            say(&mut operator, room).await["message"]["operatorId"],
+            "ann"
+        );
     }
     let expired = minted(&[&ours[..], &["--ttl=0s"]].concat()).await;
-    assert_eq!(refusal(&server, &json!({ "token": expired })).await, "TOKEN_EXPIRED");
+    assert_eq!(
+        refusal(&server, &json!({ "token": expired })).await,
+        "TOKEN_EXPIRED"
+    );
     let lasting = minted(&[&ours[..], &["--ttl=500000000000years"]].concat()).await;
     attempt(&server, &lasting).await.unwrap();
 }
@@ -485,31 +719,76 @@ async fn no_secret_and_nothing_said_is_logged_however_much_is() {
     let folder = TempDir::with_prefix("parlor-log-").unwrap();
     let log = folder.path().join("log");
     let mut command = Process::command();
-    command.current_dir(folder.path()).env("JWT_SECRET", SECRET).env("RUST_LOG", "trace");
-    command.args(["--port=0", "--host=127.0.0.1", "--log-format=json"]).stderr(fs::File::create(&log).unwrap());
+    command
+        .current_dir(folder.path())
+        .env("JWT_SECRET", SECRET)
+        .env("RUST_LOG", "trace");
+    command
+        .args(["--port=0", "--host=127.0.0.1", "--log-format=json"])
+        .stderr(fs::File::create(&log).unwrap());
     let _server = command.spawn().unwrap();
     let lines = || fs::read_to_string(&log).unwrap();
-    eventually("the server to be ready", async || lines().contains("\"ready\"")).await;
+    eventually("the server to be ready", async || {
+        lines().contains("\"ready\"")
+    })
+    .await;
     assert!(lines().contains("token mode"), "{}", lines());
-    let listening = lines().lines().find(|line| line.contains("\"listening\"")).unwrap().to_owned();
+    let listening = lines()
+        .lines()
+        .find(|line| line.contains("\"listening\""))
+        .unwrap()
+        .to_owned();
     let listening: Value = serde_json::from_str(&listening).unwrap();
     let address: std::net::SocketAddr = listening["address"].as_str().unwrap().parse().unwrap();
-    let (first, newer, bad) = (token(json!({})), token(json!({ "role": "operator" })), "x".repeat(40));
-    let mut ann = RawClient::attempt(address, &json!({ "token": first }).to_string()).await.unwrap();
+    let (first, newer, bad) = (
+        token(json!({})),
+        token(json!({ "role": "operator" })),
+        "x".repeat(40),
+    );
+    let mut ann = RawClient::attempt(address, &json!({ "token": first }).to_string())
+        .await
+        .unwrap();
     refresh(&mut ann, &newer).await;
     refresh(&mut ann, &bad).await;
-    assert_eq!(ann.call("joinRoom", json!({ "roomId": "r" })).await["status"], "ok");
-    assert_eq!(ann.call("sendMessage", json!({ "roomId": "r", "message": SAID })).await["status"], "ok");
-    let endpoint = Endpoint { address, path: realtime::PATH, version: 4, http: reqwest::Client::new() };
-    let session_id = Polling::open(&endpoint).await.handshake["sid"].as_str().unwrap().to_owned();
-    RawClient::attempt(address, &json!({ "token": bad }).to_string()).await.err().unwrap();
-    let polling = Client::by(TransportType::Polling, &format!("http://{address}"), json!({ "token": first })).await;
+    assert_eq!(
+        ann.call("joinRoom", json!({ "roomId": "r" })).await["status"],
+        "ok"
+    );
+    assert_eq!(
+        ann.call("sendMessage", json!({ "roomId": "r", "message": SAID }))
+            .await["status"],
+        "ok"
+    );
+    let endpoint = Endpoint {
+        address,
+        path: realtime::PATH,
+        version: 4,
+        http: reqwest::Client::new(),
+    };
+    let session_id = Polling::open(&endpoint).await.handshake["sid"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    RawClient::attempt(address, &json!({ "token": bad }).to_string())
+        .await
+        .err()
+        .unwrap();
+    let polling = Client::by(
+        TransportType::Polling,
+        &format!("http://{address}"),
+        json!({ "token": first }),
+    )
+    .await;
     polling.join("said").await;
     polling.disconnect().await;
     eventually("the log", async || lines().contains("disconnected")).await;
     let lines = lines();
     for secret in [SECRET, &first, &newer, &bad, SAID, &session_id] {
-        assert!(!lines.contains(secret), "{}", lines.lines().find(|line| line.contains(secret)).unwrap());
+        assert!(
+            !lines.contains(secret),
+            "{}",
+            lines.lines().find(|line| line.contains(secret)).unwrap()
+        );
     }
 }
 
@@ -525,7 +804,15 @@ async fn the_official_client_renews_its_token_and_comes_back_with_a_new_one() {
 fn weak_and_wrong_keys_are_refused_by_name() {
     let weak = key_pair(&["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024"]);
     let private = String::from_utf8(key_pair(RSA).0).unwrap();
-    for pem in [weak.1, key_pair(P384).1, private, "-----BEGIN PUBLIC KEY-----".into()] {
-        assert!(parlor::auth::Verifier::of_public_key(&pem).is_err(), "{pem}");
+    for pem in [
+        weak.1,
+        key_pair(P384).1,
+        private,
+        "-----BEGIN PUBLIC KEY-----".into(),
+    ] {
+        assert!(
+            parlor::auth::Verifier::of_public_key(&pem).is_err(),
+            "{pem}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! What hosts are told (`app.json`, `Dockerfile`, `compose.yaml`), and what a Heroku dyno asks of the server.
+//! What hosts are told (`app.json`, `Dockerfile`, `compose.yaml`), and what a Heroku dyno asks of
+//! the server.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,8 +21,17 @@ use crate::support::{Database, Process, RawClient, free_port, gate::Gate, postgr
 /// How long a dyno may take to stop.
 const DYNO_STOP: Duration = Duration::from_secs(10);
 
-/// The keys of an `app.json` that are used here: <https://devcenter.heroku.com/articles/app-json-schema>.
-const APP_KEYS: [&str; 7] = ["name", "description", "keywords", "env", "formation", "addons", "buildpacks"];
+/// The keys of an `app.json` that are used here:
+/// <https://devcenter.heroku.com/articles/app-json-schema>.
+const APP_KEYS: [&str; 7] = [
+    "name",
+    "description",
+    "keywords",
+    "env",
+    "formation",
+    "addons",
+    "buildpacks",
+];
 
 fn repository() -> PathBuf {
     env!("CARGO_MANIFEST_DIR").into()
@@ -33,15 +43,21 @@ fn text(file: &str) -> String {
 
 async fn join(process: &Process) -> RawClient {
     let mut client = RawClient::connect(process.address, "ann").await;
-    assert_eq!(client.call("joinRoom", json!({ "roomId": "r" })).await["status"], "ok");
+    assert_eq!(
+        client.call("joinRoom", json!({ "roomId": "r" })).await["status"],
+        "ok"
+    );
     client
 }
 
 /// Fails unless the server that runs has connections to the database, all encrypted or all not.
 async fn assert_encrypted(database: &Database, encrypted: bool) {
-    let sql = "SELECT 1 / (count(*) FILTER (WHERE ssl = ?) * (count(*) FILTER (WHERE ssl <> ?) = 0)::int)
+    let sql =
+        "SELECT 1 / (count(*) FILTER (WHERE ssl = ?) * (count(*) FILTER (WHERE ssl <> ?) = 0)::int)
         FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'parlor'";
-    database.execute(&sql.replace('?', &encrypted.to_string())).await;
+    database
+        .execute(&sql.replace('?', &encrypted.to_string()))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,43 +84,81 @@ async fn a_dyno_is_left_in_time_although_the_database_is_away() {
     let process = Process::start_on_dyno(&database).await;
     let mut ann = join(&process).await;
     gate.shut().await;
-    ann.emit("sendMessage", &json!({ "roomId": "r", "message": "hi" })).await;
+    ann.emit("sendMessage", &json!({ "roomId": "r", "message": "hi" }))
+        .await;
     // Answered when the send before it is under way.
-    ann.call("typing", json!({ "roomId": "r", "isTyping": true })).await;
+    ann.call("typing", json!({ "roomId": "r", "isTyping": true }))
+        .await;
     process.signal(Signal::SIGTERM);
-    let (status, log) = tokio::time::timeout(DYNO_STOP, process.ended()).await.expect("less than Heroku grants");
+    let (status, log) = tokio::time::timeout(DYNO_STOP, process.ended())
+        .await
+        .expect("less than Heroku grants");
     assert!(status.success() && log.contains("\"stopped\""), "{log}");
 }
 
 #[test]
 fn the_heroku_app_has_what_the_procfile_starts_and_sets_what_the_program_knows() {
     let app: Value = serde_json::from_str(&text("app.json")).unwrap();
-    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+    let keys = |value: &Value| {
+        value
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect::<BTreeSet<_>>()
+    };
     assert_eq!(keys(&app), APP_KEYS.map(str::to_owned).into());
 
     let procfile = text("Procfile");
-    let processes: BTreeSet<_> = procfile.lines().map(|line| line.split_once(": ").unwrap().0).collect();
+    let processes: BTreeSet<_> = procfile
+        .lines()
+        .map(|line| line.split_once(": ").unwrap().0)
+        .collect();
     assert_eq!(processes, ["release", "web"].into());
     assert_eq!(app["formation"]["web"]["quantity"], 1);
-    assert!(keys(&app["formation"]).iter().all(|process| processes.contains(process.as_str())));
+    assert!(
+        keys(&app["formation"])
+            .iter()
+            .all(|process| processes.contains(process.as_str()))
+    );
 
     let command = Config::command();
-    let known: BTreeSet<_> = command.get_arguments().filter_map(|one| one.get_env()?.to_str()).collect();
-    assert!(keys(&app["env"]).iter().all(|variable| known.contains(variable.as_str())));
-    assert!(app["addons"][0]["plan"].as_str().unwrap().starts_with("heroku-postgresql:"));
+    let known: BTreeSet<_> = command
+        .get_arguments()
+        .filter_map(|one| one.get_env()?.to_str())
+        .collect();
+    assert!(
+        keys(&app["env"])
+            .iter()
+            .all(|variable| known.contains(variable.as_str()))
+    );
+    assert!(
+        app["addons"][0]["plan"]
+            .as_str()
+            .unwrap()
+            .starts_with("heroku-postgresql:")
+    );
     // The Rust build embeds what npm has brought.
-    let buildpacks = [&app["buildpacks"][0]["url"], &app["buildpacks"][1]["url"]].map(|url| url.as_str().unwrap());
-    assert!(buildpacks[0] == "heroku/nodejs" && buildpacks[1].ends_with("/heroku-buildpack-rust"), "{buildpacks:?}");
+    let buildpacks = [&app["buildpacks"][0]["url"], &app["buildpacks"][1]["url"]]
+        .map(|url| url.as_str().unwrap());
+    assert!(
+        buildpacks[0] == "heroku/nodejs" && buildpacks[1].ends_with("/heroku-buildpack-rust"),
+        "{buildpacks:?}"
+    );
 }
 
 /// What the image's build takes out of the repository.
 fn copied() -> Vec<String> {
     let dockerfile = text("Dockerfile");
-    let copies = dockerfile.lines().filter_map(|line| line.strip_prefix("COPY "));
-    let sources = copies.filter(|copy| !copy.starts_with("--from")).flat_map(|copy| {
-        let (sources, _target) = copy.rsplit_once(' ').unwrap();
-        sources.split(' ')
-    });
+    let copies = dockerfile
+        .lines()
+        .filter_map(|line| line.strip_prefix("COPY "));
+    let sources = copies
+        .filter(|copy| !copy.starts_with("--from"))
+        .flat_map(|copy| {
+            let (sources, _target) = copy.rsplit_once(' ').unwrap();
+            sources.split(' ')
+        });
     sources.map(str::to_owned).collect()
 }
 
@@ -114,30 +168,54 @@ fn the_image_is_built_from_files_that_are_there_and_make_a_package() {
     let ignored = text(".dockerignore");
     for path in copied() {
         assert!(repository().join(&path).exists(), "{path}");
-        assert!(ignored.lines().any(|line| line == format!("!{path}")), "{path} is ignored");
+        assert!(
+            ignored.lines().any(|line| line == format!("!{path}")),
+            "{path} is ignored"
+        );
         symlink(repository().join(&path), folder.path().join(&path)).unwrap();
     }
     assert_eq!(targets(folder.path()), targets(&repository()));
 }
 
-/// The targets that cargo finds, without those that it does not look for when it builds the program.
+/// The targets that cargo finds, without those that it does not look for when it builds the
+/// program.
 fn targets(folder: &Path) -> BTreeSet<String> {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["metadata", "--no-deps", "--offline", "--locked", "--format-version=1"]).current_dir(folder);
+    cargo
+        .args([
+            "metadata",
+            "--no-deps",
+            "--offline",
+            "--locked",
+            "--format-version=1",
+        ])
+        .current_dir(folder);
     let output = cargo.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
     let packages = metadata["packages"].as_array().unwrap();
-    let package = packages.iter().find(|package| package["name"] == env!("CARGO_PKG_NAME")).unwrap();
+    let package = packages
+        .iter()
+        .find(|package| package["name"] == env!("CARGO_PKG_NAME"))
+        .unwrap();
     let targets = package["targets"].as_array().unwrap().iter();
     let targets = targets.map(|target| format!("{} {}", target["kind"][0], target["name"]));
-    targets.filter(|target| !target.starts_with("\"test") && !target.starts_with("\"example")).collect()
+    targets
+        .filter(|target| !target.starts_with("\"test") && !target.starts_with("\"example"))
+        .collect()
 }
 
 #[test]
 fn the_image_and_compose_agree_with_the_programs_port() {
     let command = Config::command();
-    let port = command.get_arguments().find(|one| one.get_id() == "port").unwrap();
+    let port = command
+        .get_arguments()
+        .find(|one| one.get_id() == "port")
+        .unwrap();
     let port = port.get_default_values()[0].to_str().unwrap();
     assert!(text("Dockerfile").contains(&format!("\nEXPOSE {port}\n")));
     let server = &compose()["services"]["parlor"];
@@ -149,16 +227,24 @@ fn compose() -> Value {
     serde_saphyr::from_str(&text("compose.yaml")).unwrap()
 }
 
-/// The environment of a container, as compose makes it: `environment` goes before `env_file`, and what stands in a value as
-/// `${NAME:-otherwise}` comes from `.env`. See <https://docs.docker.com/reference/compose-file/services/#env_file>.
+/// The environment of a container, as compose makes it: `environment` goes before `env_file`, and
+/// what stands in a value as `${NAME:-otherwise}` comes from `.env`. See
+/// <https://docs.docker.com/reference/compose-file/services/#env_file>.
 fn container(service: &Value, env: &[(String, String)]) -> BTreeMap<String, String> {
-    let read = service["env_file"].as_array().is_some_and(|files| files.iter().any(|file| file["path"] == ".env"));
+    let read = service["env_file"]
+        .as_array()
+        .is_some_and(|files| files.iter().any(|file| file["path"] == ".env"));
     let mut environment: BTreeMap<_, _> = env.iter().filter(|_| read).cloned().collect();
     for (name, value) in service["environment"].as_object().unwrap() {
         let value = value.as_str().expect("a text, quoted if it is a number");
         let own = format!("${{{name}:-");
-        let given = env.iter().find(|(given, _)| given == name && value.starts_with(&own));
-        environment.insert(name.clone(), given.map_or(value, |(_, value)| value).to_owned());
+        let given = env
+            .iter()
+            .find(|(given, _)| given == name && value.starts_with(&own));
+        environment.insert(
+            name.clone(),
+            given.map_or(value, |(_, value)| value).to_owned(),
+        );
     }
     environment
 }
@@ -168,23 +254,45 @@ fn compose_hands_every_setting_to_the_container() {
     let compose = compose();
     let service = &compose["services"]["parlor"];
     // Without the file, all have their defaults.
-    assert_eq!(service["env_file"], json!([{ "path": ".env", "required": false }]));
+    assert_eq!(
+        service["env_file"],
+        json!([{ "path": ".env", "required": false }])
+    );
     let command = Config::command();
-    let settings = command.get_arguments().filter_map(|one| one.get_env()?.to_str());
-    let env: Vec<_> = settings.map(|name| (name.to_owned(), format!("the user's {name}"))).collect();
+    let settings = command
+        .get_arguments()
+        .filter_map(|one| one.get_env()?.to_str());
+    let env: Vec<_> = settings
+        .map(|name| (name.to_owned(), format!("the user's {name}")))
+        .collect();
     let environment = container(service, &env);
-    let lost: Vec<_> = env.iter().filter(|(name, value)| environment[name] != *value).map(|(name, _)| name).collect();
+    let lost: Vec<_> = env
+        .iter()
+        .filter(|(name, value)| environment[name] != *value)
+        .map(|(name, _)| name)
+        .collect();
     // These two are where the machine listens for the container.
     assert_eq!(lost, ["PORT", "HOST"]);
-    assert_eq!(service["ports"], json!([{ "target": 3000, "host_ip": "${HOST:-}", "published": "${PORT:-3000}" }]));
+    assert_eq!(
+        service["ports"],
+        json!([{ "target": 3000, "host_ip": "${HOST:-}", "published": "${PORT:-3000}" }])
+    );
 }
 
 /// What compose would let pass, and what nobody would notice.
 #[test]
 fn compose_names_no_setting_that_the_program_does_not_know() {
     let command = Config::command();
-    let known: BTreeSet<_> = command.get_arguments().filter_map(|one| one.get_env()?.to_str()).collect();
+    let known: BTreeSet<_> = command
+        .get_arguments()
+        .filter_map(|one| one.get_env()?.to_str())
+        .collect();
     let compose = compose();
-    let named = compose["services"]["parlor"]["environment"].as_object().unwrap();
-    assert!(named.keys().all(|name| known.contains(name.as_str())), "{named:?}");
+    let named = compose["services"]["parlor"]["environment"]
+        .as_object()
+        .unwrap();
+    assert!(
+        named.keys().all(|name| known.contains(name.as_str())),
+        "{named:?}"
+    );
 }

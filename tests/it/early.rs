@@ -23,7 +23,10 @@ fn say(room: &str, text: &str) -> Value {
 
 fn texts(answer: &Value) -> Vec<&str> {
     let messages = answer["messages"].as_array().expect("messages");
-    messages.iter().map(|message| message["message"].as_str().unwrap()).collect()
+    messages
+        .iter()
+        .map(|message| message["message"].as_str().unwrap())
+        .collect()
 }
 
 /// The answers with these ids, in the order of the ids; what else comes is dropped.
@@ -44,7 +47,11 @@ async fn answers(client: &mut RawClient, ids: &[u64]) -> Vec<Value> {
 }
 
 async fn log(server: &Server, room: &str) -> Value {
-    server.raw("reader").await.call("joinRoom", join(room)).await
+    server
+        .raw("reader")
+        .await
+        .call("joinRoom", join(room))
+        .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,7 +60,13 @@ async fn sends_before_the_first_join_are_stored_once_in_order_and_before_later_o
         let mut ann = server.raw("ann").await;
         let mut ids = vec![];
         for number in 0..20 {
-            ids.push(ann.emit("sendMessage", &say(["r", "s"][number % 2], &format!("early {number}"))).await);
+            ids.push(
+                ann.emit(
+                    "sendMessage",
+                    &say(["r", "s"][number % 2], &format!("early {number}")),
+                )
+                .await,
+            );
         }
         ann.emit("joinRoom", &join("r")).await;
         ids.push(ann.emit("sendMessage", &say("r", "later")).await);
@@ -61,7 +74,11 @@ async fn sends_before_the_first_join_are_stored_once_in_order_and_before_later_o
         ids.push(ann.emit("sendMessage", &say("s", "later")).await);
         ann.flush().await;
         for answer in answers(&mut ann, &ids).await {
-            assert_eq!((&answer["status"], &answer["duplicate"]), (&json!("ok"), &json!(false)), "{answer}");
+            assert_eq!(
+                (&answer["status"], &answer["duplicate"]),
+                (&json!("ok"), &json!(false)),
+                "{answer}"
+            );
         }
         for (room, first) in [("r", 0), ("s", 1)] {
             let early = (0..10).map(|index| format!("early {}", 2 * index + first));
@@ -76,16 +93,26 @@ async fn an_early_send_of_a_guest_without_a_name_and_without_an_ack_is_stored() 
     let server = Server::start().await;
     let mut guest = RawClient::attempt(server.address(), "").await.unwrap();
     guest.tell("sendMessage", say("r", "hello")).await;
-    guest.tell("joinRoom", json!({ "roomId": "r", "userId": "ann" })).await;
+    guest
+        .tell("joinRoom", json!({ "roomId": "r", "userId": "ann" }))
+        .await;
     let told = guest.next("newMessage").await;
-    assert_eq!((&told["message"], &told["userId"]), (&json!("hello"), &json!("ann")));
+    assert_eq!(
+        (&told["message"], &told["userId"]),
+        (&json!("hello"), &json!("ann"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_early_send_by_polling_is_stored() {
     for version in [3, 4] {
         let server = Server::start().await;
-        let endpoint = Endpoint { address: server.address(), path: "/socket.io", version, http: Client::new() };
+        let endpoint = Endpoint {
+            address: server.address(),
+            path: "/socket.io",
+            version,
+            http: Client::new(),
+        };
         let session = Polling::open(&endpoint).await;
         let send = r#"421["sendMessage",{"roomId":"r","message":"hello"}]"#;
         let join = r#"42["joinRoom",{"roomId":"r","userId":"ann"}]"#;
@@ -116,14 +143,25 @@ async fn a_send_without_a_join_in_time_is_refused_and_may_be_repeated() {
     let after = ann.call("sendMessage", say("r", "hello")).await;
     assert!(again.elapsed() < JOIN_WAIT, "the time for a join is over");
     for answer in [answer, after] {
-        assert_eq!((&answer["error"]["code"], &answer["error"]["retryable"]), (&json!("NOT_IN_ROOM"), &json!(true)));
+        assert_eq!(
+            (&answer["error"]["code"], &answer["error"]["retryable"]),
+            (&json!("NOT_IN_ROOM"), &json!(true))
+        );
     }
     for event in ["getHistory", "leaveRoom", "typing"] {
-        let answer = ann.call(event, json!({ "roomId": "r", "isTyping": true })).await;
-        assert_eq!((&answer["error"]["code"], &answer["error"]["retryable"]), (&json!("NOT_IN_ROOM"), &json!(false)));
+        let answer = ann
+            .call(event, json!({ "roomId": "r", "isTyping": true }))
+            .await;
+        assert_eq!(
+            (&answer["error"]["code"], &answer["error"]["retryable"]),
+            (&json!("NOT_IN_ROOM"), &json!(false))
+        );
     }
     assert_eq!(texts(&ann.call("joinRoom", join("r")).await), [""; 0]);
-    assert_eq!(ann.call("sendMessage", say("r", "hello")).await["message"]["seq"], 1);
+    assert_eq!(
+        ann.call("sendMessage", say("r", "hello")).await["message"]["seq"],
+        1
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,7 +173,10 @@ async fn once_a_room_is_joined_a_send_to_another_is_refused_at_once_and_those_th
     let mistake = ann.emit("sendMessage", &say("s", "a mistake")).await;
     ann.flush().await;
     let (_, answer) = ann.until_ack(mistake).await;
-    assert_eq!((&answer["error"]["code"], &answer["error"]["retryable"]), (&json!("NOT_IN_ROOM"), &json!(true)));
+    assert_eq!(
+        (&answer["error"]["code"], &answer["error"]["retryable"]),
+        (&json!("NOT_IN_ROOM"), &json!(true))
+    );
     ann.emit("joinRoom", &join("s")).await;
     ann.flush().await;
     assert_eq!(ann.until_ack(early).await.1["status"], "ok");
@@ -148,16 +189,25 @@ async fn so_many_sends_wait_for_a_join_and_no_more() {
     let mut ann = server.raw("ann").await;
     let mut ids = vec![];
     for number in 0..=MAX_EARLY_SENDS {
-        ids.push(ann.emit("sendMessage", &say("r", &number.to_string())).await);
+        ids.push(
+            ann.emit("sendMessage", &say("r", &number.to_string()))
+                .await,
+        );
     }
     ann.flush().await;
     let (before, answer) = ann.until_ack(ids.pop().unwrap()).await;
-    assert_eq!((before.len(), &answer["error"]["code"]), (0, &json!("NOT_IN_ROOM")));
+    assert_eq!(
+        (before.len(), &answer["error"]["code"]),
+        (0, &json!("NOT_IN_ROOM"))
+    );
     ann.emit("joinRoom", &join("r")).await;
     ann.flush().await;
     for (answer, number) in answers(&mut ann, &ids).await.into_iter().zip(0..) {
         let message = &answer["message"];
-        assert_eq!((&message["message"], &message["seq"]), (&json!(number.to_string()), &json!(number + 1)));
+        assert_eq!(
+            (&message["message"], &message["seq"]),
+            (&json!(number.to_string()), &json!(number + 1))
+        );
     }
 }
 
@@ -199,7 +249,10 @@ async fn a_client_is_in_the_rooms_of_its_handshake_from_the_start() {
     let sent = ann.emit("sendMessage", &say("s", "at once")).await;
     ann.flush().await;
     let (before, answer) = ann.until_ack(sent).await;
-    assert_eq!((&answer["status"], &answer["message"]["seq"]), (&json!("ok"), &json!(1)));
+    assert_eq!(
+        (&answer["status"], &answer["message"]["seq"]),
+        (&json!("ok"), &json!(1))
+    );
     let mut histories: Vec<_> = before
         .iter()
         .filter_map(|packet| match packet {
@@ -208,8 +261,13 @@ async fn a_client_is_in_the_rooms_of_its_handshake_from_the_start() {
         })
         .collect();
     histories.sort_by_key(|history| history["roomId"].as_str());
-    let [r, s] = histories[..] else { panic!("{before:?}") };
-    assert_eq!((texts(r), &r["lastSeq"], &r["hasMore"]), (vec!["three"], &json!(3), &json!(true)));
+    let [r, s] = histories[..] else {
+        panic!("{before:?}")
+    };
+    assert_eq!(
+        (texts(r), &r["lastSeq"], &r["hasMore"]),
+        (vec!["three"], &json!(3), &json!(true))
+    );
     assert_eq!((texts(s), &s["userId"]), (vec![], &json!("ann")));
     bob.call("sendMessage", say("r", "four")).await;
     while ann.next("newMessage").await["message"] != "four" {}
@@ -222,22 +280,43 @@ async fn a_room_of_the_handshake_that_cannot_be_joined_is_named_and_the_others_a
     let auth = json!({ "userId": "ann", "rooms": rooms }).to_string();
     let mut ann = RawClient::attempt(server.address(), &auth).await.unwrap();
     let failure = ann.next("error").await;
-    assert_eq!((&failure["event"], &failure["roomId"]), (&json!("joinRoom"), &json!("s")));
+    assert_eq!(
+        (&failure["event"], &failure["roomId"]),
+        (&json!("joinRoom"), &json!("s"))
+    );
     assert_eq!(failure["error"]["code"], "FORBIDDEN");
-    assert_eq!(ann.call("sendMessage", say("r", "hello")).await["status"], "ok");
+    assert_eq!(
+        ann.call("sendMessage", say("r", "hello")).await["status"],
+        "ok"
+    );
 
     let too_many = json!({ "userId": "ann", "rooms": [{ "roomId": "r" }, { "roomId": "s" }, { "roomId": "t" }] });
-    let refusal = RawClient::attempt(server.address(), &too_many.to_string()).await.err().unwrap();
-    assert!(refusal.contains("INVALID_PAYLOAD: rooms: must be at most 2"), "{refusal}");
-    for (rooms, field) in
-        [(json!("r"), "rooms"), (json!([{ "roomId": "" }]), "rooms[0].roomId"), (json!([5]), "rooms[0]")]
-    {
+    let refusal = RawClient::attempt(server.address(), &too_many.to_string())
+        .await
+        .err()
+        .unwrap();
+    assert!(
+        refusal.contains("INVALID_PAYLOAD: rooms: must be at most 2"),
+        "{refusal}"
+    );
+    for (rooms, field) in [
+        (json!("r"), "rooms"),
+        (json!([{ "roomId": "" }]), "rooms[0].roomId"),
+        (json!([5]), "rooms[0]"),
+    ] {
         let auth = json!({ "userId": "ann", "rooms": rooms }).to_string();
-        let refusal = RawClient::attempt(server.address(), &auth).await.err().unwrap();
-        assert!(refusal.contains(&format!("INVALID_PAYLOAD: {field}: ")), "{refusal}");
+        let refusal = RawClient::attempt(server.address(), &auth)
+            .await
+            .err()
+            .unwrap();
+        assert!(
+            refusal.contains(&format!("INVALID_PAYLOAD: {field}: ")),
+            "{refusal}"
+        );
     }
 
-    let auth = json!({ "rooms": [{ "roomId": "r" }, { "roomId": "s", "userId": "cleo" }] }).to_string();
+    let auth =
+        json!({ "rooms": [{ "roomId": "r" }, { "roomId": "s", "userId": "cleo" }] }).to_string();
     let mut guest = RawClient::attempt(server.address(), &auth).await.unwrap();
     assert_eq!(guest.next("history").await["userId"], "cleo");
 }

@@ -1,4 +1,5 @@
-//! Engine.IO sessions, below the chat: what one request means, what carries a session, and how it ends.
+//! Engine.IO sessions, below the chat: what one request means, what carries a session, and how it
+//! ends.
 
 use std::time::{Duration, Instant};
 
@@ -22,13 +23,24 @@ const UPGRADE: &str = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocke
                        sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 fn endpoint(server: &Server, version: u8) -> Endpoint {
-    Endpoint { address: server.address(), path: realtime::PATH, version, http: Client::new() }
+    Endpoint {
+        address: server.address(),
+        path: realtime::PATH,
+        version,
+        http: Client::new(),
+    }
 }
 
 /// A member of the room `r` by polling.
 async fn polling_member(server: &Server, user: &str) -> Polling {
     let session = Polling::open(&endpoint(server, 4)).await;
-    assert_eq!(session.post(format!("40{}", json!({ "userId": user }))).await.0, 200);
+    assert_eq!(
+        session
+            .post(format!("40{}", json!({ "userId": user })))
+            .await
+            .0,
+        200
+    );
     assert!(session.poll().await.1.starts_with("40"));
     session.post(r#"420["joinRoom",{"roomId":"r"}]"#).await;
     assert!(session.poll().await.1.contains(r#""status":"ok""#));
@@ -37,7 +49,10 @@ async fn polling_member(server: &Server, user: &str) -> Polling {
 
 async fn joined(server: &Server, user: &str) -> RawClient {
     let mut client = server.raw(user).await;
-    assert_eq!(client.call("joinRoom", json!({ "roomId": "r" })).await["status"], "ok");
+    assert_eq!(
+        client.call("joinRoom", json!({ "roomId": "r" })).await["status"],
+        "ok"
+    );
     client
 }
 
@@ -53,10 +68,21 @@ async fn a_request_with_two_readings_is_refused_and_its_connection_goes_on() {
         "EIO=4&transport=polling&sid=a&sid=b",
     ] {
         for headers in ["", UPGRADE] {
-            assert_eq!(connection.ask(&format!("/socket.io/?{query}"), headers).await, Some(400), "{query}");
+            assert_eq!(
+                connection
+                    .ask(&format!("/socket.io/?{query}"), headers)
+                    .await,
+                Some(400),
+                "{query}"
+            );
         }
     }
-    assert_eq!(connection.ask("/socket.io/?EIO=4&transport=polling", "").await, Some(200));
+    assert_eq!(
+        connection
+            .ask("/socket.io/?EIO=4&transport=polling", "")
+            .await,
+        Some(200)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,14 +95,29 @@ async fn a_refusal_has_its_code_as_a_number_and_says_why() {
         ("EIO=4&transport=websocket", 3),
         ("transport=polling", 5),
     ] {
-        let answer = reqwest::get(format!("{}/socket.io/?{query}", server.url())).await.unwrap();
+        let answer = reqwest::get(format!("{}/socket.io/?{query}", server.url()))
+            .await
+            .unwrap();
         assert_eq!(answer.status(), 400);
         let body: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
         assert_eq!(body["code"], code, "{query}: {body}");
         assert!(body["message"].is_string(), "{body}");
     }
-    let posted = Client::new().post(format!("{}/socket.io/?EIO=4&transport=polling", server.url())).send().await;
-    assert!(posted.unwrap().text().await.unwrap().starts_with(r#"{"code":2,"#));
+    let posted = Client::new()
+        .post(format!(
+            "{}/socket.io/?EIO=4&transport=polling",
+            server.url()
+        ))
+        .send()
+        .await;
+    assert!(
+        posted
+            .unwrap()
+            .text()
+            .await
+            .unwrap()
+            .starts_with(r#"{"code":2,"#)
+    );
 }
 
 /// What proxies leave out that are not told to pass a WebSocket on.
@@ -86,24 +127,44 @@ async fn a_handshake_that_lacks_something_is_refused_at_once_and_leaves_the_sess
     let session = Polling::open(&endpoint(&server, 4)).await;
     let id = session.handshake["sid"].as_str().unwrap();
     let lines: Vec<_> = UPGRADE.split_inclusive("\r\n").collect();
-    let without = |gone: usize| lines.iter().enumerate().filter(move |(at, _)| *at != gone).map(|(_, line)| *line);
-    let mut handshakes: Vec<String> = (0..lines.len()).map(|gone| without(gone).collect()).collect();
-    for (right, wrong) in
-        [("version: 13", "version: 8"), ("upgrade: websocket", "upgrade: h2c"), ("bXBs", "*XBs"), ("ZQ==", "ZQ")]
-    {
+    let without = |gone: usize| {
+        lines
+            .iter()
+            .enumerate()
+            .filter(move |(at, _)| *at != gone)
+            .map(|(_, line)| *line)
+    };
+    let mut handshakes: Vec<String> = (0..lines.len())
+        .map(|gone| without(gone).collect())
+        .collect();
+    for (right, wrong) in [
+        ("version: 13", "version: 8"),
+        ("upgrade: websocket", "upgrade: h2c"),
+        ("bXBs", "*XBs"),
+        ("ZQ==", "ZQ"),
+    ] {
         handshakes.push(UPGRADE.replace(right, wrong));
     }
     for handshake in &handshakes {
         for query in ["".to_owned(), format!("&sid={id}")] {
             let mut connection = HttpConnection::open(server.address()).await;
             let path = format!("/socket.io/?EIO=4&transport=websocket{query}");
-            assert_eq!(connection.ask(&path, handshake).await, Some(400), "{handshake}");
+            assert_eq!(
+                connection.ask(&path, handshake).await,
+                Some(400),
+                "{handshake}"
+            );
         }
     }
     assert_eq!(session.post("3").await.0, 200);
     let mut spoken = HttpConnection::open(server.address()).await;
     let several = UPGRADE.replace("connection: upgrade", "connection: keep-alive, Upgrade");
-    assert_eq!(spoken.ask("/socket.io/?EIO=4&transport=websocket", &several).await, Some(101));
+    assert_eq!(
+        spoken
+            .ask("/socket.io/?EIO=4&transport=websocket", &several)
+            .await,
+        Some(101)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,9 +172,14 @@ async fn the_first_protocol_that_a_client_offers_is_taken() {
     let server = Server::start().await;
     let mut connection = HttpConnection::open(server.address()).await;
     let headers = format!("{UPGRADE}sec-websocket-protocol: chat.v2, chat.v1\r\n");
-    let answer = connection.answer("/socket.io/?EIO=4&transport=websocket", &headers).await;
+    let answer = connection
+        .answer("/socket.io/?EIO=4&transport=websocket", &headers)
+        .await;
     assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
-    assert!(answer.contains("sec-websocket-protocol: chat.v2\r\n"), "{answer}");
+    assert!(
+        answer.contains("sec-websocket-protocol: chat.v2\r\n"),
+        "{answer}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -134,7 +200,13 @@ async fn who_leaves_and_enters_again_at_once_is_answered() {
     assert_eq!(session.post(payload).await, (200, "ok".into()));
     let mut answers = 0;
     while answers < TIMES {
-        answers += session.poll().await.1.split('\u{1e}').filter(|packet| packet.starts_with("40{")).count();
+        answers += session
+            .poll()
+            .await
+            .1
+            .split('\u{1e}')
+            .filter(|packet| packet.starts_with("40{"))
+            .count();
     }
 }
 
@@ -150,7 +222,10 @@ async fn what_comes_right_behind_a_connect_waits_for_it() {
     assert!(socket.text().await.starts_with("40{"));
     assert!(socket.text().await.starts_with(r#"431[{"status":"ok""#));
     let session = Polling::open(&endpoint(&server, 4)).await;
-    assert_eq!(session.post(packets.join("\u{1e}")).await, (200, "ok".into()));
+    assert_eq!(
+        session.post(packets.join("\u{1e}")).await,
+        (200, "ok".into())
+    );
     let mut got = String::new();
     while !got.contains(r#"431[{"status":"ok""#) {
         got += &session.poll().await.1;
@@ -163,12 +238,20 @@ async fn a_polling_client_that_vanishes_is_soon_gone() {
     let mut ann = joined(&server, "ann").await;
     let bob = polling_member(&server, "bob").await;
     let poll = timeout(Duration::from_millis(300), bob.poll());
-    while !ann.next("presence").await["joined"].as_array().unwrap().contains(&json!("bob")) {}
+    while !ann.next("presence").await["joined"]
+        .as_array()
+        .unwrap()
+        .contains(&json!("bob"))
+    {}
     let begun = Instant::now();
     // It hears of its own coming, or nothing; then its connection ends, as the future is dropped.
     drop(poll.await);
     drop(timeout(Duration::from_millis(300), bob.poll()).await);
-    while !ann.next("presence").await["left"].as_array().unwrap().contains(&json!("bob")) {}
+    while !ann.next("presence").await["left"]
+        .as_array()
+        .unwrap()
+        .contains(&json!("bob"))
+    {}
     assert!(begun.elapsed() < DEADLINE);
     assert_eq!(bob.poll().await.0, 400);
 }
@@ -183,7 +266,8 @@ async fn a_poll_that_is_asked_again_at_once_keeps_its_session() {
     for _ in 0..5 {
         drop(timeout(Duration::from_millis(300), bob.poll()).await);
         said += 1;
-        ann.call("sendMessage", json!({ "roomId": "r", "message": "hi" })).await;
+        ann.call("sendMessage", json!({ "roomId": "r", "message": "hi" }))
+            .await;
         let mut got = String::new();
         while !got.contains(&format!(r#""seq":{said},"#)) {
             let (status, payload) = bob.poll().await;
@@ -203,7 +287,10 @@ async fn an_orderly_stop_ends_connections_without_a_word_behind_all_that_was_sai
     socket.send(r#"40{"userId":"ann"}"#).await;
     assert!(socket.text().await.starts_with("40{"));
     let session = polling_member(&server, "bob").await;
-    while timeout(Duration::from_millis(200), session.poll()).await.is_ok() {}
+    while timeout(Duration::from_millis(200), session.poll())
+        .await
+        .is_ok()
+    {}
     let address = server.address();
     let (polled, _) = tokio::join!(session.poll(), async {
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -213,27 +300,50 @@ async fn an_orderly_stop_ends_connections_without_a_word_behind_all_that_was_sai
     for socket in [socket, old] {
         let mut rest = vec![];
         let mut connection = socket.into_stream();
-        within_deadline("the connection's end", connection.read_to_end(&mut rest)).await.unwrap();
-        assert!(!rest.windows(3).any(|frame| frame == b"\x81\x011") && !rest.contains(&0x88), "{address}: {rest:?}");
+        within_deadline("the connection's end", connection.read_to_end(&mut rest))
+            .await
+            .unwrap();
+        assert!(
+            !rest.windows(3).any(|frame| frame == b"\x81\x011") && !rest.contains(&0x88),
+            "{address}: {rest:?}"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn polls_answers_are_kept_by_nobody_and_large_ones_compressed_for_those_who_take_that() {
     let server = Server::start().await;
-    append(&server.database, "r", "ann", &["hello there, and good morning"; 100]).await;
+    append(
+        &server.database,
+        "r",
+        "ann",
+        &["hello there, and good morning"; 100],
+    )
+    .await;
     let session = polling_member(&server, "bob").await;
-    session.post(r#"421["getHistory",{"roomId":"r","limit":100}]"#).await;
+    session
+        .post(r#"421["getHistory",{"roomId":"r","limit":100}]"#)
+        .await;
     let url = format!("{}/socket.io/?EIO=4&transport=polling&sid=", server.url());
     let url = url + session.handshake["sid"].as_str().unwrap();
     let mut sizes = vec![];
     for encoding in ["gzip", "identity"] {
         if encoding == "identity" {
-            session.post(r#"422["getHistory",{"roomId":"r","limit":100}]"#).await;
+            session
+                .post(r#"422["getHistory",{"roomId":"r","limit":100}]"#)
+                .await;
         }
-        let polled = Client::new().get(&url).header(header::ACCEPT_ENCODING, encoding).send().await.unwrap();
+        let polled = Client::new()
+            .get(&url)
+            .header(header::ACCEPT_ENCODING, encoding)
+            .send()
+            .await
+            .unwrap();
         assert_eq!(polled.headers()[header::CACHE_CONTROL], "no-store");
-        assert_eq!(polled.headers().contains_key(header::CONTENT_ENCODING), encoding == "gzip");
+        assert_eq!(
+            polled.headers().contains_key(header::CONTENT_ENCODING),
+            encoding == "gzip"
+        );
         sizes.push(polled.bytes().await.unwrap().len());
     }
     assert!(sizes[0] * 4 < sizes[1], "{sizes:?}");
@@ -249,7 +359,8 @@ async fn a_stalled_probe_costs_the_session_no_message_and_does_not_lift_its_limi
     assert_eq!(reset.frame().await, Frame::Closed);
     let _hanging = bob.websocket().await;
     for seq in 1..=20 {
-        ann.call("sendMessage", json!({ "roomId": "r", "message": "hi" })).await;
+        ann.call("sendMessage", json!({ "roomId": "r", "message": "hi" }))
+            .await;
         let mut got = String::new();
         while !got.contains(&format!(r#""seq":{seq},"#)) {
             got += &bob.poll().await.1;
@@ -265,7 +376,11 @@ fn fragments(message: &str, bytes: usize) -> Vec<u8> {
         let last = if at + 1 == parts.len() { 0x80 } else { 0 };
         let mut frame = vec![last | u8::from(at == 0), 0x80 | part.len() as u8];
         frame.extend(MASK);
-        frame.extend(part.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+        frame.extend(
+            part.iter()
+                .zip(MASK.iter().cycle())
+                .map(|(byte, mask)| byte ^ mask),
+        );
         frame
     };
     parts.iter().enumerate().flat_map(frame).collect()
@@ -275,11 +390,19 @@ fn fragments(message: &str, bytes: usize) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn packets_are_known_in_any_number_of_pieces() {
     let server = Server::start().await;
-    let packets = [r#"40{"userId":"ann"}"#, "41", r#"40{"userId":"ann"}"#, r#"421["joinRoom",{"roomId":"r"}]"#];
+    let packets = [
+        r#"40{"userId":"ann"}"#,
+        "41",
+        r#"40{"userId":"ann"}"#,
+        r#"421["joinRoom",{"roomId":"r"}]"#,
+    ];
     for (fragment, piece) in [(100, 1), (1, 1000), (1, 1), (2, 3), (5, 7)] {
         let (socket, _) = WebSocket::unanswered(&endpoint(&server, 4)).await;
         let mut connection = socket.into_stream();
-        let bytes: Vec<u8> = packets.iter().flat_map(|packet| fragments(packet, fragment)).collect();
+        let bytes: Vec<u8> = packets
+            .iter()
+            .flat_map(|packet| fragments(packet, fragment))
+            .collect();
         for piece in bytes.chunks(piece) {
             connection.write_all(piece).await.unwrap();
             connection.flush().await.unwrap();
@@ -290,7 +413,13 @@ async fn packets_are_known_in_any_number_of_pieces() {
             let packet = socket.text_beside_pongs().await;
             got.extend(packet.starts_with('4').then_some(packet));
         }
-        assert!(got[0].starts_with("40{") && got[1].starts_with("40{"), "{got:?}");
-        assert!(got[2].starts_with(r#"431[{"status":"ok""#) || got[2].starts_with("42"), "{got:?}");
+        assert!(
+            got[0].starts_with("40{") && got[1].starts_with("40{"),
+            "{got:?}"
+        );
+        assert!(
+            got[2].starts_with(r#"431[{"status":"ok""#) || got[2].starts_with("42"),
+            "{got:?}"
+        );
     }
 }

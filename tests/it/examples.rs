@@ -36,8 +36,10 @@ const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/.venv/bin/python");
 /// Loaded into Node before an example, it can set the clock ahead.
 const ASLEEP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/asleep.mjs");
 
-/// Says what is written to the TypeScript example, which reads nothing by itself: only Node's types know how to.
-const READ_LINES: &str = "\nrequire(\"node:readline\").createInterface({ input: process.stdin }).on(\"line\", say);\n";
+/// Says what is written to the TypeScript example, which reads nothing by itself: only Node's types
+/// know how to.
+const READ_LINES: &str =
+    "\nrequire(\"node:readline\").createInterface({ input: process.stdin }).on(\"line\", say);\n";
 
 /// Makes the tests of each example, which is named after the user that it speaks for.
 macro_rules! examples {
@@ -78,7 +80,8 @@ macro_rules! examples {
 
 examples!(ann, bea, node, typescript, python, sync, rust, old);
 
-/// Makes the tests of each example whose client puts off what is sent on a connection that seems dead by the clock.
+/// Makes the tests of each example whose client puts off what is sent on a connection that seems
+/// dead by the clock.
 macro_rules! sleepers {
     ($($user:ident),+) => {
         mod asleep {
@@ -113,9 +116,23 @@ async fn shows_each_message_once_also_after_the_server_was_replaced(user: &str) 
     example.shows("bob: live again").await;
 
     example.end().await;
-    let texts: Vec<_> = log.iter().map(|message| message["message"].as_str().unwrap()).collect();
+    let texts: Vec<_> = log
+        .iter()
+        .map(|message| message["message"].as_str().unwrap())
+        .collect();
     let hello = format!("hello from {user}");
-    assert_eq!(texts, ["before 1", "before 2", &hello, "live", "missed 1", "missed 2", "live again"]);
+    assert_eq!(
+        texts,
+        [
+            "before 1",
+            "before 2",
+            &hello,
+            "live",
+            "missed 1",
+            "missed 2",
+            "live again"
+        ]
+    );
     assert_eq!(log[2]["userId"], user);
     assert!(log[2]["clientMessageId"].is_string(), "{}", log[2]);
 }
@@ -128,9 +145,14 @@ async fn misses_nothing_when_a_connection_ends_with_the_answer_to_its_join(user:
     let mut example = Example::start(user, &relay.url(), site).await;
     example.shows(&format!("{user}: hello from {user}")).await;
 
-    // Python's client does not come back from a packet that ends its connection; Parlor sends it none.
+    // Python's client does not come back from a packet that ends its connection; Parlor sends it
+    // none.
     let is_python = ["python", "sync"].contains(&user);
-    relay.break_twice(if is_python { Ending::Refusal } else { Ending::Packet });
+    relay.break_twice(if is_python {
+        Ending::Refusal
+    } else {
+        Ending::Packet
+    });
     say(&server, "missed").await;
     relay.joined().await;
     say(&server, "at the end").await;
@@ -152,7 +174,13 @@ async fn says_why_a_message_was_refused(user: &str) {
 
 async fn sends_each_message_once_and_in_order_although_it_is_refused_for_now(user: &str) {
     let (port, site) = (free_port(), free_port());
-    let server = start(Database::sqlite(), port, site, &["--messages-per-second=1", "--message-burst=3"]).await;
+    let server = start(
+        Database::sqlite(),
+        port,
+        site,
+        &["--messages-per-second=1", "--message-burst=3"],
+    )
+    .await;
     let mut example = Example::start(user, &server.url(), site).await;
     let hello = format!("hello from {user}");
     example.shows(&format!("{user}: {hello}")).await;
@@ -166,14 +194,21 @@ async fn sends_each_message_once_and_in_order_although_it_is_refused_for_now(use
         }
         example.shows(&format!("{user}: {text}")).await;
     }
-    assert_eq!(said(&server).await, [&[hello.as_str()], &texts[..]].concat());
+    assert_eq!(
+        said(&server).await,
+        [&[hello.as_str()], &texts[..]].concat()
+    );
     // The client module repeats in silence.
     let complaints = example.complaints();
-    assert!(user == "ann" || complaints.contains("RATE_LIMITED"), "nothing was refused: {complaints}");
+    assert!(
+        user == "ann" || complaints.contains("RATE_LIMITED"),
+        "nothing was refused: {complaints}"
+    );
     example.end().await;
 }
 
-/// More than Python's client takes in an answer to a poll by default, and than its threads keep in order.
+/// More than Python's client takes in an answer to a poll by default, and than its threads keep in
+/// order.
 const AT_ONCE: usize = 150;
 
 async fn shows_all_that_is_said_at_once_by_each_transport(user: &str) {
@@ -198,11 +233,21 @@ async fn shows_all_that_is_said_at_once_by_each_transport(user: &str) {
 
 async fn reads_all_that_it_missed_and_passes_over_what_was_deleted(user: &str) {
     let (database, port, site) = (Database::sqlite(), free_port(), free_port());
-    append(&database, "lobby", "bob", &["before 1", "before 2", "before 3"]).await;
+    append(
+        &database,
+        "lobby",
+        "bob",
+        &["before 1", "before 2", "before 3"],
+    )
+    .await;
     delete(&database, &[2]).await;
     let server = start(database, port, site, &[]).await;
     let mut example = Example::start(user, &server.url(), site).await;
-    for line in ["bob: before 1", "bob: before 3", &format!("{user}: hello from {user}")] {
+    for line in [
+        "bob: before 1",
+        "bob: before 3",
+        &format!("{user}: hello from {user}"),
+    ] {
         example.shows(line).await;
     }
 
@@ -210,7 +255,13 @@ async fn reads_all_that_it_missed_and_passes_over_what_was_deleted(user: &str) {
     let (database, ended) = server.stop().await;
     ended.unwrap();
     let missed: Vec<_> = (5..=128).map(|seq| format!("missed {seq}")).collect();
-    append(&database, "lobby", "bob", &missed.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    append(
+        &database,
+        "lobby",
+        "bob",
+        &missed.iter().map(String::as_str).collect::<Vec<_>>(),
+    )
+    .await;
     delete(&database, &[5, 60, 61, 62, 127, 128]).await;
     let server = start(database, port, site, &[]).await;
     for seq in (6..127).filter(|seq| !(60..=62).contains(seq)) {
@@ -221,7 +272,8 @@ async fn reads_all_that_it_missed_and_passes_over_what_was_deleted(user: &str) {
     example.end().await;
 }
 
-/// The library sees by the wall clock that the heartbeat is overdue, and keeps what is sent for the next connection.
+/// The library sees by the wall clock that the heartbeat is overdue, and keeps what is sent for the
+/// next connection.
 async fn sends_once_and_in_order_what_was_written_right_after_a_sleep(user: &str) {
     let site = free_port();
     let server = start(Database::sqlite(), 0, site, &[]).await;
@@ -229,7 +281,10 @@ async fn sends_once_and_in_order_what_was_written_right_after_a_sleep(user: &str
     let hello = format!("hello from {user}");
     example.shows(&format!("{user}: {hello}")).await;
     example.signal(Signal::SIGUSR2);
-    eventually("the clock to be ahead", async || example.complaints().contains("asleep")).await;
+    eventually("the clock to be ahead", async || {
+        example.complaints().contains("asleep")
+    })
+    .await;
     let texts = ["one", "two", "three"];
     for text in texts {
         example.say(text).await;
@@ -237,14 +292,21 @@ async fn sends_once_and_in_order_what_was_written_right_after_a_sleep(user: &str
     for text in texts {
         example.shows(&format!("{user}: {text}")).await;
     }
-    assert_eq!(said(&server).await, [&[hello.as_str()], &texts[..]].concat());
+    assert_eq!(
+        said(&server).await,
+        [&[hello.as_str()], &texts[..]].concat()
+    );
     example.end().await;
 }
 
 /// Removes messages from the room by hand.
 async fn delete(database: &Database, seqs: &[i64]) {
     for seq in seqs {
-        database.execute(&format!("DELETE FROM messages WHERE room_id = 'lobby' AND seq = {seq}")).await;
+        database
+            .execute(&format!(
+                "DELETE FROM messages WHERE room_id = 'lobby' AND seq = {seq}"
+            ))
+            .await;
     }
 }
 
@@ -253,7 +315,11 @@ async fn say_all(server: &Server, count: usize) {
     let mut bob = server.raw("bob").await;
     bob.call("joinRoom", json!({ "roomId": "lobby" })).await;
     for number in 1..=count {
-        bob.emit("sendMessage", &json!({ "roomId": "lobby", "message": format!("message {number}") })).await;
+        bob.emit(
+            "sendMessage",
+            &json!({ "roomId": "lobby", "message": format!("message {number}") }),
+        )
+        .await;
     }
     bob.flush().await;
     while bob.next("newMessage").await["message"] != format!("message {count}") {}
@@ -265,7 +331,10 @@ async fn said(server: &Server) -> Vec<String> {
     bob.call("joinRoom", json!({ "roomId": "lobby" })).await;
     let page = bob.call("getHistory", json!({ "roomId": "lobby" })).await;
     let messages = page["messages"].as_array().unwrap();
-    messages.iter().map(|message| message["message"].as_str().unwrap().to_owned()).collect()
+    messages
+        .iter()
+        .map(|message| message["message"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 /// A server that lets in the pages of a site on another port.
@@ -280,7 +349,8 @@ async fn start(database: Database, port: u16, site: u16, flags: &[&str]) -> Serv
 async fn say(server: &Server, text: &str) -> Vec<Value> {
     let mut bob = server.raw("bob").await;
     bob.call("joinRoom", json!({ "roomId": "lobby" })).await;
-    bob.call("sendMessage", json!({ "roomId": "lobby", "message": text })).await;
+    bob.call("sendMessage", json!({ "roomId": "lobby", "message": text }))
+        .await;
     let mut page = bob.call("getHistory", json!({ "roomId": "lobby" })).await;
     serde_json::from_value(page["messages"].take()).unwrap()
 }
@@ -301,12 +371,22 @@ impl Example {
         let complaints = NamedTempFile::new().unwrap();
         let mut command = command(user, folder.path(), url, site).await;
         command.env("PARLOR_URL", url).kill_on_drop(true);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(complaints.reopen().unwrap());
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(complaints.reopen().unwrap());
         let spawned = command.spawn();
-        let mut process = spawned.unwrap_or_else(|error| panic!("{command:?}: {error}: {HOW_TO_GET_TOOLS}"));
+        let mut process =
+            spawned.unwrap_or_else(|error| panic!("{command:?}: {error}: {HOW_TO_GET_TOOLS}"));
         let conversation = BufReader::new(process.stdout.take().unwrap()).lines();
         let input = process.stdin.take().unwrap();
-        Self { process, input, conversation, complaints, _folder: folder }
+        Self {
+            process,
+            input,
+            conversation,
+            complaints,
+            _folder: folder,
+        }
     }
 
     /// Waits for the next line of the conversation, which must be this one.
@@ -318,13 +398,18 @@ impl Example {
     /// The next line of the conversation; another one may be `expected`.
     async fn line(&mut self, expected: &str) -> String {
         let next = timeout(DEADLINE, self.conversation.next_line()).await;
-        let next = next.unwrap_or_else(|_| panic!("waited for {expected:?}: {}", self.complaints())).unwrap();
+        let next = next
+            .unwrap_or_else(|_| panic!("waited for {expected:?}: {}", self.complaints()))
+            .unwrap();
         next.unwrap_or_else(|| panic!("ended instead of {expected:?}: {}", self.complaints()))
     }
 
     /// Writes a line, which it says.
     async fn say(&mut self, text: &str) {
-        self.input.write_all(format!("{text}\n").as_bytes()).await.unwrap();
+        self.input
+            .write_all(format!("{text}\n").as_bytes())
+            .await
+            .unwrap();
     }
 
     fn signal(&self, signal: Signal) {
@@ -339,7 +424,9 @@ impl Example {
     /// Ends it; it has nothing more to show.
     async fn end(mut self) {
         self.signal(Signal::SIGTERM);
-        within_deadline("the example to end", self.process.wait()).await.unwrap();
+        within_deadline("the example to end", self.process.wait())
+            .await
+            .unwrap();
         assert_eq!(self.conversation.next_line().await.unwrap(), None);
     }
 }
@@ -376,7 +463,8 @@ fn page(user: &str) -> Option<&'static str> {
     }
 }
 
-/// The TypeScript example in JavaScript, with the server's address in it, in a folder where its packages are.
+/// The TypeScript example in JavaScript, with the server's address in it, in a folder where its
+/// packages are.
 async fn compiled(folder: &Path, url: &str) -> PathBuf {
     // Once for all tests: it takes seconds, and beside others that work many.
     static COMPILED: OnceCell<String> = OnceCell::const_new();
@@ -389,7 +477,16 @@ async fn compiled(folder: &Path, url: &str) -> PathBuf {
 
 async fn compile() -> String {
     let folder = TempDir::new().unwrap();
-    run(TSC, &["-p", "tests/clients", "--outDir", folder.path().to_str().unwrap()]).await;
+    run(
+        TSC,
+        &[
+            "-p",
+            "tests/clients",
+            "--outDir",
+            folder.path().to_str().unwrap(),
+        ],
+    )
+    .await;
     fs::read_to_string(folder.path().join("examples/clients/typescript.js")).unwrap()
 }
 
@@ -397,7 +494,11 @@ async fn compile() -> String {
 fn beside_the_old_client(folder: &Path) -> PathBuf {
     let packages = folder.join("node_modules");
     fs::create_dir(&packages).unwrap();
-    symlink(repository("node_modules/socket.io-client-v2"), packages.join("socket.io-client")).unwrap();
+    symlink(
+        repository("node_modules/socket.io-client-v2"),
+        packages.join("socket.io-client"),
+    )
+    .unwrap();
     let file = folder.join("old_client.js");
     fs::copy(example("old_client.js"), &file).unwrap();
     file
@@ -406,10 +507,22 @@ fn beside_the_old_client(folder: &Path) -> PathBuf {
 /// The Rust example, which cargo builds before all tests, but not before those of one target only.
 fn built() -> PathBuf {
     let tests = std::env::current_exe().unwrap();
-    let program = tests.ancestors().nth(2).unwrap().join("examples/rust_client");
-    let modified = |file: &Path| fs::metadata(file).and_then(|metadata| metadata.modified()).ok();
+    let program = tests
+        .ancestors()
+        .nth(2)
+        .unwrap()
+        .join("examples/rust_client");
+    let modified = |file: &Path| {
+        fs::metadata(file)
+            .and_then(|metadata| metadata.modified())
+            .ok()
+    };
     let current = modified(&program) >= modified(&example("rust.rs"));
-    assert!(current, "{} is missing or old: run `cargo build --example rust_client`", program.display());
+    assert!(
+        current,
+        "{} is missing or old: run `cargo build --example rust_client`",
+        program.display()
+    );
     program
 }
 
@@ -429,13 +542,23 @@ async fn the_types_allow_what_the_contract_does_and_forbid_mistakes() {
 /// A quotation is a fenced block after a line like `<!-- examples/clients/node.mjs -->`.
 #[test]
 fn the_docs_quote_every_example_as_it_is() {
-    let pages = ["README.md", "docs/clients.md"].map(|page| fs::read_to_string(repository(page)).unwrap());
+    let pages =
+        ["README.md", "docs/clients.md"].map(|page| fs::read_to_string(repository(page)).unwrap());
     let mut quoted: Vec<_> = pages.iter().flat_map(|page| quotations(page)).collect();
     quoted.sort();
-    let files = fs::read_dir(repository("examples/clients")).unwrap().map(|file| file.unwrap().path());
-    let mut examples: Vec<_> = files.map(|file| (name(&file), fs::read_to_string(file).unwrap())).collect();
+    let files = fs::read_dir(repository("examples/clients"))
+        .unwrap()
+        .map(|file| file.unwrap().path());
+    let mut examples: Vec<_> = files
+        .map(|file| (name(&file), fs::read_to_string(file).unwrap()))
+        .collect();
     examples.sort();
-    let names = |files: &[(String, String)]| files.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    let names = |files: &[(String, String)]| {
+        files
+            .iter()
+            .map(|(name, _)| name.clone())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(names(&quoted), names(&examples));
     for (quotation, example) in quoted.iter().zip(&examples) {
         assert_eq!(quotation, example);
@@ -450,7 +573,12 @@ fn name(file: &Path) -> String {
 fn quotations(text: &str) -> impl Iterator<Item = (String, String)> {
     text.split("<!-- examples/clients/").skip(1).map(|rest| {
         let (name, rest) = rest.split_once(" -->\n").expect("the marker's end");
-        let (_, block) = rest.trim_start().strip_prefix("```").expect("a block").split_once('\n').expect("a block");
+        let (_, block) = rest
+            .trim_start()
+            .strip_prefix("```")
+            .expect("a block")
+            .split_once('\n')
+            .expect("a block");
         let (block, _) = block.split_once("```").expect("the block's end");
         (name.to_owned(), block.to_owned())
     })

@@ -1,4 +1,5 @@
-//! Rooms find what nobody told them of, pass over what is not there, and notice a log that has gone back.
+//! Rooms find what nobody told them of, pass over what is not there, and notice a log that has gone
+//! back.
 
 use std::time::Duration;
 
@@ -8,7 +9,10 @@ use sqlx::{Connection, Executor, PgConnection};
 use crate::support::{Database, RawClient, Server, eventually, gate::Gate, log};
 
 /// Goes back to what the log was after its second message, as a restore does.
-const RESTORE: [&str; 2] = ["DELETE FROM messages WHERE seq > 2", "UPDATE rooms SET last_seq = 2"];
+const RESTORE: [&str; 2] = [
+    "DELETE FROM messages WHERE seq > 2",
+    "UPDATE rooms SET last_seq = 2",
+];
 
 async fn member(server: &Server, user: &str) -> RawClient {
     let mut client = server.raw(user).await;
@@ -18,15 +22,27 @@ async fn member(server: &Server, user: &str) -> RawClient {
 }
 
 async fn send(client: &mut RawClient, text: &str) -> Value {
-    client.call("sendMessage", json!({ "roomId": "r", "message": text })).await
+    client
+        .call("sendMessage", json!({ "roomId": "r", "message": text }))
+        .await
 }
 
 fn seqs(answer: &Value) -> Vec<i64> {
-    answer["messages"].as_array().unwrap().iter().map(|message| message["seq"].as_i64().unwrap()).collect()
+    answer["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|message| message["seq"].as_i64().unwrap())
+        .collect()
 }
 
 fn texts(answer: &Value) -> Vec<&str> {
-    answer["messages"].as_array().unwrap().iter().map(|message| message["message"].as_str().unwrap()).collect()
+    answer["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|message| message["message"].as_str().unwrap())
+        .collect()
 }
 
 /// Has Postgres take its time with one message.
@@ -35,8 +51,8 @@ const SLOW: [&str; 2] = [
     "CREATE TRIGGER slow BEFORE INSERT ON messages FOR EACH ROW WHEN (NEW.message = 'late') EXECUTE FUNCTION slow()",
 ];
 
-/// A server whose connection to Postgres broke while that stored a message: its sender was told `UNAVAILABLE`, and then it was
-/// committed.
+/// A server whose connection to Postgres broke while that stored a message: its sender was told
+/// `UNAVAILABLE`, and then it was committed.
 struct Late {
     _server: Server,
     _gate: Gate,
@@ -57,18 +73,30 @@ impl Late {
         let (mut ann, bob) = (member(&server, "ann").await, member(&server, "bob").await);
         let sent = ann.emit("sendMessage", &late()).await;
         ann.flush().await;
-        let slow =
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
-        eventually("the message on its way", async || count(&mut direct, slow).await == 1).await;
+        let slow = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
+        eventually("the message on its way", async || {
+            count(&mut direct, slow).await == 1
+        })
+        .await;
         gate.shut().await;
         assert_eq!(ann.until_ack(sent).await.1["error"]["code"], "UNAVAILABLE");
         gate.open();
-        let page = async || ann.call("getHistory", json!({ "roomId": "r" })).await["messages"] == json!([]);
+        let page = async || {
+            ann.call("getHistory", json!({ "roomId": "r" })).await["messages"] == json!([])
+        };
         eventually("a page without the message", page).await;
         let committed = async || count(&mut direct, "SELECT count(*) FROM messages").await == 1;
         eventually("the commit", committed).await;
-        direct.execute("DROP TRIGGER slow ON messages").await.unwrap();
-        Self { _server: server, _gate: gate, ann, bob }
+        direct
+            .execute("DROP TRIGGER slow ON messages")
+            .await
+            .unwrap();
+        Self {
+            _server: server,
+            _gate: gate,
+            ann,
+            bob,
+        }
     }
 }
 
@@ -77,7 +105,10 @@ fn late() -> Value {
 }
 
 async fn count(connection: &mut PgConnection, query: &'static str) -> i64 {
-    sqlx::query_scalar(query).fetch_one(connection).await.unwrap()
+    sqlx::query_scalar(query)
+        .fetch_one(connection)
+        .await
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,9 +119,18 @@ async fn a_message_committed_after_its_sender_gave_up_is_heard_without_a_repeat(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeat_of_a_message_committed_after_its_sender_gave_up_is_heard_once() {
-    let Late { mut ann, mut bob, _server, _gate } = Late::new().await;
+    let Late {
+        mut ann,
+        mut bob,
+        _server,
+        _gate,
+    } = Late::new().await;
     let again = ann.call("sendMessage", late()).await;
-    assert_eq!((&again["message"]["seq"], &again["duplicate"]), (&json!(1), &json!(true)), "{again}");
+    assert_eq!(
+        (&again["message"]["seq"], &again["duplicate"]),
+        (&json!(1), &json!(true)),
+        "{again}"
+    );
     assert_eq!(bob.next("newMessage").await["message"], "late");
     assert_eq!(send(&mut ann, "next").await["message"]["seq"], 2);
     assert_eq!(bob.next("newMessage").await["message"], "next");
@@ -102,7 +142,12 @@ async fn a_page_that_holds_more_than_the_room_knows_of_wakes_the_room() {
         let (mut ann, mut bob) = (member(&server, "ann").await, member(&server, "bob").await);
         send(&mut ann, "1").await;
         log::append(&server.database, "r", "other", &["2", "3"]).await;
-        let page = ann.call("getHistory", json!({ "roomId": "r", "afterSeq": 0, "limit": 2 })).await;
+        let page = ann
+            .call(
+                "getHistory",
+                json!({ "roomId": "r", "afterSeq": 0, "limit": 2 }),
+            )
+            .await;
         assert_eq!(seqs(&page), [1, 2]);
         for seq in 1..=3 {
             assert_eq!(bob.next("newMessage").await["seq"], seq);
@@ -116,8 +161,13 @@ async fn a_joiner_that_has_more_than_the_room_knows_of_wakes_the_room() {
         let mut bob = member(&server, "bob").await;
         log::append(&server.database, "r", "other", &["1", "2", "3"]).await;
         let mut ann = server.raw("ann").await;
-        let joined = ann.call("joinRoom", json!({ "roomId": "r", "lastSeq": 2 })).await;
-        assert_eq!((seqs(&joined), joined["lastSeq"].as_i64()), (vec![3], Some(3)));
+        let joined = ann
+            .call("joinRoom", json!({ "roomId": "r", "lastSeq": 2 }))
+            .await;
+        assert_eq!(
+            (seqs(&joined), joined["lastSeq"].as_i64()),
+            (vec![3], Some(3))
+        );
         for seq in 1..=3 {
             assert_eq!(bob.next("newMessage").await["seq"], seq);
         }
@@ -137,9 +187,18 @@ async fn a_log_that_goes_back_under_an_open_room_is_read_anew_and_its_members_ar
         assert_eq!(send(&mut ann, "new").await["message"]["seq"], 3);
         for client in [&mut ann, &mut bob] {
             let told = client.next("history").await;
-            assert_eq!((&told["reset"], &told["roomId"], &told["hasMore"]), (&json!(true), &json!("r"), &json!(false)));
-            assert_eq!((texts(&told), seqs(&told)), (vec!["1", "2", "new"], vec![1, 2, 3]));
-            assert_eq!((&told["lastSeq"], &told["memberCount"]), (&json!(3), &json!(2)));
+            assert_eq!(
+                (&told["reset"], &told["roomId"], &told["hasMore"]),
+                (&json!(true), &json!("r"), &json!(false))
+            );
+            assert_eq!(
+                (texts(&told), seqs(&told)),
+                (vec!["1", "2", "new"], vec![1, 2, 3])
+            );
+            assert_eq!(
+                (&told["lastSeq"], &told["memberCount"]),
+                (&json!(3), &json!(2))
+            );
         }
         assert_eq!(send(&mut bob, "newer").await["message"]["seq"], 4);
         assert_eq!(ann.next("newMessage").await["message"], "newer");
@@ -161,7 +220,10 @@ async fn a_log_that_goes_back_and_then_beyond_the_room_is_noticed_too() {
         log::append(&server.database, "r", "other", &["3", "4", "5"]).await;
         assert_eq!(send(&mut ann, "6").await["message"]["seq"], 6);
         let told = ann.next("history").await;
-        assert_eq!((&told["reset"], texts(&told)), (&json!(true), vec!["1", "2", "3", "4", "5", "6"]));
+        assert_eq!(
+            (&told["reset"], texts(&told)),
+            (&json!(true), vec!["1", "2", "3", "4", "5", "6"])
+        );
     }
 }
 
@@ -176,7 +238,10 @@ async fn a_page_of_a_log_that_went_back_tells_the_room() {
         server.database.execute(statement).await;
     }
     log::append(&server.database, "r", "other", &["3"]).await;
-    assert_eq!(texts(&ann.call("getHistory", json!({ "roomId": "r" })).await), ["1", "2", "3"]);
+    assert_eq!(
+        texts(&ann.call("getHistory", json!({ "roomId": "r" })).await),
+        ["1", "2", "3"]
+    );
     assert_eq!(texts(&ann.next("history").await), ["1", "2", "3"]);
 }
 
@@ -188,17 +253,31 @@ async fn messages_removed_by_hand_are_passed_over() {
         for text in ["1", "2", "3", "4"] {
             send(&mut ann, text).await;
         }
-        server.database.execute("DELETE FROM messages WHERE seq IN (2, 4)").await;
+        server
+            .database
+            .execute("DELETE FROM messages WHERE seq IN (2, 4)")
+            .await;
         let mut cid = server.raw("cid").await;
         // What the room keeps is not looked up; a page is.
-        assert_eq!(cid.call("joinRoom", json!({ "roomId": "r", "lastSeq": 1 })).await["lastSeq"], 4);
-        let page = cid.call("getHistory", json!({ "roomId": "r", "afterSeq": 1 })).await;
+        assert_eq!(
+            cid.call("joinRoom", json!({ "roomId": "r", "lastSeq": 1 }))
+                .await["lastSeq"],
+            4
+        );
+        let page = cid
+            .call("getHistory", json!({ "roomId": "r", "afterSeq": 1 }))
+            .await;
         assert_eq!((seqs(&page), &page["hasMore"]), (vec![3], &json!(false)));
-        let page = cid.call("getHistory", json!({ "roomId": "r", "afterSeq": 3 })).await;
+        let page = cid
+            .call("getHistory", json!({ "roomId": "r", "afterSeq": 3 }))
+            .await;
         assert_eq!((seqs(&page), &page["hasMore"]), (vec![], &json!(false)));
         assert_eq!(send(&mut ann, "5").await["message"]["seq"], 5);
         log::append(&server.database, "r", "other", &["6", "7"]).await;
-        server.database.execute("DELETE FROM messages WHERE seq = 6").await;
+        server
+            .database
+            .execute("DELETE FROM messages WHERE seq = 6")
+            .await;
         assert_eq!(send(&mut ann, "8").await["message"]["seq"], 8);
         for seq in [1, 2, 3, 4, 5, 7, 8] {
             assert_eq!(bob.next("newMessage").await["seq"], seq);
@@ -210,17 +289,27 @@ async fn messages_removed_by_hand_are_passed_over() {
 async fn a_room_that_starts_on_a_log_with_gaps_goes_on_with_it() {
     for server in Server::on_each_kind().await {
         log::append(&server.database, "r", "other", &["1", "2", "3", "4", "5"]).await;
-        server.database.execute("DELETE FROM messages WHERE seq IN (1, 3, 5)").await;
+        server
+            .database
+            .execute("DELETE FROM messages WHERE seq IN (1, 3, 5)")
+            .await;
         let (mut bob, mut ann) = (member(&server, "bob").await, server.raw("ann").await);
         let joined = ann.call("joinRoom", json!({ "roomId": "r" })).await;
-        assert_eq!((seqs(&joined), &joined["lastSeq"], &joined["hasMore"]), (vec![2, 4], &json!(4), &json!(false)));
-        let joined = ann.call("joinRoom", json!({ "roomId": "r", "lastSeq": 5 })).await;
+        assert_eq!(
+            (seqs(&joined), &joined["lastSeq"], &joined["hasMore"]),
+            (vec![2, 4], &json!(4), &json!(false))
+        );
+        let joined = ann
+            .call("joinRoom", json!({ "roomId": "r", "lastSeq": 5 }))
+            .await;
         assert_eq!((seqs(&joined), &joined["lastSeq"]), (vec![], &json!(4)));
         for seq in [6, 7] {
             assert_eq!(send(&mut ann, "hello").await["message"]["seq"], seq);
             assert_eq!(bob.next("newMessage").await["seq"], seq);
         }
-        let joined = ann.call("joinRoom", json!({ "roomId": "r", "lastSeq": 2 })).await;
+        let joined = ann
+            .call("joinRoom", json!({ "roomId": "r", "lastSeq": 2 }))
+            .await;
         assert_eq!(seqs(&joined), [4, 6, 7]);
     }
 }
@@ -232,11 +321,15 @@ const QUIET: Duration = Duration::from_secs(3);
 async fn a_gap_makes_no_storm_of_reads() {
     let database = Database::postgres().await;
     log::append(&database, "r", "other", &["1", "2", "3", "4"]).await;
-    database.execute("DELETE FROM messages WHERE seq IN (2, 4)").await;
+    database
+        .execute("DELETE FROM messages WHERE seq IN (2, 4)")
+        .await;
     let server = Server::on(database, &[]).await;
     let mut ann = member(&server, "ann").await;
     for _ in 0..100 {
-        let joined = ann.call("joinRoom", json!({ "roomId": "r", "lastSeq": 4 })).await;
+        let joined = ann
+            .call("joinRoom", json!({ "roomId": "r", "lastSeq": 4 }))
+            .await;
         assert_eq!(joined["lastSeq"], 3);
     }
     send(&mut ann, "5").await;
@@ -248,5 +341,9 @@ async fn a_gap_makes_no_storm_of_reads() {
 /// How often the log of a database was read, as far as its statistics tell.
 async fn reads(database: &Database) -> i64 {
     let mut connection = PgConnection::connect(database.url()).await.unwrap();
-    count(&mut connection, "SELECT seq_scan + idx_scan FROM pg_stat_user_tables WHERE relname = 'messages'").await
+    count(
+        &mut connection,
+        "SELECT seq_scan + idx_scan FROM pg_stat_user_tables WHERE relname = 'messages'",
+    )
+    .await
 }

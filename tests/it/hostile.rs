@@ -1,7 +1,9 @@
-//! Clients that mean harm: whatever they send, the server lives, its memory stays within a bound, and others chat on.
+//! Clients that mean harm: whatever they send, the server lives, its memory stays within a bound,
+//! and others chat on.
 //!
-//! The classes are those of CVEs against Socket.IO servers: 2020-36048 and 2023-31125 (polling payloads), 2022-2421 and
-//! 2026-33151 (attachments), 2022-41940 and 2023-32695 (packets that no client sends), 2024-38355 (reserved events).
+//! The classes are those of CVEs against Socket.IO servers: 2020-36048 and 2023-31125 (polling
+//! payloads), 2022-2421 and 2026-33151 (attachments), 2022-41940 and 2023-32695 (packets that no
+//! client sends), 2024-38355 (reserved events).
 
 mod floods;
 
@@ -19,10 +21,12 @@ use crate::support::{
     raw::Packet,
 };
 
-/// More than the server takes for some hundred connections, far less than an attack here would take without bounds.
+/// More than the server takes for some hundred connections, far less than an attack here would take
+/// without bounds.
 const BOUND_MIB: u64 = 64;
 
-/// The same where a payload holds hundreds of thousands of packets. A task for each event would take more.
+/// The same where a payload holds hundreds of thousands of packets. A task for each event would
+/// take more.
 const PACKETS_BOUND_MIB: u64 = 40;
 
 /// The same where they are CONNECT packets, as the library starts a task for each of them.
@@ -70,16 +74,33 @@ impl Siege {
     }
 
     async fn of(process: Process, database: Database) -> Self {
-        let pair = [RawClient::connect(process.address, "ann").await, RawClient::connect(process.address, "bob").await];
+        let pair = [
+            RawClient::connect(process.address, "ann").await,
+            RawClient::connect(process.address, "bob").await,
+        ];
         Self::between(pair, process, database).await
     }
 
-    async fn between([mut ann, mut bob]: [RawClient; 2], process: Process, database: Database) -> Self {
+    async fn between(
+        [mut ann, mut bob]: [RawClient; 2],
+        process: Process,
+        database: Database,
+    ) -> Self {
         for client in [&mut ann, &mut bob] {
-            assert_eq!(client.call("joinRoom", json!({ "roomId": "r" })).await["status"], "ok");
+            assert_eq!(
+                client.call("joinRoom", json!({ "roomId": "r" })).await["status"],
+                "ok"
+            );
         }
         let memory_before = memory(&process);
-        let mut siege = Self { process, _database: database, ann, bob, said: 0, memory_before };
+        let mut siege = Self {
+            process,
+            _database: database,
+            ann,
+            bob,
+            said: 0,
+            memory_before,
+        };
         siege.chat().await;
         siege
     }
@@ -87,13 +108,24 @@ impl Siege {
     /// Ann says something; it is the next thing that Bob hears.
     async fn chat(&mut self) {
         self.said += 1;
-        let sent = self.ann.call("sendMessage", json!({ "roomId": "r", "message": "hi" })).await;
-        assert_eq!((&sent["status"], &sent["message"]["seq"]), (&json!("ok"), &json!(self.said)));
+        let sent = self
+            .ann
+            .call("sendMessage", json!({ "roomId": "r", "message": "hi" }))
+            .await;
+        assert_eq!(
+            (&sent["status"], &sent["message"]["seq"]),
+            (&json!("ok"), &json!(self.said))
+        );
         assert_eq!(self.bob.next("newMessage").await["seq"], self.said);
     }
 
     fn endpoint(&self, version: u8) -> Endpoint {
-        Endpoint { address: self.process.address, path: "/socket.io", version, http: Client::new() }
+        Endpoint {
+            address: self.process.address,
+            path: "/socket.io",
+            version,
+            http: Client::new(),
+        }
     }
 
     /// A WebSocket in the namespace.
@@ -107,7 +139,10 @@ impl Siege {
     /// Someone in a room.
     async fn member(&self, user: &str, room: &str) -> RawClient {
         let mut client = RawClient::connect(self.process.address, user).await;
-        assert_eq!(client.call("joinRoom", json!({ "roomId": room })).await["status"], "ok");
+        assert_eq!(
+            client.call("joinRoom", json!({ "roomId": room })).await["status"],
+            "ok"
+        );
         client
     }
 
@@ -120,7 +155,8 @@ impl Siege {
         crowd
     }
 
-    /// Waits until the server has no more than so many files open, connections among them; the two chat meanwhile.
+    /// Waits until the server has no more than so many files open, connections among them; the two
+    /// chat meanwhile.
     #[cfg(target_os = "linux")]
     async fn until_files(&mut self, count: usize) {
         eventually("the connections to be closed", async || {
@@ -139,40 +175,60 @@ impl Siege {
         self.end_within(BOUND_MIB).await;
     }
 
-    /// Those who chat have missed nothing, the memory is within its bound, and the server stops in order.
+    /// Those who chat have missed nothing, the memory is within its bound, and the server stops in
+    /// order.
     async fn end_within(mut self, bound_mib: u64) {
         self.chat().await;
         self.assert_memory(bound_mib);
         self.process.signal(Signal::SIGTERM);
         let (status, log) = self.process.ended().await;
-        assert!(status.success() && !log.contains("panicked") && !log.contains("ERROR"), "{status}: {log}");
+        assert!(
+            status.success() && !log.contains("panicked") && !log.contains("ERROR"),
+            "{status}: {log}"
+        );
     }
 }
 
 /// Memory in use, in MiB.
 fn memory(process: &Process) -> u64 {
-    let output = Command::new("ps").args(["-o", "rss=", "-p", &process.id().to_string()]).output().unwrap();
-    String::from_utf8(output.stdout).unwrap().trim().parse::<u64>().unwrap() / 1024
+    let output = Command::new("ps")
+        .args(["-o", "rss=", "-p", &process.id().to_string()])
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .trim()
+        .parse::<u64>()
+        .unwrap()
+        / 1024
 }
 
 /// How many files are open.
 #[cfg(target_os = "linux")]
 fn files(process: &Process) -> usize {
-    std::fs::read_dir(format!("/proc/{}/fd", process.id())).unwrap().count()
+    std::fs::read_dir(format!("/proc/{}/fd", process.id()))
+        .unwrap()
+        .count()
 }
 
 /// The most memory that was ever in use, in MiB.
 #[cfg(target_os = "linux")]
 fn peak(process: &Process) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
 }
 
 /// How many are in the room of `client`.
 #[cfg(target_os = "linux")]
 async fn members(client: &mut RawClient, room: &str) -> serde_json::Value {
-    client.call("joinRoom", json!({ "roomId": room, "limit": 0 })).await["memberCount"].take()
+    client
+        .call("joinRoom", json!({ "roomId": room, "limit": 0 }))
+        .await["memberCount"]
+        .take()
 }
 
 /// Waits until the connection is over, or has answered all that it was sent, this last.
@@ -253,9 +309,23 @@ async fn packets_that_no_client_sends() {
 #[tokio::test(flavor = "multi_thread")]
 async fn placeholders_that_are_none() {
     let mut siege = Siege::begin(&[]).await;
-    for number in ["-1", "1", "10", "1e9", "0.5", "null", r#""splice""#, r#"{"num":0}"#, "18446744073709551616"] {
+    for number in [
+        "-1",
+        "1",
+        "10",
+        "1e9",
+        "0.5",
+        "null",
+        r#""splice""#,
+        r#"{"num":0}"#,
+        "18446744073709551616",
+    ] {
         let mut socket = siege.socket().await;
-        socket.send(format!(r#"451-1["joinRoom",{{"_placeholder":true,"num":{number}}}]"#)).await;
+        socket
+            .send(format!(
+                r#"451-1["joinRoom",{{"_placeholder":true,"num":{number}}}]"#
+            ))
+            .await;
         socket.send_bytes([1, 2, 3]).await;
         settled(&mut socket).await;
         siege.chat().await;
@@ -267,19 +337,29 @@ async fn placeholders_that_are_none() {
 async fn text_that_is_no_utf_8() {
     let mut siege = Siege::begin(&[]).await;
     let mut socket = siege.socket().await;
-    socket.send_invalid_text(b"42[\"joinRoom\",{\"roomId\":\"\xff\xfe\"}]").await;
+    socket
+        .send_invalid_text(b"42[\"joinRoom\",{\"roomId\":\"\xff\xfe\"}]")
+        .await;
     assert!(socket.is_closed().await);
     let session = Polling::open(&siege.endpoint(4)).await;
     assert_eq!(session.post(b"40\xff".to_vec()).await.0, 400);
     siege.chat().await;
-    for payload in ["2:4\u{1F980}", "99999999999:40", "-1:40", "1:", ":", "\u{1F980}", "0:0:0:"] {
+    for payload in [
+        "2:4\u{1F980}",
+        "99999999999:40",
+        "-1:40",
+        "1:",
+        ":",
+        "\u{1F980}",
+        "0:0:0:",
+    ] {
         Polling::open(&siege.endpoint(3)).await.post(payload).await;
     }
     siege.end().await;
 }
 
-/// Sends payloads full of a packet, to a server all of whose work is on one thread: what a payload brings is all there before
-/// any of it is done.
+/// Sends payloads full of a packet, to a server all of whose work is on one thread: what a payload
+/// brings is all there before any of it is done.
 async fn send_very_many(packets: &[&str], bound_mib: u64) {
     let database = Database::sqlite();
     let mut siege = Siege::of(Process::on_one_thread(&database).await, database).await;
@@ -288,7 +368,9 @@ async fn send_very_many(packets: &[&str], bound_mib: u64) {
         assert_eq!(session.post(r#"40{"userId":"eve"}"#).await.0, 200);
         assert!(session.poll().await.1.starts_with("40"));
         for _ in 0..3 {
-            session.post(vec![*packet; MAX_PAYLOAD / (packet.len() + 1)].join("\u{1e}")).await;
+            session
+                .post(vec![*packet; MAX_PAYLOAD / (packet.len() + 1)].join("\u{1e}"))
+                .await;
             siege.chat().await;
         }
         siege.assert_memory(bound_mib);
@@ -298,7 +380,11 @@ async fn send_very_many(packets: &[&str], bound_mib: u64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn payloads_of_very_many_packets() {
-    send_very_many(&[r#"42["x"]"#, r#"42["joinRoom",{}]"#, "2", "3", "43[]", "6"], PACKETS_BOUND_MIB).await;
+    send_very_many(
+        &[r#"42["x"]"#, r#"42["joinRoom",{}]"#, "2", "3", "43[]", "6"],
+        PACKETS_BOUND_MIB,
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -309,7 +395,12 @@ async fn payloads_of_very_many_connects() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payload_over_the_limit() {
     let siege = Siege::begin(&[]).await;
-    let packet = |bytes| format!(r#"421["x","{}"]"#, "a".repeat(bytes - r#"421["x",""]"#.len()));
+    let packet = |bytes| {
+        format!(
+            r#"421["x","{}"]"#,
+            "a".repeat(bytes - r#"421["x",""]"#.len())
+        )
+    };
     let session = Polling::open(&siege.endpoint(4)).await;
     assert_eq!(session.post(packet(MAX_PAYLOAD + 1)).await.0, 413);
     let mut socket = siege.socket().await;
@@ -344,11 +435,19 @@ async fn a_hundred_thousand_joins_of_new_rooms() {
     for batch in 0..100 {
         let mut last = 0;
         for number in 0..1_000 {
-            last = eve.emit("joinRoom", &json!({ "roomId": format!("{batch}/{number}") })).await;
+            last = eve
+                .emit(
+                    "joinRoom",
+                    &json!({ "roomId": format!("{batch}/{number}") }),
+                )
+                .await;
         }
         eve.flush().await;
         let (before, _) = eve.until_ack(last).await;
-        joined += before.iter().filter(|packet| matches!(packet, Packet::Ack(_, ack) if ack["status"] == "ok")).count();
+        joined += before
+            .iter()
+            .filter(|packet| matches!(packet, Packet::Ack(_, ack) if ack["status"] == "ok"))
+            .count();
         siege.chat().await;
     }
     assert_eq!(joined, MAX_ROOMS);
@@ -358,7 +457,9 @@ async fn a_hundred_thousand_joins_of_new_rooms() {
 #[tokio::test(flavor = "multi_thread")]
 async fn attachments_that_are_announced_and_do_not_come() {
     let mut siege = Siege::begin(&[]).await;
-    let placeholders: Vec<_> = (0..10).map(|number| format!(r#"{{"_placeholder":true,"num":{number}}}"#)).collect();
+    let placeholders: Vec<_> = (0..10)
+        .map(|number| format!(r#"{{"_placeholder":true,"num":{number}}}"#))
+        .collect();
     let packet = format!(r#"4510-["joinRoom",{}]"#, placeholders.join(","));
     let mut sockets = vec![];
     for _ in 0..100 {
@@ -376,7 +477,12 @@ async fn attachments_that_are_announced_and_do_not_come() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_never_polls() {
-    let flags = ["--ping-interval-ms=3000", "--ping-timeout-ms=3000", "--presence-grace-ms=0", FLOODED];
+    let flags = [
+        "--ping-interval-ms=3000",
+        "--ping-timeout-ms=3000",
+        "--presence-grace-ms=0",
+        FLOODED,
+    ];
     let mut siege = Siege::begin(&flags).await;
     let session = Polling::open(&siege.endpoint(4)).await;
     session.post(r#"40{"userId":"eve"}"#).await;
@@ -388,7 +494,10 @@ async fn a_session_that_never_polls() {
     while !gone {
         assert!(Instant::now() < deadline, "the session goes on");
         siege.said += 1;
-        let sent = siege.ann.emit("sendMessage", &json!({ "roomId": "r", "message": body })).await;
+        let sent = siege
+            .ann
+            .emit("sendMessage", &json!({ "roomId": "r", "message": body }))
+            .await;
         siege.ann.flush().await;
         let (before, answer) = siege.ann.until_ack(sent).await;
         assert_eq!(answer["message"]["seq"], siege.said, "{answer}");
@@ -401,8 +510,8 @@ async fn a_session_that_never_polls() {
     siege.end().await;
 }
 
-/// What waits for them is the same bytes for all, as a packet is encoded once for a room; each has only a place in its queue
-/// for it. For each on its own this would be more than a gigabyte.
+/// What waits for them is the same bytes for all, as a packet is encoded once for a room; each has
+/// only a place in its queue for it. For each on its own this would be more than a gigabyte.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn members_of_a_loud_room_who_never_read() {
@@ -423,9 +532,15 @@ async fn members_of_a_loud_room_who_never_read() {
         siege.assert_memory(CROWD_BOUND_MIB);
     }
     siege.until_files(files).await;
-    eventually("their leave", async || members(&mut talker, "loud").await == 1).await;
+    eventually("their leave", async || {
+        members(&mut talker, "loud").await == 1
+    })
+    .await;
     let grown = peak(&siege.process).saturating_sub(siege.memory_before);
-    assert!(grown < CROWD_BOUND_MIB, "the memory grew by {grown} MiB when they were given up");
+    assert!(
+        grown < CROWD_BOUND_MIB,
+        "the memory grew by {grown} MiB when they were given up"
+    );
     drop(crowd);
     siege.end_within(CROWD_BOUND_MIB).await;
 }
@@ -434,13 +549,20 @@ async fn members_of_a_loud_room_who_never_read() {
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn peers_that_vanish_without_a_word() {
-    let flags =
-        ["--ping-interval-ms=2000", "--ping-timeout-ms=2000", "--tcp-user-timeout-ms=0", "--presence-grace-ms=0"];
+    let flags = [
+        "--ping-interval-ms=2000",
+        "--ping-timeout-ms=2000",
+        "--tcp-user-timeout-ms=0",
+        "--presence-grace-ms=0",
+    ];
     let mut siege = Siege::begin(&flags).await;
     let files = files(&siege.process);
     let crowd = siege.silent_crowd("r").await;
     siege.until_files(files).await;
-    eventually("their leave", async || members(&mut siege.ann, "r").await == 2).await;
+    eventually("their leave", async || {
+        members(&mut siege.ann, "r").await == 2
+    })
+    .await;
     drop(crowd);
     siege.end().await;
 }
@@ -465,7 +587,12 @@ async fn a_million_events_whose_answers_nobody_reads() {
 async fn fill(siege: &Siege, room: &str) {
     let mut talker = siege.member("talker", room).await;
     for _ in 0..PAGE {
-        let sent = talker.call("sendMessage", json!({ "roomId": room, "message": "x".repeat(8_000) })).await;
+        let sent = talker
+            .call(
+                "sendMessage",
+                json!({ "roomId": room, "message": "x".repeat(8_000) }),
+            )
+            .await;
         assert_eq!(sent["status"], "ok");
     }
 }
@@ -476,12 +603,21 @@ async fn long_answers_that_nobody_reads() {
     let mut siege = Siege::begin(&["--tcp-user-timeout-ms=0"]).await;
     fill(&siege, "long").await;
     let mut eve = siege.member("eve", "long").await;
-    assert_eq!(eve.call("joinRoom", json!({ "roomId": "r" })).await["status"], "ok");
+    assert_eq!(
+        eve.call("joinRoom", json!({ "roomId": "r" })).await["status"],
+        "ok"
+    );
     for number in 0..ASKED {
-        let event = if number % 2 == 0 { "getHistory" } else { "joinRoom" };
-        eve.emit(event, &json!({ "roomId": "long", "limit": PAGE })).await;
+        let event = if number % 2 == 0 {
+            "getHistory"
+        } else {
+            "joinRoom"
+        };
+        eve.emit(event, &json!({ "roomId": "long", "limit": PAGE }))
+            .await;
     }
-    eve.tell("typing", json!({ "roomId": "r", "isTyping": true })).await;
+    eve.tell("typing", json!({ "roomId": "r", "isTyping": true }))
+        .await;
     assert_eq!(siege.bob.next("typing").await["userId"], "eve");
     for _ in 0..20 {
         siege.chat().await;
@@ -493,13 +629,28 @@ async fn long_answers_that_nobody_reads() {
             answers.push(answer);
         }
     }
-    let (full, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer["status"] == "ok");
+    let (full, refused): (Vec<_>, Vec<_>) =
+        answers.iter().partition(|answer| answer["status"] == "ok");
     let messages = |answer: &serde_json::Value| answer["messages"].as_array().unwrap().len();
-    assert!(full.iter().all(|answer| messages(answer) > PAGE / 2 && answer["hasMore"] == true));
+    assert!(
+        full.iter()
+            .all(|answer| messages(answer) > PAGE / 2 && answer["hasMore"] == true)
+    );
     assert!(refused.len() > ASKED / 4, "{}", full.len());
-    assert!(refused.iter().all(|answer| answer["error"]["retryable"] == true));
-    assert!(refused.iter().any(|answer| answer["error"]["code"] == "RATE_LIMITED"));
-    assert_eq!(eve.call("getHistory", json!({ "roomId": "long" })).await["status"], "ok");
+    assert!(
+        refused
+            .iter()
+            .all(|answer| answer["error"]["retryable"] == true)
+    );
+    assert!(
+        refused
+            .iter()
+            .any(|answer| answer["error"]["code"] == "RATE_LIMITED")
+    );
+    assert_eq!(
+        eve.call("getHistory", json!({ "roomId": "long" })).await["status"],
+        "ok"
+    );
     siege.end().await;
 }
 
@@ -511,9 +662,12 @@ async fn long_answers_to_one_who_never_polls() {
     let session = Polling::open(&siege.endpoint(4)).await;
     session.post(r#"40{"userId":"eve"}"#).await;
     assert!(session.poll().await.1.starts_with("40"));
-    session.post(r#"420["joinRoom",{"roomId":"long","limit":1}]"#).await;
-    let asks: Vec<_> =
-        (1..=ASKED).map(|id| format!(r#"42{id}["getHistory",{{"roomId":"long","limit":{PAGE}}}]"#)).collect();
+    session
+        .post(r#"420["joinRoom",{"roomId":"long","limit":1}]"#)
+        .await;
+    let asks: Vec<_> = (1..=ASKED)
+        .map(|id| format!(r#"42{id}["getHistory",{{"roomId":"long","limit":{PAGE}}}]"#))
+        .collect();
     assert_eq!(session.post(asks.join("\u{1e}")).await.0, 200);
     for _ in 0..20 {
         siege.chat().await;
@@ -521,20 +675,41 @@ async fn long_answers_to_one_who_never_polls() {
     }
     let (mut full, mut refused, mut limited, deadline) = (0, 0, 0, Instant::now() + DEADLINE);
     while full + refused < ASKED {
-        assert!(Instant::now() < deadline, "{full} answers, {refused} refusals");
+        assert!(
+            Instant::now() < deadline,
+            "{full} answers, {refused} refusals"
+        );
         let (status, payload) = session.poll().await;
         assert_eq!(status, 200);
-        let answers =
-            || payload.split('\u{1e}').filter(|packet| packet.starts_with("43") && !packet.starts_with("430["));
-        full += answers().filter(|answer| answer.contains(r#""status":"ok""#)).count();
-        refused += answers().filter(|answer| answer.contains(r#""retryable":true"#)).count();
-        limited += answers().filter(|answer| answer.contains("RATE_LIMITED")).count();
+        let answers = || {
+            payload
+                .split('\u{1e}')
+                .filter(|packet| packet.starts_with("43") && !packet.starts_with("430["))
+        };
+        full += answers()
+            .filter(|answer| answer.contains(r#""status":"ok""#))
+            .count();
+        refused += answers()
+            .filter(|answer| answer.contains(r#""retryable":true"#))
+            .count();
+        limited += answers()
+            .filter(|answer| answer.contains("RATE_LIMITED"))
+            .count();
         if payload.split('\u{1e}').any(|packet| packet == "2") {
             session.post("3").await;
         }
     }
-    assert!(refused > ASKED / 4 && limited > 0, "{full} answers, {refused} refusals, {limited} as too much waits");
-    assert_eq!(session.post(r#"429999["getHistory",{"roomId":"long","limit":1}]"#).await.0, 200);
+    assert!(
+        refused > ASKED / 4 && limited > 0,
+        "{full} answers, {refused} refusals, {limited} as too much waits"
+    );
+    assert_eq!(
+        session
+            .post(r#"429999["getHistory",{"roomId":"long","limit":1}]"#)
+            .await
+            .0,
+        200
+    );
     assert!(session.poll().await.1.contains(r#"439999[{"status":"ok""#));
     siege.end().await;
 }
@@ -548,7 +723,10 @@ async fn requests_that_never_end() {
     let mut crowd = vec![];
     for _ in 0..10 * CROWD {
         let mut connection = HttpConnection::open(siege.process.address).await;
-        connection.send("GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nhost: parlor\r\n").await.unwrap();
+        connection
+            .send("GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nhost: parlor\r\n")
+            .await
+            .unwrap();
         crowd.push(connection);
     }
     let deadline = Instant::now() + DEADLINE;
@@ -574,8 +752,13 @@ async fn payloads_that_never_end() {
         let session = Polling::open(&siege.endpoint(4)).await;
         let sid = session.handshake["sid"].as_str().unwrap();
         let mut connection = HttpConnection::open(siege.process.address).await;
-        let head = format!("POST /socket.io/?EIO=4&transport=polling&sid={sid} HTTP/1.1\r\nhost: parlor\r\n");
-        connection.send(format!("{head}content-length: {MAX_PAYLOAD}\r\n\r\n")).await.unwrap();
+        let head = format!(
+            "POST /socket.io/?EIO=4&transport=polling&sid={sid} HTTP/1.1\r\nhost: parlor\r\n"
+        );
+        connection
+            .send(format!("{head}content-length: {MAX_PAYLOAD}\r\n\r\n"))
+            .await
+            .unwrap();
         connection.send("4".repeat(MAX_PAYLOAD - 1_000)).await.ok();
         crowd.push(connection);
         // Who does not answer a ping in time is put out.

@@ -23,29 +23,53 @@ const SECRET: &str = "a secret of more than 32 bytes, for tests";
 const QUEUE: usize = 64;
 
 fn token_for(seconds: f64) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs_f64();
     let claims = json!({ "sub": "ann", "exp": now + seconds });
-    encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap()
+    encode(
+        &Header::default(),
+        &claims,
+        &EncodingKey::from_secret(SECRET.as_bytes()),
+    )
+    .unwrap()
 }
 
 async fn server() -> Server {
     let secret = format!("--jwt-secret={SECRET}");
-    Server::on(Database::sqlite(), &[&secret, &format!("--send-queue-packets={QUEUE}")]).await
+    Server::on(
+        Database::sqlite(),
+        &[&secret, &format!("--send-queue-packets={QUEUE}")],
+    )
+    .await
 }
 
 /// A session in room `r` that polls no more, and for which `acks` further packets wait.
 async fn deaf(endpoint: &Endpoint, token: &str, acks: usize) -> Polling {
     let session = Polling::open(endpoint).await;
-    assert_eq!(session.post(format!("40{}", json!({ "token": token }))).await.0, 200);
+    assert_eq!(
+        session
+            .post(format!("40{}", json!({ "token": token })))
+            .await
+            .0,
+        200
+    );
     assert!(session.poll().await.1.contains("40{"));
-    assert_eq!(session.post(r#"421["joinRoom",{"roomId":"r"}]"#).await.0, 200);
+    assert_eq!(
+        session.post(r#"421["joinRoom",{"roomId":"r"}]"#).await.0,
+        200
+    );
     let mut joined = String::new();
     while !joined.contains("431[") {
         joined += &session.poll().await.1;
     }
     let nothing = r#"422["nothing"]"#;
     if acks > 0 {
-        assert_eq!(session.post([nothing].repeat(acks).join("\u{1e}")).await.0, 200);
+        assert_eq!(
+            session.post([nothing].repeat(acks).join("\u{1e}")).await.0,
+            200
+        );
     }
     session
 }
@@ -53,7 +77,12 @@ async fn deaf(endpoint: &Endpoint, token: &str, acks: usize) -> Polling {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_writes_by_a_token_whose_time_is_over_whatever_waits_for_its_session() {
     let server = server().await;
-    let endpoint = Endpoint { address: server.address(), path: "/socket.io", version: 4, http: Client::new() };
+    let endpoint = Endpoint {
+        address: server.address(),
+        path: "/socket.io",
+        version: 4,
+        http: Client::new(),
+    };
     let token = token_for(6.0);
     let auth = json!({ "token": token }).to_string();
     let mut reader = RawClient::attempt(server.address(), &auth).await.unwrap();
@@ -64,20 +93,52 @@ async fn nobody_writes_by_a_token_whose_time_is_over_whatever_waits_for_its_sess
     assert_eq!(reader.next("error").await["error"]["code"], "TOKEN_EXPIRED");
     let send = r#"42["sendMessage",{"roomId":"r","message":"too late"}]"#;
     for session in &sessions {
-        eventually("the session's end", async || session.post(send).await.0 != 200).await;
+        eventually("the session's end", async || {
+            session.post(send).await.0 != 200
+        })
+        .await;
     }
-    let page = Page { after: Seq::ZERO, before: Seq::END, limit: 100, keep: Keep::Oldest };
-    let log = server.database.store().await.read(&"r".try_into().unwrap(), page).await.unwrap();
+    let page = Page {
+        after: Seq::ZERO,
+        before: Seq::END,
+        limit: 100,
+        keep: Keep::Oldest,
+    };
+    let log = server
+        .database
+        .store()
+        .await
+        .read(&"r".try_into().unwrap(), page)
+        .await
+        .unwrap();
     assert_eq!(log, []);
 }
 
 #[test]
 fn a_secret_that_is_blank_or_one_character_again_and_again_is_refused() {
     let ann = "ann".try_into().unwrap();
-    let specimen = Specimen { sub: &ann, exp: 0, role: None, rooms: &[], iss: None, aud: None };
-    for secret in [" ".repeat(32), " \t\n\u{3000}".repeat(8), "x".repeat(64), "é".repeat(16)] {
-        for line in [Verifier::of_secret(&secret).err(), specimen.sign(&secret).err()] {
-            assert!(line.is_some_and(|line| line.contains("openssl rand -hex 32")), "{secret:?}");
+    let specimen = Specimen {
+        sub: &ann,
+        exp: 0,
+        role: None,
+        rooms: &[],
+        iss: None,
+        aud: None,
+    };
+    for secret in [
+        " ".repeat(32),
+        " \t\n\u{3000}".repeat(8),
+        "x".repeat(64),
+        "é".repeat(16),
+    ] {
+        for line in [
+            Verifier::of_secret(&secret).err(),
+            specimen.sign(&secret).err(),
+        ] {
+            assert!(
+                line.is_some_and(|line| line.contains("openssl rand -hex 32")),
+                "{secret:?}"
+            );
         }
     }
     assert!(Verifier::of_secret(&"xy".repeat(16)).is_ok());

@@ -9,10 +9,16 @@ use parlor::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Database, Process, RawClient, Server, eventually, gate::Gate, raw::Packet, within_deadline};
+use crate::support::{
+    Database, Process, RawClient, Server, eventually, gate::Gate, raw::Packet, within_deadline,
+};
 
 async fn status(server: &Server, path: &str) -> u16 {
-    reqwest::get(format!("{}{path}", server.url())).await.unwrap().status().as_u16()
+    reqwest::get(format!("{}{path}", server.url()))
+        .await
+        .unwrap()
+        .status()
+        .as_u16()
 }
 
 async fn join(client: &mut RawClient, room: &str) -> Value {
@@ -20,7 +26,9 @@ async fn join(client: &mut RawClient, room: &str) -> Value {
 }
 
 async fn send(client: &mut RawClient, room: &str, text: &str) -> Value {
-    client.call("sendMessage", json!({ "roomId": room, "message": text })).await
+    client
+        .call("sendMessage", json!({ "roomId": room, "message": text }))
+        .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -28,11 +36,20 @@ async fn it_starts_before_the_database_and_serves_when_that_is_up() {
     let mut gate = Gate::shut_at_first();
     let database = Database::empty_postgres().await.through(&gate);
     let server = Server::on_absent(database, &[]).await;
-    assert_eq!((status(&server, "/healthz").await, status(&server, "/readyz").await), (200, 503));
+    assert_eq!(
+        (
+            status(&server, "/healthz").await,
+            status(&server, "/readyz").await
+        ),
+        (200, 503)
+    );
     let mut ann = server.raw("ann").await;
     let refused = join(&mut ann, "r").await;
     assert_eq!(
-        (refused["error"]["code"].as_str(), refused["error"]["retryable"].as_bool()),
+        (
+            refused["error"]["code"].as_str(),
+            refused["error"]["retryable"].as_bool()
+        ),
         (Some("UNAVAILABLE"), Some(true))
     );
     gate.open();
@@ -51,19 +68,32 @@ async fn while_the_database_is_away_sends_wait_hot_rooms_answer_and_cold_ones_sa
     join(&mut ann, "hot").await;
     send(&mut ann, "hot", "before").await;
     gate.shut().await;
-    ann.emit("sendMessage", &json!({ "roomId": "hot", "message": "meanwhile" })).await;
+    ann.emit(
+        "sendMessage",
+        &json!({ "roomId": "hot", "message": "meanwhile" }),
+    )
+    .await;
     ann.flush().await;
     let hot = join(&mut bob, "hot").await;
-    assert_eq!((hot["status"].as_str(), hot["lastSeq"].as_i64()), (Some("ok"), Some(1)));
+    assert_eq!(
+        (hot["status"].as_str(), hot["lastSeq"].as_i64()),
+        (Some("ok"), Some(1))
+    );
     assert_eq!(join(&mut bob, "cold").await["error"]["code"], "UNAVAILABLE");
-    eventually("the last good answer to be too old", async || status(&server, "/readyz").await == 503).await;
+    eventually("the last good answer to be too old", async || {
+        status(&server, "/readyz").await == 503
+    })
+    .await;
     gate.open();
     let answer = loop {
         if let Packet::Ack(_, answer) = ann.packet().await {
             break answer;
         }
     };
-    assert_eq!((answer["status"].as_str(), answer["message"]["seq"].as_i64()), (Some("ok"), Some(2)));
+    assert_eq!(
+        (answer["status"].as_str(), answer["message"]["seq"].as_i64()),
+        (Some("ok"), Some(2))
+    );
     server.until_ready().await;
     assert_eq!(join(&mut bob, "cold").await["status"], "ok");
 }
@@ -79,7 +109,10 @@ async fn a_send_that_the_database_does_not_take_in_time_is_unavailable() {
     gate.shut().await;
     let answer = send(&mut ann, "r", "hello").await;
     assert_eq!(
-        (answer["error"]["code"].as_str(), answer["error"]["retryable"].as_bool()),
+        (
+            answer["error"]["code"].as_str(),
+            answer["error"]["retryable"].as_bool()
+        ),
         (Some("UNAVAILABLE"), Some(true))
     );
 }
@@ -89,7 +122,9 @@ async fn stopped_under_load_it_loses_no_ack_tells_its_clients_and_exits_with_0()
     for database in Database::each_kind().await {
         let process = Process::start(&database).await;
         let address = process.address;
-        let loads = (0..4).map(|_| tokio::spawn(send_until_closed(address))).collect::<Vec<_>>();
+        let loads = (0..4)
+            .map(|_| tokio::spawn(send_until_closed(address)))
+            .collect::<Vec<_>>();
         let mut watcher = RawClient::connect(address, "watcher").await;
         join(&mut watcher, "r").await;
         while !matches!(watcher.packet().await, Packet::Event(name, message) if name == "newMessage" && message["seq"] == 500)
@@ -98,7 +133,10 @@ async fn stopped_under_load_it_loses_no_ack_tells_its_clients_and_exits_with_0()
         process.signal(Signal::SIGTERM);
         let (status, log) = process.ended().await;
         assert!(status.success(), "{status}: {log}");
-        assert!(log.contains("\"stopped\"") && !log.contains("WARN"), "{log}");
+        assert!(
+            log.contains("\"stopped\"") && !log.contains("WARN"),
+            "{log}"
+        );
         let mut acked = Vec::new();
         for load in loads {
             acked.extend(within_deadline("a client to be told", load).await.unwrap());
@@ -113,7 +151,8 @@ async fn stopped_under_load_it_loses_no_ack_tells_its_clients_and_exits_with_0()
     }
 }
 
-/// Keeps sends under way until the server closes the connection; the ids of the messages that were acked.
+/// Keeps sends under way until the server closes the connection; the ids of the messages that were
+/// acked.
 async fn send_until_closed(address: std::net::SocketAddr) -> Vec<String> {
     let mut client = RawClient::connect(address, "ann").await;
     join(&mut client, "r").await;
@@ -131,7 +170,9 @@ async fn send_until_closed(address: std::net::SocketAddr) -> Vec<String> {
                     return acked;
                 }
             }
-            Packet::Ack(_, answer) => assert_eq!(answer["error"]["code"], "UNAVAILABLE", "{answer}"),
+            Packet::Ack(_, answer) => {
+                assert_eq!(answer["error"]["code"], "UNAVAILABLE", "{answer}")
+            }
             Packet::Event(..) => {}
             Packet::Other(frame) => {
                 assert_eq!(frame, "", "the connection ends without a word");
@@ -142,10 +183,25 @@ async fn send_until_closed(address: std::net::SocketAddr) -> Vec<String> {
 }
 
 async fn assert_stored(database: &Database, acked: &[String]) {
-    let page = Page { after: Seq::ZERO, before: Seq::END, limit: 1_000_000, keep: Keep::Oldest };
-    let log = database.store().await.read(&"r".try_into().unwrap(), page).await.unwrap();
-    assert!(log.iter().map(|message| message.seq.get()).eq(1..=log.len() as i64));
-    let stored: std::collections::HashSet<_> = log.iter().map(|message| message.id.to_string()).collect();
+    let page = Page {
+        after: Seq::ZERO,
+        before: Seq::END,
+        limit: 1_000_000,
+        keep: Keep::Oldest,
+    };
+    let log = database
+        .store()
+        .await
+        .read(&"r".try_into().unwrap(), page)
+        .await
+        .unwrap();
+    assert!(
+        log.iter()
+            .map(|message| message.seq.get())
+            .eq(1..=log.len() as i64)
+    );
+    let stored: std::collections::HashSet<_> =
+        log.iter().map(|message| message.id.to_string()).collect();
     let lost: Vec<_> = acked.iter().filter(|id| !stored.contains(*id)).collect();
     assert!(lost.is_empty(), "acked but not stored: {lost:?}");
 }
@@ -159,8 +215,15 @@ async fn it_stops_in_time_although_the_database_is_away() {
     let mut ann = server.raw("ann").await;
     join(&mut ann, "r").await;
     gate.shut().await;
-    ann.emit("sendMessage", &json!({ "roomId": "r", "message": "hi" })).await;
+    ann.emit("sendMessage", &json!({ "roomId": "r", "message": "hi" }))
+        .await;
     ann.flush().await;
     let stopping = tokio::time::timeout(Duration::from_secs(10), server.stop());
-    assert!(stopping.await.expect("far less than the send's timeout").1.is_ok());
+    assert!(
+        stopping
+            .await
+            .expect("far less than the send's timeout")
+            .1
+            .is_ok()
+    );
 }

@@ -1,5 +1,5 @@
-//! Locks that somebody else holds in Postgres: a locked row stops its own room, a locked table all of them, and nothing that
-//! was given up is stored later.
+//! Locks that somebody else holds in Postgres: a locked row stops its own room, a locked table all
+//! of them, and nothing that was given up is stored later.
 
 use std::time::Duration;
 
@@ -27,7 +27,10 @@ impl Lock {
     async fn take(database: &Database, statement: &str) -> Self {
         let mut session = PgConnection::connect(database.url()).await.unwrap();
         session.execute("BEGIN").await.unwrap();
-        session.execute(AssertSqlSafe(statement.to_owned())).await.unwrap();
+        session
+            .execute(AssertSqlSafe(statement.to_owned()))
+            .await
+            .unwrap();
         Self(session)
     }
 
@@ -38,7 +41,10 @@ impl Lock {
 
 async fn in_room(server: &Server, user: &str, room: &str) -> RawClient {
     let mut client = server.raw(user).await;
-    assert_eq!(client.call("joinRoom", json!({ "roomId": room })).await["status"], "ok");
+    assert_eq!(
+        client.call("joinRoom", json!({ "roomId": room })).await["status"],
+        "ok"
+    );
     client
 }
 
@@ -63,14 +69,29 @@ async fn answers(client: &mut RawClient, count: usize) -> Vec<Value> {
 }
 
 async fn send(client: &mut RawClient, room: &str) -> Value {
-    client.call("sendMessage", json!({ "roomId": room, "message": "hi" })).await
+    client
+        .call("sendMessage", json!({ "roomId": room, "message": "hi" }))
+        .await
 }
 
 /// What the log has of a room.
 async fn log(database: &Database, room: &str) -> Vec<(i64, String)> {
-    let page = Page { after: Seq::ZERO, before: Seq::END, limit: 100_000, keep: Keep::Oldest };
-    let messages = database.store().await.read(&room.try_into().unwrap(), page).await.unwrap();
-    messages.iter().map(|message| (message.seq.get(), message.body.as_str().to_owned())).collect()
+    let page = Page {
+        after: Seq::ZERO,
+        before: Seq::END,
+        limit: 100_000,
+        keep: Keep::Oldest,
+    };
+    let messages = database
+        .store()
+        .await
+        .read(&room.try_into().unwrap(), page)
+        .await
+        .unwrap();
+    messages
+        .iter()
+        .map(|message| (message.seq.get(), message.body.as_str().to_owned()))
+        .collect()
 }
 
 fn numbered(texts: std::ops::Range<usize>) -> Vec<(i64, String)> {
@@ -80,9 +101,15 @@ fn numbered(texts: std::ops::Range<usize>) -> Vec<(i64, String)> {
 /// Two talk in rooms of their own, one of which is locked, and the lock goes after a while.
 async fn only_its_own_room_waits(room_exists: bool, lock: &str) {
     let server = Server::on(Database::postgres().await, &[FLOODED]).await;
-    let [mut ann, mut bob] = [in_room(&server, "ann", "locked").await, in_room(&server, "bob", "open").await];
+    let [mut ann, mut bob] = [
+        in_room(&server, "ann", "locked").await,
+        in_room(&server, "bob", "open").await,
+    ];
     if room_exists {
-        server.database.execute("INSERT INTO rooms (room_id, last_seq) VALUES ('locked', 0)").await;
+        server
+            .database
+            .execute("INSERT INTO rooms (room_id, last_seq) VALUES ('locked', 0)")
+            .await;
     }
     let lock = Lock::take(&server.database, lock).await;
     let begun = Instant::now();
@@ -97,27 +124,44 @@ async fn only_its_own_room_waits(room_exists: bool, lock: &str) {
         assert_eq!(send(&mut bob, "open").await["status"], "ok");
         slowest = slowest.max(sent.elapsed());
     }
-    assert!(slowest < Duration::from_secs(2), "an ack beside the locked room took {slowest:?}");
+    assert!(
+        slowest < Duration::from_secs(2),
+        "an ack beside the locked room took {slowest:?}"
+    );
     emit_more(&mut ann).await;
     assert_eq!(log(&server.database, "locked").await, []);
     lock.release().await;
     for answer in answers(&mut ann, 60).await {
-        assert_eq!((answer["status"].as_str(), answer["duplicate"].as_bool()), (Some("ok"), Some(false)), "{answer}");
+        assert_eq!(
+            (answer["status"].as_str(), answer["duplicate"].as_bool()),
+            (Some("ok"), Some(false)),
+            "{answer}"
+        );
     }
-    assert_eq!(log(&server.database, "locked").await, numbered(0..60), "once, in the order sent");
+    assert_eq!(
+        log(&server.database, "locked").await,
+        numbered(0..60),
+        "once, in the order sent"
+    );
     assert_eq!(send(&mut ann, "locked").await["message"]["seq"], 61);
 }
 
 /// What is sent while the room waits comes after what waits.
 async fn emit_more(client: &mut RawClient) {
     for number in 40..60 {
-        client.emit("sendMessage", &json!({ "roomId": "locked", "message": number.to_string() })).await;
+        client
+            .emit(
+                "sendMessage",
+                &json!({ "roomId": "locked", "message": number.to_string() }),
+            )
+            .await;
     }
     client.flush().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_locked_row_holds_up_its_own_room_only_whose_sends_are_stored_in_order_when_the_lock_goes() {
+async fn a_locked_row_holds_up_its_own_room_only_whose_sends_are_stored_in_order_when_the_lock_goes()
+ {
     only_its_own_room_waits(true, LOCK_ROW).await;
 }
 
@@ -146,16 +190,27 @@ async fn sends_to_a_locked_room_are_refused_in_time_and_not_stored_later() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_locked_table_holds_up_all_rooms_until_it_is_free() {
-    for lock in ["LOCK TABLE rooms IN EXCLUSIVE MODE", "LOCK TABLE messages IN SHARE MODE"] {
+    for lock in [
+        "LOCK TABLE rooms IN EXCLUSIVE MODE",
+        "LOCK TABLE messages IN SHARE MODE",
+    ] {
         let server = Server::on(Database::postgres().await, &[]).await;
-        let [mut ann, mut bob] = [in_room(&server, "ann", "a").await, in_room(&server, "bob", "b").await];
+        let [mut ann, mut bob] = [
+            in_room(&server, "ann", "a").await,
+            in_room(&server, "bob", "b").await,
+        ];
         let lock = Lock::take(&server.database, lock).await;
         emit(&mut ann, "a", 10).await;
         emit(&mut bob, "b", 10).await;
         tokio::time::sleep(Duration::from_secs(3)).await;
         lock.release().await;
         for (client, room) in [(&mut ann, "a"), (&mut bob, "b")] {
-            assert!(answers(client, 10).await.iter().all(|answer| answer["status"] == "ok"));
+            assert!(
+                answers(client, 10)
+                    .await
+                    .iter()
+                    .all(|answer| answer["status"] == "ok")
+            );
             assert_eq!(log(&server.database, room).await, numbered(0..10));
         }
     }
@@ -177,19 +232,35 @@ async fn what_was_refused_behind_a_locked_table_is_not_stored_when_it_is_free() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_locked_room_has_so_many_sends_waiting_and_refuses_more_at_once() {
-    let server = Server::on(Database::postgres().await, &[FLOODED, "--send-timeout-ms=60000"]).await;
+    let server = Server::on(
+        Database::postgres().await,
+        &[FLOODED, "--send-timeout-ms=60000"],
+    )
+    .await;
     let mut ann = in_room(&server, "ann", "locked").await;
     assert_eq!(send(&mut ann, "locked").await["status"], "ok");
     let lock = Lock::take(&server.database, LOCK_ROW).await;
-    let first = ann.emit("sendMessage", &json!({ "roomId": "locked", "message": "first" })).await;
+    let first = ann
+        .emit(
+            "sendMessage",
+            &json!({ "roomId": "locked", "message": "first" }),
+        )
+        .await;
     ann.flush().await;
     // The room is parked by then.
     tokio::time::sleep(2 * LOCK_TIMEOUT).await;
     let sends = 3 * MAX_PARKED_PER_ROOM;
     emit(&mut ann, "locked", sends).await;
     let refused = answers(&mut ann, 1).await.remove(0);
-    assert_eq!(refused["error"]["code"], "UNAVAILABLE", "before the lock goes: {refused}");
+    assert_eq!(
+        refused["error"]["code"], "UNAVAILABLE",
+        "before the lock goes: {refused}"
+    );
     lock.release().await;
     let rest = answers(&mut ann, sends).await;
-    assert!(rest.iter().any(|answer| answer["message"]["message"] == "first"), "{first}");
+    assert!(
+        rest.iter()
+            .any(|answer| answer["message"]["message"] == "first"),
+        "{first}"
+    );
 }

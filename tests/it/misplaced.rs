@@ -25,18 +25,30 @@ fn beside(file: &Path, suffix: &str) -> PathBuf {
 }
 
 async fn readiness(server: &Server) -> u16 {
-    reqwest::get(format!("{}/readyz", server.url())).await.unwrap().status().as_u16()
+    reqwest::get(format!("{}/readyz", server.url()))
+        .await
+        .unwrap()
+        .status()
+        .as_u16()
 }
 
 async fn send(client: &mut RawClient, name: &str) -> Value {
-    client.call("sendMessage", json!({ "roomId": "r", "message": name, "clientMessageId": name })).await
+    client
+        .call(
+            "sendMessage",
+            json!({ "roomId": "r", "message": name, "clientMessageId": name }),
+        )
+        .await
 }
 
 /// A server on a file, and somebody who has said something there.
 async fn begin() -> (Server, RawClient) {
     let server = Server::on(Database::sqlite(), &[IMPATIENT]).await;
     let mut ann = server.raw("ann").await;
-    assert_eq!(ann.call("joinRoom", json!({ "roomId": "r" })).await["status"], "ok");
+    assert_eq!(
+        ann.call("joinRoom", json!({ "roomId": "r" })).await["status"],
+        "ok"
+    );
     assert_eq!(send(&mut ann, "before").await["status"], "ok");
     (server, ann)
 }
@@ -52,9 +64,21 @@ async fn assert_refused(server: &Server, ann: &mut RawClient) {
 }
 
 async fn texts(database: &Database) -> Vec<String> {
-    let page = Page { after: Seq::ZERO, before: Seq::END, limit: 1000, keep: Keep::Oldest };
-    let log = database.store().await.read(&"r".try_into().unwrap(), page).await.unwrap();
-    log.iter().map(|message| message.body.as_str().to_owned()).collect()
+    let page = Page {
+        after: Seq::ZERO,
+        before: Seq::END,
+        limit: 1000,
+        keep: Keep::Oldest,
+    };
+    let log = database
+        .store()
+        .await
+        .read(&"r".try_into().unwrap(), page)
+        .await
+        .unwrap();
+    log.iter()
+        .map(|message| message.body.as_str().to_owned())
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,7 +92,10 @@ async fn a_file_that_is_moved_away_and_back_goes_on_where_it_was() {
     fs::rename(&elsewhere, &file).unwrap();
     assert_eq!(send(&mut ann, "meanwhile").await["status"], "ok");
     server.until_ready().await;
-    assert_eq!(ann.call("joinRoom", json!({ "roomId": "cold" })).await["status"], "ok");
+    assert_eq!(
+        ann.call("joinRoom", json!({ "roomId": "cold" })).await["status"],
+        "ok"
+    );
     assert_eq!(texts(&server.database).await, ["before", "meanwhile"]);
 }
 
@@ -77,7 +104,10 @@ async fn a_file_that_is_deleted_takes_no_acks_and_a_backup_in_its_place_is_used_
     let (server, mut ann) = begin().await;
     let file = file(&server.database);
     let backup = beside(&file, ".backup");
-    server.database.execute(&format!("VACUUM INTO '{}'", backup.display())).await;
+    server
+        .database
+        .execute(&format!("VACUUM INTO '{}'", backup.display()))
+        .await;
     for gone in ["", "-wal", "-shm"] {
         fs::remove_file(beside(&file, gone)).unwrap();
     }
@@ -89,7 +119,10 @@ async fn a_file_that_is_deleted_takes_no_acks_and_a_backup_in_its_place_is_used_
     assert_eq!(texts(&database).await, ["before"]);
     let again = Server::on(database, &[]).await;
     let mut ann = again.raw("ann").await;
-    assert_eq!(ann.call("joinRoom", json!({ "roomId": "r" })).await["lastSeq"], 1);
+    assert_eq!(
+        ann.call("joinRoom", json!({ "roomId": "r" })).await["lastSeq"],
+        1
+    );
     assert_eq!(send(&mut ann, "after").await["message"]["seq"], 2);
 }
 

@@ -1,12 +1,13 @@
-//! The web pages that may connect: the server's own and those listed, however a client or a proxy writes their origin.
+//! The web pages that may connect: the server's own and those listed, however a client or a proxy
+//! writes their origin.
 
 use nix::sys::signal::Signal;
 use reqwest::{
     Client, Method, RequestBuilder, Response, StatusCode,
     header::{
-        ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_ORIGIN,
-        ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HOST, HeaderName,
-        HeaderValue, ORIGIN, VARY,
+        ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS,
+        ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
+        ACCESS_CONTROL_REQUEST_METHOD, HOST, HeaderName, HeaderValue, ORIGIN, VARY,
     },
 };
 use serde_json::Value;
@@ -21,11 +22,16 @@ fn request(method: Method, url: &str) -> RequestBuilder {
 }
 
 async fn answer(request: RequestBuilder) -> Response {
-    within_deadline("an HTTP answer", request.send()).await.unwrap()
+    within_deadline("an HTTP answer", request.send())
+        .await
+        .unwrap()
 }
 
 fn header(response: &Response, name: HeaderName) -> &str {
-    response.headers().get(&name).map_or("", |value| value.to_str().unwrap())
+    response
+        .headers()
+        .get(&name)
+        .map_or("", |value| value.to_str().unwrap())
 }
 
 /// Whether a page may connect, by the headers of its handshake.
@@ -71,7 +77,11 @@ async fn the_servers_own_pages_may_connect_however_host_and_port_are_written() {
         ("chat.example:", "https://chat.example", true),
         ("", "https://", false),
     ] {
-        assert_eq!(admits(&server, &[("host", host), ("origin", origin)]).await, own, "{origin} at {host}");
+        assert_eq!(
+            admits(&server, &[("host", host), ("origin", origin)]).await,
+            own,
+            "{origin} at {host}"
+        );
     }
 }
 
@@ -79,23 +89,47 @@ async fn the_servers_own_pages_may_connect_however_host_and_port_are_written() {
 async fn of_two_origins_both_must_be_allowed() {
     let server = Server::start().await;
     let own = server.url();
-    for (first, second, allowed) in [(own.as_str(), FOREIGN, false), (FOREIGN, &own, false), (&own, &own, true)] {
-        assert_eq!(admits(&server, &[("origin", first), ("origin", second)]).await, allowed, "{first}, {second}");
+    for (first, second, allowed) in [
+        (own.as_str(), FOREIGN, false),
+        (FOREIGN, &own, false),
+        (&own, &own, true),
+    ] {
+        assert_eq!(
+            admits(&server, &[("origin", first), ("origin", second)]).await,
+            allowed,
+            "{first}, {second}"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_list_adds_to_the_servers_own_host() {
-    let server = Server::on(Database::sqlite(), &["--allowed-origins=https://shop.example"]).await;
+    let server = Server::on(
+        Database::sqlite(),
+        &["--allowed-origins=https://shop.example"],
+    )
+    .await;
     let own = server.url();
-    for (origin, allowed) in [("https://shop.example", true), (own.as_str(), true), (FOREIGN, false)] {
-        assert_eq!(admits(&server, &[("origin", origin)]).await, allowed, "{origin}");
+    for (origin, allowed) in [
+        ("https://shop.example", true),
+        (own.as_str(), true),
+        (FOREIGN, false),
+    ] {
+        assert_eq!(
+            admits(&server, &[("origin", origin)]).await,
+            allowed,
+            "{origin}"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn people_chat_on_the_servers_own_page_where_others_are_listed() {
-    let server = Server::on(Database::sqlite(), &["--allowed-origins=http://localhost:8000"]).await;
+    let server = Server::on(
+        Database::sqlite(),
+        &["--allowed-origins=http://localhost:8000"],
+    )
+    .await;
     node::run("page_chat.mjs", &[&server.url()]).await;
 }
 
@@ -124,7 +158,11 @@ async fn what_is_listed_matches_what_browsers_and_boards_send() {
         ("http://localhost", false),
         ("", false),
     ] {
-        assert_eq!(admits(&server, &[("origin", origin)]).await, allowed, "{origin}");
+        assert_eq!(
+            admits(&server, &[("origin", origin)]).await,
+            allowed,
+            "{origin}"
+        );
     }
 }
 
@@ -135,19 +173,50 @@ async fn a_trusted_proxy_says_at_which_host_a_page_is() {
     let page = ("origin", "https://chat.example:8443");
     for (forwarded, allowed) in [
         (&[("x-forwarded-host", "chat.example:8443")][..], true),
-        (&[("x-forwarded-host", "chat.example"), ("x-forwarded-port", "8443")], true),
-        (&[("x-forwarded-host", "invented.example, chat.example:8443")], true),
-        (&[("x-forwarded-host", "chat.example:8443, other.example")], false),
-        (&[("x-forwarded-host", "chat.example:8443"), ("x-forwarded-host", "other.example")], false),
+        (
+            &[
+                ("x-forwarded-host", "chat.example"),
+                ("x-forwarded-port", "8443"),
+            ],
+            true,
+        ),
+        (
+            &[("x-forwarded-host", "invented.example, chat.example:8443")],
+            true,
+        ),
+        (
+            &[("x-forwarded-host", "chat.example:8443, other.example")],
+            false,
+        ),
+        (
+            &[
+                ("x-forwarded-host", "chat.example:8443"),
+                ("x-forwarded-host", "other.example"),
+            ],
+            false,
+        ),
         (&[("x-forwarded-host", "chat.example")], false),
-        (&[("host", "chat.example"), ("x-forwarded-port", "8443")], true),
-        (&[("host", "chat.example:80"), ("x-forwarded-port", "8443")], true),
-        (&[("host", "chat.example:8443"), ("x-forwarded-host", "inner")], true),
+        (
+            &[("host", "chat.example"), ("x-forwarded-port", "8443")],
+            true,
+        ),
+        (
+            &[("host", "chat.example:80"), ("x-forwarded-port", "8443")],
+            true,
+        ),
+        (
+            &[("host", "chat.example:8443"), ("x-forwarded-host", "inner")],
+            true,
+        ),
     ] {
         let headers = [&[page], forwarded].concat();
         assert_eq!(admits(&trusting, &headers).await, allowed, "{forwarded:?}");
         let by_host = forwarded[0] == ("host", "chat.example:8443");
-        assert_eq!(admits(&plain, &headers).await, by_host, "{forwarded:?} of nobody trusted");
+        assert_eq!(
+            admits(&plain, &headers).await,
+            by_host,
+            "{forwarded:?} of nobody trusted"
+        );
     }
 }
 
@@ -156,29 +225,55 @@ async fn a_refusal_names_the_setting_and_its_page_may_read_it() {
     let server = Server::start().await;
     for origin in [FOREIGN, "null"] {
         let refused = answer(request(Method::GET, &server.url()).header(ORIGIN, origin)).await;
-        assert_eq!((refused.status(), header(&refused, ACCESS_CONTROL_ALLOW_ORIGIN)), (StatusCode::FORBIDDEN, origin));
+        assert_eq!(
+            (
+                refused.status(),
+                header(&refused, ACCESS_CONTROL_ALLOW_ORIGIN)
+            ),
+            (StatusCode::FORBIDDEN, origin)
+        );
         assert_eq!(header(&refused, ACCESS_CONTROL_ALLOW_CREDENTIALS), "true");
         assert!(header(&refused, VARY).to_lowercase().contains("origin"));
         let body: Value = serde_json::from_str(&refused.text().await.unwrap()).unwrap();
-        assert!(body["error"]["message"].as_str().unwrap().contains("ALLOWED_ORIGINS"), "{body}");
+        assert!(
+            body["error"]["message"]
+                .as_str()
+                .unwrap()
+                .contains("ALLOWED_ORIGINS"),
+            "{body}"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn preflights_of_allowed_pages_allow_the_headers_that_they_ask_for() {
-    let server = Server::on(Database::sqlite(), &["--allowed-origins=https://shop.example"]).await;
+    let server = Server::on(
+        Database::sqlite(),
+        &["--allowed-origins=https://shop.example"],
+    )
+    .await;
     for origin in ["https://shop.example", FOREIGN] {
         let preflight = request(Method::OPTIONS, &server.url()).header(ORIGIN, origin);
         let preflight = preflight.header(ACCESS_CONTROL_REQUEST_METHOD, "GET");
-        let preflight = answer(preflight.header(ACCESS_CONTROL_REQUEST_HEADERS, "authorization,x-clientid")).await;
+        let preflight =
+            answer(preflight.header(ACCESS_CONTROL_REQUEST_HEADERS, "authorization,x-clientid"))
+                .await;
         let allowed = header(&preflight, ACCESS_CONTROL_ALLOW_HEADERS);
         if origin == FOREIGN {
             assert_eq!((preflight.status(), allowed), (StatusCode::FORBIDDEN, ""));
             continue;
         }
-        assert_eq!((preflight.status(), allowed), (StatusCode::OK, "authorization,x-clientid"));
+        assert_eq!(
+            (preflight.status(), allowed),
+            (StatusCode::OK, "authorization,x-clientid")
+        );
         assert_eq!(header(&preflight, ACCESS_CONTROL_ALLOW_ORIGIN), origin);
-        assert!(header(&preflight, ACCESS_CONTROL_MAX_AGE).parse::<u32>().unwrap() >= 600);
+        assert!(
+            header(&preflight, ACCESS_CONTROL_MAX_AGE)
+                .parse::<u32>()
+                .unwrap()
+                >= 600
+        );
     }
 }
 
@@ -187,26 +282,53 @@ async fn a_browsers_page_sends_headers_of_its_own_and_reads_why_it_is_refused() 
     let (listed, foreign) = (free_port(), free_port());
     let list = format!("--allowed-origins=http://127.0.0.1:{listed}");
     let server = Server::on(Database::sqlite(), &[&list]).await;
-    node::run("origins.mjs", &[&server.url(), &listed.to_string(), &foreign.to_string()]).await;
+    node::run(
+        "origins.mjs",
+        &[&server.url(), &listed.to_string(), &foreign.to_string()],
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_refused_origin_is_logged_once_with_what_to_set() {
     let server = Process::with(&Database::sqlite(), &[]).await;
-    let (url, http) = (format!("http://{}{HANDSHAKE}", server.address), Client::new());
+    let (url, http) = (
+        format!("http://{}{HANDSHAKE}", server.address),
+        Client::new(),
+    );
     let others = (0..120).map(|number| format!("https://{number}.evil.example"));
     let long = format!("https://{}.example", "x".repeat(4000));
-    for origin in [FOREIGN.into(), FOREIGN.into(), long].into_iter().chain(others).chain([FOREIGN.into()]) {
-        let refused = answer(http.get(&url).header(ORIGIN, origin).header(HOST, "chat.example")).await;
+    for origin in [FOREIGN.into(), FOREIGN.into(), long]
+        .into_iter()
+        .chain(others)
+        .chain([FOREIGN.into()])
+    {
+        let refused = answer(
+            http.get(&url)
+                .header(ORIGIN, origin)
+                .header(HOST, "chat.example"),
+        )
+        .await;
         assert_eq!(refused.status(), StatusCode::FORBIDDEN);
     }
     server.signal(Signal::SIGTERM);
     let (_, log) = server.ended().await;
     let lines = log.lines().filter(|line| line.contains("ALLOWED_ORIGINS"));
-    let lines: Vec<Value> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
-    let named: Vec<_> = lines.iter().filter(|line| line["origin"] == FOREIGN).collect();
+    let lines: Vec<Value> = lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let named: Vec<_> = lines
+        .iter()
+        .filter(|line| line["origin"] == FOREIGN)
+        .collect();
     assert_eq!(named.len(), 1, "{log}");
-    assert_eq!((&named[0]["host"], &named[0]["level"]), (&"chat.example".into(), &"WARN".into()));
+    assert_eq!(
+        (&named[0]["host"], &named[0]["level"]),
+        (&"chat.example".into(), &"WARN".into())
+    );
     assert_eq!(lines.len(), 100, "{log}");
-    assert!(lines.iter().all(|line| line.to_string().len() < 1000), "{log}");
+    assert!(
+        lines.iter().all(|line| line.to_string().len() < 1000),
+        "{log}"
+    );
 }

@@ -10,10 +10,22 @@ use crate::support::{
 
 /// A conversation, with the minutes that it is old.
 const GARDEN_CLUB: [(i64, &str, &str); 6] = [
-    (1_445, "Priya", "The seedlings are in. They want a can of water tonight."),
+    (
+        1_445,
+        "Priya",
+        "The seedlings are in. They want a can of water tonight.",
+    ),
     (21, "Jonas", "Morning! They made it through the night."),
-    (21, "Jonas", "The tomatoes look best, the basil wants more light."),
-    (16, "Priya", "I can bring a lamp on Saturday: https://example.com/grow-light"),
+    (
+        21,
+        "Jonas",
+        "The tomatoes look best, the basil wants more light.",
+    ),
+    (
+        16,
+        "Priya",
+        "I can bring a lamp on Saturday: https://example.com/grow-light",
+    ),
     (9, "Maya", "Saturday is perfect, I'll be there from ten."),
     (3, "Priya", "Wonderful! I'll bring tea as well."),
 ];
@@ -52,21 +64,40 @@ async fn a_page_that_was_offline_misses_nothing_and_loses_nothing() {
 async fn a_message_under_way_when_the_server_is_killed_arrives_once() {
     let (port, database) = (free_port(), Database::sqlite());
     let server = Process::at(port, &database).await;
-    let (url, id) = (format!("http://{}", server.address), server.id().to_string());
+    let (url, id) = (
+        format!("http://{}", server.address),
+        server.id().to_string(),
+    );
     let replaced = async {
         server.ended().await;
-        append(&database, "room", "carol", &["missed 1", "missed 2", "missed 3"]).await;
+        append(
+            &database,
+            "room",
+            "carol",
+            &["missed 1", "missed 2", "missed 3"],
+        )
+        .await;
         Process::at(port, &database).await
     };
     join(node::run("page_killed.mjs", &[&url, &id]), replaced).await;
 }
 
-/// A server whose room "old" has `message 1` to `message 130`, and whose room "yesterday" has one message, a day old.
+/// A server whose room "old" has `message 1` to `message 130`, and whose room "yesterday" has one
+/// message, a day old.
 async fn server_with_history() -> Server {
     let database = Database::sqlite();
-    append_old(&database, "old", (1..=130).map(|number| (30 * (130 - number), "bob", format!("message {number}"))))
-        .await;
-    append_old(&database, "yesterday", [(24 * 60, "bob", "message 1".to_owned())]).await;
+    append_old(
+        &database,
+        "old",
+        (1..=130).map(|number| (30 * (130 - number), "bob", format!("message {number}"))),
+    )
+    .await;
+    append_old(
+        &database,
+        "yesterday",
+        [(24 * 60, "bob", "message 1".to_owned())],
+    )
+    .await;
     Server::on(database, &[]).await
 }
 
@@ -127,7 +158,12 @@ async fn the_page_works_on_a_phone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_very_long_absence_the_page_shows_the_newest_messages() {
     let database = Database::sqlite();
-    append_old(&database, "long", (1..=100).map(|number| (60, "bob", format!("message {number}")))).await;
+    append_old(
+        &database,
+        "long",
+        (1..=100).map(|number| (60, "bob", format!("message {number}"))),
+    )
+    .await;
     let server = Server::on(database, &["--messages-per-second=0"]).await;
     node::run("page_long.mjs", &[&server.url(), "websocket"]).await;
 }
@@ -140,8 +176,15 @@ async fn every_code_has_words() {
 #[tokio::test(flavor = "multi_thread")]
 async fn refusals_are_told_in_words() {
     let secret = format!("--jwt-secret={}", "secret".repeat(6));
-    let (server, signed) = (Server::start().await, Server::on(Database::sqlite(), &[&secret]).await);
-    node::run("page_words.mjs", &[&server.url(), "websocket", &signed.url()]).await;
+    let (server, signed) = (
+        Server::start().await,
+        Server::on(Database::sqlite(), &[&secret]).await,
+    );
+    node::run(
+        "page_words.mjs",
+        &[&server.url(), "websocket", &signed.url()],
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -168,7 +211,16 @@ async fn the_button_to_new_messages_is_legible_in_dark() {
 
 async fn the_page_is_usable(color_scheme: &str) {
     let database = Database::sqlite();
-    append_old(&database, "Garden club", GARDEN_CLUB.map(|(age, user, text)| (age, user, text.to_owned()))).await;
+    append_old(
+        &database,
+        "Garden club",
+        GARDEN_CLUB.map(|(age, user, text)| (age, user, text.to_owned())),
+    )
+    .await;
     let server = Server::on(database, &[]).await;
-    node::run("page_looks.mjs", &[&server.url(), "websocket", color_scheme]).await;
+    node::run(
+        "page_looks.mjs",
+        &[&server.url(), "websocket", color_scheme],
+    )
+    .await;
 }

@@ -1,4 +1,5 @@
-//! Behind PgBouncer, in session and in transaction mode, as it comes and as guides tell to set it up.
+//! Behind PgBouncer, in session and in transaction mode, as it comes and as guides tell to set it
+//! up.
 
 use std::collections::HashSet;
 
@@ -18,11 +19,15 @@ const LENIENT: &str = "ignore_startup_parameters = extra_float_digits,options";
 const CLIENTS: usize = 12;
 const SENDS: usize = 40;
 
-/// Many talk, repeat themselves and read at once; what was acked is there, once, and the server starts again on it.
+/// Many talk, repeat themselves and read at once; what was acked is there, once, and the server
+/// starts again on it.
 async fn chats_behind(mode: &str, settings: &str) {
     // In session mode each of the server's connections keeps one of the pooler's.
     let connections = if mode == "session" { 20 } else { 3 };
-    let pooler = PgBouncer::start(mode, &format!("default_pool_size = {connections}\n{settings}"));
+    let pooler = PgBouncer::start(
+        mode,
+        &format!("default_pool_size = {connections}\n{settings}"),
+    );
     let server = Server::on(Database::empty_postgres().await.behind(&pooler), &[FLOODED]).await;
     let talks = (0..CLIENTS).map(|number| talk(&server, number));
     let acked: HashSet<String> = join_all(talks).await.into_iter().flatten().collect();
@@ -32,11 +37,17 @@ async fn chats_behind(mode: &str, settings: &str) {
     let again = Server::on(database, &[]).await;
     for room in 0..3 {
         assert_eq!(
-            again.raw("ann").await.call("joinRoom", json!({ "roomId": room.to_string() })).await["status"],
+            again
+                .raw("ann")
+                .await
+                .call("joinRoom", json!({ "roomId": room.to_string() }))
+                .await["status"],
             "ok"
         );
     }
-    let stored: Vec<_> = join_all((0..3).map(|room| ids(&again.database, room))).await.concat();
+    let stored: Vec<_> = join_all((0..3).map(|room| ids(&again.database, room)))
+        .await
+        .concat();
     assert_eq!(stored.len(), acked.len());
     assert!(stored.iter().all(|id| acked.contains(id)));
 }
@@ -45,26 +56,52 @@ async fn chats_behind(mode: &str, settings: &str) {
 async fn talk(server: &Server, number: usize) -> Vec<String> {
     let room = (number % 3).to_string();
     let mut client = server.raw(&format!("user {number}")).await;
-    assert_eq!(client.call("joinRoom", json!({ "roomId": room })).await["status"], "ok");
+    assert_eq!(
+        client.call("joinRoom", json!({ "roomId": room })).await["status"],
+        "ok"
+    );
     let mut ids = vec![];
     for text in 0..SENDS {
         let send = json!({ "roomId": room, "message": text.to_string(), "clientMessageId": text.to_string() });
         let first = client.call("sendMessage", send.clone()).await;
         let again = client.call("sendMessage", send).await;
-        assert_eq!((first["status"].as_str(), &again["duplicate"]), (Some("ok"), &json!(true)), "{first} {again}");
+        assert_eq!(
+            (first["status"].as_str(), &again["duplicate"]),
+            (Some("ok"), &json!(true)),
+            "{first} {again}"
+        );
         assert_eq!(first["message"]["id"], again["message"]["id"]);
         ids.push(first["message"]["id"].as_str().unwrap().to_owned());
-        let history = client.call("getHistory", json!({ "roomId": room, "afterSeq": 0, "limit": 200 })).await;
+        let history = client
+            .call(
+                "getHistory",
+                json!({ "roomId": room, "afterSeq": 0, "limit": 200 }),
+            )
+            .await;
         assert_eq!(history["status"], "ok", "{history}");
     }
     ids
 }
 
 async fn ids(database: &Database, room: usize) -> Vec<String> {
-    let page = Page { after: Seq::ZERO, before: Seq::END, limit: 100_000, keep: Keep::Oldest };
+    let page = Page {
+        after: Seq::ZERO,
+        before: Seq::END,
+        limit: 100_000,
+        keep: Keep::Oldest,
+    };
     let room = room.to_string();
-    let log = database.store().await.read(&room.as_str().try_into().unwrap(), page).await.unwrap();
-    assert!(log.iter().map(|message| message.seq.get()).eq(1..=log.len() as i64));
+    let log = database
+        .store()
+        .await
+        .read(&room.as_str().try_into().unwrap(), page)
+        .await
+        .unwrap();
+    assert!(
+        log.iter()
+            .map(|message| message.seq.get())
+            .eq(1..=log.len() as i64)
+    );
     log.iter().map(|message| message.id.to_string()).collect()
 }
 
@@ -94,17 +131,36 @@ async fn nothing_of_a_transaction_is_left_to_the_poolers_other_clients() {
     let database = Database::postgres().await.behind(&pooler);
     let store = database.store().await;
     store.ping().await.unwrap();
-    let mut other = PgConnection::connect_with(&options(database.url())).await.unwrap();
-    for (setting, default) in [("lock_timeout", "0"), ("statement_timeout", "0"), ("enable_seqscan", "on")] {
-        let row = sqlx::raw_sql(sqlx::AssertSqlSafe(format!("SHOW {setting}"))).fetch_one(&mut other).await.unwrap();
+    let mut other = PgConnection::connect_with(&options(database.url()))
+        .await
+        .unwrap();
+    for (setting, default) in [
+        ("lock_timeout", "0"),
+        ("statement_timeout", "0"),
+        ("enable_seqscan", "on"),
+    ] {
+        let row = sqlx::raw_sql(sqlx::AssertSqlSafe(format!("SHOW {setting}")))
+            .fetch_one(&mut other)
+            .await
+            .unwrap();
         assert_eq!(row.get::<String, _>(0), default, "{setting}");
     }
-    let prepared = sqlx::raw_sql("SELECT count(*)::text FROM pg_prepared_statements WHERE name <> ''");
-    assert_eq!(prepared.fetch_one(&mut other).await.unwrap().get::<String, _>(0), "0");
+    let prepared =
+        sqlx::raw_sql("SELECT count(*)::text FROM pg_prepared_statements WHERE name <> ''");
+    assert_eq!(
+        prepared
+            .fetch_one(&mut other)
+            .await
+            .unwrap()
+            .get::<String, _>(0),
+        "0"
+    );
 }
 
 fn options(url: &str) -> sqlx::postgres::PgConnectOptions {
-    url.parse::<sqlx::postgres::PgConnectOptions>().unwrap().extra_float_digits(None)
+    url.parse::<sqlx::postgres::PgConnectOptions>()
+        .unwrap()
+        .extra_float_digits(None)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,10 +19,12 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::support::{Database, HOW_TO_GET_TOOLS, RawClient, eventually, free_port, within_deadline};
+use crate::support::{
+    Database, HOW_TO_GET_TOOLS, RawClient, eventually, free_port, within_deadline,
+};
 
-/// Stands in for the release build: runs the program under test, and says how that ended, which honcho does not know where
-/// a shell stands between the two and gets the signals too.
+/// Stands in for the release build: runs the program under test, and says how that ended, which
+/// honcho does not know where a shell stands between the two and gets the signals too.
 const RELEASE: &str = r#"#!/bin/sh
 trap : TERM
 "$PARLOR" "$@"
@@ -49,13 +51,31 @@ impl Honcho {
     fn start(line: &str, application: &Path, database: &Database, port: u16) -> Self {
         let repository = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
         let tools = repository.join(".venv/bin");
-        assert!(tools.join("honcho").exists(), "honcho is missing: {HOW_TO_GET_TOOLS}");
+        assert!(
+            tools.join("honcho").exists(),
+            "honcho is missing: {HOW_TO_GET_TOOLS}"
+        );
         let mut command = Command::new(tools.join("python"));
-        command.args(["-m", "honcho", "start", "--no-colour", line, "-f"]).arg(repository.join("Procfile"));
-        command.current_dir(application).stdin(Stdio::null()).stdout(Stdio::piped());
-        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.env("DATABASE_URL", database.url()).env("HOST", "127.0.0.1").env("PORT", port.to_string());
-        Self(command.env("PARLOR", env!("CARGO_BIN_EXE_parlor")).spawn().unwrap())
+        command
+            .args(["-m", "honcho", "start", "--no-colour", line, "-f"])
+            .arg(repository.join("Procfile"));
+        command
+            .current_dir(application)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command
+            .env("DATABASE_URL", database.url())
+            .env("HOST", "127.0.0.1")
+            .env("PORT", port.to_string());
+        Self(
+            command
+                .env("PARLOR", env!("CARGO_BIN_EXE_parlor"))
+                .spawn()
+                .unwrap(),
+        )
     }
 
     fn terminate(&self) {
@@ -68,8 +88,12 @@ impl Honcho {
     async fn ended(&mut self) -> (ExitStatus, String) {
         let mut said = String::new();
         let reading = self.0.stdout.as_mut().unwrap().read_to_string(&mut said);
-        within_deadline("honcho's processes to end", reading).await.unwrap();
-        let status = within_deadline("honcho to end", self.0.wait()).await.unwrap();
+        within_deadline("honcho's processes to end", reading)
+            .await
+            .unwrap();
+        let status = within_deadline("honcho to end", self.0.wait())
+            .await
+            .unwrap();
         (status, said)
     }
 }
@@ -82,7 +106,8 @@ impl Drop for Honcho {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_procfile_migrates_serves_and_stops_cleanly() {
-    let (application, database, port) = (application(), Database::empty_postgres().await, free_port());
+    let (application, database, port) =
+        (application(), Database::empty_postgres().await, free_port());
     let start = |line| Honcho::start(line, application.path(), &database, port);
 
     let (status, said) = start("release").ended().await;
@@ -92,11 +117,16 @@ async fn the_procfile_migrates_serves_and_stops_cleanly() {
     let mut web = start("web");
     eventually("the server to be ready", async || is_ready(port).await).await;
     chat(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await;
-    database.execute("SELECT 1 / count(*) FROM messages WHERE message = 'hello'").await;
+    database
+        .execute("SELECT 1 / count(*) FROM messages WHERE message = 'hello'")
+        .await;
 
     web.terminate();
     let (_, said) = web.ended().await;
-    assert!(said.contains("SIGTERM received") && said.contains("parlor ended with 0"), "{said}");
+    assert!(
+        said.contains("SIGTERM received") && said.contains("parlor ended with 0"),
+        "{said}"
+    );
 }
 
 async fn is_ready(port: u16) -> bool {
@@ -106,7 +136,12 @@ async fn is_ready(port: u16) -> bool {
 
 async fn chat(address: SocketAddr) {
     let mut ann = RawClient::connect(address, "ann").await;
-    assert_eq!(ann.call("joinRoom", json!({ "roomId": "r" })).await["status"], "ok");
-    let sent = ann.call("sendMessage", json!({ "roomId": "r", "message": "hello" })).await;
+    assert_eq!(
+        ann.call("joinRoom", json!({ "roomId": "r" })).await["status"],
+        "ok"
+    );
+    let sent = ann
+        .call("sendMessage", json!({ "roomId": "r", "message": "hello" }))
+        .await;
     assert_eq!(sent["message"]["seq"], 1, "{sent}");
 }

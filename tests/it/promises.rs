@@ -16,7 +16,12 @@ fn seq(message: &Value) -> i64 {
 }
 
 fn seqs(answer: &Value) -> Vec<i64> {
-    answer["messages"].as_array().unwrap().iter().map(seq).collect()
+    answer["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(seq)
+        .collect()
 }
 
 async fn join(client: &mut RawClient, room: &str) -> Value {
@@ -30,7 +35,12 @@ async fn pipeline(client: &mut RawClient, room: &str, count: usize) {
     const WINDOW: usize = 1000;
     let mut acked = 0;
     for sent in 0..count {
-        client.emit("sendMessage", &json!({ "roomId": room, "message": sent.to_string() })).await;
+        client
+            .emit(
+                "sendMessage",
+                &json!({ "roomId": room, "message": sent.to_string() }),
+            )
+            .await;
         if (sent + 1) % WINDOW == 0 || sent + 1 == count {
             client.flush().await;
             while acked <= sent {
@@ -65,14 +75,29 @@ async fn live_until(client: &mut RawClient, last: i64) -> Vec<i64> {
 }
 
 async fn log(database: &Database, room: &str) -> Vec<parlor::model::Message> {
-    let page = Page { after: Seq::ZERO, before: Seq::END, limit: 1_000_000, keep: Keep::Oldest };
-    database.store().await.read(&room.try_into().unwrap(), page).await.unwrap()
+    let page = Page {
+        after: Seq::ZERO,
+        before: Seq::END,
+        limit: 1_000_000,
+        keep: Keep::Oldest,
+    };
+    database
+        .store()
+        .await
+        .read(&room.try_into().unwrap(), page)
+        .await
+        .unwrap()
 }
 
 /// The room's log has `expected` messages, without a gap and without a double.
 async fn assert_whole(database: &Database, room: &str, expected: usize) {
     let messages = log(database, room).await;
-    assert!(messages.iter().map(|message| message.seq.get()).eq(1..=expected as i64));
+    assert!(
+        messages
+            .iter()
+            .map(|message| message.seq.get())
+            .eq(1..=expected as i64)
+    );
     let ids: HashSet<_> = messages.iter().map(|message| message.id).collect();
     assert_eq!(ids.len(), expected);
 }
@@ -84,14 +109,21 @@ async fn pipelined_sends_are_stored_in_the_order_sent() {
         let mut ann = server.raw("ann").await;
         let joined = ann.emit("joinRoom", &json!({ "roomId": "r" })).await;
         for sent in 0..SENDS {
-            ann.emit("sendMessage", &json!({ "roomId": "r", "message": sent.to_string() })).await;
+            ann.emit(
+                "sendMessage",
+                &json!({ "roomId": "r", "message": sent.to_string() }),
+            )
+            .await;
         }
         ann.flush().await;
         let mut answers = 0;
         while answers <= SENDS {
             answers += usize::from(is_ok_ack(ann.packet().await));
         }
-        assert_eq!(joined, 0, "the join was sent first, and nobody waited for it either");
+        assert_eq!(
+            joined, 0,
+            "the join was sent first, and nobody waited for it either"
+        );
         let texts = log(&server.database, "r").await;
         let texts = texts.iter().map(|message| message.body.as_str().to_owned());
         assert!(texts.eq((0..SENDS).map(|sent| sent.to_string())));
@@ -113,9 +145,19 @@ async fn joiners_under_fire_get_history_then_live_messages_without_gap_or_double
         });
         let (senders, joiners) = (senders.collect::<Vec<_>>(), joiners.collect::<Vec<_>>());
         join_all(senders).await.into_iter().for_each(Result::unwrap);
-        let begun_at: Vec<i64> = join_all(joiners).await.into_iter().map(Result::unwrap).collect();
-        let amid_fire = begun_at.iter().filter(|begun| (1..LAST).contains(*begun)).count();
-        assert!(amid_fire >= JOINERS / 4, "many joined amid the fire: {begun_at:?}");
+        let begun_at: Vec<i64> = join_all(joiners)
+            .await
+            .into_iter()
+            .map(Result::unwrap)
+            .collect();
+        let amid_fire = begun_at
+            .iter()
+            .filter(|begun| (1..LAST).contains(*begun))
+            .count();
+        assert!(
+            amid_fire >= JOINERS / 4,
+            "many joined amid the fire: {begun_at:?}"
+        );
         assert_whole(&server.database, "r", LAST as usize).await;
     }
 }
@@ -126,12 +168,16 @@ async fn fire(address: SocketAddr, count: usize) {
     pipeline(&mut sender, "r", count).await;
 }
 
-/// Watches the room until message `after`, then joins as somebody else; the `seq` at which its live messages began.
+/// Watches the room until message `after`, then joins as somebody else; the `seq` at which its live
+/// messages began.
 async fn join_under_fire(address: SocketAddr, after: i64, last: i64) -> i64 {
     // Connected beforehand, as the fire does not wait.
     let mut joiner = RawClient::connect(address, "joiner").await;
     let mut watcher = RawClient::connect(address, "watcher").await;
-    if seqs(&join(&mut watcher, "r").await).last().is_none_or(|newest| *newest < after) {
+    if seqs(&join(&mut watcher, "r").await)
+        .last()
+        .is_none_or(|newest| *newest < after)
+    {
         while !matches!(watcher.packet().await, Packet::Event(name, message) if name == "newMessage" && seq(&message) >= after)
         {
         }
@@ -140,10 +186,16 @@ async fn join_under_fire(address: SocketAddr, after: i64, last: i64) -> i64 {
     let joined = join(&mut joiner, "r").await;
     let (history, newest) = (seqs(&joined), joined["lastSeq"].as_i64().unwrap());
     let first = newest - history.len() as i64 + 1;
-    assert!(history.iter().copied().eq(first..=newest), "history up to {newest}: {history:?}");
+    assert!(
+        history.iter().copied().eq(first..=newest),
+        "history up to {newest}: {history:?}"
+    );
     if newest < last {
         let live = live_until(&mut joiner, last).await;
-        assert!(live.iter().copied().eq(newest + 1..=last), "live after {newest}: {live:?}");
+        assert!(
+            live.iter().copied().eq(newest + 1..=last),
+            "live after {newest}: {live:?}"
+        );
     }
     newest
 }
@@ -159,10 +211,18 @@ async fn the_same_send_from_two_sockets_at_once_is_stored_and_delivered_once() {
         let [one, other] = answers.try_into().unwrap();
         for (one, other) in one.unwrap().into_iter().zip(other.unwrap()) {
             assert_eq!(one["message"], other["message"]);
-            assert_ne!(one["duplicate"], other["duplicate"], "one of the two stored it");
+            assert_ne!(
+                one["duplicate"], other["duplicate"],
+                "one of the two stored it"
+            );
         }
         assert_whole(&server.database, "r", SENDS).await;
-        assert!(live_until(&mut watcher, SENDS as i64).await.into_iter().eq(1..=SENDS as i64));
+        assert!(
+            live_until(&mut watcher, SENDS as i64)
+                .await
+                .into_iter()
+                .eq(1..=SENDS as i64)
+        );
     }
 }
 
@@ -171,7 +231,8 @@ async fn send_named(mut client: RawClient, count: usize) -> Vec<Value> {
     join(&mut client, "r").await;
     let mut ids = Vec::new();
     for number in 0..count {
-        let payload = json!({ "roomId": "r", "message": "hi", "clientMessageId": number.to_string() });
+        let payload =
+            json!({ "roomId": "r", "message": "hi", "clientMessageId": number.to_string() });
         ids.push(client.emit("sendMessage", &payload).await);
     }
     client.flush().await;
@@ -230,16 +291,28 @@ async fn two_processes_on_one_postgres_interleave_without_gap_double_or_deadlock
     const SENDS: usize = 600;
     let rooms = ["x", "y"];
     let database = Database::postgres().await;
-    let nodes = [Process::with(&database, &[FLOODED]).await, Process::with(&database, &[FLOODED]).await];
-    let senders = nodes.iter().flat_map(|node| rooms.map(|room| tokio::spawn(fire_at(node.address, room, SENDS))));
-    join_all(senders.collect::<Vec<_>>()).await.into_iter().for_each(Result::unwrap);
+    let nodes = [
+        Process::with(&database, &[FLOODED]).await,
+        Process::with(&database, &[FLOODED]).await,
+    ];
+    let senders = nodes
+        .iter()
+        .flat_map(|node| rooms.map(|room| tokio::spawn(fire_at(node.address, room, SENDS))));
+    join_all(senders.collect::<Vec<_>>())
+        .await
+        .into_iter()
+        .for_each(Result::unwrap);
     for room in rooms {
         assert_whole(&database, room, 2 * SENDS).await;
     }
     for node in &nodes {
         let mut member = RawClient::connect(node.address, "late").await;
         let joined = join(&mut member, "x").await;
-        assert_eq!(joined["lastSeq"], 2 * SENDS as i64, "a room that starts reads the whole log");
+        assert_eq!(
+            joined["lastSeq"],
+            2 * SENDS as i64,
+            "a room that starts reads the whole log"
+        );
     }
 }
 
@@ -253,9 +326,14 @@ async fn fire_at(address: SocketAddr, room: &str, count: usize) {
 async fn members_get_what_another_process_wrote_in_between_before_the_next_message() {
     const ROUNDS: i64 = 20;
     let database = Database::postgres().await;
-    let nodes = [Process::start(&database).await, Process::start(&database).await];
-    let mut members =
-        [RawClient::connect(nodes[0].address, "ann").await, RawClient::connect(nodes[1].address, "bob").await];
+    let nodes = [
+        Process::start(&database).await,
+        Process::start(&database).await,
+    ];
+    let mut members = [
+        RawClient::connect(nodes[0].address, "ann").await,
+        RawClient::connect(nodes[1].address, "bob").await,
+    ];
     for member in &mut members {
         join(member, "r").await;
     }
@@ -270,5 +348,9 @@ async fn members_get_what_another_process_wrote_in_between_before_the_next_messa
         got[turn].extend(live_until(&mut members[turn], 3 * (round + 1)).await);
     }
     assert!(got[1].iter().copied().eq(1..=3 * ROUNDS), "{:?}", got[1]);
-    assert!(got[0].iter().copied().eq(1..=3 * (ROUNDS - 1)), "{:?}", got[0]);
+    assert!(
+        got[0].iter().copied().eq(1..=3 * (ROUNDS - 1)),
+        "{:?}",
+        got[0]
+    );
 }

@@ -10,8 +10,14 @@ const HANDSHAKE: &str = "/socket.io/?EIO=4&transport=polling";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_address_takes_no_address_beside_it_along() {
-    let server =
-        Server::on(Database::sqlite(), &["--max-connections-per-address=1", "--trusted-proxies=127.0.0.1"]).await;
+    let server = Server::on(
+        Database::sqlite(),
+        &[
+            "--max-connections-per-address=1",
+            "--trusted-proxies=127.0.0.1",
+        ],
+    )
+    .await;
     for (forwarded, status) in [
         (&b"\xff, 192.0.2.1"[..], 200),
         (b"caf\xc3\xa9, 192.0.2.1", 429),
@@ -22,8 +28,13 @@ async fn what_is_no_address_takes_no_address_beside_it_along() {
         (b"192.0.2.3", 200),
     ] {
         let handshake = Client::new().get(format!("{}{HANDSHAKE}", server.url()));
-        let handshake = handshake.header("x-forwarded-for", HeaderValue::from_bytes(forwarded).unwrap());
-        let answer = within_deadline("an answer", handshake.send()).await.unwrap();
+        let handshake = handshake.header(
+            "x-forwarded-for",
+            HeaderValue::from_bytes(forwarded).unwrap(),
+        );
+        let answer = within_deadline("an answer", handshake.send())
+            .await
+            .unwrap();
         assert_eq!(answer.status(), status, "{}", forwarded.escape_ascii());
     }
 }
@@ -31,8 +42,17 @@ async fn what_is_no_address_takes_no_address_beside_it_along() {
 /// The `http` block of nginx that the docs have, before this server.
 fn documented(server: &Server) -> String {
     let page = fs::read_to_string("docs/operations.md").unwrap();
-    let block = page.split("```nginx\n").nth(1).unwrap().split("```").next().unwrap();
-    let block = block.replace("server 127.0.0.1:3000;", &format!("server {};", server.address()));
+    let block = page
+        .split("```nginx\n")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
+    let block = block.replace(
+        "server 127.0.0.1:3000;",
+        &format!("server {};", server.address()),
+    );
     assert!(block.contains("listen 80;"));
     block.replace("listen 80;", "listen {address};")
 }
@@ -40,7 +60,16 @@ fn documented(server: &Server) -> String {
 /// Has a page of this origin chat by each transport.
 async fn chats(nginx: &Nginx, path: &str, origin: &str) {
     for transport in ["polling", "websocket", "upgrade"] {
-        node::run("proxied.mjs", &[&format!("http://{}", nginx.address), transport, path, origin]).await;
+        node::run(
+            "proxied.mjs",
+            &[
+                &format!("http://{}", nginx.address),
+                transport,
+                path,
+                origin,
+            ],
+        )
+        .await;
     }
 }
 
@@ -72,10 +101,19 @@ async fn a_trusted_nginx_that_keeps_the_host_to_itself_brings_the_servers_own_pa
 async fn an_nginx_that_strips_a_path_prefix_brings_clients_and_files() {
     let server = Server::start().await;
     let prefixed = documented(&server).replace("location / {", "location /chat/ {");
-    let nginx = Nginx::start(&prefixed.replace("proxy_pass http://parlor;", "proxy_pass http://parlor/;")).await;
+    let nginx =
+        Nginx::start(&prefixed.replace("proxy_pass http://parlor;", "proxy_pass http://parlor/;"))
+            .await;
     let own = format!("http://{}", nginx.address);
-    for path in ["/chat/", "/chat/app.js", "/chat/socket.io/socket.io.js", "/chat/healthz"] {
-        let file = within_deadline("a file", reqwest::get(format!("{own}{path}"))).await.unwrap();
+    for path in [
+        "/chat/",
+        "/chat/app.js",
+        "/chat/socket.io/socket.io.js",
+        "/chat/healthz",
+    ] {
+        let file = within_deadline("a file", reqwest::get(format!("{own}{path}")))
+            .await
+            .unwrap();
         assert_eq!(file.status(), 200, "{path}");
     }
     chats(&nginx, "/chat/socket.io", &own).await;

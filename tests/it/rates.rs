@@ -1,6 +1,8 @@
-//! How fast a user may go: who is faster is told when to go on, loses nothing by it, and disturbs nobody.
+//! How fast a user may go: who is faster is told when to go on, loses nothing by it, and disturbs
+//! nobody.
 //!
-//! Time goes on while a test counts, so that more may get through than at once, by as many as the rate gives in that time.
+//! Time goes on while a test counts, so that more may get through than at once, by as many as the
+//! rate gives in that time.
 
 use std::{
     collections::HashMap,
@@ -28,16 +30,25 @@ use crate::support::{
     raw::Packet,
 };
 
-/// What a connection may have joined by default, and how many tabs of one user may join all of it at once.
+/// What a connection may have joined by default, and how many tabs of one user may join all of it
+/// at once.
 const ROOMS: usize = 256;
 const TABS: usize = 4;
 
 /// A server on which a user may send a little, and then one message a second.
 async fn slow(burst: usize) -> Server {
-    Server::on(Database::sqlite(), &["--messages-per-second=1", &format!("--message-burst={burst}")]).await
+    Server::on(
+        Database::sqlite(),
+        &[
+            "--messages-per-second=1",
+            &format!("--message-burst={burst}"),
+        ],
+    )
+    .await
 }
 
-/// When a user began, and how many at once it may: so many may have got through by now, at a rate of one a second.
+/// When a user began, and how many at once it may: so many may have got through by now, at a rate
+/// of one a second.
 struct Allowance {
     begun: Instant,
     burst: usize,
@@ -45,14 +56,21 @@ struct Allowance {
 
 impl Allowance {
     fn of(burst: usize) -> Self {
-        Self { begun: Instant::now(), burst }
+        Self {
+            begun: Instant::now(),
+            burst,
+        }
     }
 
     /// All of the burst got through, and no more than since then could.
     #[track_caller]
     fn assert_kept(&self, passed: usize) {
         let most = self.burst + self.begun.elapsed().as_secs() as usize + 1;
-        assert!((self.burst..=most).contains(&passed), "{passed}, not {} to {most}", self.burst);
+        assert!(
+            (self.burst..=most).contains(&passed),
+            "{passed}, not {} to {most}",
+            self.burst
+        );
     }
 }
 
@@ -76,7 +94,11 @@ fn assert_ok(answer: &Value) {
 }
 
 /// Emits an event with each of the payloads, in one go; the answers, in their order.
-async fn all(client: &mut RawClient, event: &str, payloads: impl IntoIterator<Item = Value>) -> Vec<Value> {
+async fn all(
+    client: &mut RawClient,
+    event: &str,
+    payloads: impl IntoIterator<Item = Value>,
+) -> Vec<Value> {
     let mut ids = vec![];
     for payload in payloads {
         ids.push(client.emit(event, &payload).await);
@@ -96,7 +118,8 @@ async fn all(client: &mut RawClient, event: &str, payloads: impl IntoIterator<It
 /// How many answers are `ok`; all others say when to go on.
 #[track_caller]
 fn passed(answers: &[Value]) -> usize {
-    let (passed, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer["status"] == "ok");
+    let (passed, refused): (Vec<_>, Vec<_>) =
+        answers.iter().partition(|answer| answer["status"] == "ok");
     for answer in refused {
         assert_told_when(&answer["error"]);
     }
@@ -106,19 +129,37 @@ fn passed(answers: &[Value]) -> usize {
 /// At a rate of one a second.
 #[track_caller]
 fn assert_told_when(error: &Value) -> Duration {
-    assert_eq!((&error["code"], &error["retryable"]), (&json!("RATE_LIMITED"), &json!(true)), "{error}");
+    assert_eq!(
+        (&error["code"], &error["retryable"]),
+        (&json!("RATE_LIMITED"), &json!(true)),
+        "{error}"
+    );
     let wait = error["retryAfterMs"].as_u64().unwrap();
     assert!((1..=1000).contains(&wait), "{error}");
     Duration::from_millis(wait)
 }
 
 async fn log(server: &Server, room: &str) -> Vec<Message> {
-    let page = Page { after: Seq::ZERO, before: Seq::END, limit: 1_000_000, keep: Keep::Oldest };
-    server.database.store().await.read(&room.try_into().unwrap(), page).await.unwrap()
+    let page = Page {
+        after: Seq::ZERO,
+        before: Seq::END,
+        limit: 1_000_000,
+        keep: Keep::Oldest,
+    };
+    server
+        .database
+        .store()
+        .await
+        .read(&room.try_into().unwrap(), page)
+        .await
+        .unwrap()
 }
 
 fn texts<'a>(messages: impl IntoIterator<Item = &'a Message>) -> Vec<String> {
-    messages.into_iter().map(|message| message.body.as_str().to_owned()).collect()
+    messages
+        .into_iter()
+        .map(|message| message.body.as_str().to_owned())
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,11 +167,18 @@ async fn who_sends_too_fast_is_told_when_to_go_on_and_only_what_was_acked_is_sto
     let server = slow(5).await;
     let mut ann = member(&server, "ann", "r").await;
     let allowance = Allowance::of(5);
-    let answers = all(&mut ann, "sendMessage", (0..50).map(|number| message("r", number))).await;
+    let answers = all(
+        &mut ann,
+        "sendMessage",
+        (0..50).map(|number| message("r", number)),
+    )
+    .await;
     allowance.assert_kept(passed(&answers));
 
     let refused = loop {
-        let answer = ann.call("sendMessage", message("r", "once too often")).await;
+        let answer = ann
+            .call("sendMessage", message("r", "once too often"))
+            .await;
         if answer["status"] == "error" {
             break answer;
         }
@@ -140,9 +188,16 @@ async fn who_sends_too_fast_is_told_when_to_go_on_and_only_what_was_acked_is_sto
 
     let log = texts(&log(&server, "r").await);
     let acked = answers.iter().filter(|answer| answer["status"] == "ok");
-    let acked: Vec<_> = acked.map(|answer| answer["message"]["message"].as_str().unwrap()).collect();
+    let acked: Vec<_> = acked
+        .map(|answer| answer["message"]["message"].as_str().unwrap())
+        .collect();
     assert_eq!(log[..acked.len()], acked);
-    assert!(log[acked.len()..log.len() - 1].iter().all(|text| text == "once too often"), "{log:?}");
+    assert!(
+        log[acked.len()..log.len() - 1]
+            .iter()
+            .all(|text| text == "once too often"),
+        "{log:?}"
+    );
     assert_eq!(log[log.len() - 1], "in time");
 }
 
@@ -160,7 +215,8 @@ async fn a_refused_send_that_asked_for_no_ack_is_told_of_by_an_event() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_has_one_allowance_for_all_connections_and_rooms_and_reconnecting_does_not_refill_it() {
+async fn a_user_has_one_allowance_for_all_connections_and_rooms_and_reconnecting_does_not_refill_it()
+ {
     let server = slow(20).await;
     let allowance = Allowance::of(20);
     let mut got_through = 0;
@@ -183,7 +239,8 @@ async fn who_says_only_when_joining_who_it_is_has_no_more_than_others() {
     let mut got_through = 0;
     for _ in 0..3 {
         let mut ann = RawClient::attempt(server.address(), "").await.unwrap();
-        ann.emit("joinRoom", &json!({ "roomId": "r", "userId": "ann" })).await;
+        ann.emit("joinRoom", &json!({ "roomId": "r", "userId": "ann" }))
+            .await;
         got_through += passed(&all(&mut ann, "sendMessage", vec![message("r", "hi"); 10]).await);
     }
     allowance.assert_kept(got_through);
@@ -197,7 +254,13 @@ async fn a_repeated_send_counts_like_any_other() {
     let send = json!({ "roomId": "r", "message": "hi", "clientMessageId": "1" });
     let answers = all(&mut ann, "sendMessage", vec![send; 20]).await;
     allowance.assert_kept(passed(&answers));
-    assert_eq!(answers.iter().filter(|answer| answer["duplicate"] == false).count(), 1);
+    assert_eq!(
+        answers
+            .iter()
+            .filter(|answer| answer["duplicate"] == false)
+            .count(),
+        1
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -207,13 +270,20 @@ async fn typing_is_limited_like_sends_and_counted_apart() {
     let allowance = Allowance::of(5);
     let typing = json!({ "roomId": "r", "isTyping": true });
     allowance.assert_kept(passed(&all(&mut ann, "typing", vec![typing; 20]).await));
-    assert_eq!(passed(&all(&mut ann, "sendMessage", vec![message("r", "hi"); 5]).await), 5);
+    assert_eq!(
+        passed(&all(&mut ann, "sendMessage", vec![message("r", "hi"); 5]).await),
+        5
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn joins_and_history_reads_are_limited_and_a_refused_join_is_none() {
     // All rooms of eight connections.
-    let server = Server::on(Database::sqlite(), &["--requests-per-second=1", "--max-rooms-per-socket=16"]).await;
+    let server = Server::on(
+        Database::sqlite(),
+        &["--requests-per-second=1", "--max-rooms-per-socket=16"],
+    )
+    .await;
     let allowance = Allowance::of(128);
     let mut ann = server.raw("ann").await;
     let rooms = ["a", "b", "c", "d", "e"].map(|room| json!({ "roomId": room }));
@@ -223,27 +293,59 @@ async fn joins_and_history_reads_are_limited_and_a_refused_join_is_none() {
     allowance.assert_kept(got_through);
 
     let late: Vec<_> = (0..10).map(|number| format!("late {number}")).collect();
-    let joined = all(&mut ann, "joinRoom", late.iter().map(|room| json!({ "roomId": room }))).await;
+    let joined = all(
+        &mut ann,
+        "joinRoom",
+        late.iter().map(|room| json!({ "roomId": room })),
+    )
+    .await;
     allowance.assert_kept(got_through + passed(&joined));
-    let sent = all(&mut ann, "sendMessage", late.iter().map(|room| message(room, "hi"))).await;
+    let sent = all(
+        &mut ann,
+        "sendMessage",
+        late.iter().map(|room| message(room, "hi")),
+    )
+    .await;
     for (joined, sent) in joined.iter().zip(sent) {
         assert_eq!(joined["status"], sent["status"]);
-        assert!(sent["status"] == "ok" || sent["error"]["code"] == "NOT_IN_ROOM", "{sent}");
+        assert!(
+            sent["status"] == "ok" || sent["error"]["code"] == "NOT_IN_ROOM",
+            "{sent}"
+        );
     }
-    assert_eq!(passed(&all(&mut ann, "leaveRoom", rooms).await), 5, "who may not come in may still go");
+    assert_eq!(
+        passed(&all(&mut ann, "leaveRoom", rooms).await),
+        5,
+        "who may not come in may still go"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn new_tokens_are_limited() {
     let secret = "a secret of more than 32 bytes, for tests";
-    let flags = [&format!("--jwt-secret={secret}"), "--requests-per-second=1", "--max-rooms-per-socket=1"];
+    let flags = [
+        &format!("--jwt-secret={secret}"),
+        "--requests-per-second=1",
+        "--max-rooms-per-socket=1",
+    ];
     let server = Server::on(Database::sqlite(), &flags).await;
     let ann = UserId::try_from("ann").unwrap();
-    let token = Specimen { sub: &ann, exp: i32::MAX.into(), role: None, rooms: &[], iss: None, aud: None };
+    let token = Specimen {
+        sub: &ann,
+        exp: i32::MAX.into(),
+        role: None,
+        rooms: &[],
+        iss: None,
+        aud: None,
+    };
     let token = json!({ "token": token.sign(secret).unwrap() });
-    let mut client = RawClient::attempt(server.address(), &token.to_string()).await.unwrap();
+    let mut client = RawClient::attempt(server.address(), &token.to_string())
+        .await
+        .unwrap();
     let allowance = Allowance::of(8);
-    allowance.assert_kept(passed(&all(&mut client, "refreshAuth", vec![token; 20]).await));
+    allowance.assert_kept(passed(
+        &all(&mut client, "refreshAuth", vec![token; 20]).await,
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -251,7 +353,12 @@ async fn tabs_that_come_back_to_all_their_rooms_at_once_are_let_in_by_default() 
     let server = Server::start().await;
     let tabs = (0..TABS).map(async |_| {
         let mut tab = server.raw("ann").await;
-        all(&mut tab, "joinRoom", (0..ROOMS).map(|room| json!({ "roomId": room.to_string() }))).await
+        all(
+            &mut tab,
+            "joinRoom",
+            (0..ROOMS).map(|room| json!({ "roomId": room.to_string() })),
+        )
+        .await
     });
     for answers in join_all(tabs).await {
         assert_eq!(passed(&answers), ROOMS);
@@ -270,17 +377,37 @@ async fn a_connection_that_brings_too_many_events_is_read_more_slowly_and_each_i
     let server = Server::on(Database::sqlite(), &["--events-per-second=100"]).await;
     let mut eve = server.raw("eve").await;
     let begun = Instant::now();
-    for answer in all(&mut eve, "unknown", vec![json!({}); EVENT_BURST.get() as usize + 400]).await {
+    for answer in all(
+        &mut eve,
+        "unknown",
+        vec![json!({}); EVENT_BURST.get() as usize + 400],
+    )
+    .await
+    {
         assert_eq!(answer["error"]["code"], "UNKNOWN_EVENT", "{answer}");
     }
     // Four seconds' worth, less what comes by the same read as the last one within the limit.
-    assert!(begun.elapsed() > Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() > Duration::from_secs(2),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
-/// A server that takes so many events a second from a connection, and a client of it by long-polling.
+/// A server that takes so many events a second from a connection, and a client of it by
+/// long-polling.
 async fn polling(rate: usize) -> (Server, Polling) {
-    let server = Server::on(Database::sqlite(), &[&format!("--events-per-second={rate}")]).await;
-    let endpoint = Endpoint { address: server.address(), path: realtime::PATH, version: 4, http: Default::default() };
+    let server = Server::on(
+        Database::sqlite(),
+        &[&format!("--events-per-second={rate}")],
+    )
+    .await;
+    let endpoint = Endpoint {
+        address: server.address(),
+        path: realtime::PATH,
+        version: 4,
+        http: Default::default(),
+    };
     let session = Polling::open(&endpoint).await;
     session.post(r#"40{"userId":"eve"}"#).await;
     assert!(session.poll().await.1.contains("40{"));
@@ -296,7 +423,10 @@ async fn refused(session: &Polling, events: usize) -> usize {
     let refused = answers.matches("RATE_LIMITED").count();
     assert_eq!(
         (refused, events - refused),
-        (answers.matches("retryAfterMs").count(), answers.matches("UNKNOWN").count())
+        (
+            answers.matches("retryAfterMs").count(),
+            answers.matches("UNKNOWN").count()
+        )
     );
     refused
 }
@@ -307,11 +437,16 @@ async fn events_beyond_the_limit_are_refused_by_long_polling() {
     const EVENTS: usize = 6_000;
     let begun = Instant::now();
     let (_server, session) = polling(RATE).await;
-    let events: Vec<_> = (0..EVENTS).map(|number| format!(r#"42{number}["unknown",{{}}]"#)).collect();
+    let events: Vec<_> = (0..EVENTS)
+        .map(|number| format!(r#"42{number}["unknown",{{}}]"#))
+        .collect();
     assert_eq!(session.post(events.join("\u{1e}")).await.0, 200);
     let refused = refused(&session, EVENTS).await;
     let most = EVENT_BURST.get() as usize + RATE * (begun.elapsed().as_secs() as usize + 1);
-    assert!(refused >= EVENTS - most, "{refused} refused, {most} within the limit");
+    assert!(
+        refused >= EVENTS - most,
+        "{refused} refused, {most} within the limit"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -322,12 +457,21 @@ async fn a_large_event_counts_as_several() {
     let begun = Instant::now();
     let (_server, session) = polling(RATE).await;
     for number in 0..EVENTS {
-        assert_eq!(session.post(format!(r#"42{number}["unknown","{}"]"#, "x".repeat(BYTES))).await.0, 200);
+        assert_eq!(
+            session
+                .post(format!(r#"42{number}["unknown","{}"]"#, "x".repeat(BYTES)))
+                .await
+                .0,
+            200
+        );
     }
     let refused = refused(&session, EVENTS).await;
     let within_limit = EVENT_BURST.get() as usize + RATE * (begun.elapsed().as_secs() as usize + 1);
     let most = within_limit / (BYTES / EVENT_BYTES);
-    assert!(refused >= EVENTS - most, "{refused} refused, {most} within the limit");
+    assert!(
+        refused >= EVENTS - most,
+        "{refused} refused, {most} within the limit"
+    );
 }
 
 /// Sends as fast as it can until told to stop; how often, and what was acked.
@@ -335,9 +479,16 @@ async fn flood(mut eve: RawClient, stop: Arc<AtomicBool>) -> (usize, Vec<String>
     const WINDOW: usize = 1_000;
     let (mut sent, mut acked) = (0, vec![]);
     while !stop.load(Ordering::Relaxed) || sent < 5 * WINDOW {
-        let answers = all(&mut eve, "sendMessage", (sent..sent + WINDOW).map(|number| message("r", number))).await;
+        let answers = all(
+            &mut eve,
+            "sendMessage",
+            (sent..sent + WINDOW).map(|number| message("r", number)),
+        )
+        .await;
         sent += WINDOW;
-        let stored = answers.iter().filter_map(|answer| answer["message"]["message"].as_str().map(str::to_owned));
+        let stored = answers
+            .iter()
+            .filter_map(|answer| answer["message"]["message"].as_str().map(str::to_owned));
         let before = acked.len();
         acked.extend(stored);
         assert_eq!(passed(&answers), acked.len() - before);
@@ -346,7 +497,12 @@ async fn flood(mut eve: RawClient, stop: Arc<AtomicBool>) -> (usize, Vec<String>
 }
 
 /// Says something again and again, each time heard by another; what the other heard, in all.
-async fn chat(mut speaker: RawClient, mut listener: RawClient, user: &str, room: &str) -> Vec<Value> {
+async fn chat(
+    mut speaker: RawClient,
+    mut listener: RawClient,
+    user: &str,
+    room: &str,
+) -> Vec<Value> {
     const MESSAGES: usize = 50;
     let mut heard = vec![];
     for number in 0..MESSAGES {
@@ -367,24 +523,49 @@ async fn chat(mut speaker: RawClient, mut listener: RawClient, user: &str, room:
 async fn a_flood_is_answered_and_not_stored_and_others_chat_on_beside_it() {
     let server = slow(60).await;
     let eve = member(&server, "eve", "r").await;
-    let [ann, bob] = [member(&server, "ann", "r").await, member(&server, "bob", "r").await];
-    let [carol, dave] = [member(&server, "carol", "other").await, member(&server, "dave", "other").await];
+    let [ann, bob] = [
+        member(&server, "ann", "r").await,
+        member(&server, "bob", "r").await,
+    ];
+    let [carol, dave] = [
+        member(&server, "carol", "other").await,
+        member(&server, "dave", "other").await,
+    ];
     let (allowance, stop) = (Allowance::of(60), Arc::new(AtomicBool::new(false)));
     let flooding = tokio::spawn(flood(eve, stop.clone()));
-    let chats = [tokio::spawn(chat(ann, bob, "ann", "r")), tokio::spawn(chat(carol, dave, "carol", "other"))];
-    let heard: Vec<_> = join_all(chats).await.into_iter().map(Result::unwrap).collect();
+    let chats = [
+        tokio::spawn(chat(ann, bob, "ann", "r")),
+        tokio::spawn(chat(carol, dave, "carol", "other")),
+    ];
+    let heard: Vec<_> = join_all(chats)
+        .await
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
     stop.store(true, Ordering::Relaxed);
     let (sent, acked) = flooding.await.unwrap();
     allowance.assert_kept(acked.len());
-    assert!(sent >= 50 * acked.len(), "{sent} sent, {} acked", acked.len());
+    assert!(
+        sent >= 50 * acked.len(),
+        "{sent} sent, {} acked",
+        acked.len()
+    );
 
     let log = log(&server, "r").await;
-    let by = |user: &str| texts(log.iter().filter(|message| message.user_id.as_str() == user));
+    let by = |user: &str| {
+        texts(
+            log.iter()
+                .filter(|message| message.user_id.as_str() == user),
+        )
+    };
     assert_eq!(by("eve"), acked);
     for (heard, user) in heard.iter().zip(["ann", "carol"]) {
         let seqs = heard.iter().map(|message| message["seq"].as_i64().unwrap());
         assert!(seqs.eq(1..=heard.len() as i64), "{user}'s room has a gap");
         let said = heard.iter().filter(|message| message["userId"] == user);
-        assert!(said.map(|message| message["message"].clone()).eq((0..50).map(|number| json!(number.to_string()))));
+        assert!(
+            said.map(|message| message["message"].clone())
+                .eq((0..50).map(|number| json!(number.to_string())))
+        );
     }
 }

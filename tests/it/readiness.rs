@@ -13,7 +13,11 @@ use crate::support::{Database, Server, within_deadline};
 async fn ask_often(server: &Server, times: u32) -> Vec<u16> {
     let asking = (0..times).map(async |number| {
         sleep(Duration::from_millis(200) * number).await;
-        reqwest::get(format!("{}/readyz", server.url())).await.unwrap().status().as_u16()
+        reqwest::get(format!("{}/readyz", server.url()))
+            .await
+            .unwrap()
+            .status()
+            .as_u16()
     });
     within_deadline("the answers", join_all(asking)).await
 }
@@ -26,7 +30,13 @@ async fn most_probing(database: &Database, seen_for: Duration) -> i64 {
         "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'INSERT INTO messages SELECT%' AND state <> 'idle'
         AND datname = current_database()";
     while begun.elapsed() < seen_for {
-        most = most.max(sqlx::raw_sql(count).fetch_one(&mut session).await.unwrap().get(0));
+        most = most.max(
+            sqlx::raw_sql(count)
+                .fetch_one(&mut session)
+                .await
+                .unwrap()
+                .get(0),
+        );
         sleep(Duration::from_millis(20)).await;
     }
     most
@@ -37,12 +47,16 @@ async fn while_a_table_is_locked_one_probe_at_a_time_takes_one_connection_and_re
     let server = Server::on(Database::postgres().await, &[]).await;
     let mut ann = server.raw("ann").await;
     let mut lock = PgConnection::connect(server.database.url()).await.unwrap();
-    lock.execute("BEGIN; LOCK TABLE messages IN SHARE MODE").await.unwrap();
+    lock.execute("BEGIN; LOCK TABLE messages IN SHARE MODE")
+        .await
+        .unwrap();
     // The answer of before counts for a while.
     sleep(Duration::from_secs(1)).await;
     let reading = async {
         for room in 0..20 {
-            let joined = ann.call("joinRoom", json!({ "roomId": room.to_string() })).await;
+            let joined = ann
+                .call("joinRoom", json!({ "roomId": room.to_string() }))
+                .await;
             assert_eq!(joined["status"], "ok", "{joined}");
             sleep(Duration::from_millis(200)).await;
         }
@@ -59,12 +73,19 @@ async fn while_a_table_is_locked_one_probe_at_a_time_takes_one_connection_and_re
 async fn while_an_sqlite_file_is_locked_probes_say_so_and_keep_no_send_waiting_longer() {
     let server = Server::on(Database::sqlite(), &[]).await;
     let mut ann = server.raw("ann").await;
-    assert_eq!(ann.call("joinRoom", json!({ "roomId": "r" })).await["status"], "ok");
-    let mut lock = SqliteConnection::connect(server.database.url()).await.unwrap();
+    assert_eq!(
+        ann.call("joinRoom", json!({ "roomId": "r" })).await["status"],
+        "ok"
+    );
+    let mut lock = SqliteConnection::connect(server.database.url())
+        .await
+        .unwrap();
     lock.execute("BEGIN EXCLUSIVE").await.unwrap();
     sleep(Duration::from_secs(1)).await;
     assert_eq!(ask_often(&server, 10).await, [503; 10]);
-    let id = ann.emit("sendMessage", &json!({ "roomId": "r", "message": "hi" })).await;
+    let id = ann
+        .emit("sendMessage", &json!({ "roomId": "r", "message": "hi" }))
+        .await;
     ann.flush().await;
     let unlock = async {
         sleep(Duration::from_millis(500)).await;

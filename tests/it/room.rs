@@ -11,7 +11,10 @@ use parlor::{
     chat::{Chat, Limits, READS_AT_ONCE, Range, Session},
     model::{Body, Draft, Post, RoomId},
     rates::Rate,
-    room::{Departure, Fanout, Joined, MAILBOX_BYTES, Presence, PresenceSettings, Reset, RoomContext, Typing},
+    room::{
+        Departure, Fanout, Joined, MAILBOX_BYTES, Presence, PresenceSettings, Reset, RoomContext,
+        Typing,
+    },
     rooms::Rooms,
     store::MessageStore,
     writer::{Outcome, Writer},
@@ -54,9 +57,17 @@ impl House {
 
     fn on(database: Database, store: Arc<dyn MessageStore>) -> Self {
         let sent = Arc::new(Recorder::default());
-        let presence = PresenceSettings { grace: DEADLINE, large_room: 200 };
+        let presence = PresenceSettings {
+            grace: DEADLINE,
+            large_room: 200,
+        };
         let (fanout, history_limit) = (sent.clone(), 3);
-        let rooms = Rooms::new(RoomContext { store: store.clone(), fanout, history_limit, presence });
+        let rooms = Rooms::new(RoomContext {
+            store: store.clone(),
+            fanout,
+            history_limit,
+            presence,
+        });
         let observer = rooms.clone();
         let observe = Box::new(move |outcome| observer.observe(outcome));
         let (writer, _) = Writer::start(store.clone(), DEADLINE, observe, CancellationToken::new());
@@ -68,17 +79,31 @@ impl House {
             requests: Rate::UNLIMITED,
         };
         let chat = Chat::new(rooms.clone(), writer, store.clone(), limits);
-        Self { rooms, chat, store, sent, _database: database }
+        Self {
+            rooms,
+            chat,
+            store,
+            sent,
+            _database: database,
+        }
     }
 
     fn user(&self, name: &str) -> Arc<Session> {
-        Arc::new(self.chat.connect(Some(Identity::user(name.try_into().unwrap()))))
+        Arc::new(
+            self.chat
+                .connect(Some(Identity::user(name.try_into().unwrap()))),
+        )
     }
 
     async fn join(&self, session: &Arc<Session>) -> Joined {
         let (sender, joined) = tokio::sync::oneshot::channel();
         let admit = move |joined| sender.send(joined).is_ok();
-        within_deadline("a join", self.chat.join(session, room(), None, None, None, admit)).await.unwrap();
+        within_deadline(
+            "a join",
+            self.chat.join(session, room(), None, None, None, admit),
+        )
+        .await
+        .unwrap();
         joined.await.unwrap()
     }
 
@@ -147,10 +172,16 @@ async fn a_connection_that_ends_while_it_joins_leaves_no_member_behind() {
     let (ann, bob) = (house.user("ann"), house.user("bob"));
     house.join(&bob).await;
     house.chat.disconnect(&ann, Departure::Broken).await;
-    let late = house.chat.join(&ann, room(), None, None, None, |_| true).await;
+    let late = house
+        .chat
+        .join(&ann, room(), None, None, None, |_| true)
+        .await;
     assert_eq!(late.unwrap_err().code(), "UNAVAILABLE");
     let refusing = house.user("cid");
-    let refused = house.chat.join(&refusing, room(), None, None, None, |_| false).await;
+    let refused = house
+        .chat
+        .join(&refusing, room(), None, None, None, |_| false)
+        .await;
     assert_eq!(refused.unwrap_err().code(), "UNAVAILABLE");
     assert_eq!(house.join(&bob).await.member_count, 1);
 }
@@ -163,7 +194,10 @@ async fn a_return_that_breaks_too_does_not_end_the_grace() {
     house.join(&bob).await;
     house.chat.disconnect(&ann, Departure::Broken).await;
     let returning = house.user("ann");
-    let refused = house.chat.join(&returning, room(), None, None, None, |_| false).await;
+    let refused = house
+        .chat
+        .join(&returning, room(), None, None, None, |_| false)
+        .await;
     assert_eq!(refused.unwrap_err().code(), "UNAVAILABLE");
     assert_eq!(house.join(&bob).await.member_count, 2);
 }
@@ -223,12 +257,19 @@ async fn a_room_that_cannot_take_more_reads_what_it_missed() {
     // Nothing awaits here, so the room's task does not run, and its mailbox overflows.
     const MESSAGES: usize = parlor::room::MAILBOX_CAPACITY + 50;
     let bodies = (0..MESSAGES).map(|number| Body::parse(&number.to_string(), 10).unwrap());
-    let drafts: Vec<_> = bodies.map(|body| Draft::new(room(), "other".try_into().unwrap(), None, body, None)).collect();
+    let drafts: Vec<_> = bodies
+        .map(|body| Draft::new(room(), "other".try_into().unwrap(), None, body, None))
+        .collect();
     for stored in house.store.append(&drafts).await.unwrap() {
         house.rooms.observe(Outcome::Stored(vec![(&stored).into()]));
     }
     eventually("all messages", async || house.sent().len() >= MESSAGES).await;
-    assert!(house.sent().into_iter().eq((0..MESSAGES).map(|number| number.to_string())));
+    assert!(
+        house
+            .sent()
+            .into_iter()
+            .eq((0..MESSAGES).map(|number| number.to_string()))
+    );
 }
 
 #[tokio::test]
@@ -240,8 +281,9 @@ async fn a_room_for_which_too_many_bytes_wait_reads_what_it_missed() {
     const MESSAGES: usize = 50;
     let text = "x".repeat(MAILBOX_BYTES / 10);
     let body = || Body::parse(&text, MAILBOX_BYTES).unwrap();
-    let drafts: Vec<_> =
-        (0..MESSAGES).map(|_| Draft::new(room(), "other".try_into().unwrap(), None, body(), None)).collect();
+    let drafts: Vec<_> = (0..MESSAGES)
+        .map(|_| Draft::new(room(), "other".try_into().unwrap(), None, body(), None))
+        .collect();
     for stored in house.store.append(&drafts).await.unwrap() {
         house.rooms.observe(Outcome::Stored(vec![(&stored).into()]));
     }
@@ -264,7 +306,9 @@ async fn a_repeat_of_what_the_room_has_not_had_wakes_it_and_one_of_what_it_had_d
     for _ in 0..3 {
         let repeats = house.store.append(&drafts()).await.unwrap();
         assert!(repeats.iter().all(|stored| stored.duplicate));
-        house.rooms.observe(Outcome::Stored(repeats.iter().map(Into::into).collect()));
+        house
+            .rooms
+            .observe(Outcome::Stored(repeats.iter().map(Into::into).collect()));
         eventually("both messages", async || house.sent().len() >= 2).await;
     }
     house.send(&ann, "3").await;
@@ -290,9 +334,18 @@ async fn one_connection_has_few_reads_of_the_log_at_once() {
     let house = House::on(database, store.clone());
     let (eve, room) = (house.user("eve"), room());
     house.join(&eve).await;
-    let reading = (0..10 * READS_AT_ONCE).map(|_| house.chat.history(&eve, &room, Range::Newest, None).unwrap());
+    let reading = (0..10 * READS_AT_ONCE).map(|_| {
+        house
+            .chat
+            .history(&eve, &room, Range::Newest, None)
+            .unwrap()
+    });
     for read in within_deadline("all reads", join_all(reading)).await {
         read.unwrap();
     }
-    assert!(store.most_reading() <= READS_AT_ONCE, "{}", store.most_reading());
+    assert!(
+        store.most_reading() <= READS_AT_ONCE,
+        "{}",
+        store.most_reading()
+    );
 }

@@ -17,14 +17,27 @@ async fn open(database: &Database, schema: Option<&str>) -> std::sync::Arc<dyn M
 
 async fn say(store: &dyn MessageStore, text: &str) {
     let body = Body::parse(text, 100).unwrap();
-    let draft = Draft::new("r".try_into().unwrap(), "ann".try_into().unwrap(), None, body, None);
+    let draft = Draft::new(
+        "r".try_into().unwrap(),
+        "ann".try_into().unwrap(),
+        None,
+        body,
+        None,
+    );
     store.append(&[draft]).await.unwrap();
 }
 
 async fn texts(store: &dyn MessageStore) -> Vec<String> {
-    let page = Page { after: Seq::ZERO, before: Seq::END, limit: 100, keep: Keep::Oldest };
+    let page = Page {
+        after: Seq::ZERO,
+        before: Seq::END,
+        limit: 100,
+        keep: Keep::Oldest,
+    };
     let log = store.read(&"r".try_into().unwrap(), page).await.unwrap();
-    log.iter().map(|message| message.body.as_str().to_owned()).collect()
+    log.iter()
+        .map(|message| message.body.as_str().to_owned())
+        .collect()
 }
 
 async fn are_apart(database: &Database) {
@@ -54,23 +67,46 @@ async fn parlors_with_schemas_of_their_own_share_a_database_behind_a_pooler() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_serves_from_the_schema_that_it_is_told() {
     let database = Database::empty_postgres().await;
-    database.execute("CREATE TABLE messages (other text); CREATE TABLE rooms (other text)").await;
+    database
+        .execute("CREATE TABLE messages (other text); CREATE TABLE rooms (other text)")
+        .await;
     let server = Server::on(database, &["--database-schema=chat"]).await;
     let mut ann = server.raw("ann").await;
-    assert_eq!(ann.call("joinRoom", json!({ "roomId": "r" })).await["status"], "ok");
-    assert_eq!(ann.call("sendMessage", json!({ "roomId": "r", "message": "hi" })).await["message"]["seq"], 1);
-    server.database.execute("DELETE FROM chat.messages WHERE seq = 1").await;
+    assert_eq!(
+        ann.call("joinRoom", json!({ "roomId": "r" })).await["status"],
+        "ok"
+    );
+    assert_eq!(
+        ann.call("sendMessage", json!({ "roomId": "r", "message": "hi" }))
+            .await["message"]["seq"],
+        1
+    );
+    server
+        .database
+        .execute("DELETE FROM chat.messages WHERE seq = 1")
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_schema_that_is_there_needs_no_right_to_make_one_and_one_that_is_missing_is_named() {
     let database = Database::empty_postgres().await;
     let role = format!("tenant_{}", std::process::id());
-    database.execute(&format!("CREATE ROLE {role} LOGIN; CREATE SCHEMA theirs AUTHORIZATION {role}")).await;
+    database
+        .execute(&format!(
+            "CREATE ROLE {role} LOGIN; CREATE SCHEMA theirs AUTHORIZATION {role}"
+        ))
+        .await;
     let url = database.url().replace("postgres@", &format!("{role}@"));
-    let store = |schema: &str| store::open_in(&url, 2, Encryption::Optional, Some(schema.parse().unwrap())).unwrap();
+    let store = |schema: &str| {
+        store::open_in(&url, 2, Encryption::Optional, Some(schema.parse().unwrap())).unwrap()
+    };
     store("theirs").migrate().await.unwrap();
     let refused = store("missing").migrate().await.unwrap_err();
-    assert!(matches!(&refused, MigrateError::Failed(why) if why.contains("permission denied")), "{refused}");
-    database.execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
+    assert!(
+        matches!(&refused, MigrateError::Failed(why) if why.contains("permission denied")),
+        "{refused}"
+    );
+    database
+        .execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}"))
+        .await;
 }

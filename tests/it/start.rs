@@ -1,4 +1,5 @@
-//! The program's start: settings that are empty, the address that it listens on, a database that cannot be used.
+//! The program's start: settings that are empty, the address that it listens on, a database that
+//! cannot be used.
 
 use std::{
     collections::BTreeMap,
@@ -41,19 +42,31 @@ impl Start {
     fn with(variables: &[(&str, &str)]) -> Self {
         let folder = TempDir::with_prefix("parlor-start-").unwrap();
         let mut command = Process::command();
-        command.current_dir(folder.path()).env("PORT", "0").env("LOG_FORMAT", "json");
-        command.envs(variables.iter().copied()).stderr(Stdio::piped());
+        command
+            .current_dir(folder.path())
+            .env("PORT", "0")
+            .env("LOG_FORMAT", "json");
+        command
+            .envs(variables.iter().copied())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        Self { child, lines, _folder: folder }
+        Self {
+            child,
+            lines,
+            _folder: folder,
+        }
     }
 
     /// Waits for the log line with this message.
     async fn logs(&mut self, message: &str) -> Value {
         loop {
-            let line = within_deadline(message, self.lines.next_line()).await.unwrap();
+            let line = within_deadline(message, self.lines.next_line())
+                .await
+                .unwrap();
             let line = line.unwrap_or_else(|| panic!("ended without {message}"));
-            let line: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("no log line: {line}"));
+            let line: Value =
+                serde_json::from_str(&line).unwrap_or_else(|_| panic!("no log line: {line}"));
             if line["message"].as_str().unwrap().starts_with(message) {
                 return line;
             }
@@ -62,7 +75,12 @@ impl Start {
 
     async fn port(&mut self) -> u16 {
         let line = self.logs("listening").await;
-        line["address"].as_str().unwrap().parse::<SocketAddr>().unwrap().port()
+        line["address"]
+            .as_str()
+            .unwrap()
+            .parse::<SocketAddr>()
+            .unwrap()
+            .port()
     }
 
     fn terminate(&self) {
@@ -74,7 +92,10 @@ impl Start {
 /// Runs the server to its end.
 async fn ended(variables: &[(&str, &str)]) -> Output {
     let mut command = Process::command();
-    command.env("HOST", "127.0.0.1").env("PORT", "0").envs(variables.iter().copied());
+    command
+        .env("HOST", "127.0.0.1")
+        .env("PORT", "0")
+        .envs(variables.iter().copied());
     within_deadline("the end", command.output()).await.unwrap()
 }
 
@@ -90,7 +111,9 @@ fn reason(output: &Output) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn empty_variables_count_as_unset() {
     let command = Config::command();
-    let names = command.get_arguments().filter_map(|argument| argument.get_env()?.to_str());
+    let names = command
+        .get_arguments()
+        .filter_map(|argument| argument.get_env()?.to_str());
     let mut variables: BTreeMap<&str, &str> = names.map(|name| (name, "")).collect();
     assert!(variables.len() > 30, "{variables:?}");
     // The defaults of these two are for one server on a machine.
@@ -101,28 +124,51 @@ async fn empty_variables_count_as_unset() {
     start.logs("guest mode").await;
     start.logs("ready").await;
     let mut ann = RawClient::connect((Ipv4Addr::LOCALHOST, port).into(), "ann").await;
-    assert_eq!(ann.call("joinRoom", json!({ "roomId": "r" })).await["status"], "ok");
+    assert_eq!(
+        ann.call("joinRoom", json!({ "roomId": "r" })).await["status"],
+        "ok"
+    );
 }
 
 #[tokio::test]
 async fn the_help_names_a_variable_that_is_empty_too() {
     let mut command = Process::command();
-    let output = within_deadline("the help", command.env("JWT_SECRET", "").arg("--help").output()).await.unwrap();
+    let output = within_deadline(
+        "the help",
+        command.env("JWT_SECRET", "").arg("--help").output(),
+    )
+    .await
+    .unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success() && help.contains("[env: JWT_SECRET"), "{help}");
+    assert!(
+        output.status.success() && help.contains("[env: JWT_SECRET"),
+        "{help}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_listens_for_both_families_and_says_the_address_to_open_and_what_to_set() {
     let mut start = Start::with(&[("HOST", "")]);
     let listening = start.logs("listening").await;
-    let port = listening["address"].as_str().unwrap().parse::<SocketAddr>().unwrap().port();
+    let port = listening["address"]
+        .as_str()
+        .unwrap()
+        .parse::<SocketAddr>()
+        .unwrap()
+        .port();
     assert_eq!(listening["url"], format!("http://localhost:{port}"));
     let guests = start.logs("guest mode").await;
-    assert!(guests["message"].as_str().unwrap().contains("JWT_SECRET"), "{guests}");
-    TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+    assert!(
+        guests["message"].as_str().unwrap().contains("JWT_SECRET"),
+        "{guests}"
+    );
+    TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+        .await
+        .unwrap();
     if listening["address"].as_str().unwrap().starts_with("[::]") {
-        TcpStream::connect((Ipv6Addr::LOCALHOST, port)).await.unwrap();
+        TcpStream::connect((Ipv6Addr::LOCALHOST, port))
+            .await
+            .unwrap();
     }
 }
 
@@ -132,38 +178,64 @@ async fn a_host_may_be_a_name() {
     let port = start.port().await;
     TcpStream::connect(("localhost", port)).await.unwrap();
     start.terminate();
-    assert!(within_deadline("the end", start.child.wait()).await.unwrap().success());
+    assert!(
+        within_deadline("the end", start.child.wait())
+            .await
+            .unwrap()
+            .success()
+    );
 }
 
 /// On `::`, they come with addresses such as `::ffff:127.0.0.1`.
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_of_ipv4_are_counted_and_believed_by_their_address_on_a_listener_for_both_families() {
-    let [one, trusted] = [("MAX_CONNECTIONS_PER_ADDRESS", "1"), ("TRUSTED_PROXIES", "127.0.0.1")];
+async fn clients_of_ipv4_are_counted_and_believed_by_their_address_on_a_listener_for_both_families()
+{
+    let [one, trusted] = [
+        ("MAX_CONNECTIONS_PER_ADDRESS", "1"),
+        ("TRUSTED_PROXIES", "127.0.0.1"),
+    ];
     let mut start = Start::with(&[one]);
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, start.port().await));
     start.logs("ready").await;
     let _first = RawClient::connect(address, "ann").await;
     TcpStream::connect(address).await.unwrap();
-    assert_eq!(start.logs("too many connections").await["address"], "127.0.0.1");
+    assert_eq!(
+        start.logs("too many connections").await["address"],
+        "127.0.0.1"
+    );
 
     let mut start = Start::with(&[one, trusted]);
     let port = start.port().await;
     let session = async |client: &str| {
         let url = format!("http://127.0.0.1:{port}/socket.io/?EIO=4&transport=polling");
-        let request = reqwest::Client::new().get(url).header("X-Forwarded-For", client);
+        let request = reqwest::Client::new()
+            .get(url)
+            .header("X-Forwarded-For", client);
         request.send().await.unwrap().status().as_u16()
     };
-    assert_eq!([session("192.0.2.1").await, session("192.0.2.2").await, session("192.0.2.2").await], [200, 200, 429]);
+    assert_eq!(
+        [
+            session("192.0.2.1").await,
+            session("192.0.2.2").await,
+            session("192.0.2.2").await
+        ],
+        [200, 200, 429]
+    );
 }
 
 /// URLs of databases that cannot be used, each with the words that say so.
 fn unusable(server: &Postgres) -> [(String, [&'static str; 3]); 3] {
     let closed = free_port();
     let wrong_password = server.url("postgres").replace("postgres@", "ann:hunter2@");
-    let missing = server.url("nowhere").replace("postgres@", "postgres:postgres@");
+    let missing = server
+        .url("nowhere")
+        .replace("postgres@", "postgres:postgres@");
     let away = format!("postgres://ann:hunter2@127.0.0.1:{closed}/chat");
     [
-        (wrong_password, ["127.0.0.1", "postgres", "password authentication failed"]),
+        (
+            wrong_password,
+            ["127.0.0.1", "postgres", "password authentication failed"],
+        ),
         (missing, ["127.0.0.1", "nowhere", "does not exist"]),
         (away, ["127.0.0.1", "chat", "refused"]),
     ]
@@ -186,7 +258,10 @@ async fn the_line_that_ends_the_start_names_the_host_and_the_database() {
     for (url, words) in unusable(&server) {
         let line = reason(&ended(&[("DATABASE_URL", &url), SHORT]).await);
         let missing: Vec<_> = words.iter().filter(|word| !line.contains(**word)).collect();
-        assert!(missing.is_empty() && !line.contains(" at line "), "{missing:?}: {line}");
+        assert!(
+            missing.is_empty() && !line.contains(" at line "),
+            "{missing:?}: {line}"
+        );
     }
 }
 
@@ -194,11 +269,20 @@ async fn the_line_that_ends_the_start_names_the_host_and_the_database() {
 async fn a_start_that_waits_for_ever_goes_on_when_the_database_is_there_and_ends_at_sigterm() {
     let port = free_port();
     let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
-    let forever = [("HOST", "127.0.0.1"), ("DATABASE_URL", url.as_str()), ("DATABASE_START_TIMEOUT", "0")];
+    let forever = [
+        ("HOST", "127.0.0.1"),
+        ("DATABASE_URL", url.as_str()),
+        ("DATABASE_START_TIMEOUT", "0"),
+    ];
     let mut stopped = Start::with(&forever);
     stopped.logs("waiting for the database").await;
     stopped.terminate();
-    assert!(within_deadline("the end", stopped.child.wait()).await.unwrap().success());
+    assert!(
+        within_deadline("the end", stopped.child.wait())
+            .await
+            .unwrap()
+            .success()
+    );
 
     let mut start = Start::with(&forever);
     // The second attempt comes after the pause, as all later ones do.

@@ -6,24 +6,35 @@ use crate::support::{Database, gate::Gate, postgres::Postgres};
 
 /// What stands in the way of a start.
 async fn obstacle(url: &str) -> MigrateError {
-    store::open(url, 2, Encryption::Optional).unwrap().migrate().await.unwrap_err()
+    store::open(url, 2, Encryption::Optional)
+        .unwrap()
+        .migrate()
+        .await
+        .unwrap_err()
 }
 
 fn assert_names(error: &MigrateError, words: &[&str]) {
     let text = error.to_string();
     assert!(words.iter().all(|word| text.contains(word)), "{text}");
-    assert!(!text.contains("at line") && !text.contains("secret"), "{text}");
+    assert!(
+        !text.contains("at line") && !text.contains("secret"),
+        "{text}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_is_named_with_host_and_database_and_not_shown() {
     let postgres = Postgres::start(&["fsync=off"]);
     let database = Database::on(&postgres);
-    database.execute("CREATE ROLE guarded LOGIN PASSWORD 'right'").await;
+    database
+        .execute("CREATE ROLE guarded LOGIN PASSWORD 'right'")
+        .await;
     let rules = "VALUES ('local all postgres trust'), ('local all all scram-sha-256')";
     let write = "COPY (VALUES_HERE) TO 'PATH'".replace("VALUES_HERE", rules);
     let folder = database.url().split("host=").nth(1).unwrap().to_owned();
-    database.execute(&write.replace("PATH", &format!("{folder}/data/pg_hba.conf"))).await;
+    database
+        .execute(&write.replace("PATH", &format!("{folder}/data/pg_hba.conf")))
+        .await;
     database.execute("SELECT pg_reload_conf()").await;
     let url = database.url().replace("postgres@", "guarded:secret@");
     let refused = crate::support::within_deadline("the rules to be read", async {
@@ -36,24 +47,47 @@ async fn a_wrong_password_is_named_with_host_and_database_and_not_shown() {
         }
     });
     let refused = refused.await;
-    assert!(matches!(refused, MigrateError::Unavailable(_)), "waits for somebody to repair it");
-    assert_names(&refused, &["\"postgres\"", &folder, "password authentication failed", "guarded", "28P01"]);
+    assert!(
+        matches!(refused, MigrateError::Unavailable(_)),
+        "waits for somebody to repair it"
+    );
+    assert_names(
+        &refused,
+        &[
+            "\"postgres\"",
+            &folder,
+            "password authentication failed",
+            "guarded",
+            "28P01",
+        ],
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_database_is_named() {
     let database = Database::postgres().await;
-    let name = reqwest::Url::parse(database.url()).unwrap().path().trim_start_matches('/').to_owned();
+    let name = reqwest::Url::parse(database.url())
+        .unwrap()
+        .path()
+        .trim_start_matches('/')
+        .to_owned();
     let refused = obstacle(&database.url().replace(&name, "nowhere")).await;
     assert!(matches!(refused, MigrateError::Unavailable(_)));
-    assert_names(&refused, &["database \"nowhere\" at ", "does not exist", "3D000"]);
+    assert_names(
+        &refused,
+        &["database \"nowhere\" at ", "does not exist", "3D000"],
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_tls_is_named_where_tls_is_required() {
     let mut gate = Gate::shut_at_first();
     let database = Database::postgres().await.through(&gate);
-    let separator = if database.url().contains('?') { '&' } else { '?' };
+    let separator = if database.url().contains('?') {
+        '&'
+    } else {
+        '?'
+    };
     let url = format!("{}{separator}sslmode=require", database.url());
     let refused = obstacle(&url).await;
     assert_names(&refused, &["127.0.0.1:", "refused"]);
@@ -70,9 +104,15 @@ async fn a_database_that_is_not_utf8_ends_the_start_with_a_line_that_says_so() {
     database
         .execute(&format!("CREATE DATABASE {name} ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"))
         .await;
-    let own = reqwest::Url::parse(database.url()).unwrap().path().trim_start_matches('/').to_owned();
+    let own = reqwest::Url::parse(database.url())
+        .unwrap()
+        .path()
+        .trim_start_matches('/')
+        .to_owned();
     let refused = obstacle(&database.url().replace(&own, &name)).await;
-    database.execute(&format!("DROP DATABASE {name} WITH (FORCE)")).await;
+    database
+        .execute(&format!("DROP DATABASE {name} WITH (FORCE)"))
+        .await;
     assert!(matches!(refused, MigrateError::Failed(_)), "{refused}");
     assert_names(&refused, &[&name, "SQL_ASCII", "UTF8"]);
 }

@@ -1,5 +1,5 @@
-//! A database that takes no messages: away, locked, read-only, full. Sends wait for it or are refused, no join shows less
-//! than there is, and when it is back all goes on, without a restart.
+//! A database that takes no messages: away, locked, read-only, full. Sends wait for it or are
+//! refused, no join shows less than there is, and when it is back all goes on, without a restart.
 
 use std::{
     collections::HashSet,
@@ -18,7 +18,8 @@ use sqlx::{Connection, Executor, PgConnection, SqliteConnection};
 use tokio::sync::Mutex;
 
 use crate::support::{
-    Database, Process, RawClient, Server, eventually, gate::Gate, log, postgres::Postgres, raw::Packet, within_deadline,
+    Database, Process, RawClient, Server, eventually, gate::Gate, log, postgres::Postgres,
+    raw::Packet, within_deadline,
 };
 
 /// Longer than the pause between two attempts to store a batch; shorter than tests want to wait.
@@ -45,8 +46,17 @@ struct Trial<'a> {
 impl<'a> Trial<'a> {
     /// Ann is in a room, and has said something there.
     async fn begin(address: SocketAddr, database: &'a Database) -> Self {
-        let [ann, bob] = [RawClient::connect(address, "ann").await, RawClient::connect(address, "bob").await];
-        let mut trial = Self { address, database, ann, bob, acked: HashSet::new() };
+        let [ann, bob] = [
+            RawClient::connect(address, "ann").await,
+            RawClient::connect(address, "bob").await,
+        ];
+        let mut trial = Self {
+            address,
+            database,
+            ann,
+            bob,
+            acked: HashSet::new(),
+        };
         assert_ok(&trial.ann.call("joinRoom", json!({ "roomId": "hot" })).await);
         trial.say(1).await;
         assert_eq!((trial.acked.len(), trial.readiness().await), (1, 200));
@@ -54,11 +64,18 @@ impl<'a> Trial<'a> {
     }
 
     async fn readiness(&self) -> u16 {
-        reqwest::get(format!("http://{}/readyz", self.address)).await.unwrap().status().as_u16()
+        reqwest::get(format!("http://{}/readyz", self.address))
+            .await
+            .unwrap()
+            .status()
+            .as_u16()
     }
 
     async fn until_readiness(&self, status: u16) {
-        eventually(&format!("/readyz to answer {status}"), async || self.readiness().await == status).await;
+        eventually(&format!("/readyz to answer {status}"), async || {
+            self.readiness().await == status
+        })
+        .await;
     }
 
     /// Ann says so much at once.
@@ -81,7 +98,9 @@ impl<'a> Trial<'a> {
                 Packet::Other(frame) => panic!("{frame:?}"),
             }
         }
-        let acked = answers.iter().filter_map(|answer| answer["message"]["id"].as_str());
+        let acked = answers
+            .iter()
+            .filter_map(|answer| answer["message"]["id"].as_str());
         self.acked.extend(acked.map(str::to_owned));
         answers
     }
@@ -102,20 +121,36 @@ impl<'a> Trial<'a> {
         assert_eq!(self.readiness().await, 503, "still");
     }
 
-    /// A room that is open shows what it has in memory; what would have to be read, and cannot, is no empty history.
+    /// A room that is open shows what it has in memory; what would have to be read, and cannot, is
+    /// no empty history.
     async fn assert_history(&mut self, readable: bool) {
         let hot = self.bob.call("joinRoom", json!({ "roomId": "hot" })).await;
         assert_ok(&hot);
         assert_eq!(hot["messages"].as_array().unwrap().len(), HISTORY, "{hot}");
         for (event, payload, messages) in [
-            ("joinRoom", json!({ "roomId": "hot", "limit": 200, "lastSeq": 0 }), SEEDED + 1),
-            ("getHistory", json!({ "roomId": "hot", "afterSeq": 0, "limit": 200 }), SEEDED + 1),
-            ("joinRoom", json!({ "roomId": "cold", "limit": 200 }), SEEDED),
+            (
+                "joinRoom",
+                json!({ "roomId": "hot", "limit": 200, "lastSeq": 0 }),
+                SEEDED + 1,
+            ),
+            (
+                "getHistory",
+                json!({ "roomId": "hot", "afterSeq": 0, "limit": 200 }),
+                SEEDED + 1,
+            ),
+            (
+                "joinRoom",
+                json!({ "roomId": "cold", "limit": 200 }),
+                SEEDED,
+            ),
         ] {
             let answer = self.bob.call(event, payload).await;
             if readable {
                 assert_ok(&answer);
-                assert!(answer["messages"].as_array().unwrap().len() >= messages, "{answer}");
+                assert!(
+                    answer["messages"].as_array().unwrap().len() >= messages,
+                    "{answer}"
+                );
             } else {
                 assert_unavailable(&answer);
             }
@@ -124,18 +159,42 @@ impl<'a> Trial<'a> {
 
     /// The log has what was acked, once, and no gap.
     async fn assert_whole(&self) {
-        let page = Page { after: Seq::ZERO, before: Seq::END, limit: 1_000_000, keep: Keep::Oldest };
-        let log = self.database.store().await.read(&"hot".try_into().unwrap(), page).await.unwrap();
-        assert!(log.iter().map(|message| message.seq.get()).eq(1..=log.len() as i64));
+        let page = Page {
+            after: Seq::ZERO,
+            before: Seq::END,
+            limit: 1_000_000,
+            keep: Keep::Oldest,
+        };
+        let log = self
+            .database
+            .store()
+            .await
+            .read(&"hot".try_into().unwrap(), page)
+            .await
+            .unwrap();
+        assert!(
+            log.iter()
+                .map(|message| message.seq.get())
+                .eq(1..=log.len() as i64)
+        );
         let stored: HashSet<_> = log.iter().map(|message| message.id.to_string()).collect();
         let lost: Vec<_> = self.acked.difference(&stored).collect();
         assert!(lost.is_empty(), "acked and not stored: {lost:?}");
-        let names: HashSet<_> = log.iter().filter_map(|message| message.client_message_id.as_ref()).collect();
+        let names: HashSet<_> = log
+            .iter()
+            .filter_map(|message| message.client_message_id.as_ref())
+            .collect();
         assert_eq!(SEEDED + names.len(), log.len(), "stored twice");
     }
 
-    /// The whole way: the fault begins; sends are refused in time; later ones wait, and are stored when the fault ends.
-    async fn outlives(mut self, readable: bool, begin: impl AsyncFnOnce(), end: impl AsyncFnOnce()) {
+    /// The whole way: the fault begins; sends are refused in time; later ones wait, and are stored
+    /// when the fault ends.
+    async fn outlives(
+        mut self,
+        readable: bool,
+        begin: impl AsyncFnOnce(),
+        end: impl AsyncFnOnce(),
+    ) {
         begin().await;
         self.assert_unavailable().await;
         self.assert_history(readable).await;
@@ -151,7 +210,9 @@ impl<'a> Trial<'a> {
 
 /// Something long that cannot be compressed.
 fn text() -> String {
-    std::iter::repeat_with(fastrand::alphanumeric).take(8000).collect()
+    std::iter::repeat_with(fastrand::alphanumeric)
+        .take(8000)
+        .collect()
 }
 
 #[track_caller]
@@ -162,7 +223,11 @@ fn assert_ok(answer: &Value) {
 #[track_caller]
 fn assert_unavailable(answer: &Value) {
     let error = &answer["error"];
-    assert_eq!((error["code"].as_str(), &error["retryable"]), (Some("UNAVAILABLE"), &json!(true)), "{answer}");
+    assert_eq!(
+        (error["code"].as_str(), &error["retryable"]),
+        (Some("UNAVAILABLE"), &json!(true)),
+        "{answer}"
+    );
 }
 
 /// The database with messages in two rooms.
@@ -179,7 +244,10 @@ fn file(database: &Database) -> PathBuf {
 
 /// The file of a database, and what is beside it.
 fn files(database: &Database) -> Vec<PathBuf> {
-    fs::read_dir(file(database).parent().unwrap()).unwrap().map(|entry| entry.unwrap().path()).collect()
+    fs::read_dir(file(database).parent().unwrap())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -190,7 +258,13 @@ async fn a_postgres_that_is_away() {
     let server = Server::on(database, &[SEND_TIMEOUT]).await;
     let trial = Trial::begin(server.address(), &server.database).await;
     let gate = Mutex::new(gate);
-    trial.outlives(false, async || gate.lock().await.shut().await, async || gate.lock().await.open()).await;
+    trial
+        .outlives(
+            false,
+            async || gate.lock().await.shut().await,
+            async || gate.lock().await.open(),
+        )
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -199,27 +273,53 @@ async fn a_postgres_that_is_read_only() {
     let server = Server::on(database, &[SEND_TIMEOUT]).await;
     let trial = Trial::begin(server.address(), &server.database).await;
     let read_only = async |on| server.database.set_read_only(on).await;
-    trial.outlives(true, async || read_only(true).await, async || read_only(false).await).await;
+    trial
+        .outlives(
+            true,
+            async || read_only(true).await,
+            async || read_only(false).await,
+        )
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_postgres_whose_disk_is_full() {
     let postgres = Postgres::start_with_small_files();
     let database = seeded(Database::on(&postgres)).await;
-    let texts: Vec<_> = std::iter::repeat_with(text).take(LARGE_TABLE_MESSAGES).collect();
-    log::append_old(&database, "large", texts.into_iter().map(|text| (0, "seeder", text))).await;
+    let texts: Vec<_> = std::iter::repeat_with(text)
+        .take(LARGE_TABLE_MESSAGES)
+        .collect();
+    log::append_old(
+        &database,
+        "large",
+        texts.into_iter().map(|text| (0, "seeder", text)),
+    )
+    .await;
     let server = Server::on(database, &[SEND_TIMEOUT]).await;
     let trial = Trial::begin(server.address(), &server.database).await;
     let size = texts_size(&server.database).await;
-    trial.outlives(true, async || postgres.fill_disk(size), async || postgres.free_disk()).await;
+    trial
+        .outlives(
+            true,
+            async || postgres.fill_disk(size),
+            async || postgres.free_disk(),
+        )
+        .await;
 }
 
 /// The bytes of the file that has the texts of long messages.
 async fn texts_size(database: &Database) -> u64 {
     let mut connection = PgConnection::connect(database.url()).await.unwrap();
-    let query = "SELECT pg_relation_size(reltoastrelid) FROM pg_class WHERE oid = 'messages'::regclass";
-    let size: i64 = sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap();
-    assert!(size > 2 * 1024 * 1024, "larger than all other files, which may be written on: {size}");
+    let query =
+        "SELECT pg_relation_size(reltoastrelid) FROM pg_class WHERE oid = 'messages'::regclass";
+    let size: i64 = sqlx::query_scalar(query)
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert!(
+        size > 2 * 1024 * 1024,
+        "larger than all other files, which may be written on: {size}"
+    );
     size.try_into().unwrap()
 }
 
@@ -228,10 +328,16 @@ async fn an_sqlite_file_that_another_process_has_locked() {
     let database = seeded(Database::sqlite()).await;
     let server = Server::on(database, &[SEND_TIMEOUT]).await;
     let trial = Trial::begin(server.address(), &server.database).await;
-    let other = Mutex::new(SqliteConnection::connect(server.database.url()).await.unwrap());
+    let other = Mutex::new(
+        SqliteConnection::connect(server.database.url())
+            .await
+            .unwrap(),
+    );
     let execute = async |sql| other.lock().await.execute(sql).await;
     let lock = async || drop(execute("BEGIN EXCLUSIVE").await);
-    trial.outlives(true, lock, async || drop(execute("ROLLBACK").await)).await;
+    trial
+        .outlives(true, lock, async || drop(execute("ROLLBACK").await))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -239,8 +345,20 @@ async fn an_sqlite_file_whose_disk_is_full() {
     let database = seeded(Database::sqlite()).await;
     let server = Process::on_small_disk(&database, &[SEND_TIMEOUT]).await;
     let trial = Trial::begin(server.address, &database).await;
-    let largest = || files(&database).iter().map(|file| file.metadata().unwrap().len()).max().unwrap();
-    trial.outlives(true, async || server.fill_disk(largest()), async || server.free_disk()).await;
+    let largest = || {
+        files(&database)
+            .iter()
+            .map(|file| file.metadata().unwrap().len())
+            .max()
+            .unwrap()
+    };
+    trial
+        .outlives(
+            true,
+            async || server.fill_disk(largest()),
+            async || server.free_disk(),
+        )
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -250,13 +368,24 @@ async fn a_server_waits_for_a_postgres_that_is_read_only_when_it_starts() {
         let server = Server::on_absent(database, &["--send-timeout-ms=100"]).await;
         let mut ann = server.raw("ann").await;
         ann.call("joinRoom", json!({ "roomId": "r" })).await;
-        let refused = ann.call("sendMessage", json!({ "roomId": "r", "message": "hi" })).await;
+        let refused = ann
+            .call("sendMessage", json!({ "roomId": "r", "message": "hi" }))
+            .await;
         assert_eq!(refused["status"], "error", "{refused}");
-        assert_eq!(reqwest::get(format!("{}/readyz", server.url())).await.unwrap().status(), 503);
+        assert_eq!(
+            reqwest::get(format!("{}/readyz", server.url()))
+                .await
+                .unwrap()
+                .status(),
+            503
+        );
         server.database.set_read_only(false).await;
         server.until_ready().await;
         assert_ok(&ann.call("joinRoom", json!({ "roomId": "r" })).await);
-        assert_ok(&ann.call("sendMessage", json!({ "roomId": "r", "message": "hi" })).await);
+        assert_ok(
+            &ann.call("sendMessage", json!({ "roomId": "r", "message": "hi" }))
+                .await,
+        );
     }
 }
 
@@ -265,8 +394,14 @@ async fn a_store_on_a_postgres_that_is_read_only_says_so_and_is_well_when_it_is_
     let database = Database::postgres().await;
     let store = database.store().await;
     database.set_read_only(true).await;
-    assert!(matches!(store.migrate().await, Err(MigrateError::Unavailable(_))));
-    assert!(matches!(store.ping().await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(
+        store.migrate().await,
+        Err(MigrateError::Unavailable(_))
+    ));
+    assert!(matches!(
+        store.ping().await,
+        Err(StoreError::Unavailable(_))
+    ));
     database.set_read_only(false).await;
     store.migrate().await.unwrap();
     store.ping().await.unwrap();
@@ -278,7 +413,11 @@ async fn a_connection_that_postgres_ended_while_it_rested_is_replaced_unseen() {
     let store = database.store().await;
     store.ping().await.unwrap();
     let others = "pid <> pg_backend_pid() AND datname = current_database()";
-    database.execute(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")).await;
+    database
+        .execute(&format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"
+        ))
+        .await;
     tokio::time::sleep(TRUSTED_REST).await;
     store.ping().await.unwrap();
 }
@@ -289,8 +428,14 @@ async fn a_store_on_an_sqlite_file_that_is_locked_says_so_and_is_well_when_it_is
     let store = database.store().await;
     let mut other = SqliteConnection::connect(database.url()).await.unwrap();
     other.execute("BEGIN EXCLUSIVE").await.unwrap();
-    assert!(matches!(store.migrate().await, Err(MigrateError::Unavailable(_))));
-    assert!(matches!(store.ping().await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(
+        store.migrate().await,
+        Err(MigrateError::Unavailable(_))
+    ));
+    assert!(matches!(
+        store.ping().await,
+        Err(StoreError::Unavailable(_))
+    ));
     other.execute("ROLLBACK").await.unwrap();
     store.migrate().await.unwrap();
     store.ping().await.unwrap();
@@ -299,25 +444,47 @@ async fn a_store_on_an_sqlite_file_that_is_locked_says_so_and_is_well_when_it_is
 #[tokio::test(flavor = "multi_thread")]
 async fn a_postgres_in_which_a_table_is_missing_ends_the_start() {
     let database = Database::postgres().await;
-    database.execute("ALTER TABLE messages RENAME TO elsewhere").await;
+    database
+        .execute("ALTER TABLE messages RENAME TO elsewhere")
+        .await;
     let store = parlor::store::open(database.url(), 2, Encryption::Optional).unwrap();
-    let MigrateError::Failed(why) = store.migrate().await.unwrap_err() else { panic!("waits for what does not come") };
+    let MigrateError::Failed(why) = store.migrate().await.unwrap_err() else {
+        panic!("waits for what does not come")
+    };
     assert!(why.contains("messages"), "{why}");
 }
 
 #[tokio::test]
 async fn an_sqlite_file_that_cannot_be_written_ends_the_start_with_a_line_that_names_it() {
-    for (folder_mode, file_mode) in [(0o555, 0o444), (0o755, 0o444), (0o755, 0o000), (0o555, 0o644)] {
+    for (folder_mode, file_mode) in [
+        (0o555, 0o444),
+        (0o755, 0o444),
+        (0o755, 0o000),
+        (0o555, 0o644),
+    ] {
         let database = seeded(Database::sqlite()).await;
-        let (file, folder) = (file(&database), file(&database).parent().unwrap().to_owned());
+        let (file, folder) = (
+            file(&database),
+            file(&database).parent().unwrap().to_owned(),
+        );
         set_mode(&file, file_mode);
         set_mode(&folder, folder_mode);
         let mut command = Process::command_bound_by_modes();
-        command.env("DATABASE_URL", database.url()).args(["--host=127.0.0.1", "--port=0", "--rust-log=off"]);
-        let ended = within_deadline("the server to end", command.output()).await.unwrap();
+        command.env("DATABASE_URL", database.url()).args([
+            "--host=127.0.0.1",
+            "--port=0",
+            "--rust-log=off",
+        ]);
+        let ended = within_deadline("the server to end", command.output())
+            .await
+            .unwrap();
         set_mode(&folder, 0o755);
         let line = String::from_utf8(ended.stderr).unwrap();
-        assert_eq!((ended.status.code(), line.lines().count()), (Some(1), 1), "{folder_mode:o} {file_mode:o}: {line}");
+        assert_eq!(
+            (ended.status.code(), line.lines().count()),
+            (Some(1), 1),
+            "{folder_mode:o} {file_mode:o}: {line}"
+        );
         let beginning = format!("parlor: the database cannot be used: {}: ", file.display());
         assert!(line.starts_with(&beginning), "{line}");
     }

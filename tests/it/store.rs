@@ -57,14 +57,22 @@ fn draft(in_room: &str, user: &str, text: &str, name: Option<&str>) -> Draft {
 }
 
 fn drafts(in_room: &str, texts: &[&str]) -> Vec<Draft> {
-    texts.iter().map(|text| draft(in_room, "ann", text, None)).collect()
+    texts
+        .iter()
+        .map(|text| draft(in_room, "ann", text, None))
+        .collect()
 }
 
 fn seq(number: i64) -> Seq {
     number.try_into().unwrap()
 }
 
-const ALL: Page = Page { after: Seq::ZERO, before: Seq::END, limit: 100_000, keep: Keep::Oldest };
+const ALL: Page = Page {
+    after: Seq::ZERO,
+    before: Seq::END,
+    limit: 100_000,
+    keep: Keep::Oldest,
+};
 
 async fn log(store: &Arc<dyn MessageStore>, of: &str) -> Vec<Message> {
     store.read(&room(of), ALL).await.unwrap()
@@ -72,7 +80,10 @@ async fn log(store: &Arc<dyn MessageStore>, of: &str) -> Vec<Message> {
 
 async fn texts(store: &Arc<dyn MessageStore>, of: &str) -> Vec<(i64, String)> {
     let messages = log(store, of).await;
-    messages.iter().map(|message| (message.seq.get(), message.body.as_str().to_owned())).collect()
+    messages
+        .iter()
+        .map(|message| (message.seq.get(), message.body.as_str().to_owned()))
+        .collect()
 }
 
 fn numbered(texts: &[&str]) -> Vec<(i64, String)> {
@@ -83,17 +94,31 @@ async fn a_rooms_messages_are_numbered_from_one(database: Database) {
     let store = database.store().await;
     let first = store.append(&drafts("r", &["a", "b"])).await.unwrap();
     let second = store.append(&drafts("r", &["c"])).await.unwrap();
-    let seqs = first.iter().chain(&second).map(|stored| stored.message.seq.get());
+    let seqs = first
+        .iter()
+        .chain(&second)
+        .map(|stored| stored.message.seq.get());
     assert_eq!(seqs.collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!(texts(&store, "r").await, numbered(&["a", "b", "c"]));
 }
 
 async fn rooms_are_numbered_apart(database: Database) {
     let store = database.store().await;
-    let batch = [drafts("x", &["1"]), drafts("y", &["1"]), drafts("x", &["2"]), drafts("Y", &["1"])].concat();
+    let batch = [
+        drafts("x", &["1"]),
+        drafts("y", &["1"]),
+        drafts("x", &["2"]),
+        drafts("Y", &["1"]),
+    ]
+    .concat();
     let stored = store.append(&batch).await.unwrap();
-    let places = stored.iter().map(|stored| (stored.message.room_id.as_str(), stored.message.seq.get()));
-    assert_eq!(places.collect::<Vec<_>>(), [("x", 1), ("y", 1), ("x", 2), ("Y", 1)]);
+    let places = stored
+        .iter()
+        .map(|stored| (stored.message.room_id.as_str(), stored.message.seq.get()));
+    assert_eq!(
+        places.collect::<Vec<_>>(),
+        [("x", 1), ("y", 1), ("x", 2), ("Y", 1)]
+    );
     assert_eq!(texts(&store, "x").await, numbered(&["1", "2"]));
     assert_eq!(texts(&store, "none").await, []);
 }
@@ -105,18 +130,38 @@ async fn what_is_read_is_what_was_stored(database: Database) {
     let long = draft("r", "ann", &"🦀".repeat(2048), None);
     let batch = [operator, long];
     let stored = store.append(&batch).await.unwrap();
-    let expected: Vec<_> = (1..).zip(&batch).map(|(number, draft)| draft.at(seq(number))).collect();
-    assert_eq!(stored.iter().map(|stored| (*stored.message).clone()).collect::<Vec<_>>(), expected);
+    let expected: Vec<_> = (1..)
+        .zip(&batch)
+        .map(|(number, draft)| draft.at(seq(number)))
+        .collect();
+    assert_eq!(
+        stored
+            .iter()
+            .map(|stored| (*stored.message).clone())
+            .collect::<Vec<_>>(),
+        expected
+    );
     assert_eq!(log(&store, "r").await, expected);
 }
 
 async fn a_page_keeps_the_end_that_is_asked_for(database: Database) {
     let store = database.store().await;
-    store.append(&drafts("r", &["1", "2", "3", "4", "5", "6"])).await.unwrap();
+    store
+        .append(&drafts("r", &["1", "2", "3", "4", "5", "6"]))
+        .await
+        .unwrap();
     let page = async |after, before, limit, keep| {
-        let page = Page { after: seq(after), before, limit, keep };
+        let page = Page {
+            after: seq(after),
+            before,
+            limit,
+            keep,
+        };
         let messages = store.read(&room("r"), page).await.unwrap();
-        messages.iter().map(|message| message.seq.get()).collect::<Vec<_>>()
+        messages
+            .iter()
+            .map(|message| message.seq.get())
+            .collect::<Vec<_>>()
     };
     assert_eq!(page(0, Seq::END, 2, Keep::Oldest).await, [1, 2]);
     assert_eq!(page(0, Seq::END, 2, Keep::Newest).await, [5, 6]);
@@ -129,13 +174,28 @@ async fn a_page_keeps_the_end_that_is_asked_for(database: Database) {
 
 async fn a_repeated_client_message_id_gives_the_first_message(database: Database) {
     let store = database.store().await;
-    let first = store.append(&[draft("r", "ann", "first", Some("id"))]).await.unwrap();
-    let batch =
-        [draft("r", "ann", "new", None), draft("r", "ann", "again", Some("id")), draft("r", "ann", "newer", None)];
+    let first = store
+        .append(&[draft("r", "ann", "first", Some("id"))])
+        .await
+        .unwrap();
+    let batch = [
+        draft("r", "ann", "new", None),
+        draft("r", "ann", "again", Some("id")),
+        draft("r", "ann", "newer", None),
+    ];
     let stored = store.append(&batch).await.unwrap();
     assert_eq!(stored[1].message, first[0].message);
-    assert_eq!(stored.iter().map(|stored| stored.duplicate).collect::<Vec<_>>(), [false, true, false]);
-    assert_eq!(texts(&store, "r").await, numbered(&["first", "new", "newer"]));
+    assert_eq!(
+        stored
+            .iter()
+            .map(|stored| stored.duplicate)
+            .collect::<Vec<_>>(),
+        [false, true, false]
+    );
+    assert_eq!(
+        texts(&store, "r").await,
+        numbered(&["first", "new", "newer"])
+    );
 }
 
 async fn a_repeat_within_a_batch_gives_the_first_message(database: Database) {
@@ -143,27 +203,52 @@ async fn a_repeat_within_a_batch_gives_the_first_message(database: Database) {
     let batch = ["a", "b", "c"].map(|text| draft("r", "ann", text, Some("id")));
     let stored = store.append(&batch).await.unwrap();
     assert!(stored.iter().all(|stored| stored.message.id == batch[0].id));
-    assert_eq!(stored.iter().map(|stored| stored.duplicate).collect::<Vec<_>>(), [false, true, true]);
+    assert_eq!(
+        stored
+            .iter()
+            .map(|stored| stored.duplicate)
+            .collect::<Vec<_>>(),
+        [false, true, true]
+    );
     assert_eq!(texts(&store, "r").await, numbered(&["a"]));
 }
 
-async fn the_same_client_message_id_in_another_room_or_of_another_user_is_another_message(database: Database) {
+async fn the_same_client_message_id_in_another_room_or_of_another_user_is_another_message(
+    database: Database,
+) {
     let store = database.store().await;
     let batch = [("r", "ann"), ("s", "ann"), ("r", "bob")];
     let batch = batch.map(|(in_room, user)| draft(in_room, user, user, Some("id")));
-    assert!(store.append(&batch).await.unwrap().iter().all(|stored| !stored.duplicate));
+    assert!(
+        store
+            .append(&batch)
+            .await
+            .unwrap()
+            .iter()
+            .all(|stored| !stored.duplicate)
+    );
     assert_eq!(texts(&store, "r").await, numbered(&["ann", "bob"]));
     assert_eq!(texts(&store, "s").await, numbered(&["ann"]));
 }
 
 async fn a_batch_that_is_appended_again_is_stored_once(database: Database) {
     let store = database.store().await;
-    let batch = [drafts("r", &["a", "b"]), vec![draft("r", "ann", "c", Some("id"))]].concat();
+    let batch = [
+        drafts("r", &["a", "b"]),
+        vec![draft("r", "ann", "c", Some("id"))],
+    ]
+    .concat();
     let first = store.append(&batch).await.unwrap();
     let more = [batch, drafts("r", &["d"])].concat();
     let again = store.append(&more).await.unwrap();
-    assert!(again.iter().all(|stored| !stored.duplicate), "a retry is no duplicate of itself");
-    let same = first.iter().zip(&again).all(|(first, again)| first.message == again.message);
+    assert!(
+        again.iter().all(|stored| !stored.duplicate),
+        "a retry is no duplicate of itself"
+    );
+    let same = first
+        .iter()
+        .zip(&again)
+        .all(|(first, again)| first.message == again.message);
     assert!(same);
     assert_eq!(texts(&store, "r").await, numbered(&["a", "b", "c", "d"]));
 }
@@ -195,7 +280,9 @@ async fn write_at_once(stores: &[Arc<dyn MessageStore>]) {
             for number in 0..BATCHES {
                 let mut rooms = ["x", "y", "z"];
                 rooms.rotate_left((writer + number) % 3);
-                let mut batch: Vec<_> = rooms.map(|room| draft(room, "ann", &writer.to_string(), None)).into();
+                let mut batch: Vec<_> = rooms
+                    .map(|room| draft(room, "ann", &writer.to_string(), None))
+                    .into();
                 batch.push(draft("x", "ann", "common", Some(&number.to_string())));
                 append(&store, &batch).await;
             }
@@ -207,7 +294,11 @@ async fn write_at_once(stores: &[Arc<dyn MessageStore>]) {
 }
 
 async fn assert_whole(store: &Arc<dyn MessageStore>) {
-    for (of, expected) in [("x", (WRITERS + 1) * BATCHES), ("y", WRITERS * BATCHES), ("z", WRITERS * BATCHES)] {
+    for (of, expected) in [
+        ("x", (WRITERS + 1) * BATCHES),
+        ("y", WRITERS * BATCHES),
+        ("z", WRITERS * BATCHES),
+    ] {
         let messages = log(store, of).await;
         let seqs: Vec<_> = messages.iter().map(|message| message.seq.get()).collect();
         assert_eq!(seqs, (1..=expected as i64).collect::<Vec<_>>(), "room {of}");
@@ -251,42 +342,69 @@ const FIRST_SCHEMA: [&str; 3] = [
 ];
 
 async fn a_log_of_the_first_schema_is_kept_and_knows_its_repeats(database: Database) {
-    let batch = [draft("r", "ann", "named", Some("id")), draft("r", "ann", "not named", None)];
+    let batch = [
+        draft("r", "ann", "named", Some("id")),
+        draft("r", "ann", "not named", None),
+    ];
     database.store().await.append(&batch).await.unwrap();
     for undo in FIRST_SCHEMA {
         database.execute(undo).await;
     }
     let store = parlor::store::open(database.url(), 2, Encryption::Optional).unwrap();
     store.migrate().await.unwrap();
-    let again = store.append(&[&batch[..], &drafts("r", &["new"])].concat()).await.unwrap();
-    assert_eq!(again.iter().map(|stored| stored.message.seq.get()).collect::<Vec<_>>(), [1, 2, 3]);
-    assert_eq!(texts(&store, "r").await, numbered(&["named", "not named", "new"]));
+    let again = store
+        .append(&[&batch[..], &drafts("r", &["new"])].concat())
+        .await
+        .unwrap();
+    assert_eq!(
+        again
+            .iter()
+            .map(|stored| stored.message.seq.get())
+            .collect::<Vec<_>>(),
+        [1, 2, 3]
+    );
+    assert_eq!(
+        texts(&store, "r").await,
+        numbered(&["named", "not named", "new"])
+    );
 }
 
 /// Uniqueness must not rest on the code that looks before it writes.
 async fn the_database_itself_refuses_a_double(database: Database) {
     let store = database.store().await;
-    let named_and_not = [draft("r", "ann", "hello", Some("id")), draft("r", "ann", "hello", None)];
+    let named_and_not = [
+        draft("r", "ann", "hello", Some("id")),
+        draft("r", "ann", "hello", None),
+    ];
     store.append(&named_and_not).await.unwrap();
     let copy = |same: &str| {
-        let columns = "room_id, seq, id, user_id, operator_id, message, client_message_id, \"timestamp\"";
+        let columns =
+            "room_id, seq, id, user_id, operator_id, message, client_message_id, \"timestamp\"";
         let other_id = match database.url().starts_with("sqlite") {
             true => "'other'",
             false => "'00000000-0000-7000-8000-000000000000'::uuid",
         };
         let values = match same {
-            "seq" => format!("room_id, seq, {other_id}, user_id, operator_id, message, NULL, \"timestamp\""),
+            "seq" => format!(
+                "room_id, seq, {other_id}, user_id, operator_id, message, NULL, \"timestamp\""
+            ),
             "name" => {
-                format!("room_id, 9, {other_id}, user_id, operator_id, message, client_message_id, \"timestamp\"")
+                format!(
+                    "room_id, 9, {other_id}, user_id, operator_id, message, client_message_id, \"timestamp\""
+                )
             }
             _ => "room_id, 9, id, user_id, operator_id, message, NULL, \"timestamp\"".to_owned(),
         };
         let copied = if same == "id" { 2 } else { 1 };
-        format!("INSERT INTO messages ({columns}) SELECT {values} FROM messages WHERE seq = {copied}")
+        format!(
+            "INSERT INTO messages ({columns}) SELECT {values} FROM messages WHERE seq = {copied}"
+        )
     };
     for same in ["seq", "name", "id"] {
         let refused = database.try_execute(&copy(same)).await.unwrap_err();
-        let refused = refused.as_database_error().expect("an error of the database");
+        let refused = refused
+            .as_database_error()
+            .expect("an error of the database");
         assert!(refused.is_unique_violation(), "same {same}: {refused}");
     }
 }
@@ -295,13 +413,28 @@ async fn a_store_that_answers_says_so(database: Database) {
     let store = database.store().await;
     store.ping().await.unwrap();
     store.close().await;
-    assert!(matches!(store.ping().await, Err(StoreError::Unavailable(_))));
-    assert!(matches!(store.read(&room("r"), ALL).await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(
+        store.ping().await,
+        Err(StoreError::Unavailable(_))
+    ));
+    assert!(matches!(
+        store.read(&room("r"), ALL).await,
+        Err(StoreError::Unavailable(_))
+    ));
 }
 
 #[test]
 fn a_url_of_another_kind_is_refused() {
-    for url in ["mysql://host/db", "parlor.db", "", "sqlite::memory:", "sqlite://db?mode=memory"] {
-        assert!(parlor::store::open(url, 1, Encryption::Optional).is_err(), "{url:?}");
+    for url in [
+        "mysql://host/db",
+        "parlor.db",
+        "",
+        "sqlite::memory:",
+        "sqlite://db?mode=memory",
+    ] {
+        assert!(
+            parlor::store::open(url, 1, Encryption::Optional).is_err(),
+            "{url:?}"
+        );
     }
 }

@@ -12,7 +12,10 @@ use crate::support::{
 
 async fn member(server: &Server) -> RawClient {
     let mut client = server.raw("ann").await;
-    assert_eq!(client.call("joinRoom", json!({ "roomId": "r" })).await["status"], "ok");
+    assert_eq!(
+        client.call("joinRoom", json!({ "roomId": "r" })).await["status"],
+        "ok"
+    );
     client
 }
 
@@ -38,11 +41,22 @@ async fn a_whole_number_is_one_however_it_is_written() {
         assert_eq!(ann.call("sendMessage", send).await["status"], "ok");
     }
     for five in ["5", "5.0", "5e0", "0.5e1", "50E-1"] {
-        let joined = answer(&mut ann, &format!(r#"["joinRoom",{{"roomId":"r","lastSeq":{five},"limit":1.0}}]"#)).await;
-        assert_eq!((&joined["messages"][0]["seq"], &joined["hasMore"]), (&json!(7), &json!(true)), "{five}: {joined}");
+        let joined = answer(
+            &mut ann,
+            &format!(r#"["joinRoom",{{"roomId":"r","lastSeq":{five},"limit":1.0}}]"#),
+        )
+        .await;
+        assert_eq!(
+            (&joined["messages"][0]["seq"], &joined["hasMore"]),
+            (&json!(7), &json!(true)),
+            "{five}: {joined}"
+        );
         for (field, seq) in [("beforeSeq", 4), ("afterSeq", 6)] {
-            let page =
-                answer(&mut ann, &format!(r#"["getHistory",{{"roomId":"r","{field}":{five},"limit":1e0}}]"#)).await;
+            let page = answer(
+                &mut ann,
+                &format!(r#"["getHistory",{{"roomId":"r","{field}":{five},"limit":1e0}}]"#),
+            )
+            .await;
             assert_eq!(page["messages"][0]["seq"], seq, "{field} {five}: {page}");
         }
     }
@@ -54,8 +68,15 @@ async fn a_whole_number_is_one_however_it_is_written() {
         ("getHistory", "limit"),
     ] {
         for other in ["5.5", "-1", "-1.0", r#""5""#] {
-            let answer = answer(&mut ann, &format!(r#"["{event}",{{"roomId":"r","{field}":{other}}}]"#)).await;
-            assert_eq!(refusal(&answer), format!("{field}: must be a whole number, 0 or larger, not {other}"));
+            let answer = answer(
+                &mut ann,
+                &format!(r#"["{event}",{{"roomId":"r","{field}":{other}}}]"#),
+            )
+            .await;
+            assert_eq!(
+                refusal(&answer),
+                format!("{field}: must be a whole number, 0 or larger, not {other}")
+            );
         }
     }
 }
@@ -66,16 +87,43 @@ async fn refusals_are_in_words_that_need_no_knowledge_of_the_server() {
     let mut ann = member(&server).await;
     for (packet, words) in [
         (r#"["joinRoom",{}]"#, "roomId: is required"),
-        (r#"["joinRoom",{"roomId":5}]"#, "roomId: must be a string, not 5"),
-        (r#"["joinRoom",{"roomId":["r"]}]"#, "roomId: must be a string, not an array"),
-        (r#"["joinRoom",{"roomId":"r","roomId":"r"}]"#, "roomId: is given twice"),
-        (r#"["joinRoom",{"roomId":"r","userId":{}}]"#, "userId: must be a string, not an object"),
-        (r#"["joinRoom",{"roomId":"r","lastSeq":1e300}]"#, "lastSeq: is too large"),
-        (r#"["joinRoom",{"roomId":"r","lastSeq":9223372036854775808}]"#, "lastSeq: is too large"),
-        (r#"["joinRoom",{"roomId":"r","lastSeq":1e400}]"#, "lastSeq: number out of range"),
-        (r#"["sendMessage",{"roomId":"r","message":null}]"#, "message: must be a string, not null"),
+        (
+            r#"["joinRoom",{"roomId":5}]"#,
+            "roomId: must be a string, not 5",
+        ),
+        (
+            r#"["joinRoom",{"roomId":["r"]}]"#,
+            "roomId: must be a string, not an array",
+        ),
+        (
+            r#"["joinRoom",{"roomId":"r","roomId":"r"}]"#,
+            "roomId: is given twice",
+        ),
+        (
+            r#"["joinRoom",{"roomId":"r","userId":{}}]"#,
+            "userId: must be a string, not an object",
+        ),
+        (
+            r#"["joinRoom",{"roomId":"r","lastSeq":1e300}]"#,
+            "lastSeq: is too large",
+        ),
+        (
+            r#"["joinRoom",{"roomId":"r","lastSeq":9223372036854775808}]"#,
+            "lastSeq: is too large",
+        ),
+        (
+            r#"["joinRoom",{"roomId":"r","lastSeq":1e400}]"#,
+            "lastSeq: number out of range",
+        ),
+        (
+            r#"["sendMessage",{"roomId":"r","message":null}]"#,
+            "message: must be a string, not null",
+        ),
         (r#"["sendMessage",{"roomId":"r"}]"#, "message: is required"),
-        (r#"["typing",{"roomId":"r","isTyping":"yes"}]"#, r#"isTyping: must be true or false, not "yes""#),
+        (
+            r#"["typing",{"roomId":"r","isTyping":"yes"}]"#,
+            r#"isTyping: must be true or false, not "yes""#,
+        ),
         (r#"["typing",[]]"#, "the payload must be an object"),
         (r#"["typing"]"#, "a payload is required"),
     ] {
@@ -85,11 +133,21 @@ async fn refusals_are_in_words_that_need_no_knowledge_of_the_server() {
         (r#"{"userId":5}"#, "userId: must be a string, not 5"),
         (r#"{"rooms":{}}"#, "rooms: must be an array, not an object"),
         (r#"{"rooms":[{"limit":5}]}"#, "rooms[0].roomId: is required"),
-        (r#"{"rooms":[{"roomId":"r","lastSeq":-5}]}"#, "rooms[0].lastSeq: must be a whole number, 0 or larger, not -5"),
+        (
+            r#"{"rooms":[{"roomId":"r","lastSeq":-5}]}"#,
+            "rooms[0].lastSeq: must be a whole number, 0 or larger, not -5",
+        ),
     ] {
-        let refusal = RawClient::attempt(server.address(), auth).await.err().unwrap();
+        let refusal = RawClient::attempt(server.address(), auth)
+            .await
+            .err()
+            .unwrap();
         let refusal: Value = serde_json::from_str(refusal.strip_prefix("44").unwrap()).unwrap();
-        assert_eq!(refusal["message"], format!("INVALID_PAYLOAD: {words}"), "{auth}");
+        assert_eq!(
+            refusal["message"],
+            format!("INVALID_PAYLOAD: {words}"),
+            "{auth}"
+        );
     }
 }
 
@@ -106,10 +164,16 @@ async fn half_an_emoji_in_a_message_is_stored_as_a_browser_would() {
             (r"\ud83d\ud83d\ude00", "\u{fffd}😀"),
             (r"\\ud83d", r"\ud83d"),
         ] {
-            let sent = answer(&mut ann, &format!(r#"["sendMessage",{{"roomId":"r","message":"{text}"}}]"#)).await;
+            let sent = answer(
+                &mut ann,
+                &format!(r#"["sendMessage",{{"roomId":"r","message":"{text}"}}]"#),
+            )
+            .await;
             assert_eq!(sent["message"]["message"], stored, "{text}");
         }
-        let beside = format!(r#"["sendMessage",{{"roomId":"r","message":"x","{HALF}":["{HALF}"]}},"{HALF}"]"#);
+        let beside = format!(
+            r#"["sendMessage",{{"roomId":"r","message":"x","{HALF}":["{HALF}"]}},"{HALF}"]"#
+        );
         assert_eq!(answer(&mut ann, &beside).await["status"], "ok");
     }
 }
@@ -120,7 +184,12 @@ async fn half_an_emoji_is_taken_by_every_transport() {
     let send = format!(r#"421["sendMessage",{{"roomId":"r","message":"{HALF}"}}]"#);
     let join = r#"420["joinRoom",{"roomId":"r","userId":"ann"}]"#;
     for version in [3, 4] {
-        let endpoint = Endpoint { address: server.address(), path: "/socket.io", version, http: Client::new() };
+        let endpoint = Endpoint {
+            address: server.address(),
+            path: "/socket.io",
+            version,
+            http: Client::new(),
+        };
         let mut socket = WebSocket::open(&endpoint).await;
         let session = Polling::open(&endpoint).await;
         if version == 4 {
@@ -129,7 +198,11 @@ async fn half_an_emoji_is_taken_by_every_transport() {
         }
         for packet in [join, &send] {
             socket.send(packet).await;
-            let payload = if version == 3 { format!("{}:{packet}", packet.len()) } else { packet.to_owned() };
+            let payload = if version == 3 {
+                format!("{}:{packet}", packet.len())
+            } else {
+                packet.to_owned()
+            };
             assert_eq!(session.post(payload).await.0, 200);
         }
         let mut frames = String::new();
@@ -141,7 +214,10 @@ async fn half_an_emoji_is_taken_by_every_transport() {
             polled += &session.poll().await.1;
         }
         for received in [frames, polled] {
-            assert!(received.contains("\"message\":\"ab\u{fffd}\""), "{received}");
+            assert!(
+                received.contains("\"message\":\"ab\u{fffd}\""),
+                "{received}"
+            );
         }
     }
 }
@@ -153,14 +229,31 @@ async fn half_an_emoji_in_an_id_is_refused_in_words() {
     for (event, field, rest) in [
         ("joinRoom", "roomId", r#""limit":5"#),
         ("joinRoom", "userId", r#""roomId":"r""#),
-        ("sendMessage", "clientMessageId", r#""roomId":"r","message":"x""#),
+        (
+            "sendMessage",
+            "clientMessageId",
+            r#""roomId":"r","message":"x""#,
+        ),
     ] {
-        let answer = answer(&mut ann, &format!(r#"["{event}",{{{rest},"{field}":"{HALF}"}}]"#)).await;
+        let answer = answer(
+            &mut ann,
+            &format!(r#"["{event}",{{{rest},"{field}":"{HALF}"}}]"#),
+        )
+        .await;
         let words = refusal(&answer);
-        assert!(words.starts_with(&format!("{field}: ")) && words.contains("half emoji"), "{words}");
+        assert!(
+            words.starts_with(&format!("{field}: ")) && words.contains("half emoji"),
+            "{words}"
+        );
     }
-    let refusal = RawClient::attempt(server.address(), &format!(r#"{{"userId":"{HALF}"}}"#)).await.err().unwrap();
-    assert!(refusal.contains("INVALID_PAYLOAD: userId: ") && refusal.contains("half emoji"), "{refusal}");
+    let refusal = RawClient::attempt(server.address(), &format!(r#"{{"userId":"{HALF}"}}"#))
+        .await
+        .err()
+        .unwrap();
+    assert!(
+        refusal.contains("INVALID_PAYLOAD: userId: ") && refusal.contains("half emoji"),
+        "{refusal}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -185,17 +278,34 @@ async fn names_that_would_only_look_like_others_are_refused_with_the_reason() {
             join[field] = json!(name);
             let answer = ann.call("joinRoom", join).await;
             let words = refusal(&answer);
-            assert!(words.starts_with(&format!("{field}: ")) && words.contains(reason), "{name:?}: {words}");
+            assert!(
+                words.starts_with(&format!("{field}: ")) && words.contains(reason),
+                "{name:?}: {words}"
+            );
         }
         let auth = json!({ "userId": name }).to_string();
-        let refusal = RawClient::attempt(server.address(), &auth).await.err().unwrap();
-        assert!(refusal.contains("INVALID_PAYLOAD: userId: ") && refusal.contains(reason), "{refusal}");
+        let refusal = RawClient::attempt(server.address(), &auth)
+            .await
+            .err()
+            .unwrap();
+        assert!(
+            refusal.contains("INVALID_PAYLOAD: userId: ") && refusal.contains(reason),
+            "{refusal}"
+        );
     }
-    for name in
-        ["می\u{200c}خواهم", "👩\u{200d}💻", "❤\u{fe0f}", "a b", "山田\u{3000}太郎", "🏴\u{e0067}\u{e0062}\u{e007f}"]
-    {
+    for name in [
+        "می\u{200c}خواهم",
+        "👩\u{200d}💻",
+        "❤\u{fe0f}",
+        "a b",
+        "山田\u{3000}太郎",
+        "🏴\u{e0067}\u{e0062}\u{e007f}",
+    ] {
         let joined = ann.call("joinRoom", json!({ "roomId": name })).await;
-        assert_eq!((&joined["status"], &joined["roomId"]), (&json!("ok"), &json!(name)));
+        assert_eq!(
+            (&joined["status"], &joined["roomId"]),
+            (&json!("ok"), &json!(name))
+        );
     }
 }
 
@@ -203,14 +313,28 @@ async fn names_that_would_only_look_like_others_are_refused_with_the_reason() {
 async fn messages_of_nothing_visible_are_refused_and_others_kept_as_they_are() {
     let server = Server::start().await;
     let mut ann = member(&server).await;
-    for text in
-        ["\u{200b}", "\u{3164}\u{3164}", "\u{2800}", " \u{200d}\n", "\u{feff}", "\u{202e}", "\u{fe0f}", "\u{e0041}"]
-    {
-        let answer = ann.call("sendMessage", json!({ "roomId": "r", "message": text })).await;
-        assert!(refusal(&answer).starts_with("message: must not be blank"), "{text:?}: {answer}");
+    for text in [
+        "\u{200b}",
+        "\u{3164}\u{3164}",
+        "\u{2800}",
+        " \u{200d}\n",
+        "\u{feff}",
+        "\u{202e}",
+        "\u{fe0f}",
+        "\u{e0041}",
+    ] {
+        let answer = ann
+            .call("sendMessage", json!({ "roomId": "r", "message": text }))
+            .await;
+        assert!(
+            refusal(&answer).starts_with("message: must not be blank"),
+            "{text:?}: {answer}"
+        );
     }
     for text in [" \u{200b}a ", "\u{202e}abc", "👩\u{200d}💻", "\u{301}"] {
-        let sent = ann.call("sendMessage", json!({ "roomId": "r", "message": text })).await;
+        let sent = ann
+            .call("sendMessage", json!({ "roomId": "r", "message": text }))
+            .await;
         assert_eq!(sent["message"]["message"], text);
     }
 }
@@ -225,8 +349,9 @@ async fn what_older_servers_stored_under_such_names_is_read_all_the_same() {
         let named = json!({ "roomId": "r", "message": "hello", "clientMessageId": "name" });
         assert_eq!(ann.call("sendMessage", named).await["status"], "ok");
         let old = "bob\u{200b}\u{fffd} ";
-        let update =
-            format!("UPDATE messages SET user_id = '{old}', operator_id = '{old}', client_message_id = '{old}'");
+        let update = format!(
+            "UPDATE messages SET user_id = '{old}', operator_id = '{old}', client_message_id = '{old}'"
+        );
         server.database.execute(&update).await;
         let page = ann.call("getHistory", json!({ "roomId": "r" })).await;
         let message = &page["messages"][0];
@@ -235,10 +360,13 @@ async fn what_older_servers_stored_under_such_names_is_read_all_the_same() {
         }
         let rejoined = ann.call("joinRoom", json!({ "roomId": "r" })).await;
         assert_eq!(rejoined["status"], "ok");
-        ann.tell("sendMessage", json!({ "roomId": "r", "message": "on" })).await;
+        ann.tell("sendMessage", json!({ "roomId": "r", "message": "on" }))
+            .await;
         loop {
             match ann.packet().await {
-                Packet::Event(name, payload) if name == "newMessage" && payload["seq"] == 2 => break,
+                Packet::Event(name, payload) if name == "newMessage" && payload["seq"] == 2 => {
+                    break;
+                }
                 Packet::Other(frame) => panic!("{frame}"),
                 _ => {}
             }
@@ -259,7 +387,12 @@ async fn until(session: &Polling, part: &str) -> String {
 async fn events_whose_names_need_escapes_or_are_no_texts_are_answered_by_polling() {
     let server = Server::start().await;
     for version in [3, 4] {
-        let endpoint = Endpoint { address: server.address(), path: "/socket.io", version, http: Client::new() };
+        let endpoint = Endpoint {
+            address: server.address(),
+            path: "/socket.io",
+            version,
+            http: Client::new(),
+        };
         let session = Polling::open(&endpoint).await;
         if version == 4 {
             assert_eq!(session.post("40").await.0, 200);
@@ -272,13 +405,23 @@ async fn events_whose_names_need_escapes_or_are_no_texts_are_answered_by_polling
             r#"425["gr\u00f6\u00dfe"]"#,
         ];
         for packet in packets {
-            let payload = if version == 3 { format!("{}:{packet}", packet.len()) } else { packet.to_owned() };
+            let payload = if version == 3 {
+                format!("{}:{packet}", packet.len())
+            } else {
+                packet.to_owned()
+            };
             assert_eq!(session.post(payload).await.0, 200, "{packet}");
         }
         let received = until(&session, "435[").await;
-        for answer in
-            ["431[", "there is no event \\\"nope\\\"", "432[", "433[", "\\\"5\\\"", "434[{\"status\":\"ok\"", "größe"]
-        {
+        for answer in [
+            "431[",
+            "there is no event \\\"nope\\\"",
+            "432[",
+            "433[",
+            "\\\"5\\\"",
+            "434[{\"status\":\"ok\"",
+            "größe",
+        ] {
             assert!(received.contains(answer), "{answer}: {received}");
         }
     }
@@ -288,15 +431,29 @@ async fn events_whose_names_need_escapes_or_are_no_texts_are_answered_by_polling
 async fn an_old_client_is_refused_by_a_text_and_its_namespaces_query_is_passed_over() {
     let secret = "--jwt-secret=a secret of more than 32 bytes, for tests";
     let server = Server::on(Database::sqlite(), &[secret]).await;
-    let endpoint = Endpoint { address: server.address(), path: "/socket.io", version: 3, http: Client::new() };
+    let endpoint = Endpoint {
+        address: server.address(),
+        path: "/socket.io",
+        version: 3,
+        http: Client::new(),
+    };
     let refused = Polling::open(&endpoint).await;
     let received = until(&refused, "44").await;
-    assert!(received.contains(r#"44"UNAUTHORIZED: a token is required""#), "{received}");
+    assert!(
+        received.contains(r#"44"UNAUTHORIZED: a token is required""#),
+        "{received}"
+    );
 
     let server = Server::start().await;
-    let endpoint = Endpoint { address: server.address(), ..endpoint };
+    let endpoint = Endpoint {
+        address: server.address(),
+        ..endpoint
+    };
     let session = Polling::open(&endpoint).await;
     assert_eq!(session.post("14:40/nope?x=1&y,").await.0, 200);
     let received = until(&session, "44").await;
-    assert!(received.contains(r#"44/nope,"Invalid namespace""#), "{received}");
+    assert!(
+        received.contains(r#"44/nope,"Invalid namespace""#),
+        "{received}"
+    );
 }

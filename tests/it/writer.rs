@@ -9,7 +9,10 @@ use parlor::{
     error::Error,
     model::{Body, Draft, Posted, RoomId, Seq},
     store::{Keep, MessageStore, Page, STATEMENT_TIMEOUT},
-    writer::{DOUBT, MAX_BATCH_BYTES, MAX_BATCH_MESSAGES, Outcome, QUEUE_BYTES, QUEUE_CAPACITY, Receipt, Writer},
+    writer::{
+        DOUBT, MAX_BATCH_BYTES, MAX_BATCH_MESSAGES, Outcome, QUEUE_BYTES, QUEUE_CAPACITY, Receipt,
+        Writer,
+    },
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -37,7 +40,14 @@ impl Bench {
         let (told, stop) = (outcomes.clone(), CancellationToken::new());
         let observer = Box::new(move |outcome| told.lock().unwrap().push(outcome));
         let (writer, task) = Writer::start(store.clone(), timeout, observer, stop.clone());
-        Self { writer, task, stop, store, outcomes, _database: database }
+        Self {
+            writer,
+            task,
+            stop,
+            store,
+            outcomes,
+            _database: database,
+        }
     }
 
     fn send(&self, text: &str) -> Receipt {
@@ -45,10 +55,23 @@ impl Bench {
     }
 
     async fn log(&self) -> Vec<String> {
-        let page = Page { after: Seq::ZERO, before: Seq::END, limit: 100_000, keep: Keep::Oldest };
+        let page = Page {
+            after: Seq::ZERO,
+            before: Seq::END,
+            limit: 100_000,
+            keep: Keep::Oldest,
+        };
         let messages = self.store.read(&room(), page).await.unwrap();
-        assert!(messages.iter().map(|message| message.seq.get()).eq(1..=messages.len() as i64));
-        messages.iter().map(|message| message.body.as_str().to_owned()).collect()
+        assert!(
+            messages
+                .iter()
+                .map(|message| message.seq.get())
+                .eq(1..=messages.len() as i64)
+        );
+        messages
+            .iter()
+            .map(|message| message.body.as_str().to_owned())
+            .collect()
     }
 
     fn announced(&self) -> Vec<String> {
@@ -79,15 +102,30 @@ async fn what_queues_up_during_a_commit_goes_out_as_the_next_batches() {
     let bench = Bench::new(Database::sqlite(), &[], DEADLINE).await;
     bench.store.close();
     let first = bench.send("first");
-    eventually("the first batch", async || !bench.store.batches().is_empty()).await;
-    let rest: Vec<_> = (0..MAX_BATCH_MESSAGES * 2 + 10).map(|number| bench.send(&number.to_string())).collect();
+    eventually("the first batch", async || {
+        !bench.store.batches().is_empty()
+    })
+    .await;
+    let rest: Vec<_> = (0..MAX_BATCH_MESSAGES * 2 + 10)
+        .map(|number| bench.send(&number.to_string()))
+        .collect();
     bench.store.open(4);
     for receipt in std::iter::once(first).chain(rest) {
         stored(receipt).await.unwrap();
     }
-    assert_eq!(bench.store.batches(), [1, MAX_BATCH_MESSAGES, MAX_BATCH_MESSAGES, 10]);
-    let expected = std::iter::once("first".to_owned()).chain((0..).map(|number| number.to_string()));
-    assert!(bench.log().await.into_iter().eq(expected.take(MAX_BATCH_MESSAGES * 2 + 11)));
+    assert_eq!(
+        bench.store.batches(),
+        [1, MAX_BATCH_MESSAGES, MAX_BATCH_MESSAGES, 10]
+    );
+    let expected =
+        std::iter::once("first".to_owned()).chain((0..).map(|number| number.to_string()));
+    assert!(
+        bench
+            .log()
+            .await
+            .into_iter()
+            .eq(expected.take(MAX_BATCH_MESSAGES * 2 + 11))
+    );
 }
 
 #[tokio::test]
@@ -95,13 +133,19 @@ async fn a_batch_is_bounded_in_bytes() {
     let bench = Bench::new(Database::sqlite(), &[], DEADLINE).await;
     bench.store.close();
     let half = "x".repeat(MAX_BATCH_BYTES / 2);
-    let receipts: Vec<_> = ["first", &half, &half, &half, "last"].map(|text| bench.send(text)).into();
+    let receipts: Vec<_> = ["first", &half, &half, &half, "last"]
+        .map(|text| bench.send(text))
+        .into();
     bench.store.open(3);
     for receipt in receipts {
         stored(receipt).await.unwrap();
     }
     assert_eq!(bench.store.batches().iter().sum::<usize>(), 5);
-    assert_eq!(bench.store.batches()[0..2], [2, 2], "two halves and more do not go together");
+    assert_eq!(
+        bench.store.batches()[0..2],
+        [2, 2],
+        "two halves and more do not go together"
+    );
     assert_eq!(bench.log().await.len(), 5);
 }
 
@@ -114,7 +158,10 @@ async fn a_batch_with_an_unknown_outcome_is_retried_and_stored_once() {
         assert!(!first.duplicate);
         assert_eq!(first.post.seq.get(), 1);
         assert_eq!(bench.store.batches(), [1, 1, 1, 1], "three attempts failed");
-        assert_eq!(stored(bench.send("second")).await.unwrap().post.seq.get(), 2);
+        assert_eq!(
+            stored(bench.send("second")).await.unwrap().post.seq.get(),
+            2
+        );
         assert_eq!(bench.log().await, ["first", "second"]);
         assert_eq!(bench.announced(), ["first", "second"]);
     }
@@ -123,10 +170,20 @@ async fn a_batch_with_an_unknown_outcome_is_retried_and_stored_once() {
 #[tokio::test]
 async fn a_message_that_the_database_refuses_does_not_fail_its_neighbours() {
     let database = Database::postgres().await;
-    database.execute("ALTER TABLE messages ADD CHECK (message <> 'poison')").await;
+    database
+        .execute("ALTER TABLE messages ADD CHECK (message <> 'poison')")
+        .await;
     let bench = Bench::new(database, &[], DEADLINE).await;
     bench.store.close();
-    let texts: Vec<_> = (0..20).map(|n| if n % 7 == 3 { "poison".into() } else { n.to_string() }).collect();
+    let texts: Vec<_> = (0..20)
+        .map(|n| {
+            if n % 7 == 3 {
+                "poison".into()
+            } else {
+                n.to_string()
+            }
+        })
+        .collect();
     let receipts: Vec<_> = texts.iter().map(|text| bench.send(text)).collect();
     bench.store.open(1000);
     for (text, receipt) in texts.iter().zip(receipts) {
@@ -145,7 +202,10 @@ async fn a_send_that_waits_too_long_is_unavailable_and_not_stored_later() {
     let bench = Bench::new(Database::sqlite(), &[], Duration::from_millis(200)).await;
     bench.store.close();
     let (attempted, queued) = (bench.send("attempted"), bench.send("queued with it"));
-    eventually("the first batch", async || !bench.store.batches().is_empty()).await;
+    eventually("the first batch", async || {
+        !bench.store.batches().is_empty()
+    })
+    .await;
     let late = bench.send("late");
     for receipt in [attempted, queued, late] {
         assert_eq!(stored(receipt).await.unwrap_err(), Error::Unavailable);
@@ -161,15 +221,30 @@ async fn a_send_that_waits_too_long_is_unavailable_and_not_stored_later() {
 async fn rooms_hear_of_an_outcome_that_nobody_waits_for() {
     let faults = [Fault::LostAfter];
     let bench = Bench::new(Database::sqlite(), &faults, Duration::from_millis(1)).await;
-    assert_eq!(stored(bench.send("lost")).await.unwrap_err(), Error::Unavailable);
-    let unknown = |outcome: &Outcome| matches!(outcome, Outcome::Unknown(rooms) if *rooms == [room()]);
-    eventually("the outcome", async || bench.outcomes.lock().unwrap().iter().any(unknown)).await;
+    assert_eq!(
+        stored(bench.send("lost")).await.unwrap_err(),
+        Error::Unavailable
+    );
+    let unknown =
+        |outcome: &Outcome| matches!(outcome, Outcome::Unknown(rooms) if *rooms == [room()]);
+    eventually("the outcome", async || {
+        bench.outcomes.lock().unwrap().iter().any(unknown)
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn rooms_hear_again_when_nothing_can_be_stored_late_any_more() {
-    let bench = Bench::new(Database::sqlite(), &[Fault::LostBefore], Duration::from_millis(1)).await;
-    assert_eq!(stored(bench.send("lost")).await.unwrap_err(), Error::Unavailable);
+    let bench = Bench::new(
+        Database::sqlite(),
+        &[Fault::LostBefore],
+        Duration::from_millis(1),
+    )
+    .await;
+    assert_eq!(
+        stored(bench.send("lost")).await.unwrap_err(),
+        Error::Unavailable
+    );
     let heard = || bench.outcomes.lock().unwrap().len();
     eventually("the outcome", async || heard() == 1).await;
     tokio::time::pause();
@@ -199,15 +274,25 @@ async fn the_queue_is_bounded_in_bytes() {
     let bench = Bench::new(Database::sqlite(), &[], DEADLINE).await;
     bench.store.close();
     let large = "x".repeat(MAX_BATCH_BYTES);
-    let queued = std::iter::repeat_with(|| bench.writer.enqueue(draft(&large))).take_while(Result::is_ok);
+    let queued =
+        std::iter::repeat_with(|| bench.writer.enqueue(draft(&large))).take_while(Result::is_ok);
     let receipts: Vec<_> = queued.take(QUEUE_CAPACITY).flatten().collect();
-    assert_eq!(receipts.len(), QUEUE_BYTES / MAX_BATCH_BYTES - 1, "each takes a little more than its text");
-    assert_eq!(bench.writer.enqueue(draft(&large)).unwrap_err(), Error::Unavailable);
+    assert_eq!(
+        receipts.len(),
+        QUEUE_BYTES / MAX_BATCH_BYTES - 1,
+        "each takes a little more than its text"
+    );
+    assert_eq!(
+        bench.writer.enqueue(draft(&large)).unwrap_err(),
+        Error::Unavailable
+    );
     bench.store.open(1000);
     for receipt in receipts {
         stored(receipt).await.unwrap();
     }
-    stored(bench.writer.enqueue(draft(&large)).unwrap()).await.unwrap();
+    stored(bench.writer.enqueue(draft(&large)).unwrap())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -215,9 +300,15 @@ async fn a_full_queue_refuses_at_once() {
     let bench = Bench::new(Database::sqlite(), &[], DEADLINE).await;
     bench.store.close();
     let first = bench.send("first");
-    eventually("the first batch", async || !bench.store.batches().is_empty()).await;
+    eventually("the first batch", async || {
+        !bench.store.batches().is_empty()
+    })
+    .await;
     let receipts: Vec<_> = (0..QUEUE_CAPACITY).map(|_| bench.send("queued")).collect();
-    assert_eq!(bench.writer.enqueue(draft("over")).unwrap_err(), Error::Unavailable);
+    assert_eq!(
+        bench.writer.enqueue(draft("over")).unwrap_err(),
+        Error::Unavailable
+    );
     bench.store.open(1000);
     for receipt in std::iter::once(first).chain(receipts) {
         stored(receipt).await.unwrap();
@@ -229,14 +320,21 @@ async fn a_full_queue_refuses_at_once() {
 async fn stopping_settles_what_is_queued_and_takes_no_more() {
     let bench = Bench::new(Database::sqlite(), &[], DEADLINE).await;
     bench.store.close();
-    let receipts: Vec<_> = (0..MAX_BATCH_MESSAGES + 1).map(|_| bench.send("queued")).collect();
+    let receipts: Vec<_> = (0..MAX_BATCH_MESSAGES + 1)
+        .map(|_| bench.send("queued"))
+        .collect();
     bench.stop.cancel();
     bench.store.open(1000);
-    within_deadline("the writer to end", bench.task).await.unwrap();
+    within_deadline("the writer to end", bench.task)
+        .await
+        .unwrap();
     for receipt in receipts {
         stored(receipt).await.unwrap();
     }
-    assert_eq!(bench.writer.enqueue(draft("late")).unwrap_err(), Error::Unavailable);
+    assert_eq!(
+        bench.writer.enqueue(draft("late")).unwrap_err(),
+        Error::Unavailable
+    );
 }
 
 #[tokio::test]
@@ -255,8 +353,16 @@ async fn a_failed_attempt_is_bad_news_until_one_succeeds() {
 
 #[tokio::test]
 async fn a_failed_attempt_that_nobody_repeats_is_no_news_any_more_after_a_while() {
-    let bench = Bench::new(Database::sqlite(), &[Fault::LostBefore; 1000], Duration::from_millis(1)).await;
-    assert_eq!(stored(bench.send("hello")).await.unwrap_err(), Error::Unavailable);
+    let bench = Bench::new(
+        Database::sqlite(),
+        &[Fault::LostBefore; 1000],
+        Duration::from_millis(1),
+    )
+    .await;
+    assert_eq!(
+        stored(bench.send("hello")).await.unwrap_err(),
+        Error::Unavailable
+    );
     let health = bench.writer.health();
     eventually("the failed attempt", async || !health.is_good()).await;
     tokio::time::pause();

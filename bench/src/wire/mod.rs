@@ -28,7 +28,10 @@ const HEADERS: [(&str, &str); 6] = [
     ("Accept-Language", "en-GB,en-US;q=0.9,en;q=0.8,de;q=0.7"),
     ("Cache-Control", "no-cache"),
     ("Pragma", "no-cache"),
-    ("Cookie", "session=0123456789abcdef0123456789abcdef; theme=dark; consent=yes"),
+    (
+        "Cookie",
+        "session=0123456789abcdef0123456789abcdef; theme=dark; consent=yes",
+    ),
 ];
 
 /// A session with a server.

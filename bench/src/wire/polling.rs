@@ -1,4 +1,5 @@
-//! A session by long-polling: one connection for the requests that wait, one for those that bring packets.
+//! A session by long-polling: one connection for the requests that wait, one for those that bring
+//! packets.
 
 use std::{collections::VecDeque, net::SocketAddr};
 
@@ -35,10 +36,20 @@ impl Polling {
         let (waiting, bringing) = (dial(address).await?, dial(address).await?);
         let path = "/socket.io/?EIO=4&transport=polling".to_owned();
         let (came, out) = (VecDeque::new(), BytesMut::new());
-        let mut session = Self { address, waiting, bringing, path, came, out };
+        let mut session = Self {
+            address,
+            waiting,
+            bringing,
+            path,
+            came,
+            out,
+        };
         let open = session.next().await?;
-        let open: serde_json::Value = serde_json::from_slice(&open[1..]).context("an open packet is JSON")?;
-        let sid = open["sid"].as_str().context("an open packet names the session")?;
+        let open: serde_json::Value =
+            serde_json::from_slice(&open[1..]).context("an open packet is JSON")?;
+        let sid = open["sid"]
+            .as_str()
+            .context("an open packet names the session")?;
         session.path += &format!("&sid={sid}");
         Ok(session)
     }
@@ -80,11 +91,19 @@ impl Polling {
     }
 
     fn request(&self, method: &str, payload: Bytes) -> anyhow::Result<Request<Full<Bytes>>> {
-        let mut request = Request::builder().method(method).uri(&self.path).header(HOST, self.address.to_string());
-        for (name, value) in HEADERS.iter().filter(|(name, _)| *name != "Accept-Encoding") {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(&self.path)
+            .header(HOST, self.address.to_string());
+        for (name, value) in HEADERS
+            .iter()
+            .filter(|(name, _)| *name != "Accept-Encoding")
+        {
             request = request.header(HeaderName::try_from(*name)?, *value);
         }
-        Ok(request.header("Content-Type", "text/plain;charset=UTF-8").body(Full::new(payload))?)
+        Ok(request
+            .header("Content-Type", "text/plain;charset=UTF-8")
+            .body(Full::new(payload))?)
     }
 }
 
@@ -97,11 +116,18 @@ async fn dial(address: SocketAddr) -> anyhow::Result<SendRequest<Full<Bytes>>> {
     Ok(sender)
 }
 
-async fn answer(connection: &mut SendRequest<Full<Bytes>>, request: Request<Full<Bytes>>) -> anyhow::Result<Bytes> {
+async fn answer(
+    connection: &mut SendRequest<Full<Bytes>>,
+    request: Request<Full<Bytes>>,
+) -> anyhow::Result<Bytes> {
     connection.ready().await?;
     let answer = connection.send_request(request).await?;
     let status = answer.status();
     let body = answer.into_body().collect().await?.to_bytes();
-    ensure!(status == StatusCode::OK, "status {status}: {}", String::from_utf8_lossy(&body));
+    ensure!(
+        status == StatusCode::OK,
+        "status {status}: {}",
+        String::from_utf8_lossy(&body)
+    );
     Ok(body)
 }

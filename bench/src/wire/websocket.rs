@@ -28,18 +28,32 @@ impl WebSocket {
     pub(super) async fn connect(address: SocketAddr) -> anyhow::Result<Self> {
         let mut stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        // One that is dropped is gone at once, and leaves no port behind that cannot be used for a minute.
+        // One that is dropped is gone at once, and leaves no port behind that cannot be used for a
+        // minute.
         SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
-        stream.write_all(upgrade_request(address).as_bytes()).await?;
+        stream
+            .write_all(upgrade_request(address).as_bytes())
+            .await?;
         let frames = open(stream).await?;
-        let mut socket = Self { frames, out: BytesMut::new() };
+        let mut socket = Self {
+            frames,
+            out: BytesMut::new(),
+        };
         let open = socket.next().await?;
-        ensure!(open.starts_with(b"0"), "an open packet was to come: {}", String::from_utf8_lossy(&open));
+        ensure!(
+            open.starts_with(b"0"),
+            "an open packet was to come: {}",
+            String::from_utf8_lossy(&open)
+        );
         Ok(socket)
     }
 
     pub(super) async fn next(&mut self) -> anyhow::Result<Bytes> {
-        Ok(self.frames.next().await.context("the connection has ended")??)
+        Ok(self
+            .frames
+            .next()
+            .await
+            .context("the connection has ended")??)
     }
 
     pub(super) fn has_more(&self) -> bool {
@@ -56,7 +70,8 @@ impl WebSocket {
     }
 }
 
-/// The key is the one of <https://www.rfc-editor.org/rfc/rfc6455#section-1.3>; nobody looks at the answer to it.
+/// The key is the one of <https://www.rfc-editor.org/rfc/rfc6455#section-1.3>; nobody looks at the
+/// answer to it.
 fn upgrade_request(address: SocketAddr) -> String {
     let mut request = format!(
         "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\n\
@@ -75,10 +90,17 @@ async fn open(mut stream: TcpStream) -> anyhow::Result<Framed<TcpStream, Frames>
         if let Some(end) = memmem::find(&came, HEAD_END) {
             break end + HEAD_END.len();
         }
-        ensure!(stream.read_buf(&mut came).await? > 0, "the connection has ended");
+        ensure!(
+            stream.read_buf(&mut came).await? > 0,
+            "the connection has ended"
+        );
     };
     let head = came.split_to(end);
-    ensure!(head.starts_with(b"HTTP/1.1 101 "), "no upgrade: {}", String::from_utf8_lossy(&head));
+    ensure!(
+        head.starts_with(b"HTTP/1.1 101 "),
+        "no upgrade: {}",
+        String::from_utf8_lossy(&head)
+    );
     let mut parts = Framed::new(stream, Frames).into_parts();
     parts.read_buf = came;
     Ok(Framed::from_parts(parts))

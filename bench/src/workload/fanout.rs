@@ -19,7 +19,8 @@ use crate::{
     server::Contestant,
 };
 
-/// Messages that have not come to everybody yet: enough to keep the server busy, and no more than one.
+/// Messages that have not come to everybody yet: enough to keep the server busy, and no more than
+/// one.
 const BUSY: u64 = 32;
 const CALM: u64 = 1;
 /// How often the sender looks whether it may go on.
@@ -41,7 +42,10 @@ impl Workload for Fanout {
     }
 
     fn title(&self, lab: &Lab) -> String {
-        format!("one room of {}, one sender, stored", lab.size.of(self.members))
+        format!(
+            "one room of {}, one sender, stored",
+            lab.size.of(self.members)
+        )
     }
 
     fn contestants(&self) -> &'static [Contestant] {
@@ -50,7 +54,8 @@ impl Workload for Fanout {
 
     async fn run(&self, lab: &Lab, run: &Run) -> anyhow::Result<Vec<Figure>> {
         let counts = Arc::new(Counts::default());
-        let members = crowd::connect(run.server.address, "member", lab.size.of(self.members)).await?;
+        let members =
+            crowd::connect(run.server.address, "member", lab.size.of(self.members)).await?;
         let count = members.len() as u64;
         let mut joined = crowd::join(members, |_| ROOM.to_owned()).await?;
         let (sender, sequence) = joined.swap_remove(0);
@@ -59,7 +64,13 @@ impl Workload for Fanout {
             crowd.add(listen(member, sequence, counts.clone()));
         }
         let window = Arc::new(AtomicU64::new(BUSY));
-        crowd.add(send(sender, sequence, count, window.clone(), counts.clone()));
+        crowd.add(send(
+            sender,
+            sequence,
+            count,
+            window.clone(),
+            counts.clone(),
+        ));
         sleep(lab.size.warm_up()).await;
         let busy = counts.watch(run, lab.size.time).await?;
         window.store(CALM, Ordering::Relaxed);
@@ -67,19 +78,29 @@ impl Workload for Fanout {
         let calm = counts.watch(run, lab.size.time).await?;
         crowd.stop().await?;
         let figures = [
-            Figure::higher("deliveries per server CPU second", busy.deliveries / busy.spent.server),
+            Figure::higher(
+                "deliveries per server CPU second",
+                busy.deliveries / busy.spent.server,
+            ),
             Figure::higher("deliveries/s", busy.deliveries / busy.spent.wall),
             Figure::higher(
                 "one message at a time: deliveries per server CPU second",
                 calm.deliveries / calm.spent.server,
             ),
-            Figure::higher("one message at a time: deliveries/s", calm.deliveries / calm.spent.wall),
+            Figure::higher(
+                "one message at a time: deliveries/s",
+                calm.deliveries / calm.spent.wall,
+            ),
         ];
         Ok(figures.into_iter().chain(shares(busy.spent)).collect())
     }
 }
 
-async fn listen(mut member: Client, mut sequence: Sequence, counts: Arc<Counts>) -> anyhow::Result<()> {
+async fn listen(
+    mut member: Client,
+    mut sequence: Sequence,
+    counts: Arc<Counts>,
+) -> anyhow::Result<()> {
     loop {
         if let Packet::Event(event) = member.next().await?
             && sequence.take(&event)?

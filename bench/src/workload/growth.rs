@@ -46,11 +46,20 @@ impl Workload for Growth {
         measure(lab, run, lab.size.of(ROOMS[0])).await?;
         for rooms in ROOMS {
             let cost = measure(lab, run, lab.size.of(rooms)).await?;
-            figures.push(Figure::lower(format!("{rooms} rooms: server CPU µs per message"), cost.server));
-            figures.push(Figure::beside(format!("{rooms} rooms: database CPU µs per message"), cost.database));
+            figures.push(Figure::lower(
+                format!("{rooms} rooms: server CPU µs per message"),
+                cost.server,
+            ));
+            figures.push(Figure::beside(
+                format!("{rooms} rooms: database CPU µs per message"),
+                cost.database,
+            ));
         }
         let growth = figures[figures.len() - 2].value / figures[0].value;
-        figures.push(Figure::lower("server CPU per message, most rooms to fewest", growth));
+        figures.push(Figure::lower(
+            "server CPU per message, most rooms to fewest",
+            growth,
+        ));
         Ok(figures)
     }
 }
@@ -64,7 +73,10 @@ struct Cost {
 async fn measure(lab: &Lab, run: &Run, rooms: usize) -> anyhow::Result<Cost> {
     let counts = Arc::new(Counts::default());
     let clients = crowd::connect(run.server.address, "member", CLIENTS).await?;
-    let joining = clients.into_iter().enumerate().map(|(number, client)| join(client, rooms_of(number, rooms)));
+    let joining = clients
+        .into_iter()
+        .enumerate()
+        .map(|(number, client)| join(client, rooms_of(number, rooms)));
     let joined = crowd::all(joining).await?;
     let mut crowd = Crowd::default();
     for (client, rooms) in joined {
@@ -74,13 +86,18 @@ async fn measure(lab: &Lab, run: &Run, rooms: usize) -> anyhow::Result<Cost> {
     let watched = counts.watch(run, lab.size.time).await?;
     crowd.stop().await?;
     let micros = |seconds| seconds * 1e6 / watched.acks;
-    Ok(Cost { server: micros(watched.spent.server), database: micros(watched.spent.database) })
+    Ok(Cost {
+        server: micros(watched.spent.server),
+        database: micros(watched.spent.database),
+    })
 }
 
 /// The rooms of a client, when their members are dealt out in turn.
 fn rooms_of(client: usize, rooms: usize) -> Vec<String> {
     let places = (0..rooms * MEMBERS_PER_ROOM).skip(client).step_by(CLIENTS);
-    places.map(|place| format!("room-{}", place / MEMBERS_PER_ROOM)).collect()
+    places
+        .map(|place| format!("room-{}", place / MEMBERS_PER_ROOM))
+        .collect()
 }
 
 async fn join(mut client: Client, rooms: Vec<String>) -> anyhow::Result<(Client, Vec<String>)> {
@@ -95,7 +112,10 @@ async fn join(mut client: Client, rooms: Vec<String>) -> anyhow::Result<(Client,
 
 /// Sends to one room after another.
 async fn talk(mut client: Client, rooms: Vec<String>, counts: Arc<Counts>) -> anyhow::Result<()> {
-    sleep(Duration::from_secs_f64(fastrand::f64() * CLIENTS as f64 / RATE)).await;
+    sleep(Duration::from_secs_f64(
+        fastrand::f64() * CLIENTS as f64 / RATE,
+    ))
+    .await;
     let mut pace = interval(Duration::from_secs_f64(CLIENTS as f64 / RATE));
     pace.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut next = rooms.iter().cycle();

@@ -22,7 +22,8 @@ const READERS: usize = 20;
 const ROOMS_PER_READER: usize = 50;
 const PAGE: usize = 50;
 
-/// Twenty clients read pages from anywhere in a room: of ten thousand messages at first, of ten million then.
+/// Twenty clients read pages from anywhere in a room: of ten thousand messages at first, of ten
+/// million then.
 pub struct History;
 
 #[async_trait]
@@ -33,7 +34,10 @@ impl Workload for History {
 
     fn title(&self, lab: &Lab) -> String {
         let messages = lab.size.of(ROOMS[1]) * MESSAGES_PER_ROOM;
-        format!("{READERS} clients read pages of {PAGE} messages, {messages} stored in {} rooms", lab.size.of(ROOMS[1]))
+        format!(
+            "{READERS} clients read pages of {PAGE} messages, {messages} stored in {} rooms",
+            lab.size.of(ROOMS[1])
+        )
     }
 
     fn contestants(&self) -> &'static [Contestant] {
@@ -52,9 +56,14 @@ impl Workload for History {
             stored = rooms;
             let messages = rooms * MESSAGES_PER_ROOM;
             let (pages, spent) = read(lab, run, rooms).await?;
-            figures.push(Figure::higher(format!("{messages} stored: pages/s"), pages / spent.wall));
-            figures
-                .push(Figure::lower(format!("{messages} stored: server CPU µs per page"), spent.server / pages * 1e6));
+            figures.push(Figure::higher(
+                format!("{messages} stored: pages/s"),
+                pages / spent.wall,
+            ));
+            figures.push(Figure::lower(
+                format!("{messages} stored: server CPU µs per page"),
+                spent.server / pages * 1e6,
+            ));
             figures.push(Figure::beside(
                 format!("{messages} stored: database CPU µs per page"),
                 spent.database / pages * 1e6,
@@ -68,7 +77,9 @@ impl Workload for History {
 async fn store(run: &Run, rooms: Range<usize>) -> anyhow::Result<()> {
     let mut database = run.database().await?;
     let (first, end) = (rooms.start, rooms.end);
-    let each_room = format!("SELECT 'room-' || room AS room_id FROM generate_series({first}, {end} - 1) AS room");
+    let each_room = format!(
+        "SELECT 'room-' || room AS room_id FROM generate_series({first}, {end} - 1) AS room"
+    );
     execute(
         &mut database,
         &format!("INSERT INTO rooms (room_id, last_seq) SELECT room_id, {MESSAGES_PER_ROOM} FROM ({each_room}) AS r"),
@@ -100,7 +111,9 @@ async fn read(lab: &Lab, run: &Run, rooms: usize) -> anyhow::Result<(f64, Spent)
 }
 
 async fn join(mut reader: Client, rooms: usize) -> anyhow::Result<(Client, Vec<String>)> {
-    let joined: Vec<_> = (0..ROOMS_PER_READER).map(|_| format!("room-{}", fastrand::usize(..rooms))).collect();
+    let joined: Vec<_> = (0..ROOMS_PER_READER)
+        .map(|_| format!("room-{}", fastrand::usize(..rooms)))
+        .collect();
     for room in &joined {
         reader.join(room, None).await?;
     }
@@ -108,11 +121,18 @@ async fn join(mut reader: Client, rooms: usize) -> anyhow::Result<(Client, Vec<S
 }
 
 /// Reads one page after another, each from anywhere in one of the rooms.
-async fn turn_pages(mut reader: Client, rooms: Vec<String>, counts: Arc<Counts>) -> anyhow::Result<()> {
+async fn turn_pages(
+    mut reader: Client,
+    rooms: Vec<String>,
+    counts: Arc<Counts>,
+) -> anyhow::Result<()> {
     loop {
         let room = fastrand::choice(&rooms).context("a reader has rooms")?;
         let before = fastrand::usize(PAGE..MESSAGES_PER_ROOM);
-        reader.ask("getHistory", format_args!("{{\"roomId\":\"{room}\",\"beforeSeq\":{before}}}"));
+        reader.ask(
+            "getHistory",
+            format_args!("{{\"roomId\":\"{room}\",\"beforeSeq\":{before}}}"),
+        );
         reader.answers(1).await?;
         counts.ack();
     }

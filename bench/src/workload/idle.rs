@@ -28,7 +28,11 @@ impl Workload for Idle {
     }
 
     fn title(&self, lab: &Lab) -> String {
-        format!("{} WebSockets that do nothing; {} are being made at a time", lab.size.of(CLIENTS), crowd::CONNECTING)
+        format!(
+            "{} WebSockets that do nothing; {} are being made at a time",
+            lab.size.of(CLIENTS),
+            crowd::CONNECTING
+        )
     }
 
     fn contestants(&self) -> &'static [Contestant] {
@@ -39,7 +43,11 @@ impl Workload for Idle {
         let (address, clients) = (run.server.address, lab.size.of(CLIENTS));
         let _first = crowd::connect(address, "first", lab.size.of(WARM_UP)).await?;
         sleep(lab.size.time.mul_f64(SETTLE)).await;
-        let (resident, before, begun) = (run.server.resident_kilobytes()?, run.usage()?, Instant::now());
+        let (resident, before, begun) = (
+            run.server.resident_kilobytes()?,
+            run.usage()?,
+            Instant::now(),
+        );
         let _idle = crowd::connect(address, "idle", clients).await?;
         let (elapsed, spent) = (begun.elapsed().as_secs_f64(), run.usage()? - before);
         sleep(lab.size.time.mul_f64(SETTLE)).await;
@@ -47,7 +55,10 @@ impl Workload for Idle {
         let figures = [
             Figure::lower("kB of memory per connection", grown / clients as f64),
             Figure::higher("connects/s", clients as f64 / elapsed),
-            Figure::higher("connects per server CPU second", clients as f64 / spent.server),
+            Figure::higher(
+                "connects per server CPU second",
+                clients as f64 / spent.server,
+            ),
         ];
         Ok(figures.into_iter().chain(shares(spent)).collect())
     }

@@ -35,7 +35,10 @@ impl Workload for Joins {
     }
 
     fn title(&self, lab: &Lab) -> String {
-        format!("{} join at once a room with {STORED} messages, {PAGE} in each answer", lab.size.of(CLIENTS))
+        format!(
+            "{} join at once a room with {STORED} messages, {PAGE} in each answer",
+            lab.size.of(CLIENTS)
+        )
     }
 
     fn contestants(&self) -> &'static [Contestant] {
@@ -62,7 +65,11 @@ impl Workload for Joins {
 
 async fn join(mut client: Client) -> anyhow::Result<Client> {
     let joined = client.join(ROOM, None).await?;
-    ensure!(joined.messages == PAGE, "an answer with {} messages", joined.messages);
+    ensure!(
+        joined.messages == PAGE,
+        "an answer with {} messages",
+        joined.messages
+    );
     Ok(client)
 }
 
@@ -82,6 +89,7 @@ async fn fill_room(run: &Run) -> anyhow::Result<Client> {
 /// How many transactions there have been in this database, those of the question among them.
 async fn transactions(database: &mut PgConnection) -> anyhow::Result<f64> {
     tokio::time::sleep(STATISTICS).await;
-    let query = "SELECT xact_commit::float8 FROM pg_stat_database WHERE datname = current_database()";
+    let query =
+        "SELECT xact_commit::float8 FROM pg_stat_database WHERE datname = current_database()";
     Ok(sqlx::query_scalar(query).fetch_one(database).await?)
 }

@@ -46,7 +46,9 @@ impl Workload for Mixed {
 
     fn title(&self, lab: &Lab) -> String {
         let (rooms, rate) = (lab.size.of(ROOMS), self.rate);
-        format!("{rooms} rooms, one talks and {LISTENERS_PER_ROOM} listen, {rate:.0} messages/s: half of Node's most")
+        format!(
+            "{rooms} rooms, one talks and {LISTENERS_PER_ROOM} listen, {rate:.0} messages/s: half of Node's most"
+        )
     }
 
     fn contestants(&self) -> &'static [Contestant] {
@@ -60,7 +62,11 @@ impl Workload for Mixed {
         let counts = Arc::new(Counts::default());
         let mut crowd = Crowd::default();
         listen_everywhere(&run, rooms, &mut crowd, None).await?;
-        for (room, talker) in crowd::connect(run.server.address, "talker", rooms).await?.into_iter().enumerate() {
+        for (room, talker) in crowd::connect(run.server.address, "talker", rooms)
+            .await?
+            .into_iter()
+            .enumerate()
+        {
             crowd.add(persist::send(talker, name(room), counts.clone()));
         }
         sleep(lab.size.warm_up()).await;
@@ -81,7 +87,16 @@ impl Workload for Mixed {
         let interval = Duration::from_secs_f64(rooms as f64 / self.rate);
         let talking = talkers.into_iter().enumerate().map(|(room, talker)| {
             let first = Instant::now() + interval.mul_f64(fastrand::f64());
-            talk(talker, name(room), clock.clone(), Pace { first, interval, end })
+            talk(
+                talker,
+                name(room),
+                clock.clone(),
+                Pace {
+                    first,
+                    interval,
+                    end,
+                },
+            )
         });
         let watching = async {
             sleep(lab.size.warm_up()).await;
@@ -91,7 +106,9 @@ impl Workload for Mixed {
         clock.drained().await?;
         crowd.stop().await?;
         let [acks, deliveries] = [clock.acks(), clock.deliveries()];
-        let millis = |histogram: &Histogram<u64>, quantile| histogram.value_at_quantile(quantile) as f64 / 1000.0;
+        let millis = |histogram: &Histogram<u64>, quantile| {
+            histogram.value_at_quantile(quantile) as f64 / 1000.0
+        };
         let figures = [
             Figure::lower("send to ack, p99, ms", millis(&acks, 0.99)),
             Figure::lower("send to ack, p50, ms", millis(&acks, 0.5)),
@@ -122,7 +139,11 @@ async fn listen_everywhere(
 ) -> anyhow::Result<()> {
     for room in 0..rooms {
         for number in 0..LISTENERS_PER_ROOM {
-            let carrier = if number < POLLING_PER_ROOM { Carrier::Polling } else { Carrier::WebSocket };
+            let carrier = if number < POLLING_PER_ROOM {
+                Carrier::Polling
+            } else {
+                Carrier::WebSocket
+            };
             let listener = listener(run.server.address, carrier, room, number).await?;
             crowd.add(listen(listener, clock.cloned()));
         }
@@ -136,12 +157,16 @@ async fn listener(
     room: usize,
     number: usize,
 ) -> anyhow::Result<(Client, Sequence)> {
-    let mut client = Client::connect(address, carrier, &format!("listener-{room}-{number}")).await?;
+    let mut client =
+        Client::connect(address, carrier, &format!("listener-{room}-{number}")).await?;
     let joined = client.join(&name(room), None).await?;
     Ok((client, Sequence::after(joined.last_seq)))
 }
 
-async fn listen((mut client, mut sequence): (Client, Sequence), clock: Option<Arc<Clock>>) -> anyhow::Result<()> {
+async fn listen(
+    (mut client, mut sequence): (Client, Sequence),
+    clock: Option<Arc<Clock>>,
+) -> anyhow::Result<()> {
     loop {
         if let Packet::Event(event) = client.next().await?
             && sequence.take(&event)?
@@ -153,7 +178,12 @@ async fn listen((mut client, mut sequence): (Client, Sequence), clock: Option<Ar
 }
 
 /// Sends at its pace, whether or not there are answers, and waits for those that are missing then.
-async fn talk(mut client: Client, room: String, clock: Arc<Clock>, pace: Pace) -> anyhow::Result<()> {
+async fn talk(
+    mut client: Client,
+    room: String,
+    clock: Arc<Clock>,
+    pace: Pace,
+) -> anyhow::Result<()> {
     client.join(&room, None).await?;
     let mut next = pace.first;
     let mut under_way = HashMap::new();
@@ -173,8 +203,8 @@ async fn talk(mut client: Client, room: String, clock: Arc<Clock>, pace: Pace) -
     Ok(())
 }
 
-/// Times, in microseconds since it was made, from when a message *was to be* sent: a load that is held up by the server does
-/// not hide how long others would have waited.
+/// Times, in microseconds since it was made, from when a message *was to be* sent: a load that is
+/// held up by the server does not hide how long others would have waited.
 struct Clock {
     start: Instant,
     /// What was to be sent before is not measured.
@@ -192,8 +222,16 @@ struct Times {
 impl Clock {
     fn new(warm: Duration) -> Self {
         let histogram = || Histogram::new(3).expect("three digits are allowed");
-        let times = Times { acks: histogram(), deliveries: histogram(), missing: 0 };
-        Self { start: Instant::now(), warm, times: Mutex::new(times) }
+        let times = Times {
+            acks: histogram(),
+            deliveries: histogram(),
+            missing: 0,
+        };
+        Self {
+            start: Instant::now(),
+            warm,
+            times: Mutex::new(times),
+        }
     }
 
     fn times(&self) -> MutexGuard<'_, Times> {
@@ -239,7 +277,11 @@ impl Clock {
     async fn drained(&self) -> anyhow::Result<()> {
         let end = Instant::now() + DRAIN;
         while self.times().missing > 0 {
-            ensure!(Instant::now() < end, "{} deliveries have not come", self.times().missing);
+            ensure!(
+                Instant::now() < end,
+                "{} deliveries have not come",
+                self.times().missing
+            );
             sleep(LOOK).await;
         }
         Ok(())

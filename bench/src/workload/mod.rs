@@ -39,17 +39,29 @@ pub struct Figure {
 impl Figure {
     /// One that is to be large.
     pub fn higher(name: impl Into<String>, value: f64) -> Self {
-        Self { name: name.into(), better: Some(Better::Higher), value }
+        Self {
+            name: name.into(),
+            better: Some(Better::Higher),
+            value,
+        }
     }
 
     /// One that is to be small.
     pub fn lower(name: impl Into<String>, value: f64) -> Self {
-        Self { name: name.into(), better: Some(Better::Lower), value }
+        Self {
+            name: name.into(),
+            better: Some(Better::Lower),
+            value,
+        }
     }
 
     /// One that explains others.
     pub fn beside(name: impl Into<String>, value: f64) -> Self {
-        Self { name: name.into(), better: None, value }
+        Self {
+            name: name.into(),
+            better: None,
+            value,
+        }
     }
 }
 
@@ -92,8 +104,14 @@ pub trait Workload: Send + Sync {
 pub fn all() -> Vec<Box<dyn Workload>> {
     vec![
         Box::new(persist::Persist),
-        Box::new(fanout::Fanout { key: "fanout-500", members: 500 }),
-        Box::new(fanout::Fanout { key: "fanout-5000", members: 5_000 }),
+        Box::new(fanout::Fanout {
+            key: "fanout-500",
+            members: 500,
+        }),
+        Box::new(fanout::Fanout {
+            key: "fanout-5000",
+            members: 5_000,
+        }),
         Box::new(idle::Idle),
         Box::new(joins::Joins),
         Box::new(reconnects::Reconnects),

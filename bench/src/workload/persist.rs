@@ -27,20 +27,34 @@ impl Workload for Persist {
     }
 
     fn title(&self, lab: &Lab) -> String {
-        format!("{} rooms x {SENDERS_PER_ROOM} senders, {WINDOW} sends under way each, stored", lab.size.of(ROOMS))
+        format!(
+            "{} rooms x {SENDERS_PER_ROOM} senders, {WINDOW} sends under way each, stored",
+            lab.size.of(ROOMS)
+        )
     }
 
     fn contestants(&self) -> &'static [Contestant] {
-        &[Contestant::Parlor, Contestant::Peer, Contestant::Sqlite, Contestant::Unpersisted, Contestant::LowerBound]
+        &[
+            Contestant::Parlor,
+            Contestant::Peer,
+            Contestant::Sqlite,
+            Contestant::Unpersisted,
+            Contestant::LowerBound,
+        ]
     }
 
     async fn run(&self, lab: &Lab, run: &Run) -> anyhow::Result<Vec<Figure>> {
         let rooms = lab.size.of(ROOMS);
         let counts = Arc::new(Counts::default());
         let mut senders = Crowd::default();
-        let clients = crowd::connect(run.server.address, "sender", rooms * SENDERS_PER_ROOM).await?;
+        let clients =
+            crowd::connect(run.server.address, "sender", rooms * SENDERS_PER_ROOM).await?;
         for (number, client) in clients.into_iter().enumerate() {
-            senders.add(send(client, format!("room-{}", number % rooms), counts.clone()));
+            senders.add(send(
+                client,
+                format!("room-{}", number % rooms),
+                counts.clone(),
+            ));
         }
         tokio::time::sleep(lab.size.warm_up()).await;
         let watched = counts.watch(run, lab.size.time).await?;
@@ -56,7 +70,11 @@ impl Workload for Persist {
 }
 
 /// Joins a room, and sends to it as fast as it is answered.
-pub(super) async fn send(mut client: Client, room: String, counts: Arc<Counts>) -> anyhow::Result<()> {
+pub(super) async fn send(
+    mut client: Client,
+    room: String,
+    counts: Arc<Counts>,
+) -> anyhow::Result<()> {
     let joined = client.join(&room, None).await?;
     let mut sequence = Sequence::after(joined.last_seq);
     for _ in 0..WINDOW {

@@ -46,7 +46,10 @@ impl Workload for Reconnects {
         let members = crowd::join(members, |number| name(number % rooms)).await?;
         let (begun, before) = (Instant::now(), run.usage()?);
         drop(members);
-        let talking = talkers.into_iter().enumerate().map(|(room, (talker, _))| talk(talker, name(room)));
+        let talking = talkers
+            .into_iter()
+            .enumerate()
+            .map(|(room, (talker, _))| talk(talker, name(room)));
         let returning = (0..count).map(|number| come_back(address, number, name(number % rooms)));
         let (_talkers, back) = tokio::try_join!(crowd::all(talking), crowd::all(returning))?;
         let (elapsed, spent) = (begun.elapsed().as_secs_f64(), run.usage()? - before);
@@ -77,7 +80,12 @@ async fn talk(mut talker: Client, room: String) -> anyhow::Result<Client> {
 async fn come_back(address: SocketAddr, number: usize, room: String) -> anyhow::Result<Client> {
     let mut client = crowd::enter(address, format!("member-{number}")).await?;
     let joined = client.join(&room, Some(0)).await?;
-    ensure!(joined.messages as u64 == joined.last_seq, "{} messages up to {}", joined.messages, joined.last_seq);
+    ensure!(
+        joined.messages as u64 == joined.last_seq,
+        "{} messages up to {}",
+        joined.messages,
+        joined.last_seq
+    );
     let (mut has, mut sequence) = (joined.messages, Sequence::after(joined.last_seq));
     while has < MISSED {
         if let Packet::Event(event) = client.next().await? {

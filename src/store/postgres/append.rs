@@ -9,17 +9,20 @@ use crate::model::{ClientMessageId, Draft, Message, RoomId, Seq, UserId};
 
 /// Stores a batch in one statement, so that it costs one round trip and one commit.
 ///
-/// Rooms are counted up in the order of their names, in which they come, so that two writers cannot wait for each other in a
-/// circle. A row counted up stays locked until the commit, which is what makes a room's messages visible in `seq` order.
+/// Rooms are counted up in the order of their names, in which they come, so that two writers cannot
+/// wait for each other in a circle. A row counted up stays locked until the commit, which is what
+/// makes a room's messages visible in `seq` order.
 ///
-/// It does not look for messages that the log holds already. A repeated send breaks a unique index; so does one that another
-/// writer commits meanwhile. [`HELD`] then finds the message. Looking costs nearly as much as storing (`benches/writer.rs`:
-/// 24 thousand messages a second with it and 37 thousand without), and repeated sends are rare.
+/// It does not look for messages that the log holds already. A repeated send breaks a unique index;
+/// so does one that another writer commits meanwhile. [`HELD`] then finds the message. Looking
+/// costs nearly as much as storing (`benches/writer.rs`: 24 thousand messages a second with it and
+/// 37 thousand without), and repeated sends are rare.
 ///
 /// The planner, which takes every array for ten rows, joins drafts and rooms by hashing.
 ///
-/// What can be worked out here is not asked of the database: with window functions that numbered the messages, and a row of
-/// answer for each, the statement took half as long again for a batch of 512 and twice as long for a single message.
+/// What can be worked out here is not asked of the database: with window functions that numbered
+/// the messages, and a row of answer for each, the statement took half as long again for a batch of
+/// 512 and twice as long for a single message.
 const APPEND: &str = r#"
 WITH counted AS (
     INSERT INTO rooms (room_id, last_seq)
@@ -48,7 +51,8 @@ CROSS JOIN LATERAL (
         AND m.client_message_id = draft.client_message_id COLLATE "C"
 ) AS held"#;
 
-/// Those of some rooms whose rows another session has locked. Waits only where a whole table is locked.
+/// Those of some rooms whose rows another session has locked. Waits only where a whole table is
+/// locked.
 const LOCKED: &str = r#"
 WITH nothing AS (
     INSERT INTO messages SELECT * FROM messages WHERE false
@@ -82,12 +86,22 @@ impl<'a> ByRoom<'a> {
     }
 
     /// The drafts as messages, given the rooms' counts after them.
-    pub(super) fn numbered(&self, drafts: &[&Draft], rows: &[PgRow]) -> Result<Vec<Message>, StoreError> {
-        let counted = rows.iter().map(|row| Ok((row::value(row, "room_id")?, row::seq(row)?)));
+    pub(super) fn numbered(
+        &self,
+        drafts: &[&Draft],
+        rows: &[PgRow],
+    ) -> Result<Vec<Message>, StoreError> {
+        let counted = rows
+            .iter()
+            .map(|row| Ok((row::value(row, "room_id")?, row::seq(row)?)));
         let counted: HashMap<&str, Seq> = counted.collect::<Result<_, StoreError>>()?;
         let numbered = drafts.iter().zip(&self.later).map(|(draft, &later)| {
-            let last = counted.get(draft.room_id.as_str()).ok_or_else(|| row::unreadable("room_id", "not answered"))?;
-            let seq = (last.get() - later).try_into().map_err(|error| row::unreadable("seq", error))?;
+            let last = counted
+                .get(draft.room_id.as_str())
+                .ok_or_else(|| row::unreadable("room_id", "not answered"))?;
+            let seq = (last.get() - later)
+                .try_into()
+                .map_err(|error| row::unreadable("seq", error))?;
             Ok(draft.at(seq))
         });
         numbered.collect()
@@ -108,9 +122,16 @@ pub(super) fn append(drafts: &[&Draft], batch: &ByRoom<'_>) -> Query<'static> {
         .bind(&batch.later)
         .bind(column(drafts, |draft| draft.id))
         .bind(column(drafts, |draft| draft.user_id.as_str()))
-        .bind(column(drafts, |draft| draft.operator_id.as_ref().map(UserId::as_str)))
+        .bind(column(drafts, |draft| {
+            draft.operator_id.as_ref().map(UserId::as_str)
+        }))
         .bind(column(drafts, |draft| draft.body.as_str()))
-        .bind(column(drafts, |draft| draft.client_message_id.as_ref().map(ClientMessageId::as_str)))
+        .bind(column(drafts, |draft| {
+            draft
+                .client_message_id
+                .as_ref()
+                .map(ClientMessageId::as_str)
+        }))
         .bind(column(drafts, |draft| draft.timestamp))
 }
 
@@ -119,7 +140,12 @@ pub(super) fn held(drafts: &[&Draft]) -> Query<'static> {
         .bind(column(drafts, |draft| draft.room_id.as_str()))
         .bind(column(drafts, |draft| draft.id))
         .bind(column(drafts, |draft| draft.user_id.as_str()))
-        .bind(column(drafts, |draft| draft.client_message_id.as_ref().map(ClientMessageId::as_str)))
+        .bind(column(drafts, |draft| {
+            draft
+                .client_message_id
+                .as_ref()
+                .map(ClientMessageId::as_str)
+        }))
 }
 
 pub(super) fn locked(drafts: &[&Draft]) -> Query<'static> {

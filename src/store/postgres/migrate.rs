@@ -1,4 +1,5 @@
-//! Bringing the tables up to date, in one transaction: a pooler may give each transaction to another session.
+//! Bringing the tables up to date, in one transaction: a pooler may give each transaction to
+//! another session.
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, migrate::Migration};
 
@@ -8,8 +9,7 @@ use super::{
 };
 
 /// The key of the lock under which processes that start together migrate one after another.
-const LOCK: &str =
-    "SELECT pg_advisory_xact_lock(hashtextextended('parlor migrate ' || coalesce(current_schema(), ''), 0))";
+const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('parlor migrate ' || coalesce(current_schema(), ''), 0))";
 
 /// The table of what has been done, as `sqlx` keeps it.
 const HISTORY: &str = "
@@ -30,7 +30,11 @@ const ENCODING: &str = "UTF8";
 
 fn steps() -> [Migration; 2] {
     [
-        migration(1, "messages", include_str!("../../../migrations/postgres/0001_messages.sql")),
+        migration(
+            1,
+            "messages",
+            include_str!("../../../migrations/postgres/0001_messages.sql"),
+        ),
         migration(
             2,
             "one index for a repeat",
@@ -44,57 +48,96 @@ fn steps() -> [Migration; 2] {
 /// # Errors
 ///
 /// See [`MigrateError`].
-pub(super) async fn migrate(connection: &mut PgConnection, schema: Option<&Schema>) -> Result<(), MigrateError> {
+pub(super) async fn migrate(
+    connection: &mut PgConnection,
+    schema: Option<&Schema>,
+) -> Result<(), MigrateError> {
     check_encoding(connection).await?;
     let mut transaction = connection.begin().await.map_err(fault::classify_start)?;
-    sqlx::raw_sql(LOCK).execute(&mut *transaction).await.map_err(fault::classify_start)?;
+    sqlx::raw_sql(LOCK)
+        .execute(&mut *transaction)
+        .await
+        .map_err(fault::classify_start)?;
     if let Some(schema) = schema {
-        enter(&mut transaction, schema).await.map_err(fault::classify_start)?;
+        enter(&mut transaction, schema)
+            .await
+            .map_err(fault::classify_start)?;
     }
     bring_up_to_date(&mut transaction).await?;
     transaction.commit().await.map_err(fault::classify_start)
 }
 
 async fn check_encoding(connection: &mut PgConnection) -> Result<(), MigrateError> {
-    let asking = sqlx::raw_sql("SHOW server_encoding").fetch_one(connection).await;
-    let encoding: String = asking.and_then(|row| row.try_get(0)).map_err(fault::classify_start)?;
+    let asking = sqlx::raw_sql("SHOW server_encoding")
+        .fetch_one(connection)
+        .await;
+    let encoding: String = asking
+        .and_then(|row| row.try_get(0))
+        .map_err(fault::classify_start)?;
     if encoding == ENCODING {
         return Ok(());
     }
     let advice = "create another one, with ENCODING 'UTF8' TEMPLATE template0";
-    Err(MigrateError::Failed(format!("its encoding is {encoding}, not {ENCODING}: {advice}")))
+    Err(MigrateError::Failed(format!(
+        "its encoding is {encoding}, not {ENCODING}: {advice}"
+    )))
 }
 
 /// Has the rest of the transaction find its tables in the schema, which is made if there is none.
 async fn enter(connection: &mut PgConnection, schema: &Schema) -> Result<(), sqlx::Error> {
     // Making it needs a right even when it is there.
-    let looking = sqlx::query("SELECT 1 FROM pg_namespace WHERE nspname = $1").bind(schema.as_str()).persistent(false);
+    let looking = sqlx::query("SELECT 1 FROM pg_namespace WHERE nspname = $1")
+        .bind(schema.as_str())
+        .persistent(false);
     if looking.fetch_optional(&mut *connection).await?.is_none() {
-        run(connection, format!("CREATE SCHEMA IF NOT EXISTS {}", schema.quoted())).await?;
+        run(
+            connection,
+            format!("CREATE SCHEMA IF NOT EXISTS {}", schema.quoted()),
+        )
+        .await?;
     }
-    run(connection, format!("SET LOCAL search_path = {}", schema.quoted())).await
+    run(
+        connection,
+        format!("SET LOCAL search_path = {}", schema.quoted()),
+    )
+    .await
 }
 
 async fn run(connection: &mut PgConnection, sql: String) -> Result<(), sqlx::Error> {
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop)
+    sqlx::raw_sql(AssertSqlSafe(sql))
+        .execute(connection)
+        .await
+        .map(drop)
 }
 
 async fn bring_up_to_date(connection: &mut PgConnection) -> Result<(), MigrateError> {
-    sqlx::raw_sql(HISTORY).execute(&mut *connection).await.map_err(fault::classify_start)?;
+    sqlx::raw_sql(HISTORY)
+        .execute(&mut *connection)
+        .await
+        .map_err(fault::classify_start)?;
     let done = done(connection).await.map_err(fault::classify_start)?;
     let steps = steps();
     check(&done, &steps)?;
     for step in &steps[done.len()..] {
-        apply(connection, step).await.map_err(fault::classify_start)?;
+        apply(connection, step)
+            .await
+            .map_err(fault::classify_start)?;
     }
-    sqlx::raw_sql(PROBE).execute(connection).await.map(drop).map_err(fault::classify_start)
+    sqlx::raw_sql(PROBE)
+        .execute(connection)
+        .await
+        .map(drop)
+        .map_err(fault::classify_start)
 }
 
 /// The versions and the checksums of the steps that have been done.
 async fn done(connection: &mut PgConnection) -> Result<Vec<(i64, Vec<u8>)>, sqlx::Error> {
-    let asking = sqlx::query("SELECT version, checksum FROM _sqlx_migrations ORDER BY version").persistent(false);
+    let asking = sqlx::query("SELECT version, checksum FROM _sqlx_migrations ORDER BY version")
+        .persistent(false);
     let rows = asking.fetch_all(connection).await?;
-    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+    rows.iter()
+        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+        .collect()
 }
 
 /// Refuses tables that another program, or a newer version of this one, has made.
@@ -102,18 +145,27 @@ fn check(done: &[(i64, Vec<u8>)], steps: &[Migration]) -> Result<(), MigrateErro
     for (place, (version, checksum)) in done.iter().enumerate() {
         let known = steps.get(place).filter(|step| step.version == *version);
         let Some(step) = known else {
-            let newer = format!("its tables are of another, probably newer, version of Parlor (migration {version})");
+            let newer = format!(
+                "its tables are of another, probably newer, version of Parlor (migration {version})"
+            );
             return Err(MigrateError::Failed(newer));
         };
         if *step.checksum != **checksum {
-            return Err(MigrateError::Failed(format!("migration {version} was another one than this version's")));
+            return Err(MigrateError::Failed(format!(
+                "migration {version} was another one than this version's"
+            )));
         }
     }
     Ok(())
 }
 
 async fn apply(connection: &mut PgConnection, step: &Migration) -> Result<(), sqlx::Error> {
-    sqlx::raw_sql(step.sql.clone()).execute(&mut *connection).await?;
-    let noting = sqlx::query(NOTE).bind(step.version).bind(&*step.description).bind(&*step.checksum);
+    sqlx::raw_sql(step.sql.clone())
+        .execute(&mut *connection)
+        .await?;
+    let noting = sqlx::query(NOTE)
+        .bind(step.version)
+        .bind(&*step.description)
+        .bind(&*step.checksum);
     noting.persistent(false).execute(connection).await.map(drop)
 }

@@ -1,4 +1,5 @@
-//! Ways to the server: a connection of one's own, or one that a pooler lends for a transaction at a time.
+//! Ways to the server: a connection of one's own, or one that a pooler lends for a transaction at a
+//! time.
 
 use std::{
     fmt,
@@ -17,33 +18,43 @@ use sqlx::{
 
 use super::super::{ACQUIRE_TIMEOUT, STATEMENT_TIMEOUT, TRUSTED_REST, fault};
 
-/// How long a batch waits for a lock that another session of the database holds. All rooms wait with it, once for each lock.
+/// How long a batch waits for a lock that another session of the database holds. All rooms wait
+/// with it, once for each lock.
 pub const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How long a read waits for a lock; less than anybody waits for the read, so that no connection is given up for it.
+/// How long a read waits for a lock; less than anybody waits for the read, so that no connection is
+/// given up for it.
 const READ_LOCK_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// How long a probe of health may take in the database; less than anybody waits for it.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// The margin by which the server ends a statement before the client gives it up: what was given up is not committed later.
+/// The margin by which the server ends a statement before the client gives it up: what was given up
+/// is not committed later.
 const MARGIN: Duration = Duration::from_secs(2);
 
-/// A setting that only a session of one's own has. A pooler may drop settings without a word; then it is missing.
+/// A setting that only a session of one's own has. A pooler may drop settings without a word; then
+/// it is missing.
 const MARK: &str = "parlor.direct";
 
-/// Every query here has an index to go by. On a new table, before it has statistics, the planner may think that reading all of it
-/// is cheaper, and a prepared statement would keep that plan while the table grows.
+/// Every query here has an index to go by. On a new table, before it has statistics, the planner
+/// may think that reading all of it is cheaper, and a prepared statement would keep that plan while
+/// the table grows.
 ///
-/// A plan is made once. Postgres plans small batches anew each time, as they look cheaper than those that it guesses for a plan
-/// in common; that took a third of its time (`bench/`, workload `growth`, 1,000 rooms: 640 to 710 µs a message with it, 470 to
-/// 490 without; large batches take as long as before).
-const PLANNING: [(&str, &str); 2] = [("enable_seqscan", "off"), ("plan_cache_mode", "force_generic_plan")];
+/// A plan is made once. Postgres plans small batches anew each time, as they look cheaper than
+/// those that it guesses for a plan in common; that took a third of its time (`bench/`, workload
+/// `growth`, 1,000 rooms: 640 to 710 µs a message with it, 470 to 490 without; large batches take
+/// as long as before).
+const PLANNING: [(&str, &str); 2] = [
+    ("enable_seqscan", "off"),
+    ("plan_cache_mode", "force_generic_plan"),
+];
 
 /// The most bytes of a name in Postgres.
 const MAX_NAME_BYTES: usize = 63;
 
-/// The name of a schema that has the tables, in place of the first one of the database's `search_path`.
+/// The name of a schema that has the tables, in place of the first one of the database's
+/// `search_path`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schema(String);
 
@@ -100,7 +111,9 @@ impl Work {
 
     fn settings(self, schema: Option<&Schema>) -> Vec<(&'static str, String)> {
         let (lock, statement) = self.limits();
-        let mut settings: Vec<_> = PLANNING.map(|(name, value)| (name, value.to_owned())).into();
+        let mut settings: Vec<_> = PLANNING
+            .map(|(name, value)| (name, value.to_owned()))
+            .into();
         settings.push(("lock_timeout", lock.as_millis().to_string()));
         settings.push(("statement_timeout", statement.as_millis().to_string()));
         settings.extend(schema.map(|schema| ("search_path", schema.quoted())));
@@ -110,14 +123,20 @@ impl Work {
     /// Begins a transaction with the settings that the work needs.
     pub(super) fn begin(self, schema: Option<&Schema>) -> String {
         let settings = self.settings(schema);
-        let local = settings.iter().map(|(name, value)| format!("; SET LOCAL {name} = {}", literal(name, value)));
+        let local = settings
+            .iter()
+            .map(|(name, value)| format!("; SET LOCAL {name} = {}", literal(name, value)));
         format!("BEGIN{}", local.collect::<String>())
     }
 }
 
 /// A setting's value in SQL: names stand as they are quoted, whatever else is a text.
 fn literal(name: &str, value: &str) -> String {
-    if name == "search_path" { value.to_owned() } else { format!("'{value}'") }
+    if name == "search_path" {
+        value.to_owned()
+    } else {
+        format!("'{value}'")
+    }
 }
 
 /// The connections, a pool for writing and one for reading.
@@ -126,26 +145,40 @@ pub(super) struct Sessions {
     readers: PgPool,
     /// What a connection is opened with where a pooler stands between.
     plain: PgConnectOptions,
-    /// Whether a pooler stands between. Then no session is one's own for longer than a transaction: it has no settings and
-    /// no prepared statements.
+    /// Whether a pooler stands between. Then no session is one's own for longer than a transaction:
+    /// it has no settings and no prepared statements.
     pooled: Arc<AtomicBool>,
 }
 
 impl Sessions {
     /// Connects when first used, with at most `max_connections`.
-    pub(super) fn new(options: PgConnectOptions, max_connections: u32, schema: Option<&Schema>) -> Self {
+    pub(super) fn new(
+        options: PgConnectOptions,
+        max_connections: u32,
+        schema: Option<&Schema>,
+    ) -> Self {
         // Poolers refuse this setting, which concerns numbers that the log has none of.
         let plain = options.application_name("parlor").extra_float_digits(None);
         let pooled = Arc::new(AtomicBool::new(false));
         // What is stored again beside the rest needs a connection of its own.
         let writing = if max_connections < 4 { 1 } else { 2 };
-        let direct = |work: Work| plain.clone().options(work.settings(schema)).options([(MARK, "on")]);
+        let direct = |work: Work| {
+            plain
+                .clone()
+                .options(work.settings(schema))
+                .options([(MARK, "on")])
+        };
         let writers = pool(writing, pooled.clone()).connect_lazy_with(direct(Work::Write));
         let readers = match max_connections - writing {
             0 => writers.clone(),
             reading => pool(reading, pooled.clone()).connect_lazy_with(direct(Work::Read)),
         };
-        Self { writers, readers, plain, pooled }
+        Self {
+            writers,
+            readers,
+            plain,
+            pooled,
+        }
     }
 
     pub(super) fn pool(&self, work: Work) -> &PgPool {
@@ -163,7 +196,8 @@ impl Sessions {
         self.pooled.load(Ordering::Relaxed)
     }
 
-    /// Tells by an error that a pooler stands between, and goes by that from here on; whether it is so.
+    /// Tells by an error that a pooler stands between, and goes by that from here on; whether it is
+    /// so.
     pub(super) fn learn_from(&self, error: &sqlx::Error) -> bool {
         if !fault::is_poolers(error) {
             return false;
@@ -185,7 +219,9 @@ impl Sessions {
 
 impl fmt::Debug for Sessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sessions").field("pooled", &self.are_pooled()).finish_non_exhaustive()
+        f.debug_struct("Sessions")
+            .field("pooled", &self.are_pooled())
+            .finish_non_exhaustive()
     }
 }
 
@@ -196,7 +232,9 @@ fn pool(max_connections: u32, pooled: Arc<AtomicBool>) -> PgPoolOptions {
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
-        .before_acquire(|connection, rest| Box::pin(async move { test(connection, rest.idle_for).await }))
+        .before_acquire(|connection, rest| {
+            Box::pin(async move { test(connection, rest.idle_for).await })
+        })
         .after_connect(move |connection, _| {
             let pooled = pooled.clone();
             Box::pin(async move { check_mark(connection, &pooled).await })
@@ -216,7 +254,8 @@ async fn check_mark(connection: &mut PgConnection, pooled: &AtomicBool) -> Resul
     if pooled.load(Ordering::Relaxed) {
         return Ok(());
     }
-    let asking = sqlx::raw_sql("SELECT coalesce(current_setting('parlor.direct', true), '') = 'on'");
+    let asking =
+        sqlx::raw_sql("SELECT coalesce(current_setting('parlor.direct', true), '') = 'on'");
     let direct = sqlx::Row::try_get::<bool, _>(&asking.fetch_one(connection).await?, 0)?;
     if !direct && !pooled.swap(true, Ordering::Relaxed) {
         tracing::info!("{POOLED}");
@@ -232,14 +271,21 @@ mod tests {
     fn the_server_ends_a_statement_before_it_is_given_up() {
         for work in [Work::Write, Work::Inspect, Work::Read, Work::Probe] {
             let (lock, statement) = work.limits();
-            assert!(lock <= statement && statement < STATEMENT_TIMEOUT, "{work:?}");
+            assert!(
+                lock <= statement && statement < STATEMENT_TIMEOUT,
+                "{work:?}"
+            );
         }
     }
 
     #[test]
     fn a_schemas_name_is_quoted() {
         let schema: Schema = "odd \" name".parse().unwrap();
-        assert!(Work::Read.begin(Some(&schema)).ends_with(r#"; SET LOCAL search_path = "odd "" name""#));
+        assert!(
+            Work::Read
+                .begin(Some(&schema))
+                .ends_with(r#"; SET LOCAL search_path = "odd "" name""#)
+        );
         for bad in ["", "pg_x", "a\0b", &"x".repeat(64)] {
             assert!(bad.parse::<Schema>().is_err(), "{bad:?}");
         }

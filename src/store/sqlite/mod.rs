@@ -14,14 +14,16 @@ use serde::Serialize;
 use sqlx::{
     Connection, SqliteConnection, SqlitePool,
     migrate::{MigrateError as MigrationError, Migrator},
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
+    sqlite::{
+        SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+    },
 };
 use uuid::Uuid;
 
 use self::place::Place;
 use super::{
-    ACQUIRE_TIMEOUT, Keep, MessageStore, MigrateError, PROBE, Page, StoreError, batch::Distinct, fault, migration,
-    reading::Reading, row,
+    ACQUIRE_TIMEOUT, Keep, MessageStore, MigrateError, PROBE, Page, StoreError, batch::Distinct,
+    fault, migration, reading::Reading, row,
 };
 use crate::model::{Body, ClientMessageId, Draft, Message, RoomId, Seq, Stored, UserId};
 
@@ -34,8 +36,9 @@ const PROBE_TIMEOUT: Duration = Duration::from_millis(1500);
 /// The pause before the lock of another process that migrates is tried again.
 const LOCK_DELAY: Duration = Duration::from_millis(50);
 
-/// The drafts of a batch that are in the log already. A batch goes to the database as one JSON array, so that it
-/// costs a few statements however long it is: <https://www.sqlite.org/json1.html#jeach>.
+/// The drafts of a batch that are in the log already. A batch goes to the database as one JSON
+/// array, so that it costs a few statements however long it is:
+/// <https://www.sqlite.org/json1.html#jeach>.
 const HELD: &str = r#"
 SELECT input.key AS place, m.seq, m.room_id, m.id, m.user_id, m.operator_id, m.message, m.client_message_id, m."timestamp"
 FROM jsonb_each(?1) AS input CROSS JOIN messages AS m
@@ -86,7 +89,8 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Takes a `sqlite:` URL that names a file; its folder and it are created by [`MessageStore::migrate`].
+    /// Takes a `sqlite:` URL that names a file; its folder and it are created by
+    /// [`MessageStore::migrate`].
     ///
     /// One connection writes, one probes, the rest of `max_connections` (at least one more) read.
     ///
@@ -101,7 +105,8 @@ impl SqliteStore {
             .busy_timeout(BUSY_TIMEOUT);
         if is_in_memory(url) {
             return Err(sqlx::Error::Configuration(
-                "must name a file: a database in memory would be another one on each connection".into(),
+                "must name a file: a database in memory would be another one on each connection"
+                    .into(),
             ));
         }
         let place = Arc::new(Place::new(options.get_filename()));
@@ -109,15 +114,20 @@ impl SqliteStore {
         let probing = existing.clone().busy_timeout(PROBE_TIMEOUT);
         Ok(Self {
             // As long as it lives, its write-ahead log is in its place.
-            writer: pool(1, &place, true).idle_timeout(None).max_lifetime(None).connect_lazy_with(existing.clone()),
-            readers: pool(max_connections.saturating_sub(2), &place, false).connect_lazy_with(existing),
+            writer: pool(1, &place, true)
+                .idle_timeout(None)
+                .max_lifetime(None)
+                .connect_lazy_with(existing.clone()),
+            readers: pool(max_connections.saturating_sub(2), &place, false)
+                .connect_lazy_with(existing),
             prober: pool(1, &place, false).connect_lazy_with(probing),
             options: options.create_if_missing(true),
             place,
         })
     }
 
-    /// Holds a file beside the database locked while it lives, after waiting for whoever holds it now.
+    /// Holds a file beside the database locked while it lives, after waiting for whoever holds it
+    /// now.
     async fn migration_lock(&self) -> std::io::Result<fs::File> {
         let mut path = PathBuf::from(self.options.get_filename());
         if let Some(folder) = path.parent() {
@@ -136,7 +146,10 @@ impl SqliteStore {
     }
 
     async fn bring_up_to_date(&self) -> Result<(), MigrateError> {
-        let _lock = self.migration_lock().await.map_err(|cause| MigrateError::Failed(cause.to_string()))?;
+        let _lock = self
+            .migration_lock()
+            .await
+            .map_err(|cause| MigrateError::Failed(cause.to_string()))?;
         let connecting = SqliteConnection::connect_with(&self.options).await;
         let mut connection = connecting.map_err(|cause| fault::classify_migration(cause.into()))?;
         let result = migrate(&mut connection).await;
@@ -152,7 +165,8 @@ impl SqliteStore {
         let mut connection = self.writer.acquire().await.map_err(fault::classify)?;
         let outcome = commit(&mut connection, drafts).await;
         if let Err(StoreError::Unavailable(_)) = outcome {
-            // SQLite ends a transaction whose write fails by itself. The pool takes it for open, and would begin no other.
+            // SQLite ends a transaction whose write fails by itself. The pool takes it for open,
+            // and would begin no other.
             self.place.forget_log();
             connection.close().await.ok();
             return outcome;
@@ -165,8 +179,10 @@ impl SqliteStore {
 
 fn pool(max_connections: u32, place: &Arc<Place>, writes: bool) -> SqlitePoolOptions {
     let place = place.clone();
-    SqlitePoolOptions::new().max_connections(max_connections.max(1)).acquire_timeout(ACQUIRE_TIMEOUT).after_connect(
-        move |_, _| {
+    SqlitePoolOptions::new()
+        .max_connections(max_connections.max(1))
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .after_connect(move |_, _| {
             let place = place.clone();
             Box::pin(async move {
                 if writes {
@@ -174,15 +190,16 @@ fn pool(max_connections: u32, place: &Arc<Place>, writes: bool) -> SqlitePoolOpt
                 }
                 Ok(place.look()?)
             })
-        },
-    )
+        })
 }
 
 #[async_trait]
 impl MessageStore for SqliteStore {
     async fn migrate(&self) -> Result<(), MigrateError> {
         let place = self.options.get_filename().display().to_string();
-        self.bring_up_to_date().await.map_err(|error| error.at(&place))
+        self.bring_up_to_date()
+            .await
+            .map_err(|error| error.at(&place))
     }
 
     async fn append(&self, drafts: &[Draft]) -> Result<Vec<Stored>, StoreError> {
@@ -194,7 +211,10 @@ impl MessageStore for SqliteStore {
         self.place.check()?;
         let mut reading = Reading::of(page);
         while let Some(page) = reading.rest() {
-            let rows = select(room, page).fetch_all(&self.readers).await.map_err(fault::classify)?;
+            let rows = select(room, page)
+                .fetch_all(&self.readers)
+                .await
+                .map_err(fault::classify)?;
             reading.take(&rows, |row| row::seq(row), message)?;
         }
         reading.finish()
@@ -214,13 +234,20 @@ impl MessageStore for SqliteStore {
     }
 }
 
-fn select(room: &RoomId, page: Page) -> sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments> {
+fn select(
+    room: &RoomId,
+    page: Page,
+) -> sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments> {
     let sql = match page.keep {
         Keep::Oldest => READ_OLDEST,
         Keep::Newest => READ_NEWEST,
     };
     let limit = i64::try_from(page.limit).unwrap_or(i64::MAX);
-    sqlx::query(sql).bind(room.as_str()).bind(page.after.get()).bind(page.before.get()).bind(limit)
+    sqlx::query(sql)
+        .bind(room.as_str())
+        .bind(page.after.get())
+        .bind(page.before.get())
+        .bind(limit)
 }
 
 fn is_in_memory(url: &str) -> bool {
@@ -235,7 +262,11 @@ async fn migrate(connection: &mut SqliteConnection) -> Result<(), MigrationError
 
 fn migrator() -> Migrator {
     Migrator::with_migrations(vec![
-        migration(1, "messages", include_str!("../../../migrations/sqlite/0001_messages.sql")),
+        migration(
+            1,
+            "messages",
+            include_str!("../../../migrations/sqlite/0001_messages.sql"),
+        ),
         migration(
             2,
             "one index for a repeat",
@@ -267,18 +298,28 @@ fn json(drafts: &[&Draft]) -> Result<String, StoreError> {
         timestamp: draft.timestamp.timestamp_millis(),
     });
     let input: Vec<_> = input.collect();
-    serde_json::to_string(&input).map_err(|error| StoreError::Rejected(sqlx::Error::Encode(error.into()).into()))
+    serde_json::to_string(&input)
+        .map_err(|error| StoreError::Rejected(sqlx::Error::Encode(error.into()).into()))
 }
 
-async fn commit(connection: &mut SqliteConnection, drafts: &[&Draft]) -> Result<Vec<Message>, StoreError> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(fault::classify)?;
+async fn commit(
+    connection: &mut SqliteConnection,
+    drafts: &[&Draft],
+) -> Result<Vec<Message>, StoreError> {
+    let mut transaction = connection
+        .begin_with("BEGIN IMMEDIATE")
+        .await
+        .map_err(fault::classify)?;
     let messages = append(&mut transaction, drafts).await?;
     transaction.commit().await.map_err(fault::classify)?;
     Ok(messages)
 }
 
 /// Stores those drafts that the log does not hold, and answers each with its message.
-async fn append(connection: &mut SqliteConnection, drafts: &[&Draft]) -> Result<Vec<Message>, StoreError> {
+async fn append(
+    connection: &mut SqliteConnection,
+    drafts: &[&Draft],
+) -> Result<Vec<Message>, StoreError> {
     let mut answers = held(connection, drafts).await?;
     let vacant = |place: &usize| answers[*place].is_none();
     let places: Vec<usize> = (0..drafts.len()).filter(vacant).collect();
@@ -294,12 +335,21 @@ async fn append(connection: &mut SqliteConnection, drafts: &[&Draft]) -> Result<
 }
 
 /// For each draft, the message that the log holds already.
-async fn held(connection: &mut SqliteConnection, drafts: &[&Draft]) -> Result<Vec<Option<Message>>, StoreError> {
-    let rows = sqlx::query(HELD).bind(json(drafts)?).fetch_all(connection).await.map_err(fault::classify)?;
+async fn held(
+    connection: &mut SqliteConnection,
+    drafts: &[&Draft],
+) -> Result<Vec<Option<Message>>, StoreError> {
+    let rows = sqlx::query(HELD)
+        .bind(json(drafts)?)
+        .fetch_all(connection)
+        .await
+        .map_err(fault::classify)?;
     let mut found = vec![None; drafts.len()];
     for row in &rows {
         let place: i64 = row::value(row, "place")?;
-        let slot = usize::try_from(place).ok().and_then(|place| found.get_mut(place));
+        let slot = usize::try_from(place)
+            .ok()
+            .and_then(|place| found.get_mut(place));
         *slot.ok_or_else(|| row::unreadable("place", place))? = Some(message(row)?);
     }
     Ok(found)
@@ -307,18 +357,31 @@ async fn held(connection: &mut SqliteConnection, drafts: &[&Draft]) -> Result<Ve
 
 type Numbers = std::collections::HashMap<String, Seq>;
 
-async fn insert(connection: &mut SqliteConnection, drafts: &[&Draft]) -> Result<Numbers, StoreError> {
+async fn insert(
+    connection: &mut SqliteConnection,
+    drafts: &[&Draft],
+) -> Result<Numbers, StoreError> {
     let input = json(drafts)?;
     let counting = sqlx::query(COUNT).bind(input.as_str());
-    counting.execute(&mut *connection).await.map_err(fault::classify)?;
+    counting
+        .execute(&mut *connection)
+        .await
+        .map_err(fault::classify)?;
     let inserting = sqlx::query(INSERT).bind(input.as_str());
-    let rows = inserting.fetch_all(connection).await.map_err(fault::classify)?;
-    rows.iter().map(|row| Ok((row::value(row, "id")?, row::seq(row)?))).collect()
+    let rows = inserting
+        .fetch_all(connection)
+        .await
+        .map_err(fault::classify)?;
+    rows.iter()
+        .map(|row| Ok((row::value(row, "id")?, row::seq(row)?)))
+        .collect()
 }
 
 fn numbered(drafts: &[&Draft], seqs: &Numbers) -> Vec<Option<Message>> {
     let seq = |draft: &Draft| seqs.get(&draft.id.to_string()).copied();
-    let messages = drafts.iter().map(|draft| seq(draft).map(|seq| draft.at(seq)));
+    let messages = drafts
+        .iter()
+        .map(|draft| seq(draft).map(|seq| draft.at(seq)));
     messages.collect()
 }
 

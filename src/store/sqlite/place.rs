@@ -1,4 +1,5 @@
-//! The database's file in its place: deleted or replaced under the server, it would take messages that nobody finds again.
+//! The database's file in its place: deleted or replaced under the server, it would take messages
+//! that nobody finds again.
 
 use std::{
     fs, io,
@@ -38,7 +39,12 @@ impl Place {
     pub(super) fn new(file: &Path) -> Self {
         let mut log = file.to_owned();
         log.as_mut_os_string().push("-wal");
-        Self { file: file.to_owned(), log, opened: Mutex::default(), moved: AtomicBool::new(false) }
+        Self {
+            file: file.to_owned(),
+            log,
+            opened: Mutex::default(),
+            moved: AtomicBool::new(false),
+        }
     }
 
     /// Notes the file as the one that is used from here on.
@@ -48,18 +54,21 @@ impl Place {
         Ok(())
     }
 
-    /// Notes that the writing connection ends or is a new one: the next one's write-ahead log may be another file.
+    /// Notes that the writing connection ends or is a new one: the next one's write-ahead log may
+    /// be another file.
     pub(super) fn forget_log(&self) {
         self.opened().log = None;
     }
 
-    /// Compares the files in their places with those that were opened. It costs two looks into a folder, and no connection.
+    /// Compares the files in their places with those that were opened. It costs two looks into a
+    /// folder, and no connection.
     ///
     /// # Errors
     ///
     /// [`StoreError::Unavailable`] when they are others, or gone.
     pub(super) fn check(&self) -> Result<(), StoreError> {
-        self.look().map_err(|error| StoreError::Unavailable(Cause::from(error)))
+        self.look()
+            .map_err(|error| StoreError::Unavailable(Cause::from(error)))
     }
 
     pub(super) fn look(&self) -> io::Result<()> {
@@ -72,13 +81,23 @@ impl Place {
                 tracing::error!(%file, "the database's file was deleted or replaced: no messages are taken before it is back in its place; another one is used after a restart");
             }
         }
-        if same { Ok(()) } else { Err(io::Error::other("the database's file was deleted or replaced")) }
+        if same {
+            Ok(())
+        } else {
+            Err(io::Error::other(
+                "the database's file was deleted or replaced",
+            ))
+        }
     }
 
     fn is_same(&self) -> bool {
         let mut opened = self.opened();
-        let file_same = opened.file.is_none_or(|file| identity(&self.file).is_ok_and(|now| now == file));
-        let log_same = opened.log.is_none_or(|log| identity(&self.log).is_ok_and(|now| now == log));
+        let file_same = opened
+            .file
+            .is_none_or(|file| identity(&self.file).is_ok_and(|now| now == file));
+        let log_same = opened
+            .log
+            .is_none_or(|log| identity(&self.log).is_ok_and(|now| now == log));
         opened.log_lost |= file_same && !log_same;
         file_same && !opened.log_lost
     }

@@ -5,14 +5,33 @@ use serde_json::{Value, json};
 use super::{answers, assert_refused, guest, raw_member};
 use crate::support::{Database, RawClient, Server};
 
-/// Identifiers, and whether they are within the limits: 1 to 128 bytes of UTF-8, no control characters. Those that names may
-/// not have besides are in `texts`.
+/// Identifiers, and whether they are within the limits: 1 to 128 bytes of UTF-8, no control
+/// characters. Those that names may not have besides are in `texts`.
 fn identifiers() -> Vec<(String, bool)> {
-    let fitting = ["a", "a b", "'\"\\;--", "é", "🦀", "a/b?c#d", "null", "__proto__"].map(str::to_owned);
+    let fitting = [
+        "a",
+        "a b",
+        "'\"\\;--",
+        "é",
+        "🦀",
+        "a/b?c#d",
+        "null",
+        "__proto__",
+    ]
+    .map(str::to_owned);
     let full = ["a".repeat(128), "é".repeat(64), "🦀".repeat(32)];
     let controls = ["\0", "a\0b", "a\nb", "\t", "\u{1b}", "\u{7f}", "\u{85}"].map(str::to_owned);
-    let long = ["a".repeat(129), format!("a{}", "é".repeat(64)), format!("{}a", "🦀".repeat(32)), "é".repeat(128)];
-    let bad = [String::new()].into_iter().chain(controls).chain(long).chain(["a".repeat(100_000)]);
+    let long = [
+        "a".repeat(129),
+        format!("a{}", "é".repeat(64)),
+        format!("{}a", "🦀".repeat(32)),
+        "é".repeat(128),
+    ];
+    let bad = [String::new()]
+        .into_iter()
+        .chain(controls)
+        .chain(long)
+        .chain(["a".repeat(100_000)]);
     let good = fitting.into_iter().chain(full).map(|good| (good, true));
     good.chain(bad.map(|bad| (bad, false))).collect()
 }
@@ -28,7 +47,9 @@ fn assert_fits(answer: &Value, fits: bool, field: &str, value: &str) {
 }
 
 async fn send(client: &mut RawClient, text: &str) -> Value {
-    client.call("sendMessage", json!({ "roomId": "r", "message": text })).await
+    client
+        .call("sendMessage", json!({ "roomId": "r", "message": text }))
+        .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -38,14 +59,21 @@ async fn a_room_is_named_within_limits() {
         for (room, fits) in identifiers() {
             let joined = ann.call("joinRoom", json!({ "roomId": room })).await;
             assert_fits(&joined, fits, "roomId", &room);
-            let sent = ann.call("sendMessage", json!({ "roomId": room, "message": "hello" })).await;
+            let sent = ann
+                .call("sendMessage", json!({ "roomId": room, "message": "hello" }))
+                .await;
             assert_fits(&sent, fits, "roomId", &room);
             for event in ["typing", "getHistory", "leaveRoom"] {
-                let answer = ann.call(event, json!({ "roomId": room, "isTyping": true })).await;
+                let answer = ann
+                    .call(event, json!({ "roomId": room, "isTyping": true }))
+                    .await;
                 assert_fits(&answer, fits, "roomId", &room);
             }
             if fits {
-                assert_eq!((&joined["roomId"], &sent["message"]["roomId"]), (&json!(room), &json!(room)));
+                assert_eq!(
+                    (&joined["roomId"], &sent["message"]["roomId"]),
+                    (&json!(room), &json!(room))
+                );
             }
         }
     }
@@ -57,12 +85,18 @@ async fn a_user_is_named_within_limits() {
     for (user, fits) in identifiers() {
         for field in ["userId", "operatorId"] {
             let mut client = guest(&server).await;
-            let joined = client.call("joinRoom", json!({ "roomId": "r", field: user })).await;
+            let joined = client
+                .call("joinRoom", json!({ "roomId": "r", field: user }))
+                .await;
             assert_fits(&joined, fits, field, &user);
             assert!(!fits || joined["userId"] == user, "{joined}");
         }
         let auth = json!({ "userId": user }).to_string();
-        assert_eq!(RawClient::attempt(server.address(), &auth).await.is_ok(), fits, "{user:?}");
+        assert_eq!(
+            RawClient::attempt(server.address(), &auth).await.is_ok(),
+            fits,
+            "{user:?}"
+        );
     }
 }
 
@@ -71,11 +105,16 @@ async fn a_message_is_named_within_limits() {
     for server in Server::on_each_kind().await {
         let mut ann = raw_member(&server, "ann", "r").await;
         let send = |name| json!({ "roomId": "r", "message": "hello", "clientMessageId": name });
-        let sends = identifiers().into_iter().map(|(name, _)| json!(["sendMessage", send(name)]).to_string());
+        let sends = identifiers()
+            .into_iter()
+            .map(|(name, _)| json!(["sendMessage", send(name)]).to_string());
         let sent = answers(&mut ann, &sends.collect::<Vec<_>>()).await;
         for ((name, fits), sent) in identifiers().into_iter().zip(sent) {
             assert_fits(&sent, fits, "clientMessageId", &name);
-            assert!(!fits || sent["message"]["clientMessageId"] == name, "{sent}");
+            assert!(
+                !fits || sent["message"]["clientMessageId"] == name,
+                "{sent}"
+            );
         }
     }
 }
@@ -100,7 +139,10 @@ async fn a_message_may_have_8192_bytes() {
 async fn a_message_far_over_the_limit_is_answered() {
     let server = Server::start().await;
     let mut ann = raw_member(&server, "ann", "r").await;
-    assert_refused(&send(&mut ann, &"x".repeat(900_000)).await, "MESSAGE_TOO_LARGE");
+    assert_refused(
+        &send(&mut ann, &"x".repeat(900_000)).await,
+        "MESSAGE_TOO_LARGE",
+    );
     assert_eq!(send(&mut ann, "hello").await["status"], "ok");
 }
 
@@ -108,12 +150,28 @@ async fn a_message_far_over_the_limit_is_answered() {
 async fn a_blank_message_is_refused() {
     let server = Server::start().await;
     let mut ann = raw_member(&server, "ann", "r").await;
-    for blank in ["", " ", "   ", "\n", "\r\n\t", "\u{a0}", "\u{3000}\u{2003}\u{2028}", "\u{b}\u{c}\u{85}"] {
+    for blank in [
+        "",
+        " ",
+        "   ",
+        "\n",
+        "\r\n\t",
+        "\u{a0}",
+        "\u{3000}\u{2003}\u{2028}",
+        "\u{b}\u{c}\u{85}",
+    ] {
         let answer = send(&mut ann, blank).await;
-        assert!(assert_refused(&answer, "INVALID_PAYLOAD").contains("message"), "{blank:?}");
+        assert!(
+            assert_refused(&answer, "INVALID_PAYLOAD").contains("message"),
+            "{blank:?}"
+        );
     }
     for (shown, seq) in [".", " . ", "\u{1}"].into_iter().zip(1..) {
-        assert_eq!(send(&mut ann, shown).await["message"]["seq"], seq, "{shown:?}");
+        assert_eq!(
+            send(&mut ann, shown).await["message"]["seq"],
+            seq,
+            "{shown:?}"
+        );
     }
 }
 
@@ -123,7 +181,10 @@ async fn a_message_with_a_nul_is_refused() {
         let mut ann = raw_member(&server, "ann", "r").await;
         for text in ["\0", "a\0", "\0a", "a\0b"] {
             let answer = send(&mut ann, text).await;
-            assert!(assert_refused(&answer, "INVALID_PAYLOAD").contains("message"), "{text:?}");
+            assert!(
+                assert_refused(&answer, "INVALID_PAYLOAD").contains("message"),
+                "{text:?}"
+            );
         }
         assert_eq!(send(&mut ann, "ab").await["message"]["seq"], 1);
     }
@@ -141,9 +202,16 @@ async fn a_lower_limit_of_bytes_can_be_set() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_higher_limit_of_bytes_can_be_set() {
     const BYTES: usize = 300_000;
-    let server = Server::on(Database::sqlite(), &[&format!("--max-message-bytes={BYTES}")]).await;
+    let server = Server::on(
+        Database::sqlite(),
+        &[&format!("--max-message-bytes={BYTES}")],
+    )
+    .await;
     let mut ann = raw_member(&server, "ann", "r").await;
     let full = "\u{1}".repeat(BYTES);
     assert_eq!(send(&mut ann, &full).await["message"]["message"], full);
-    assert_refused(&send(&mut ann, &"x".repeat(BYTES + 1)).await, "MESSAGE_TOO_LARGE");
+    assert_refused(
+        &send(&mut ann, &"x".repeat(BYTES + 1)).await,
+        "MESSAGE_TOO_LARGE",
+    );
 }

@@ -34,7 +34,10 @@ async fn nothing_is_done_in_a_room_that_was_not_joined() {
     ann.join("r").await;
     ann.ok("leaveRoom", json!({ "roomId": "r" })).await;
     assert_not_in_room(&ann, "r").await;
-    assert_eq!(bob.ok("getHistory", json!({ "roomId": "r" })).await["messages"], json!([]));
+    assert_eq!(
+        bob.ok("getHistory", json!({ "roomId": "r" })).await["messages"],
+        json!([])
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -50,7 +53,11 @@ async fn nobody_in_particular_is_in_no_room() {
 async fn a_refused_join_is_no_join() {
     let server = Server::start().await;
     let ann = server.client("ann").await;
-    assert_eq!(ann.refused("joinRoom", json!({ "roomId": "r", "userId": "bob" })).await, "FORBIDDEN");
+    assert_eq!(
+        ann.refused("joinRoom", json!({ "roomId": "r", "userId": "bob" }))
+            .await,
+        "FORBIDDEN"
+    );
     assert_not_in_room(&ann, "r").await;
 }
 
@@ -58,7 +65,18 @@ async fn a_refused_join_is_no_join() {
 async fn an_event_that_does_not_exist_is_answered() {
     let server = Server::start().await;
     let mut ann = server.raw("ann").await;
-    let names = ["nope", "JOINROOM", "joinRoom ", "newMessage", "presence", "error", "connect", "disconnect", "🦀", ""];
+    let names = [
+        "nope",
+        "JOINROOM",
+        "joinRoom ",
+        "newMessage",
+        "presence",
+        "error",
+        "connect",
+        "disconnect",
+        "🦀",
+        "",
+    ];
     for name in names {
         let answer = ann.call(name, json!({ "roomId": "r" })).await;
         let message = assert_refused(&answer, "UNKNOWN_EVENT");
@@ -90,7 +108,9 @@ async fn a_long_name_of_an_unknown_event_is_cut() {
 async fn what_comes_too_fast_is_refused_and_told_when_to_come_again() {
     let server = Server::on(Database::postgres().await, &[]).await;
     let mut lock = PgConnection::connect(server.database.url()).await.unwrap();
-    lock.execute("BEGIN; LOCK TABLE messages IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    lock.execute("BEGIN; LOCK TABLE messages IN ACCESS EXCLUSIVE MODE")
+        .await
+        .unwrap();
     let mut ann = server.raw("ann").await;
     let join = ann.emit("joinRoom", &json!({ "roomId": "r" })).await;
     let last_waiting = join + MAX_WAITING as u64 - 1;
@@ -101,16 +121,28 @@ async fn what_comes_too_fast_is_refused_and_told_when_to_come_again() {
     ann.flush().await;
 
     for _ in too_many {
-        let Packet::Ack(id, answer) = ann.packet().await else { panic!("no ack") };
+        let Packet::Ack(id, answer) = ann.packet().await else {
+            panic!("no ack")
+        };
         assert!(too_many.contains(&id), "{id}: {answer}");
         assert_refused(&answer, "RATE_LIMITED");
-        assert!(answer["error"]["retryAfterMs"].as_u64().unwrap() > 0, "{answer}");
+        assert!(
+            answer["error"]["retryAfterMs"].as_u64().unwrap() > 0,
+            "{answer}"
+        );
     }
     lock.close().await.unwrap();
     let (before, answer) = ann.until_ack(last_waiting).await;
     assert_refused(&answer, "NOT_IN_ROOM");
-    assert!(before.iter().any(|packet| matches!(packet, Packet::Ack(id, _) if *id == join)));
-    assert_ok(&ann.call("joinRoom", json!({ "roomId": "r" })).await, &super::JOINED);
+    assert!(
+        before
+            .iter()
+            .any(|packet| matches!(packet, Packet::Ack(id, _) if *id == join))
+    );
+    assert_ok(
+        &ann.call("joinRoom", json!({ "roomId": "r" })).await,
+        &super::JOINED,
+    );
 }
 
 /// The library alone would close the connection.
@@ -121,5 +153,8 @@ async fn an_event_whose_name_needs_escapes_is_an_unknown_one() {
     for name in ["\"", "a\nb", "\\", "\u{1}", "\",[\"\\"] {
         assert_refused(&ann.call(name, json!({})).await, "UNKNOWN_EVENT");
     }
-    assert_ok(&ann.call("joinRoom", json!({ "roomId": "r" })).await, &super::JOINED);
+    assert_ok(
+        &ann.call("joinRoom", json!({ "roomId": "r" })).await,
+        &super::JOINED,
+    );
 }

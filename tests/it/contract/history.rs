@@ -7,10 +7,16 @@ use crate::support::{Client, Server};
 
 const SEEDED: i64 = 405;
 
-/// What is asked for beside the room; the seqs that the page must hold, both included; and whether there are more.
+/// What is asked for beside the room; the seqs that the page must hold, both included; and whether
+/// there are more.
 const PAGES: [(&str, i64, i64, bool); 24] = [
     ("{}", 356, 405, true),
-    (r#"{"beforeSeq":null,"afterSeq":null,"limit":null}"#, 356, 405, true),
+    (
+        r#"{"beforeSeq":null,"afterSeq":null,"limit":null}"#,
+        356,
+        405,
+        true,
+    ),
     (r#"{"limit":1}"#, 405, 405, true),
     (r#"{"limit":200}"#, 206, 405, true),
     (r#"{"limit":201}"#, 206, 405, true),
@@ -25,7 +31,12 @@ const PAGES: [(&str, i64, i64, bool); 24] = [
     (r#"{"beforeSeq":202,"limit":201}"#, 2, 201, true),
     (r#"{"beforeSeq":1}"#, 1, 0, false),
     (r#"{"beforeSeq":0}"#, 1, 0, false),
-    (r#"{"beforeSeq":9223372036854775807,"limit":2}"#, 404, 405, true),
+    (
+        r#"{"beforeSeq":9223372036854775807,"limit":2}"#,
+        404,
+        405,
+        true,
+    ),
     (r#"{"afterSeq":0}"#, 1, 50, true),
     (r#"{"afterSeq":0,"limit":201}"#, 1, 200, true),
     (r#"{"afterSeq":355}"#, 356, 405, false),
@@ -64,7 +75,11 @@ async fn paging_in_either_direction_meets_every_message_once() {
     let (mut forward, mut after) = (vec![], 0);
     let (mut backward, mut before) = (vec![], 26);
     loop {
-        let older = page(&ann, &json!({ "beforeSeq": before, "limit": 10 }).to_string()).await;
+        let older = page(
+            &ann,
+            &json!({ "beforeSeq": before, "limit": 10 }).to_string(),
+        )
+        .await;
         let newer = page(&ann, &json!({ "afterSeq": after, "limit": 10 }).to_string()).await;
         before = seqs(&older)[0];
         after = *seqs(&newer).last().unwrap();
@@ -87,7 +102,10 @@ async fn a_page_cannot_lie_in_both_directions() {
     let both = json!({ "roomId": "r", "beforeSeq": 3, "afterSeq": 1 });
     let answer = ann.call("getHistory", both).await;
     let message = assert_refused(&answer, "INVALID_PAYLOAD");
-    assert!(message.contains("beforeSeq") && message.contains("afterSeq"), "{message}");
+    assert!(
+        message.contains("beforeSeq") && message.contains("afterSeq"),
+        "{message}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,7 +114,10 @@ async fn a_page_shows_the_room_as_it_is_now() {
         let (ann, bob) = (server.client("ann").await, server.client("bob").await);
         ann.join("r").await;
         bob.join("r").await;
-        assert_eq!(page(&ann, "{}").await, json!({ "status": "ok", "messages": [], "hasMore": false }));
+        assert_eq!(
+            page(&ann, "{}").await,
+            json!({ "status": "ok", "messages": [], "hasMore": false })
+        );
         let sent = bob.send("r", "hello").await;
         let page = page(&ann, "{}").await;
         assert_eq!(page["messages"], json!([sent]));

@@ -3,8 +3,9 @@
 use reqwest::{
     Client, RequestBuilder, Response, StatusCode,
     header::{
-        ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-        ACCESS_CONTROL_REQUEST_METHOD, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, ORIGIN,
+        ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_METHODS,
+        ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_METHOD, CONTENT_SECURITY_POLICY,
+        CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, ORIGIN,
     },
 };
 use serde_json::Value;
@@ -21,7 +22,9 @@ const HANDSHAKE: &str = "/socket.io/?EIO=4&transport=polling";
 const FOREIGN: &str = "http://evil.example";
 
 async fn answer(request: RequestBuilder) -> Response {
-    within_deadline("an HTTP answer", request.send()).await.unwrap()
+    within_deadline("an HTTP answer", request.send())
+        .await
+        .unwrap()
 }
 
 fn get(server: &Server, path: &str) -> RequestBuilder {
@@ -29,7 +32,10 @@ fn get(server: &Server, path: &str) -> RequestBuilder {
 }
 
 fn header(response: &Response, name: HeaderName) -> &str {
-    response.headers().get(&name).map_or("", |value| value.to_str().unwrap())
+    response
+        .headers()
+        .get(&name)
+        .map_or("", |value| value.to_str().unwrap())
 }
 
 async fn handshake(server: &Server, origin: &str) -> Response {
@@ -39,10 +45,15 @@ async fn handshake(server: &Server, origin: &str) -> Response {
 /// The status of a WebSocket's handshake.
 async fn websocket(server: &Server, origin: Option<&str>) -> u16 {
     let tcp = TcpStream::connect(server.address()).await.unwrap();
-    let url = format!("ws://{}/socket.io/?EIO=4&transport=websocket", server.address());
+    let url = format!(
+        "ws://{}/socket.io/?EIO=4&transport=websocket",
+        server.address()
+    );
     let mut request = url.into_client_request().unwrap();
     if let Some(origin) = origin {
-        request.headers_mut().insert("origin", origin.parse().unwrap());
+        request
+            .headers_mut()
+            .insert("origin", origin.parse().unwrap());
     }
     match within_deadline("the handshake", client_async(request, tcp)).await {
         Ok((_, response)) => response.status().as_u16(),
@@ -55,7 +66,11 @@ async fn websocket(server: &Server, origin: Option<&str>) -> u16 {
 async fn a_server_that_works_says_so() {
     for server in Server::on_each_kind().await {
         for path in ["/healthz", "/readyz"] {
-            assert_eq!(answer(get(&server, path)).await.status(), StatusCode::OK, "{path}");
+            assert_eq!(
+                answer(get(&server, path)).await.status(),
+                StatusCode::OK,
+                "{path}"
+            );
         }
     }
 }
@@ -64,12 +79,25 @@ async fn a_server_that_works_says_so() {
 async fn the_page_is_served_and_may_talk_to_this_server_only() {
     let server = Server::start().await;
     let page = answer(get(&server, "/")).await;
-    assert_eq!((page.status(), header(&page, CONTENT_TYPE)), (StatusCode::OK, "text/html; charset=utf-8"));
+    assert_eq!(
+        (page.status(), header(&page, CONTENT_TYPE)),
+        (StatusCode::OK, "text/html; charset=utf-8")
+    );
     let policy = header(&page, CONTENT_SECURITY_POLICY);
-    assert!(policy.contains("default-src 'self'") && !policy.contains("unsafe"), "{policy}");
+    assert!(
+        policy.contains("default-src 'self'") && !policy.contains("unsafe"),
+        "{policy}"
+    );
     let html = page.text().await.unwrap();
-    assert!(html.contains("socket.io/socket.io") && !html.contains("https://"), "{html}");
-    for (path, kind) in [("/app.js", "text/javascript"), ("/style.css", "text/css"), ("/icon.svg", "image/svg+xml")] {
+    assert!(
+        html.contains("socket.io/socket.io") && !html.contains("https://"),
+        "{html}"
+    );
+    for (path, kind) in [
+        ("/app.js", "text/javascript"),
+        ("/style.css", "text/css"),
+        ("/icon.svg", "image/svg+xml"),
+    ] {
         let file = answer(get(&server, path)).await;
         assert_eq!(file.status(), StatusCode::OK, "{path}");
         assert!(header(&file, CONTENT_TYPE).starts_with(kind), "{path}");
@@ -83,17 +111,27 @@ async fn pages_of_other_origins_may_import_the_client_module() {
         ("/parlor-client.js", "text/javascript; charset=utf-8"),
         ("/parlor-outbox.js", "text/javascript; charset=utf-8"),
         ("/parlor.d.ts", "text/plain; charset=utf-8"),
-        ("/socket.io/socket.io.esm.min.js", "text/javascript; charset=utf-8"),
+        (
+            "/socket.io/socket.io.esm.min.js",
+            "text/javascript; charset=utf-8",
+        ),
     ] {
         let file = answer(get(&server, path).header(ORIGIN, FOREIGN)).await;
-        assert_eq!((file.status(), header(&file, CONTENT_TYPE)), (StatusCode::OK, kind), "{path}");
+        assert_eq!(
+            (file.status(), header(&file, CONTENT_TYPE)),
+            (StatusCode::OK, kind),
+            "{path}"
+        );
         assert_eq!(header(&file, ACCESS_CONTROL_ALLOW_ORIGIN), "*", "{path}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_clients_bundles_are_served_as_nodes_server_does() {
-    assert!(parlor::http::has_client(), "built without the npm package socket.io-client");
+    assert!(
+        parlor::http::has_client(),
+        "built without the npm package socket.io-client"
+    );
     let server = Server::start().await;
     for (name, kind) in [
         ("socket.io.js", "text/javascript; charset=utf-8"),
@@ -105,12 +143,20 @@ async fn the_clients_bundles_are_served_as_nodes_server_does() {
     ] {
         let path = format!("/socket.io/{name}");
         let file = answer(get(&server, &path)).await;
-        assert_eq!((file.status(), header(&file, CONTENT_TYPE)), (StatusCode::OK, kind), "{name}");
+        assert_eq!(
+            (file.status(), header(&file, CONTENT_TYPE)),
+            (StatusCode::OK, kind),
+            "{name}"
+        );
         let etag = header(&file, ETAG).to_owned();
         assert!(file.text().await.unwrap().contains("socket"), "{name}");
 
         let again = answer(get(&server, &path).header(IF_NONE_MATCH, &etag)).await;
-        assert_eq!((again.status(), header(&again, ETAG)), (StatusCode::NOT_MODIFIED, etag.as_str()), "{name}");
+        assert_eq!(
+            (again.status(), header(&again, ETAG)),
+            (StatusCode::NOT_MODIFIED, etag.as_str()),
+            "{name}"
+        );
         assert_eq!(again.bytes().await.unwrap().len(), 0);
         let other = answer(get(&server, &path).header(IF_NONE_MATCH, "W/\"other\"")).await;
         assert_eq!(other.status(), StatusCode::OK, "{name}");
@@ -120,8 +166,17 @@ async fn the_clients_bundles_are_served_as_nodes_server_does() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_exist_is_not_found() {
     let server = Server::start().await;
-    for path in ["/nope", "/socket.io/nope.js", "/socket.io/..%2f..%2fCargo.toml", "/%2e%2e/Cargo.toml"] {
-        assert_eq!(answer(get(&server, path)).await.status(), StatusCode::NOT_FOUND, "{path}");
+    for path in [
+        "/nope",
+        "/socket.io/nope.js",
+        "/socket.io/..%2f..%2fCargo.toml",
+        "/%2e%2e/Cargo.toml",
+    ] {
+        assert_eq!(
+            answer(get(&server, path)).await.status(),
+            StatusCode::NOT_FOUND,
+            "{path}"
+        );
     }
 }
 
@@ -129,8 +184,13 @@ async fn what_does_not_exist_is_not_found() {
 async fn a_foreign_page_may_not_connect() {
     let server = Server::start().await;
     let port = server.address().port();
-    for origin in [FOREIGN, "null", "", &format!("http://127.0.0.1:{}", port ^ 1), &format!("http://localhost:{port}")]
-    {
+    for origin in [
+        FOREIGN,
+        "null",
+        "",
+        &format!("http://127.0.0.1:{}", port ^ 1),
+        &format!("http://localhost:{port}"),
+    ] {
         let refused = handshake(&server, origin).await;
         assert_eq!(refused.status(), StatusCode::FORBIDDEN, "{origin:?}");
         assert_eq!(header(&refused, CONTENT_TYPE), "application/json");
@@ -144,10 +204,17 @@ async fn a_foreign_page_may_not_connect() {
 async fn the_servers_own_page_and_programs_may_connect() {
     let server = Server::start().await;
     for origin in [server.url(), server.url().replace("http:", "https:")] {
-        assert_eq!(handshake(&server, &origin).await.status(), StatusCode::OK, "{origin}");
+        assert_eq!(
+            handshake(&server, &origin).await.status(),
+            StatusCode::OK,
+            "{origin}"
+        );
         assert_eq!(websocket(&server, Some(&origin)).await, 101, "{origin}");
     }
-    assert_eq!(answer(get(&server, HANDSHAKE)).await.status(), StatusCode::OK);
+    assert_eq!(
+        answer(get(&server, HANDSHAKE)).await.status(),
+        StatusCode::OK
+    );
     assert_eq!(websocket(&server, None).await, 101);
 }
 
@@ -158,12 +225,27 @@ async fn the_listed_origins_may_connect_and_no_others() {
     let own = server.url();
     for origin in ["https://a.example", "http://b.example:8080", &own] {
         let allowed = handshake(&server, origin).await;
-        assert_eq!((allowed.status(), header(&allowed, ACCESS_CONTROL_ALLOW_ORIGIN)), (StatusCode::OK, origin));
+        assert_eq!(
+            (
+                allowed.status(),
+                header(&allowed, ACCESS_CONTROL_ALLOW_ORIGIN)
+            ),
+            (StatusCode::OK, origin)
+        );
         assert_eq!(header(&allowed, ACCESS_CONTROL_ALLOW_CREDENTIALS), "true");
         assert_eq!(websocket(&server, Some(origin)).await, 101);
     }
-    for origin in ["http://a.example", "http://b.example", "https://a.example.evil.example", FOREIGN] {
-        assert_eq!(handshake(&server, origin).await.status(), StatusCode::FORBIDDEN, "{origin}");
+    for origin in [
+        "http://a.example",
+        "http://b.example",
+        "https://a.example.evil.example",
+        FOREIGN,
+    ] {
+        assert_eq!(
+            handshake(&server, origin).await.status(),
+            StatusCode::FORBIDDEN,
+            "{origin}"
+        );
         assert_eq!(websocket(&server, Some(origin)).await, 403, "{origin}");
     }
 }
@@ -172,12 +254,26 @@ async fn the_listed_origins_may_connect_and_no_others() {
 async fn all_origins_may_connect_where_that_is_set() {
     let server = Server::on(Database::sqlite(), &["--allowed-origins=*"]).await;
     let allowed = handshake(&server, FOREIGN).await;
-    assert_eq!((allowed.status(), header(&allowed, ACCESS_CONTROL_ALLOW_ORIGIN)), (StatusCode::OK, FOREIGN));
+    assert_eq!(
+        (
+            allowed.status(),
+            header(&allowed, ACCESS_CONTROL_ALLOW_ORIGIN)
+        ),
+        (StatusCode::OK, FOREIGN)
+    );
     assert_eq!(websocket(&server, Some(FOREIGN)).await, 101);
     let url = format!("{}{HANDSHAKE}", server.url());
     let preflight = Client::new().request(reqwest::Method::OPTIONS, url);
-    let preflight = preflight.header(ORIGIN, FOREIGN).header(ACCESS_CONTROL_REQUEST_METHOD, "POST");
+    let preflight = preflight
+        .header(ORIGIN, FOREIGN)
+        .header(ACCESS_CONTROL_REQUEST_METHOD, "POST");
     let preflight = answer(preflight).await;
-    assert_eq!((preflight.status(), header(&preflight, ACCESS_CONTROL_ALLOW_ORIGIN)), (StatusCode::OK, FOREIGN));
+    assert_eq!(
+        (
+            preflight.status(),
+            header(&preflight, ACCESS_CONTROL_ALLOW_ORIGIN)
+        ),
+        (StatusCode::OK, FOREIGN)
+    );
     assert!(header(&preflight, ACCESS_CONTROL_ALLOW_METHODS).contains("POST"));
 }

@@ -9,7 +9,8 @@ use crate::support::{Client, Database, Server};
 const MOST: i64 = 200;
 const SEEDED: i64 = 205;
 
-/// What is asked for beside the room; the seqs that the answer must hold, `from` to the newest; and whether there are older.
+/// What is asked for beside the room; the seqs that the answer must hold, `from` to the newest; and
+/// whether there are older.
 const ASKED: [(&str, i64, bool); 20] = [
     ("{}", 156, true),
     (r#"{"limit":null,"lastSeq":null}"#, 156, true),
@@ -38,8 +39,16 @@ async fn assert_history(client: &Client) {
         let mut join: Value = serde_json::from_str(asked).unwrap();
         join["roomId"] = "r".into();
         let joined = client.ok("joinRoom", join).await;
-        assert_eq!(seqs(&joined), (from..=SEEDED).collect::<Vec<_>>(), "{asked}");
-        assert_eq!((&joined["hasMore"], &joined["lastSeq"]), (&json!(has_more), &json!(SEEDED)), "{asked}");
+        assert_eq!(
+            seqs(&joined),
+            (from..=SEEDED).collect::<Vec<_>>(),
+            "{asked}"
+        );
+        assert_eq!(
+            (&joined["hasMore"], &joined["lastSeq"]),
+            (&json!(has_more), &json!(SEEDED)),
+            "{asked}"
+        );
         client.ok("leaveRoom", json!({ "roomId": "r" })).await;
     }
 }
@@ -68,7 +77,9 @@ async fn a_join_of_an_empty_room_says_so() {
             "members": ["ann"], "memberCount": 1,
         });
         assert_eq!(joined, expected);
-        let asked_after = ann.ok("joinRoom", json!({ "roomId": "r", "lastSeq": 7 })).await;
+        let asked_after = ann
+            .ok("joinRoom", json!({ "roomId": "r", "lastSeq": 7 }))
+            .await;
         assert_eq!(asked_after, expected);
     }
 }
@@ -79,9 +90,17 @@ async fn the_default_limit_can_be_set() {
     seed(&server, "r", 5).await;
     let ann = server.client("ann").await;
     assert_eq!(seqs(&ann.join("r").await), [3, 4, 5]);
-    assert_eq!(seqs(&ann.ok("getHistory", json!({ "roomId": "r" })).await), [3, 4, 5]);
-    let joined = ann.ok("joinRoom", json!({ "roomId": "r", "limit": 4 })).await;
-    assert_eq!((seqs(&joined), &joined["hasMore"]), (vec![2, 3, 4, 5], &json!(true)));
+    assert_eq!(
+        seqs(&ann.ok("getHistory", json!({ "roomId": "r" })).await),
+        [3, 4, 5]
+    );
+    let joined = ann
+        .ok("joinRoom", json!({ "roomId": "r", "limit": 4 }))
+        .await;
+    assert_eq!(
+        (seqs(&joined), &joined["hasMore"]),
+        (vec![2, 3, 4, 5], &json!(true))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,13 +128,24 @@ async fn a_join_again_gives_what_is_missing_and_nobody_sees_it() {
     let two = ann.send("r", "two").await;
     while ann.next("presence").await["memberCount"] != 2 {}
 
-    let again = bob.ok("joinRoom", json!({ "roomId": "r", "lastSeq": 1 })).await;
-    assert_eq!((&again["messages"], &again["lastSeq"]), (&json!([two]), &json!(2)));
-    assert_eq!((&again["hasMore"], &again["memberCount"]), (&json!(false), &json!(2)));
+    let again = bob
+        .ok("joinRoom", json!({ "roomId": "r", "lastSeq": 1 }))
+        .await;
+    assert_eq!(
+        (&again["messages"], &again["lastSeq"]),
+        (&json!([two]), &json!(2))
+    );
+    assert_eq!(
+        (&again["hasMore"], &again["memberCount"]),
+        (&json!(false), &json!(2))
+    );
 
     bob.ok("leaveRoom", json!({ "roomId": "r" })).await;
     let told = ann.next("presence").await;
-    assert_eq!(told, json!({ "roomId": "r", "joined": [], "left": ["bob"], "memberCount": 1 }));
+    assert_eq!(
+        told,
+        json!({ "roomId": "r", "joined": [], "left": ["bob"], "memberCount": 1 })
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -138,7 +168,10 @@ async fn one_leave_undoes_two_joins() {
     ann.join("r").await;
     assert_eq!(ann.join("r").await["memberCount"], 2);
     ann.ok("leaveRoom", json!({ "roomId": "r" })).await;
-    assert_eq!(ann.refused("leaveRoom", json!({ "roomId": "r" })).await, "NOT_IN_ROOM");
+    assert_eq!(
+        ann.refused("leaveRoom", json!({ "roomId": "r" })).await,
+        "NOT_IN_ROOM"
+    );
     assert_eq!(bob.join("r").await["members"], json!(["bob"]));
 }
 
@@ -147,10 +180,13 @@ async fn a_join_that_asks_for_no_ack_is_answered_by_the_event_history() {
     let server = Server::start().await;
     seed(&server, "r", 60).await;
     let ann = server.client("ann").await;
-    ann.emit("joinRoom", json!({ "roomId": "r", "limit": 2 })).await;
+    ann.emit("joinRoom", json!({ "roomId": "r", "limit": 2 }))
+        .await;
     let history = ann.next("history").await;
     assert_keys(&history, &JOINED);
-    let mut joined = ann.ok("joinRoom", json!({ "roomId": "r", "limit": 2 })).await;
+    let mut joined = ann
+        .ok("joinRoom", json!({ "roomId": "r", "limit": 2 }))
+        .await;
     joined.as_object_mut().unwrap().remove("status");
     assert_eq!((&history, seqs(&history)), (&joined, vec![59, 60]));
     let sent = ann.send("r", "after it").await;
@@ -179,7 +215,10 @@ async fn a_connection_may_be_in_so_many_rooms_at_once() {
     let ann = server.client("ann").await;
     ann.join("a").await;
     ann.join("b").await;
-    assert_eq!(ann.refused("joinRoom", json!({ "roomId": "c" })).await, "FORBIDDEN");
+    assert_eq!(
+        ann.refused("joinRoom", json!({ "roomId": "c" })).await,
+        "FORBIDDEN"
+    );
     ann.join("b").await;
     ann.ok("leaveRoom", json!({ "roomId": "a" })).await;
     ann.join("c").await;

@@ -22,13 +22,35 @@ use uuid::Uuid;
 
 use crate::support::{Client, RawClient, Server, raw::Packet};
 
-const MESSAGE: [&str; 8] = ["id", "roomId", "seq", "userId", "operatorId", "message", "timestamp", "clientMessageId"];
-const JOINED: [&str; 7] = ["roomId", "userId", "messages", "lastSeq", "hasMore", "members", "memberCount"];
+const MESSAGE: [&str; 8] = [
+    "id",
+    "roomId",
+    "seq",
+    "userId",
+    "operatorId",
+    "message",
+    "timestamp",
+    "clientMessageId",
+];
+const JOINED: [&str; 7] = [
+    "roomId",
+    "userId",
+    "messages",
+    "lastSeq",
+    "hasMore",
+    "members",
+    "memberCount",
+];
 
 /// The object has these keys and no others.
 #[track_caller]
 fn assert_keys(object: &Value, expected: &[&str]) {
-    let mut keys: Vec<_> = object.as_object().expect("an object").keys().map(String::as_str).collect();
+    let mut keys: Vec<_> = object
+        .as_object()
+        .expect("an object")
+        .keys()
+        .map(String::as_str)
+        .collect();
     let mut expected = expected.to_vec();
     keys.sort_unstable();
     expected.sort_unstable();
@@ -55,8 +77,8 @@ fn assert_refused<'a>(answer: &'a Value, code: &str) -> &'a str {
 fn assert_error<'a>(error: &'a Value, code: &str) -> &'a str {
     assert_eq!(error["code"], code, "{error}");
     // A send may be repeated once its room is joined; see `early`.
-    let retryable =
-        matches!(code, "RATE_LIMITED" | "UNAVAILABLE") || error["message"] == "join the room first, then send again";
+    let retryable = matches!(code, "RATE_LIMITED" | "UNAVAILABLE")
+        || error["message"] == "join the room first, then send again";
     assert_eq!(error["retryable"], retryable, "{error}");
     match code {
         "RATE_LIMITED" => assert_keys(error, &["code", "message", "retryable", "retryAfterMs"]),
@@ -73,18 +95,30 @@ fn assert_message(message: &Value) {
     assert_keys(message, &MESSAGE);
     let id = message["id"].as_str().unwrap();
     let parsed: Uuid = id.parse().unwrap();
-    assert_eq!((parsed.get_version_num(), parsed.to_string().as_str()), (7, id));
+    assert_eq!(
+        (parsed.get_version_num(), parsed.to_string().as_str()),
+        (7, id)
+    );
     let timestamp = message["timestamp"].as_str().unwrap();
     let time: DateTime<Utc> = timestamp.parse().unwrap();
     assert_eq!(time.to_rfc3339_opts(SecondsFormat::Millis, true), timestamp);
-    assert!((Utc::now() - time).abs() < TimeDelta::minutes(5), "{timestamp}");
+    assert!(
+        (Utc::now() - time).abs() < TimeDelta::minutes(5),
+        "{timestamp}"
+    );
 }
 
 /// Messages in a room's log before anybody joins it.
 async fn seed(server: &Server, room: &str, count: usize) {
     let draft = |number| {
         let body = Body::parse(&format!("message {number}"), 100).unwrap();
-        Draft::new(room.try_into().unwrap(), "seeder".try_into().unwrap(), None, body, None)
+        Draft::new(
+            room.try_into().unwrap(),
+            "seeder".try_into().unwrap(),
+            None,
+            body,
+            None,
+        )
     };
     let drafts: Vec<_> = (1..=count).map(draft).collect();
     server.database.store().await.append(&drafts).await.unwrap();
@@ -92,14 +126,19 @@ async fn seed(server: &Server, room: &str, count: usize) {
 
 fn seqs(answer: &Value) -> Vec<i64> {
     let messages = answer["messages"].as_array().expect("messages");
-    messages.iter().map(|message| message["seq"].as_i64().unwrap()).collect()
+    messages
+        .iter()
+        .map(|message| message["seq"].as_i64().unwrap())
+        .collect()
 }
 
 /// Everything that had been sent to the client up to now, by name.
 async fn received(client: &Client, name: &str) -> Vec<Value> {
     client.call("barrier", json!({})).await;
     let events = client.received().await.into_iter();
-    events.filter_map(|(event, payload)| (event == name).then_some(payload)).collect()
+    events
+        .filter_map(|(event, payload)| (event == name).then_some(payload))
+        .collect()
 }
 
 /// A client that has not said whom it speaks for.
@@ -126,7 +165,9 @@ async fn answers(client: &mut RawClient, events: &[String]) -> Vec<Value> {
     while !numbers.is_empty() {
         match client.packet().await {
             Packet::Ack(id, answer) => {
-                let number = numbers.remove(&id).unwrap_or_else(|| panic!("one ack too many: {answer}"));
+                let number = numbers
+                    .remove(&id)
+                    .unwrap_or_else(|| panic!("one ack too many: {answer}"));
                 answers[number] = answer;
             }
             Packet::Event(..) => {}
@@ -136,6 +177,11 @@ async fn answers(client: &mut RawClient, events: &[String]) -> Vec<Value> {
     let barrier = client.emit("barrier", &json!({})).await;
     client.flush().await;
     let (before, _) = client.until_ack(barrier).await;
-    assert!(!before.iter().any(|packet| matches!(packet, Packet::Ack(..))), "one ack too many: {before:?}");
+    assert!(
+        !before
+            .iter()
+            .any(|packet| matches!(packet, Packet::Ack(..))),
+        "one ack too many: {before:?}"
+    );
     answers
 }

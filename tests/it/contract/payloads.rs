@@ -28,26 +28,53 @@ const OPTIONAL_TEXT: &[&str] = &["null", r#""text""#];
 const OPTIONAL_NUMBER: &[&str] = &["null", "5"];
 const FLAG: &[&str] = &["true", "false"];
 
-/// Each event's fields, with the rest of a good payload, and which [`VALUES`] fit. All that has a name is called `text`.
+/// Each event's fields, with the rest of a good payload, and which [`VALUES`] fit. All that has a
+/// name is called `text`.
 const FIELDS: [(&str, &str, &str, &[&str]); 15] = [
     ("joinRoom", "roomId", r#""limit":5"#, TEXT),
     ("joinRoom", "userId", r#""roomId":"text""#, OPTIONAL_TEXT),
-    ("joinRoom", "operatorId", r#""roomId":"text","userId":"text""#, OPTIONAL_TEXT),
+    (
+        "joinRoom",
+        "operatorId",
+        r#""roomId":"text","userId":"text""#,
+        OPTIONAL_TEXT,
+    ),
     ("joinRoom", "lastSeq", r#""roomId":"text""#, OPTIONAL_NUMBER),
     ("joinRoom", "limit", r#""roomId":"text""#, OPTIONAL_NUMBER),
     ("leaveRoom", "roomId", r#""unknown":5"#, TEXT),
     ("sendMessage", "roomId", r#""message":"text""#, TEXT),
     ("sendMessage", "message", r#""roomId":"text""#, TEXT),
-    ("sendMessage", "clientMessageId", r#""roomId":"text","message":"text""#, OPTIONAL_TEXT),
+    (
+        "sendMessage",
+        "clientMessageId",
+        r#""roomId":"text","message":"text""#,
+        OPTIONAL_TEXT,
+    ),
     ("getHistory", "roomId", r#""limit":5"#, TEXT),
-    ("getHistory", "beforeSeq", r#""roomId":"text""#, OPTIONAL_NUMBER),
-    ("getHistory", "afterSeq", r#""roomId":"text""#, OPTIONAL_NUMBER),
+    (
+        "getHistory",
+        "beforeSeq",
+        r#""roomId":"text""#,
+        OPTIONAL_NUMBER,
+    ),
+    (
+        "getHistory",
+        "afterSeq",
+        r#""roomId":"text""#,
+        OPTIONAL_NUMBER,
+    ),
     ("getHistory", "limit", r#""roomId":"text""#, OPTIONAL_NUMBER),
     ("typing", "roomId", r#""isTyping":true"#, TEXT),
     ("typing", "isTyping", r#""roomId":"text""#, FLAG),
 ];
 
-const EVENTS: [&str; 5] = ["joinRoom", "leaveRoom", "sendMessage", "getHistory", "typing"];
+const EVENTS: [&str; 5] = [
+    "joinRoom",
+    "leaveRoom",
+    "sendMessage",
+    "getHistory",
+    "typing",
+];
 
 /// One payload that is good for every event.
 const GOOD: &str = r#"{"roomId":"text","message":"text","isTyping":true}"#;
@@ -57,14 +84,23 @@ fn deep(open: &str, close: &str) -> String {
 }
 
 fn values() -> Vec<String> {
-    let deep = [deep("[", "]"), format!("{}5{}", r#"{"a":"#.repeat(1000), "}".repeat(1000))];
+    let deep = [
+        deep("[", "]"),
+        format!("{}5{}", r#"{"a":"#.repeat(1000), "}".repeat(1000)),
+    ];
     VALUES.into_iter().map(str::to_owned).chain(deep).collect()
 }
 
 async fn assert_usable(mut client: RawClient) {
-    assert_ok(&client.call("joinRoom", json!({ "roomId": "text" })).await, &JOINED);
+    assert_ok(
+        &client.call("joinRoom", json!({ "roomId": "text" })).await,
+        &JOINED,
+    );
     let send = json!({ "roomId": "text", "message": "text" });
-    assert_ok(&client.call("sendMessage", send).await, &["message", "duplicate"]);
+    assert_ok(
+        &client.call("sendMessage", send).await,
+        &["message", "duplicate"],
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,7 +116,10 @@ async fn every_kind_of_json_in_every_field_is_answered() {
                 assert_eq!(answer["status"], "ok", "{event} {field} {value}: {answer}");
             } else {
                 let message = assert_refused(&answer, "INVALID_PAYLOAD");
-                assert!(message.contains(field), "{event} {field} {value}: {message}");
+                assert!(
+                    message.contains(field),
+                    "{event} {field} {value}: {message}"
+                );
                 assert!(message.len() < 500, "{message}");
             }
         }
@@ -93,7 +132,10 @@ async fn only_an_optional_field_may_be_left_out() {
     let server = Server::start().await;
     for (event, field, rest, fitting) in FIELDS {
         let mut client = raw_member(&server, "text", "text").await;
-        let [answer] = &answers(&mut client, &[format!(r#"["{event}",{{{rest}}}]"#)]).await[..] else { panic!() };
+        let [answer] = &answers(&mut client, &[format!(r#"["{event}",{{{rest}}}]"#)]).await[..]
+        else {
+            panic!()
+        };
         if fitting.contains(&"null") {
             assert_eq!(answer["status"], "ok", "{event} {field}: {answer}");
         } else {
@@ -109,7 +151,10 @@ async fn every_kind_of_json_as_a_payload_is_answered() {
     let server = Server::start().await;
     let mut client = raw_member(&server, "text", "text").await;
     for event in EVENTS {
-        let mut calls: Vec<_> = values().iter().map(|value| format!(r#"["{event}",{value}]"#)).collect();
+        let mut calls: Vec<_> = values()
+            .iter()
+            .map(|value| format!(r#"["{event}",{value}]"#))
+            .collect();
         calls.push(format!(r#"["{event}"]"#));
         calls.push(format!(r#"["{event}",[{GOOD}]]"#));
         calls.push(format!(r#"["{event}",null,{GOOD}]"#));
@@ -127,10 +172,17 @@ async fn what_stands_beside_the_payload_and_its_fields_is_passed_over() {
     for event in EVENTS {
         let mut client = raw_member(&server, "text", "text").await;
         let nested = deep("[", "]");
-        let unknown = format!(r#"["{event}",{{"unknown":{nested},"other":1e400,{}]"#, &GOOD[1..]);
+        let unknown = format!(
+            r#"["{event}",{{"unknown":{nested},"other":1e400,{}]"#,
+            &GOOD[1..]
+        );
         let spaced = format!("[ \"{event}\" , {GOOD} ] ");
         let more = format!(r#"["{event}",{GOOD},5,"text",{nested}]"#);
-        let calls = if event == "leaveRoom" { vec![unknown] } else { vec![unknown, more, spaced] };
+        let calls = if event == "leaveRoom" {
+            vec![unknown]
+        } else {
+            vec![unknown, more, spaced]
+        };
         for answer in answers(&mut client, &calls).await {
             assert_eq!(answer["status"], "ok", "{event}: {answer}");
         }
@@ -154,9 +206,20 @@ async fn a_field_given_twice_is_refused() {
 async fn numbers_out_of_range_are_refused() {
     let server = Server::start().await;
     let mut client = raw_member(&server, "text", "text").await;
-    for (event, field) in [("joinRoom", "lastSeq"), ("getHistory", "beforeSeq"), ("getHistory", "afterSeq")] {
-        let values = ["9223372036854775808", "18446744073709551616", "-9223372036854775809", "-0.5", "0.5"];
-        let calls = values.map(|value| format!(r#"["{event}",{{"roomId":"text","{field}":{value}}}]"#));
+    for (event, field) in [
+        ("joinRoom", "lastSeq"),
+        ("getHistory", "beforeSeq"),
+        ("getHistory", "afterSeq"),
+    ] {
+        let values = [
+            "9223372036854775808",
+            "18446744073709551616",
+            "-9223372036854775809",
+            "-0.5",
+            "0.5",
+        ];
+        let calls =
+            values.map(|value| format!(r#"["{event}",{{"roomId":"text","{field}":{value}}}]"#));
         for answer in answers(&mut client, &calls).await {
             let message = assert_refused(&answer, "INVALID_PAYLOAD");
             assert!(message.contains(field), "{message}");
@@ -171,13 +234,24 @@ async fn bytes_are_no_text() {
     let mut client = raw_member(&server, "text", "text").await;
     let bytes = r#"{"_placeholder":true,"num":0}"#;
     for (event, field, rest, _) in FIELDS {
-        let id = client.emit_binary(&format!(r#"["{event}",{{{rest},"{field}":{bytes}}}]"#), b"text").await;
+        let id = client
+            .emit_binary(
+                &format!(r#"["{event}",{{{rest},"{field}":{bytes}}}]"#),
+                b"text",
+            )
+            .await;
         let (_, answer) = client.until_ack(id).await;
         let message = assert_refused(&answer, "INVALID_PAYLOAD");
         assert!(message.contains(field), "{event} {field}: {message}");
     }
-    for (event, code) in EVENTS.map(|event| (event, "INVALID_PAYLOAD")).into_iter().chain([("nope", "UNKNOWN_EVENT")]) {
-        let id = client.emit_binary(&format!(r#"["{event}",{bytes}]"#), b"text").await;
+    for (event, code) in EVENTS
+        .map(|event| (event, "INVALID_PAYLOAD"))
+        .into_iter()
+        .chain([("nope", "UNKNOWN_EVENT")])
+    {
+        let id = client
+            .emit_binary(&format!(r#"["{event}",{bytes}]"#), b"text")
+            .await;
         let (_, answer) = client.until_ack(id).await;
         assert_refused(&answer, code);
     }

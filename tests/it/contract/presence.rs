@@ -16,7 +16,9 @@ const LONG_GRACE: &str = "--presence-grace-ms=600000";
 
 fn names(told: &Value, field: &str) -> Vec<String> {
     let names = told[field].as_array().unwrap().iter();
-    names.map(|name| name.as_str().unwrap().to_owned()).collect()
+    names
+        .map(|name| name.as_str().unwrap().to_owned())
+        .collect()
 }
 
 /// The packets up to the one that names `user` as having come or gone, this one too.
@@ -35,7 +37,9 @@ async fn until(client: &Client, field: &str, user: &str) -> Vec<Value> {
 }
 
 fn named(packets: &[Value], user: &str) -> bool {
-    let names = packets.iter().flat_map(|told| [names(told, "joined"), names(told, "left")].concat());
+    let names = packets
+        .iter()
+        .flat_map(|told| [names(told, "joined"), names(told, "left")].concat());
     names.into_iter().any(|name| name == user)
 }
 
@@ -61,18 +65,27 @@ async fn the_room_is_told_who_comes_and_goes() {
     let bob = server.client("bob").await;
     bob.join("r").await;
     let told = watching.next("presence").await;
-    assert_eq!(told, json!({ "roomId": "r", "joined": ["bob"], "left": [], "memberCount": 2 }));
+    assert_eq!(
+        told,
+        json!({ "roomId": "r", "joined": ["bob"], "left": [], "memberCount": 2 })
+    );
     leave(&bob).await;
     let told = watching.next("presence").await;
-    assert_eq!(told, json!({ "roomId": "r", "joined": [], "left": ["bob"], "memberCount": 1 }));
+    assert_eq!(
+        told,
+        json!({ "roomId": "r", "joined": [], "left": ["bob"], "memberCount": 1 })
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_users_tabs_are_one_member() {
     let server = Server::start().await;
     let watching = watching(&server).await;
-    let (tab, other_tab, barrier) =
-        (server.client("bob").await, server.client("bob").await, server.client("cid").await);
+    let (tab, other_tab, barrier) = (
+        server.client("bob").await,
+        server.client("bob").await,
+        server.client("cid").await,
+    );
     tab.join("r").await;
     until(&watching, "joined", "bob").await;
     assert_eq!(other_tab.join("r").await["memberCount"], 2);
@@ -141,7 +154,10 @@ async fn a_broken_connection_has_left_after_the_grace() {
 async fn who_returns_within_the_grace_was_never_away() {
     let server = Server::on(Database::sqlite(), &[LONG_GRACE]).await;
     let watching = watching(&server).await;
-    let (bob, barrier) = (raw_member(&server, "bob", "r").await, server.client("cid").await);
+    let (bob, barrier) = (
+        raw_member(&server, "bob", "r").await,
+        server.client("cid").await,
+    );
     until(&watching, "joined", "bob").await;
     drop(bob);
     barrier.join("r").await;
@@ -193,7 +209,10 @@ async fn a_large_room_is_told_only_how_many() {
     }
     fourth.call("leaveRoom", json!({ "roomId": "r" })).await;
     let told = watching.next("presence").await;
-    assert_eq!(told, json!({ "roomId": "r", "joined": [], "left": [], "memberCount": 4 }));
+    assert_eq!(
+        told,
+        json!({ "roomId": "r", "joined": [], "left": [], "memberCount": 4 })
+    );
     drop((members, fifth));
 }
 

@@ -14,7 +14,9 @@ async fn error_event(client: &mut RawClient, event: &str, code: &str) -> String 
 
 /// Everything that comes before the answer to a further call, presence aside.
 async fn events(client: &mut RawClient) -> Vec<(String, Value)> {
-    let barrier = client.emit("getHistory", &json!({ "roomId": "stays" })).await;
+    let barrier = client
+        .emit("getHistory", &json!({ "roomId": "stays" }))
+        .await;
     client.flush().await;
     let (before, answer) = client.until_ack(barrier).await;
     assert_eq!(answer["status"], "ok");
@@ -32,15 +34,39 @@ async fn a_failure_without_an_ack_is_the_event_error() {
     let too_large = "x".repeat(8193);
     let failures = [
         ("joinRoom", json!({}), "INVALID_PAYLOAD"),
-        ("joinRoom", json!({ "roomId": "r", "userId": "bob" }), "FORBIDDEN"),
+        (
+            "joinRoom",
+            json!({ "roomId": "r", "userId": "bob" }),
+            "FORBIDDEN",
+        ),
         ("leaveRoom", json!({ "roomId": "s" }), "NOT_IN_ROOM"),
         ("leaveRoom", json!(5), "INVALID_PAYLOAD"),
-        ("sendMessage", json!({ "roomId": "s", "message": "hello" }), "NOT_IN_ROOM"),
-        ("sendMessage", json!({ "roomId": "r", "message": too_large }), "MESSAGE_TOO_LARGE"),
-        ("sendMessage", json!({ "roomId": "r", "message": " " }), "INVALID_PAYLOAD"),
+        (
+            "sendMessage",
+            json!({ "roomId": "s", "message": "hello" }),
+            "NOT_IN_ROOM",
+        ),
+        (
+            "sendMessage",
+            json!({ "roomId": "r", "message": too_large }),
+            "MESSAGE_TOO_LARGE",
+        ),
+        (
+            "sendMessage",
+            json!({ "roomId": "r", "message": " " }),
+            "INVALID_PAYLOAD",
+        ),
         ("getHistory", json!({ "roomId": "s" }), "NOT_IN_ROOM"),
-        ("getHistory", json!({ "roomId": "r", "limit": -1 }), "INVALID_PAYLOAD"),
-        ("typing", json!({ "roomId": "s", "isTyping": true }), "NOT_IN_ROOM"),
+        (
+            "getHistory",
+            json!({ "roomId": "r", "limit": -1 }),
+            "INVALID_PAYLOAD",
+        ),
+        (
+            "typing",
+            json!({ "roomId": "s", "isTyping": true }),
+            "NOT_IN_ROOM",
+        ),
         ("typing", json!({ "roomId": "r" }), "INVALID_PAYLOAD"),
         ("nope", json!({}), "UNKNOWN_EVENT"),
     ];
@@ -64,7 +90,8 @@ async fn a_success_without_an_ack_goes_unsaid() {
     let server = Server::start().await;
     let mut ann = raw_member(&server, "ann", "stays").await;
     ann.call("joinRoom", json!({ "roomId": "r" })).await;
-    ann.tell("typing", json!({ "roomId": "r", "isTyping": true })).await;
+    ann.tell("typing", json!({ "roomId": "r", "isTyping": true }))
+        .await;
     ann.tell("getHistory", json!({ "roomId": "r" })).await;
     ann.tell("leaveRoom", json!({ "roomId": "r" })).await;
     assert_eq!(events(&mut ann).await, []);
@@ -76,7 +103,11 @@ async fn a_success_without_an_ack_goes_unsaid() {
 async fn a_send_without_an_ack_is_told_by_new_message_alone() {
     let server = Server::start().await;
     let mut ann = raw_member(&server, "ann", "stays").await;
-    ann.tell("sendMessage", json!({ "roomId": "stays", "message": "one" })).await;
+    ann.tell(
+        "sendMessage",
+        json!({ "roomId": "stays", "message": "one" }),
+    )
+    .await;
     let told = ann.next("newMessage").await;
     assert_eq!((&told["seq"], &told["message"]), (&json!(1), &json!("one")));
     assert_eq!(events(&mut ann).await, []);

@@ -35,7 +35,10 @@ async fn kill_server(database: Database) {
     }
     let everybody = talk.assert_nothing_lost_or_doubled(&database).await;
     print_counts("server killed", &everybody);
-    assert!(everybody.iter().all(|one| one.resumed > 0), "somebody noticed no kill");
+    assert!(
+        everybody.iter().all(|one| one.resumed > 0),
+        "somebody noticed no kill"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,7 +48,9 @@ async fn a_postgres_that_is_killed_loses_nothing_that_was_acked_and_doubles_noth
     let mut talk = talk(&server.url());
     for _ in 0..KILLS {
         talk.until_further_acks(ACKS_BETWEEN).await;
-        postgres = tokio::task::spawn_blocking(|| crashed(postgres)).await.unwrap();
+        postgres = tokio::task::spawn_blocking(|| crashed(postgres))
+            .await
+            .unwrap();
     }
     let everybody = talk.assert_nothing_lost_or_doubled(&server.database).await;
     print_counts("Postgres killed", &everybody);

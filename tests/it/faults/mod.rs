@@ -1,5 +1,6 @@
-//! Nothing is lost and nothing doubled, whatever breaks: people who talk through faults, and a comparison of all that each of
-//! them got with the log. They use the official client and `static/parlor-client.js`.
+//! Nothing is lost and nothing doubled, whatever breaks: people who talk through faults, and a
+//! comparison of all that each of them got with the log. They use the official client and
+//! `static/parlor-client.js`.
 
 mod cuts;
 mod kills;
@@ -30,7 +31,12 @@ impl Member {
     fn numbered(number: usize, rooms: usize, url: String) -> Self {
         const TRANSPORTS: [&[&str]; 3] = [&["polling"], &["websocket"], &["polling", "websocket"]];
         let (user_id, room_id) = (format!("user {number}"), format!("room {}", number % rooms));
-        Self { url, transports: TRANSPORTS[number / rooms % TRANSPORTS.len()], user_id, room_id }
+        Self {
+            url,
+            transports: TRANSPORTS[number / rooms % TRANSPORTS.len()],
+            user_id,
+            room_id,
+        }
     }
 }
 
@@ -66,14 +72,21 @@ struct Talk {
 impl Talk {
     fn start(members: &[Member], sends: usize) -> Self {
         let plan = json!({ "members": members, "sends": sends }).to_string();
-        Self { script: Script::start("faults.mjs", &[&plan]), sends, acks: 0 }
+        Self {
+            script: Script::start("faults.mjs", &[&plan]),
+            sends,
+            acks: 0,
+        }
     }
 
     /// Waits for so many acks since the last time.
     async fn until_further_acks(&mut self, acks: usize) {
         let enough = self.acks + acks;
         while self.acks < enough {
-            assert!(self.progress().await.is_none(), "all was said before the fault");
+            assert!(
+                self.progress().await.is_none(),
+                "all was said before the fault"
+            );
         }
     }
 
@@ -98,8 +111,8 @@ impl Talk {
         }
     }
 
-    /// Waits until all have heard all, and compares it with the log: it holds each message once, what was acked as it was
-    /// acked, and everybody got exactly that, in order.
+    /// Waits until all have heard all, and compares it with the log: it holds each message once,
+    /// what was acked as it was acked, and everybody got exactly that, in order.
     async fn assert_nothing_lost_or_doubled(mut self, database: &Database) -> Vec<Seen> {
         let everybody = self.heard().await;
         let mut rooms: HashMap<&str, Vec<&Seen>> = HashMap::new();
@@ -118,37 +131,84 @@ impl Talk {
 }
 
 async fn log(database: &Database, room: &str) -> Vec<Message> {
-    let page = Page { after: Seq::ZERO, before: Seq::END, limit: 1_000_000, keep: Keep::Oldest };
-    database.store().await.read(&room.try_into().unwrap(), page).await.unwrap()
+    let page = Page {
+        after: Seq::ZERO,
+        before: Seq::END,
+        limit: 1_000_000,
+        keep: Keep::Oldest,
+    };
+    database
+        .store()
+        .await
+        .read(&room.try_into().unwrap(), page)
+        .await
+        .unwrap()
 }
 
-/// A room's log has no gap and no double, and of each member all that was said, in the order in which it was.
+/// A room's log has no gap and no double, and of each member all that was said, in the order in
+/// which it was.
 fn assert_log(log: &[Message], members: &[&Seen], sends: usize) {
-    assert!(log.iter().map(|message| message.seq.get()).eq(1..=(members.len() * sends) as i64));
-    let sent: HashSet<_> = log.iter().map(|message| (&message.user_id, &message.client_message_id)).collect();
+    assert!(
+        log.iter()
+            .map(|message| message.seq.get())
+            .eq(1..=(members.len() * sends) as i64)
+    );
+    let sent: HashSet<_> = log
+        .iter()
+        .map(|message| (&message.user_id, &message.client_message_id))
+        .collect();
     assert_eq!(sent.len(), log.len(), "a repeated send is stored twice");
     for Seen { user_id: user, .. } in members {
-        let said = log.iter().filter(|message| message.user_id.as_str() == user);
+        let said = log
+            .iter()
+            .filter(|message| message.user_id.as_str() == user);
         let said = said.map(|message| message.body.as_str().to_owned());
-        assert!(said.eq((1..=sends).map(|number| format!("{user} {number}"))), "what {user} said is not in order");
+        assert!(
+            said.eq((1..=sends).map(|number| format!("{user} {number}"))),
+            "what {user} said is not in order"
+        );
     }
 }
 
 /// Somebody got all of the log, and was told the truth about each message.
 fn assert_seen(seen: &Seen, log: &[Message], sends: usize) {
-    let Seen { user_id: user, faults, acked, received, .. } = seen;
-    assert!(faults.is_empty(), "{user} got messages out of order: {faults:?}");
-    let log: Vec<_> = log.iter().map(|message| (message.seq.get(), message.body.as_str().to_owned())).collect();
-    assert!(*received == log, "{user} got {} messages, and not those of the log ({})", received.len(), log.len());
+    let Seen {
+        user_id: user,
+        faults,
+        acked,
+        received,
+        ..
+    } = seen;
+    assert!(
+        faults.is_empty(),
+        "{user} got messages out of order: {faults:?}"
+    );
+    let log: Vec<_> = log
+        .iter()
+        .map(|message| (message.seq.get(), message.body.as_str().to_owned()))
+        .collect();
+    assert!(
+        *received == log,
+        "{user} got {} messages, and not those of the log ({})",
+        received.len(),
+        log.len()
+    );
     let stored: HashSet<_> = log.iter().collect();
     assert_eq!(acked.iter().collect::<HashSet<_>>().len(), sends);
-    assert!(acked.iter().all(|one| stored.contains(one)), "{user} got an ack for what is not stored");
+    assert!(
+        acked.iter().all(|one| stored.contains(one)),
+        "{user} got an ack for what is not stored"
+    );
 }
 
 /// Says what a fault test went through, for those who run it with `--nocapture`.
 fn print_counts(faults: &str, everybody: &[Seen]) {
     let sum = |count: fn(&Seen) -> usize| everybody.iter().map(count).sum::<usize>();
-    let (acked, received, sent) = (sum(|one| one.acked.len()), sum(|one| one.received.len()), sum(|one| one.sent));
+    let (acked, received, sent) = (
+        sum(|one| one.acked.len()),
+        sum(|one| one.received.len()),
+        sum(|one| one.sent),
+    );
     let (resumed, duplicates) = (sum(|one| one.resumed), sum(|one| one.duplicates));
     println!(
         "{faults}: {acked} acked, {received} received, {resumed} resumed, {sent} sent, {duplicates} duplicates answered"

@@ -36,23 +36,38 @@ pub struct Call {
 
 impl Call {
     pub fn join(room: &str) -> Self {
-        Self { event: "joinRoom".into(), payload: json!({ "roomId": room }), wants_ack: true }
+        Self {
+            event: "joinRoom".into(),
+            payload: json!({ "roomId": room }),
+            wants_ack: true,
+        }
     }
 
     pub fn frame(&self, id: usize) -> String {
-        let id = if self.wants_ack { id.to_string() } else { String::new() };
+        let id = if self.wants_ack {
+            id.to_string()
+        } else {
+            String::new()
+        };
         format!("42{id}{}", json!([self.event, self.payload]))
     }
 }
 
 pub fn call() -> impl Strategy<Value = Call> {
     let known = payloads::EVENTS.map(|(event, fields)| {
-        let payload = prop_oneof![9 => payloads::payload(fields).prop_map(Value::from), 1 => any_json()];
-        payload.prop_map(move |payload| (event.to_owned(), payload)).boxed()
+        let payload =
+            prop_oneof![9 => payloads::payload(fields).prop_map(Value::from), 1 => any_json()];
+        payload
+            .prop_map(move |payload| (event.to_owned(), payload))
+            .boxed()
     });
     let unknown = ("(refreshAuth|[a-z]{5})", any_json());
     let said = prop_oneof![12 => proptest::strategy::Union::new(known), 1 => unknown];
-    (said, any::<bool>()).prop_map(|((event, payload), wants_ack)| Call { event, payload, wants_ack })
+    (said, any::<bool>()).prop_map(|((event, payload), wants_ack)| Call {
+        event,
+        payload,
+        wants_ack,
+    })
 }
 
 /// A server under odd clients.
@@ -64,12 +79,24 @@ pub struct Stage {
 impl Stage {
     /// A client that does not answer pings is soon cut off.
     pub async fn new() -> Self {
-        let server = Server::on(Database::sqlite(), &["--ping-interval-ms=2000", "--ping-timeout-ms=2000"]).await;
-        Self { server, said: Mutex::new(0) }
+        let server = Server::on(
+            Database::sqlite(),
+            &["--ping-interval-ms=2000", "--ping-timeout-ms=2000"],
+        )
+        .await;
+        Self {
+            server,
+            said: Mutex::new(0),
+        }
     }
 
     pub fn endpoint(&self) -> Endpoint {
-        Endpoint { address: self.server.address(), path: "/socket.io", version: 4, http: Client::new() }
+        Endpoint {
+            address: self.server.address(),
+            path: "/socket.io",
+            version: 4,
+            http: Client::new(),
+        }
     }
 
     /// Two others come, one says something, and both hear it.
@@ -78,16 +105,23 @@ impl Stage {
         *said += 1;
         let [mut ann, mut bob] = [self.server.raw("ann").await, self.server.raw("bob").await];
         for one in [&mut ann, &mut bob] {
-            assert_eq!(one.call("joinRoom", json!({ "roomId": "others" })).await["status"], "ok");
+            assert_eq!(
+                one.call("joinRoom", json!({ "roomId": "others" })).await["status"],
+                "ok"
+            );
         }
-        ann.tell("sendMessage", json!({ "roomId": "others", "message": "hi" })).await;
+        ann.tell(
+            "sendMessage",
+            json!({ "roomId": "others", "message": "hi" }),
+        )
+        .await;
         for one in [&mut ann, &mut bob] {
             assert_eq!(one.next("newMessage").await["seq"], *said);
         }
     }
 
-    /// Says all of it as a user, by one transport or the other, until enough has come back; what did, and whether the
-    /// connection held.
+    /// Says all of it as a user, by one transport or the other, until enough has come back; what
+    /// did, and whether the connection held.
     pub async fn converse(
         &self,
         user: &str,
@@ -98,8 +132,13 @@ impl Stage {
         let connect = format!("40{}", json!({ "userId": user }));
         let last = format!("42{LAST}[\"last\",{{}}]");
         let frames: Vec<_> = frames.iter().cloned().chain([last]).collect();
-        let enough = |received: &[String]| received.iter().any(|packet| is_last(packet)) && enough(received);
-        if by_polling { self.poll(connect, frames, enough).await } else { self.stream(connect, frames, enough).await }
+        let enough =
+            |received: &[String]| received.iter().any(|packet| is_last(packet)) && enough(received);
+        if by_polling {
+            self.poll(connect, frames, enough).await
+        } else {
+            self.stream(connect, frames, enough).await
+        }
     }
 
     async fn poll(
@@ -161,17 +200,25 @@ pub fn acks(packets: &[String]) -> HashMap<usize, Vec<Value>> {
     let mut acks = HashMap::<_, Vec<_>>::new();
     for packet in packets.iter().filter(|packet| packet.starts_with("43")) {
         let begin = packet.find('[').unwrap();
-        let [answer] = <[Value; 1]>::try_from(serde_json::from_str::<Vec<Value>>(&packet[begin..]).unwrap()).unwrap();
+        let [answer] =
+            <[Value; 1]>::try_from(serde_json::from_str::<Vec<Value>>(&packet[begin..]).unwrap())
+                .unwrap();
         match answer["status"].as_str() {
             Some("ok") => assert!(answer.get("error").is_none(), "{answer}"),
             Some("error") => {
                 let error = &answer["error"];
-                assert!(error["code"].is_string() && error["message"].is_string() && error["retryable"].is_boolean());
+                assert!(
+                    error["code"].is_string()
+                        && error["message"].is_string()
+                        && error["retryable"].is_boolean()
+                );
                 assert_ne!(error["code"], "INTERNAL", "{answer}");
             }
             _ => panic!("{answer}"),
         }
-        acks.entry(packet[2..begin].parse().unwrap()).or_default().push(answer);
+        acks.entry(packet[2..begin].parse().unwrap())
+            .or_default()
+            .push(answer);
     }
     acks
 }
@@ -186,8 +233,15 @@ struct Model {
 
 impl Model {
     /// What comes of a call: nothing, or an error's code.
-    fn obey(&mut self, user: &str, rooms: &mut HashSet<String>, call: &Call) -> Result<(), &'static str> {
-        let known = payloads::EVENTS.iter().find(|(event, _)| *event == call.event);
+    fn obey(
+        &mut self,
+        user: &str,
+        rooms: &mut HashSet<String>,
+        call: &Call,
+    ) -> Result<(), &'static str> {
+        let known = payloads::EVENTS
+            .iter()
+            .find(|(event, _)| *event == call.event);
         let (event, fields) = known.ok_or("UNKNOWN_EVENT")?;
         let payload = call.payload.as_object().ok_or("INVALID_PAYLOAD")?;
         if !payloads::wrong(fields, payload).is_empty() {
@@ -196,9 +250,19 @@ impl Model {
         let text = |field| payload.get(field).and_then(Value::as_str);
         let given = |field| payload.get(field).is_some_and(|value| !value.is_null());
         let room = text("roomId").unwrap();
-        let present = if rooms.contains(room) { Ok(()) } else { Err("NOT_IN_ROOM") };
+        let present = if rooms.contains(room) {
+            Ok(())
+        } else {
+            Err("NOT_IN_ROOM")
+        };
         match *event {
-            "joinRoom" if text("userId").or(text("operatorId")).is_some_and(|claim| claim != user) => Err("FORBIDDEN"),
+            "joinRoom"
+                if text("userId")
+                    .or(text("operatorId"))
+                    .is_some_and(|claim| claim != user) =>
+            {
+                Err("FORBIDDEN")
+            }
             "joinRoom" if given("operatorId") && !given("userId") => Err("FORBIDDEN"),
             "joinRoom" => {
                 rooms.insert(room.to_owned());
@@ -206,7 +270,13 @@ impl Model {
             }
             "leaveRoom" if rooms.remove(room) => Ok(()),
             "getHistory" if given("beforeSeq") && given("afterSeq") => Err("INVALID_PAYLOAD"),
-            "sendMessage" => self.send(user, room, text("message").unwrap(), text("clientMessageId"), present),
+            "sendMessage" => self.send(
+                user,
+                room,
+                text("message").unwrap(),
+                text("clientMessageId"),
+                present,
+            ),
             _ => present,
         }
     }
@@ -228,7 +298,10 @@ impl Model {
         present?;
         let name = name.map(|name| (room.to_owned(), user.to_owned(), name.to_owned()));
         if name.is_none_or(|name| self.names.insert(name)) {
-            self.logs.entry(room.to_owned()).or_default().push((user.to_owned(), text.to_owned()));
+            self.logs
+                .entry(room.to_owned())
+                .or_default()
+                .push((user.to_owned(), text.to_owned()));
         }
         Ok(())
     }
@@ -239,30 +312,48 @@ fn each_call_has_the_answer_that_it_is_to_have_and_the_log_what_was_said() {
     let runtime = Runtime::new().unwrap();
     let stage = runtime.block_on(Stage::new());
     let state = std::sync::Mutex::new((Model::default(), 0));
-    check(16, &(vec(call(), 1..40), any::<bool>()), |(mut calls, by_polling)| {
-        calls.splice(..0, ["r", "s"].map(Call::join));
-        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        let (model, number) = &mut *state;
-        *number += 1;
-        let (user, mut rooms) = (format!("eve {number}"), HashSet::new());
-        let expected: Vec<_> = calls.iter().map(|call| model.obey(&user, &mut rooms, call)).collect();
-        let frames: Vec<_> = calls.iter().enumerate().map(|(id, call)| call.frame(id)).collect();
-        let wanted = calls.iter().filter(|call| call.wants_ack).count();
-        let unasked = calls.iter().zip(&expected).filter(|(call, _)| !call.wants_ack);
-        let unasked: Vec<_> =
-            unasked.filter_map(|(call, expected)| Some((call.event.clone(), expected.err()?))).collect();
-        let enough = |received: &[String]| count(received, "43") > wanted && count(received, ERROR) >= unasked.len();
-        let (received, held) = runtime.block_on(stage.converse(&user, by_polling, &frames, enough));
-        assert!(held, "the connection was closed: {received:?}");
-        let acks = acks(&received);
-        for (id, (call, expected)) in calls.iter().zip(&expected).enumerate() {
-            let answers: Vec<_> = acks.get(&id).into_iter().flatten().map(code).collect();
-            let wanted: &[_] = if call.wants_ack { &[*expected] } else { &[] };
-            assert_eq!(answers, wanted, "{call:?}");
-        }
-        assert_errors(&received, unasked);
-        runtime.block_on(stage.chat());
-    });
+    check(
+        16,
+        &(vec(call(), 1..40), any::<bool>()),
+        |(mut calls, by_polling)| {
+            calls.splice(..0, ["r", "s"].map(Call::join));
+            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            let (model, number) = &mut *state;
+            *number += 1;
+            let (user, mut rooms) = (format!("eve {number}"), HashSet::new());
+            let expected: Vec<_> = calls
+                .iter()
+                .map(|call| model.obey(&user, &mut rooms, call))
+                .collect();
+            let frames: Vec<_> = calls
+                .iter()
+                .enumerate()
+                .map(|(id, call)| call.frame(id))
+                .collect();
+            let wanted = calls.iter().filter(|call| call.wants_ack).count();
+            let unasked = calls
+                .iter()
+                .zip(&expected)
+                .filter(|(call, _)| !call.wants_ack);
+            let unasked: Vec<_> = unasked
+                .filter_map(|(call, expected)| Some((call.event.clone(), expected.err()?)))
+                .collect();
+            let enough = |received: &[String]| {
+                count(received, "43") > wanted && count(received, ERROR) >= unasked.len()
+            };
+            let (received, held) =
+                runtime.block_on(stage.converse(&user, by_polling, &frames, enough));
+            assert!(held, "the connection was closed: {received:?}");
+            let acks = acks(&received);
+            for (id, (call, expected)) in calls.iter().zip(&expected).enumerate() {
+                let answers: Vec<_> = acks.get(&id).into_iter().flatten().map(code).collect();
+                let wanted: &[_] = if call.wants_ack { &[*expected] } else { &[] };
+                assert_eq!(answers, wanted, "{call:?}");
+            }
+            assert_errors(&received, unasked);
+            runtime.block_on(stage.chat());
+        },
+    );
     let state = state.into_inner().unwrap();
     let stored: usize = state.0.logs.values().map(Vec::len).sum();
     println!("{} conversations, {stored} messages stored", state.1);
@@ -271,20 +362,30 @@ fn each_call_has_the_answer_that_it_is_to_have_and_the_log_what_was_said() {
 }
 
 fn count(packets: &[String], beginning: &str) -> usize {
-    packets.iter().filter(|packet| packet.starts_with(beginning)).count()
+    packets
+        .iter()
+        .filter(|packet| packet.starts_with(beginning))
+        .count()
 }
 
 /// Among the packets are just these failures that nobody asked to hear of.
 fn assert_errors(packets: &[String], mut expected: Vec<(String, &str)>) {
     let errors = packets.iter().filter(|packet| packet.starts_with(ERROR));
-    let errors: Vec<Value> = errors.map(|packet| serde_json::from_str(&packet[2..]).unwrap()).collect();
+    let errors: Vec<Value> = errors
+        .map(|packet| serde_json::from_str(&packet[2..]).unwrap())
+        .collect();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let failure = |packet: &Value| (text(&packet[1]["event"]), text(&packet[1]["error"]["code"]));
     let mut errors: Vec<_> = errors.iter().map(failure).collect();
     errors.sort_unstable();
     expected.sort_unstable();
-    let same = errors.iter().map(|(event, code)| (event.as_str(), code.as_str()));
-    assert!(same.eq(expected.iter().map(|(event, code)| (event.as_str(), *code))), "{errors:?}, not {expected:?}");
+    let same = errors
+        .iter()
+        .map(|(event, code)| (event.as_str(), code.as_str()));
+    assert!(
+        same.eq(expected.iter().map(|(event, code)| (event.as_str(), *code))),
+        "{errors:?}, not {expected:?}"
+    );
 }
 
 fn code(answer: &Value) -> Result<(), &str> {
@@ -294,10 +395,28 @@ fn code(answer: &Value) -> Result<(), &str> {
 async fn assert_logs(server: &Server, logs: HashMap<String, Vec<(String, String)>>) {
     let store = server.database.store().await;
     for (room, expected) in logs {
-        let page = Page { after: Seq::ZERO, before: Seq::END, limit: usize::MAX, keep: Keep::Oldest };
-        let log = store.read(&room.as_str().try_into().unwrap(), page).await.unwrap();
-        assert!(log.iter().map(|message| message.seq.get()).eq(1..=expected.len() as i64), "{room}");
-        let said = log.iter().map(|message| (message.user_id.to_string(), message.body.as_str().to_owned()));
+        let page = Page {
+            after: Seq::ZERO,
+            before: Seq::END,
+            limit: usize::MAX,
+            keep: Keep::Oldest,
+        };
+        let log = store
+            .read(&room.as_str().try_into().unwrap(), page)
+            .await
+            .unwrap();
+        assert!(
+            log.iter()
+                .map(|message| message.seq.get())
+                .eq(1..=expected.len() as i64),
+            "{room}"
+        );
+        let said = log.iter().map(|message| {
+            (
+                message.user_id.to_string(),
+                message.body.as_str().to_owned(),
+            )
+        });
         assert!(said.eq(expected), "{room}");
     }
 }

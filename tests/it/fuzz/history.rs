@@ -51,10 +51,22 @@ impl House {
             let said = (0..size).map(|_| (0, "ann", "hello".to_owned()));
             log::append_old(&database, room(size).as_str(), said).await;
         }
-        let presence = PresenceSettings { grace: DEADLINE, large_room: 200 };
-        let context =
-            RoomContext { store: store.clone(), fanout: Arc::new(Nobody), history_limit: DEFAULT_LIMIT, presence };
-        let (writer, _) = Writer::start(store.clone(), DEADLINE, Box::new(drop), CancellationToken::new());
+        let presence = PresenceSettings {
+            grace: DEADLINE,
+            large_room: 200,
+        };
+        let context = RoomContext {
+            store: store.clone(),
+            fanout: Arc::new(Nobody),
+            history_limit: DEFAULT_LIMIT,
+            presence,
+        };
+        let (writer, _) = Writer::start(
+            store.clone(),
+            DEADLINE,
+            Box::new(drop),
+            CancellationToken::new(),
+        );
         let limits = Limits {
             max_message_bytes: 8192,
             history_limit: DEFAULT_LIMIT,
@@ -65,15 +77,30 @@ impl House {
         let chat = Chat::new(Rooms::new(context), writer, store.clone(), limits);
         let keeper = session(&chat);
         for size in SIZES.into_iter().step_by(2) {
-            chat.join(&keeper, room(size), None, None, None, |_| true).await.unwrap();
+            chat.join(&keeper, room(size), None, None, None, |_| true)
+                .await
+                .unwrap();
         }
-        Self { chat, store, _keeper: keeper, _database: database }
+        Self {
+            chat,
+            store,
+            _keeper: keeper,
+            _database: database,
+        }
     }
 
-    async fn join(&self, session: &Arc<Session>, size: i64, last_seq: Option<Seq>, limit: Option<usize>) -> Joined {
+    async fn join(
+        &self,
+        session: &Arc<Session>,
+        size: i64,
+        last_seq: Option<Seq>,
+        limit: Option<usize>,
+    ) -> Joined {
         let (sender, joined) = oneshot::channel();
         let admit = move |joined| sender.send(joined).is_ok();
-        let joining = self.chat.join(session, room(size), None, last_seq, limit, admit);
+        let joining = self
+            .chat
+            .join(session, room(size), None, last_seq, limit, admit);
         within_deadline("a join", joining).await.unwrap();
         joined.await.unwrap()
     }
@@ -88,7 +115,8 @@ fn room(size: i64) -> RoomId {
 }
 
 fn seq() -> impl Strategy<Value = Seq> {
-    prop_oneof![4 => 0..240_i64, 1 => 0..=i64::MAX, 1 => Just(i64::MAX)].prop_map(|number| number.try_into().unwrap())
+    prop_oneof![4 => 0..240_i64, 1 => 0..=i64::MAX, 1 => Just(i64::MAX)]
+        .prop_map(|number| number.try_into().unwrap())
 }
 
 fn limit() -> impl Strategy<Value = usize> {
@@ -127,12 +155,26 @@ fn on_each_kind(test: impl Fn(&Runtime, House)) {
 fn a_page_of_the_log_has_what_it_is_to_have() {
     on_each_kind(|runtime, house| {
         let keep = select(vec![Keep::Oldest, Keep::Newest]);
-        check(4, &(select(&SIZES[..]), seq(), seq(), limit(), keep), |(size, after, before, limit, keep)| {
-            let page = Page { after, before, limit, keep };
-            let read = runtime.block_on(house.store.read(&room(size), page)).unwrap();
-            let range = after.get().saturating_add(1)..=size.min(before.get() - 1);
-            assert_eq!(seqs(&read, |message| message.seq), kept(range, limit, keep).0);
-        });
+        check(
+            4,
+            &(select(&SIZES[..]), seq(), seq(), limit(), keep),
+            |(size, after, before, limit, keep)| {
+                let page = Page {
+                    after,
+                    before,
+                    limit,
+                    keep,
+                };
+                let read = runtime
+                    .block_on(house.store.read(&room(size), page))
+                    .unwrap();
+                let range = after.get().saturating_add(1)..=size.min(before.get() - 1);
+                assert_eq!(
+                    seqs(&read, |message| message.seq),
+                    kept(range, limit, keep).0
+                );
+            },
+        );
     });
 }
 
@@ -143,36 +185,57 @@ fn a_read_of_history_has_what_it_is_to_have() {
         for size in SIZES {
             runtime.block_on(house.join(&session, size, None, None));
         }
-        let range = prop_oneof![Just(Range::Newest), seq().prop_map(Range::Before), seq().prop_map(Range::After)];
-        check(4, &(select(&SIZES[..]), range, option::of(limit())), |(size, range, limit)| {
-            let room = room(size);
-            let reading = house.chat.history(&session, &room, range, limit);
-            let (messages, has_more) = runtime.block_on(reading.unwrap()).unwrap();
-            let limit = answer(limit);
-            let expected = match range {
-                Range::Newest => kept(1..=size, limit, Keep::Newest),
-                Range::Before(seq) => kept(1..=size.min(seq.get() - 1), limit, Keep::Newest),
-                Range::After(seq) => kept(seq.get().saturating_add(1)..=size, limit, Keep::Oldest),
-            };
-            assert_eq!((seqs(&messages, |post| post.seq), has_more), expected);
-        });
+        let range = prop_oneof![
+            Just(Range::Newest),
+            seq().prop_map(Range::Before),
+            seq().prop_map(Range::After)
+        ];
+        check(
+            4,
+            &(select(&SIZES[..]), range, option::of(limit())),
+            |(size, range, limit)| {
+                let room = room(size);
+                let reading = house.chat.history(&session, &room, range, limit);
+                let (messages, has_more) = runtime.block_on(reading.unwrap()).unwrap();
+                let limit = answer(limit);
+                let expected = match range {
+                    Range::Newest => kept(1..=size, limit, Keep::Newest),
+                    Range::Before(seq) => kept(1..=size.min(seq.get() - 1), limit, Keep::Newest),
+                    Range::After(seq) => {
+                        kept(seq.get().saturating_add(1)..=size, limit, Keep::Oldest)
+                    }
+                };
+                assert_eq!((seqs(&messages, |post| post.seq), has_more), expected);
+            },
+        );
     });
 }
 
 #[test]
 fn a_join_brings_what_it_is_to_bring() {
     on_each_kind(|runtime, house| {
-        check(4, &(select(&SIZES[..]), option::of(seq()), option::of(limit())), |(size, last_seq, limit)| {
-            let session = session(&house.chat);
-            let joined = runtime.block_on(house.join(&session, size, last_seq, limit));
-            let after = last_seq.map_or(0, Seq::get);
-            let expected = kept(after.saturating_add(1)..=size, answer(limit), Keep::Newest);
-            assert_eq!(
-                (joined.messages.iter().map(|message| message.seq.get()).collect::<Vec<_>>(), joined.has_more),
-                expected
-            );
-            assert_eq!(joined.last_seq.get(), size);
-            runtime.block_on(house.chat.disconnect(&session, Departure::Left));
-        });
+        check(
+            4,
+            &(select(&SIZES[..]), option::of(seq()), option::of(limit())),
+            |(size, last_seq, limit)| {
+                let session = session(&house.chat);
+                let joined = runtime.block_on(house.join(&session, size, last_seq, limit));
+                let after = last_seq.map_or(0, Seq::get);
+                let expected = kept(after.saturating_add(1)..=size, answer(limit), Keep::Newest);
+                assert_eq!(
+                    (
+                        joined
+                            .messages
+                            .iter()
+                            .map(|message| message.seq.get())
+                            .collect::<Vec<_>>(),
+                        joined.has_more
+                    ),
+                    expected
+                );
+                assert_eq!(joined.last_seq.get(), size);
+                runtime.block_on(house.chat.disconnect(&session, Departure::Left));
+            },
+        );
     });
 }

@@ -1,6 +1,8 @@
-//! What no list of cases has: values made up at random, near to good ones, against what is said of them elsewhere.
+//! What no list of cases has: values made up at random, near to good ones, against what is said of
+//! them elsewhere.
 //!
-//! The cases are the same each time. `PROPTEST_CASES=100000` asks for more, which are others each time.
+//! The cases are the same each time. `PROPTEST_CASES=100000` asks for more, which are others each
+//! time.
 
 mod conversation;
 mod history;
@@ -27,7 +29,11 @@ fn check<S: Strategy>(cost: u32, cases: &S, test: impl Fn(S::Value)) {
     let environment = ProptestConfig::default();
     let config = ProptestConfig {
         cases: if asked { environment.cases } else { CASES }.div_ceil(cost),
-        rng_seed: if asked { environment.rng_seed } else { RngSeed::Fixed(SEED) },
+        rng_seed: if asked {
+            environment.rng_seed
+        } else {
+            RngSeed::Fixed(SEED)
+        },
         failure_persistence: None,
         ..environment
     };
@@ -40,8 +46,18 @@ fn check<S: Strategy>(cost: u32, cases: &S, test: impl Fn(S::Value)) {
 
 /// Any text, or one about as long as an identifier may be, or longer.
 fn text() -> impl Strategy<Value = String> {
-    let unit = prop_oneof![Just("x"), Just("é"), Just("😀"), Just(" "), Just("\u{0}"), Just("\u{85}")];
-    let long = (unit, prop_oneof![5 => 0..10_usize, 5 => 120..135_usize, 1 => Just(1000)])
+    let unit = prop_oneof![
+        Just("x"),
+        Just("é"),
+        Just("😀"),
+        Just(" "),
+        Just("\u{0}"),
+        Just("\u{85}")
+    ];
+    let long = (
+        unit,
+        prop_oneof![5 => 0..10_usize, 5 => 120..135_usize, 1 => Just(1000)],
+    )
         .prop_map(|(unit, count)| unit.repeat(count));
     prop_oneof![any::<String>(), "[a-z]{0,3}", long]
 }
@@ -58,10 +74,15 @@ fn number() -> impl Strategy<Value = Value> {
 
 /// Any JSON.
 fn any_json() -> impl Strategy<Value = Value> {
-    let leaf =
-        prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::from), number(), text().prop_map(Value::from)];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        number(),
+        text().prop_map(Value::from)
+    ];
     leaf.prop_recursive(4, 32, 4, |inner| {
-        let object = btree_map("[a-zA-Z_]{0,8}", inner.clone(), 0..4).prop_map(|fields| json!(fields));
+        let object =
+            btree_map("[a-zA-Z_]{0,8}", inner.clone(), 0..4).prop_map(|fields| json!(fields));
         prop_oneof![vec(inner, 0..4).prop_map(Value::from), object]
     })
 }
@@ -82,7 +103,10 @@ impl Change {
         let length = chars.len().max(1);
         match self {
             Self::Insert(at, new) => chars.insert(at.index(chars.len() + 1), *new),
-            Self::Remove(at) => drop(chars.splice(at.index(length)..(at.index(length) + 1).min(chars.len()), [])),
+            Self::Remove(at) => drop(chars.splice(
+                at.index(length)..(at.index(length) + 1).min(chars.len()),
+                [],
+            )),
             Self::Replace(at, new) => {
                 let at = at.index(length);
                 chars.splice(at..(at + 1).min(chars.len()), [*new]);
@@ -98,7 +122,16 @@ impl Change {
 }
 
 fn change() -> impl Strategy<Value = Change> {
-    let new = || prop_oneof![any::<char>(), select("0123456789[]{}\",:\\-.etfn \u{0}".chars().collect::<Vec<_>>())];
+    let new = || {
+        prop_oneof![
+            any::<char>(),
+            select(
+                "0123456789[]{}\",:\\-.etfn \u{0}"
+                    .chars()
+                    .collect::<Vec<_>>()
+            )
+        ]
+    };
     prop_oneof![
         (any::<Index>(), new()).prop_map(|(at, new)| Change::Insert(at, new)),
         any::<Index>().prop_map(Change::Remove),
@@ -110,6 +143,9 @@ fn change() -> impl Strategy<Value = Change> {
 
 /// A text with some changes.
 fn changed(text: impl Strategy<Value = String>) -> impl Strategy<Value = String> {
-    (text, vec(change(), 1..4))
-        .prop_map(|(text, changes)| changes.iter().fold(text, |text, change| change.apply(&text)))
+    (text, vec(change(), 1..4)).prop_map(|(text, changes)| {
+        changes
+            .iter()
+            .fold(text, |text, change| change.apply(&text))
+    })
 }

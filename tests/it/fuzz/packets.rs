@@ -11,7 +11,8 @@ use super::{
 /// A frame, its ack id, and whether it is as a client sent it.
 type Sent = (String, usize, bool);
 
-/// Calls that want an ack, some of them damaged, after a join: without one, sends would wait for it.
+/// Calls that want an ack, some of them damaged, after a join: without one, sends would wait for
+/// it.
 fn frames() -> impl Strategy<Value = Vec<Sent>> {
     let damage = prop_oneof![3 => Just(vec![]), 1 => vec(change(), 1..4)];
     vec((call(), damage), 1..20).prop_map(|calls| {
@@ -20,10 +21,19 @@ fn frames() -> impl Strategy<Value = Vec<Sent>> {
             let id = 7_000 + 1_111 * id;
             call.wants_ack = true;
             let frame = call.frame(id);
-            (changes.iter().fold(frame, |frame, change| change.apply(&frame)), id, changes.is_empty())
+            (
+                changes
+                    .iter()
+                    .fold(frame, |frame, change| change.apply(&frame)),
+                id,
+                changes.is_empty(),
+            )
         };
         let join = (Call::join("r").frame(1), 1, true);
-        [join].into_iter().chain(calls.into_iter().enumerate().map(frame)).collect()
+        [join]
+            .into_iter()
+            .chain(calls.into_iter().enumerate().map(frame))
+            .collect()
     })
 }
 
@@ -42,7 +52,10 @@ fn damaged_packets_are_answered_at_most_once_each_and_harm_nobody_else() {
         let acks = acks(&received);
         for (frame, id, intact) in &sent {
             let answers = acks.get(id).map_or(0, Vec::len);
-            assert!(answers == 1 || answers == 0 && !(*intact && held), "{frame:?}: {answers} answers");
+            assert!(
+                answers == 1 || answers == 0 && !(*intact && held),
+                "{frame:?}: {answers} answers"
+            );
         }
         assert!(acks.values().map(Vec::len).sum::<usize>() <= sent.len() + 1);
         runtime.block_on(stage.chat());
@@ -53,8 +66,20 @@ fn damaged_packets_are_answered_at_most_once_each_and_harm_nobody_else() {
 fn any_bytes_close_the_connection_or_are_passed_over_and_harm_nobody_else() {
     let runtime = Runtime::new().unwrap();
     let stage = runtime.block_on(Stage::new());
-    let head = prop_oneof![Just(""), Just("4"), Just("40"), Just("42"), Just("45"), Just("451-"), Just("b"), Just("6")];
-    let frames = vec((head, any::<String>()).prop_map(|(head, rest)| format!("{head}{rest}")), 1..10);
+    let head = prop_oneof![
+        Just(""),
+        Just("4"),
+        Just("40"),
+        Just("42"),
+        Just("45"),
+        Just("451-"),
+        Just("b"),
+        Just("6")
+    ];
+    let frames = vec(
+        (head, any::<String>()).prop_map(|(head, rest)| format!("{head}{rest}")),
+        1..10,
+    );
     check(16, &(frames, any::<bool>()), |(frames, by_polling)| {
         let (received, _) = runtime.block_on(stage.converse("eve", by_polling, &frames, |_| true));
         acks(&received);

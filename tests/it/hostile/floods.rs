@@ -1,4 +1,5 @@
-//! Floods by several connections at once, for seconds, most of them before anybody has looked at a token.
+//! Floods by several connections at once, for seconds, most of them before anybody has looked at a
+//! token.
 
 use std::{
     net::SocketAddr,
@@ -45,7 +46,11 @@ fn payload_of(packet: &str) -> String {
 
 impl Siege {
     /// Two chat while others attack, and the memory stays within a bound.
-    async fn withstand(mut self, attackers: impl IntoIterator<Item = impl Future<Output = ()>>, bound_mib: u64) {
+    async fn withstand(
+        mut self,
+        attackers: impl IntoIterator<Item = impl Future<Output = ()>>,
+        bound_mib: u64,
+    ) {
         let mut attack = pin!(join_all(attackers));
         loop {
             tokio::select! {
@@ -62,13 +67,20 @@ impl Siege {
 async fn post_for_seconds(endpoint: Endpoint, payload: String) {
     let end = Instant::now() + ATTACK;
     while Instant::now() < end {
-        Polling::unanswered(&endpoint).await.post(payload.clone()).await;
+        Polling::unanswered(&endpoint)
+            .await
+            .post(payload.clone())
+            .await;
     }
 }
 
 async fn send_for_seconds(endpoint: Endpoint, packet: &'static str) {
     let end = Instant::now() + ATTACK;
-    let frame = [&[0x81, 0x80 | packet.len() as u8, 0, 0, 0, 0], packet.as_bytes()].concat();
+    let frame = [
+        &[0x81, 0x80 | packet.len() as u8, 0, 0, 0, 0],
+        packet.as_bytes(),
+    ]
+    .concat();
     let frames = frame.repeat(50_000);
     while Instant::now() < end {
         let mut connection = WebSocket::unanswered(&endpoint).await.0.into_stream();
@@ -82,7 +94,8 @@ async fn payloads_of_connects_from_several_at_once() {
     for packet in ["40", r#"40{"userId":"eve"}"#, "40/nowhere,", "41"] {
         let siege = Siege::begin(&[]).await;
         let endpoint = siege.endpoint(4);
-        let attackers = (0..ATTACKERS).map(|_| post_for_seconds(endpoint.clone(), payload_of(packet)));
+        let attackers =
+            (0..ATTACKERS).map(|_| post_for_seconds(endpoint.clone(), payload_of(packet)));
         siege.withstand(attackers, BOUND_MIB).await;
     }
 }
@@ -114,12 +127,15 @@ async fn bad_tokens_from_several_at_once_beside_an_honest_client_that_comes_in()
         let end = Instant::now() + ATTACK;
         while Instant::now() < end {
             let mut socket = WebSocket::open(&endpoint).await;
-            socket.send(format!("40{}", json!({ "token": token }))).await;
+            socket
+                .send(format!("40{}", json!({ "token": token })))
+                .await;
             assert!(socket.text().await.starts_with("40{"));
         }
     };
     let bad = payload_of(r#"40{"token":"none"}"#);
-    let attackers = join_all((0..ATTACKERS).map(|_| post_for_seconds(endpoint.clone(), bad.clone())));
+    let attackers =
+        join_all((0..ATTACKERS).map(|_| post_for_seconds(endpoint.clone(), bad.clone())));
     let both = async {
         tokio::join!(attackers, honest);
     };
@@ -130,13 +146,16 @@ async fn bad_tokens_from_several_at_once_beside_an_honest_client_that_comes_in()
 async fn begin_sessions(server: SocketAddr, begun: Arc<AtomicUsize>) {
     const AT_ONCE: usize = 100;
     let end = Instant::now() + ATTACK;
-    let requests = "GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nhost: parlor\r\n\r\n".repeat(AT_ONCE);
+    let requests =
+        "GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nhost: parlor\r\n\r\n".repeat(AT_ONCE);
     while Instant::now() < end {
         let mut connection = HttpConnection::open(server).await;
         while Instant::now() < end && connection.send(&requests).await.is_ok() {
             let mut answers = String::new();
             while answers.matches("HTTP/1.1").count() < AT_ONCE {
-                let Some(read) = connection.read().await else { break };
+                let Some(read) = connection.read().await else {
+                    break;
+                };
                 answers += &read;
             }
             begun.fetch_add(answers.matches("HTTP/1.1 200").count(), Ordering::Relaxed);
@@ -144,14 +163,17 @@ async fn begin_sessions(server: SocketAddr, begun: Arc<AtomicUsize>) {
     }
 }
 
-/// By default 4,096 may be under way into the chat; each takes some 20 kB, and more in a debug build.
+/// By default 4,096 may be under way into the chat; each takes some 20 kB, and more in a debug
+/// build.
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_by_pipelined_requests_from_several_at_once() {
     let limited = &["--max-connections=100", "--max-connections-per-address=50"][..];
     for (flags, bound_mib) in [(limited, BOUND_MIB), (&[], 224)] {
         let siege = Siege::begin(flags).await;
         let begun = Arc::<AtomicUsize>::default();
-        let attackers: Vec<_> = (0..ATTACKERS).map(|_| begin_sessions(siege.process.address, begun.clone())).collect();
+        let attackers: Vec<_> = (0..ATTACKERS)
+            .map(|_| begin_sessions(siege.process.address, begun.clone()))
+            .collect();
         siege.withstand(attackers, bound_mib).await;
         let begun = begun.load(Ordering::Relaxed);
         assert!(begun > 0 && (flags.is_empty() || begun <= 50), "{begun}");
@@ -174,7 +196,9 @@ async fn begin_large_message(endpoint: Endpoint, connect: Option<String>) -> Tcp
         while !socket.text().await.starts_with("40{") {}
     }
     let mut connection = socket.into_stream();
-    timeout(ATTACK, connection.write_all(&unfinished())).await.ok();
+    timeout(ATTACK, connection.write_all(&unfinished()))
+        .await
+        .ok();
     connection
 }
 
@@ -201,7 +225,10 @@ async fn frames_that_are_no_events_are_read_no_faster_than_events() {
     const FRAMES: usize = 8_000;
     let pings = (&[0x89, 0x80, 0, 0, 0, 0][..], &[][..]);
     let pongs = (&[0x81, 0x81, 0, 0, 0, 0, b'3'][..], &[][..]);
-    let fragments = (&[0x00, 0x80, 0, 0, 0, 0][..], &[0x01, 0x81, 0, 0, 0, 0, b'3'][..]);
+    let fragments = (
+        &[0x00, 0x80, 0, 0, 0, 0][..],
+        &[0x01, 0x81, 0, 0, 0, 0, b'3'][..],
+    );
     for (frame, first) in [pings, pongs, fragments] {
         let siege = Siege::begin(&[]).await;
         let (mut socket, _) = WebSocket::unanswered(&siege.endpoint(4)).await;
@@ -209,14 +236,24 @@ async fn frames_that_are_no_events_are_read_no_faster_than_events() {
         while !socket.text().await.starts_with("40{") {}
         let begun = Instant::now();
         let mut connection = socket.into_stream();
-        connection.write_all(&[first, &frame.repeat(FRAMES)].concat()).await.unwrap();
+        connection
+            .write_all(&[first, &frame.repeat(FRAMES)].concat())
+            .await
+            .unwrap();
         if !first.is_empty() {
-            connection.write_all(&[0x80, 0x80, 0, 0, 0, 0]).await.unwrap();
+            connection
+                .write_all(&[0x80, 0x80, 0, 0, 0, 0])
+                .await
+                .unwrap();
         }
         let mut socket = WebSocket::resumed(connection).await;
         socket.send(r#"427["barrier",{}]"#).await;
         while !socket.text_beside_pongs().await.starts_with("437[") {}
-        assert!(begun.elapsed() >= Duration::from_secs(3), "{frame:?}: {:?}", begun.elapsed());
+        assert!(
+            begun.elapsed() >= Duration::from_secs(3),
+            "{frame:?}: {:?}",
+            begun.elapsed()
+        );
         siege.end_within(BOUND_MIB).await;
     }
 }
@@ -228,7 +265,9 @@ async fn break_off(endpoint: Endpoint) {
     let events = event.repeat(20_000);
     while Instant::now() < end {
         if let Ok(socket) = WebSocket::attempt(&endpoint, "EIO=4&transport=websocket").await {
-            timeout_at(end.into(), socket.into_stream().write_all(&events)).await.ok();
+            timeout_at(end.into(), socket.into_stream().write_all(&events))
+                .await
+                .ok();
         }
     }
 }

@@ -10,9 +10,16 @@ use crate::support::engine::{Polling, WebSocket};
 
 /// The answer to a CONNECT packet is one, with nothing in it but an identifier.
 fn assert_connect(packet: &str, namespace: &str) {
-    let payload = packet.strip_prefix(&format!("40{namespace}")).unwrap_or_else(|| panic!("{packet}"));
+    let payload = packet
+        .strip_prefix(&format!("40{namespace}"))
+        .unwrap_or_else(|| panic!("{packet}"));
     let payload: Value = serde_json::from_str(payload).unwrap();
-    assert!(payload.as_object().is_some_and(|fields| fields.len() == 1 && fields["sid"].is_string()), "{packet}");
+    assert!(
+        payload
+            .as_object()
+            .is_some_and(|fields| fields.len() == 1 && fields["sid"].is_string()),
+        "{packet}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -23,19 +30,30 @@ async fn a_client_enters_a_namespace_and_its_payload_arrives() {
         (r#"40{"token":"123"}"#, "", r#"{"token":"123"}"#),
         ("40/custom,", "/custom,", "{}"),
         ("40/custom", "/custom,", "{}"),
-        (r#"40/custom,{"token":"abc"}"#, "/custom,", r#"{"token":"abc"}"#),
+        (
+            r#"40/custom,{"token":"abc"}"#,
+            "/custom,",
+            r#"{"token":"abc"}"#,
+        ),
     ] {
         let mut socket = WebSocket::open(&endpoint).await;
         socket.send(connect).await;
         assert_connect(&socket.text().await, namespace);
-        assert_eq!(socket.text().await, format!(r#"42{namespace}["auth",{auth}]"#), "{connect}");
+        assert_eq!(
+            socket.text().await,
+            format!(r#"42{namespace}["auth",{auth}]"#),
+            "{connect}"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_enters_a_namespace_by_polling() {
     let session = Polling::open(&Stack::start().await.socket_io).await;
-    assert_eq!(session.post(r#"40{"token":"123"}"#).await, (200, "ok".into()));
+    assert_eq!(
+        session.post(r#"40{"token":"123"}"#).await,
+        (200, "ok".into())
+    );
     let mut packets = vec![];
     while packets.len() < 2 {
         packets.extend(session.poll().await.1.split('\x1e').map(str::to_owned));
@@ -51,7 +69,10 @@ async fn a_namespace_that_is_not_there_is_refused_and_the_connection_stays() {
         let mut socket = WebSocket::open(endpoint).await;
         for nope in ["40/nope", "40/nope,", r#"40/nope,{"token":"123"}"#] {
             socket.send(nope).await;
-            assert_eq!(socket.text().await, r#"44/nope,{"message":"Invalid namespace"}"#);
+            assert_eq!(
+                socket.text().await,
+                r#"44/nope,{"message":"Invalid namespace"}"#
+            );
         }
         socket.send("40").await;
         assert_connect(&socket.text().await, "");
@@ -64,11 +85,17 @@ async fn a_connection_is_shared_by_namespaces() {
     for namespace in ["", "/custom,"] {
         socket.send(format!("40{namespace}")).await;
         assert_connect(&socket.text().await, namespace);
-        assert_eq!(socket.text().await, format!(r#"42{namespace}["auth",{{}}]"#));
+        assert_eq!(
+            socket.text().await,
+            format!(r#"42{namespace}["auth",{{}}]"#)
+        );
     }
     for namespace in ["", "/custom,"] {
         socket.send(format!(r#"42{namespace}["message",1]"#)).await;
-        assert_eq!(socket.text().await, format!(r#"42{namespace}["message-back",1]"#));
+        assert_eq!(
+            socket.text().await,
+            format!(r#"42{namespace}["message-back",1]"#)
+        );
     }
 }
 
@@ -83,7 +110,13 @@ async fn a_second_connect_packet_changes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_begins_with_another_packet_is_closed() {
     let ([_, stack, chat], _server) = everywhere().await;
-    for packet in [r#"42["message",1]"#, r#"420["joinRoom",{}]"#, "41", "430[1]", r#"44{"message":"no"}"#] {
+    for packet in [
+        r#"42["message",1]"#,
+        r#"420["joinRoom",{}]"#,
+        "41",
+        "430[1]",
+        r#"44{"message":"no"}"#,
+    ] {
         for endpoint in [&stack, &chat] {
             let mut socket = WebSocket::open(endpoint).await;
             socket.send(packet).await;
@@ -95,7 +128,12 @@ async fn a_client_that_begins_with_another_packet_is_closed() {
 /// The protocol has no time for this; Node's server has the same as the library.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_enters_no_namespace_is_closed() {
-    let endpoint = Stack::with(Settings { connect_timeout: Duration::from_millis(500), ..PATIENT }).await.socket_io;
+    let endpoint = Stack::with(Settings {
+        connect_timeout: Duration::from_millis(500),
+        ..PATIENT
+    })
+    .await
+    .socket_io;
     assert!(WebSocket::open(&endpoint).await.is_closed().await);
 }
 
@@ -108,8 +146,13 @@ async fn a_client_leaves_one_namespace_and_stays_in_the_other() {
         assert_connect(&socket.text().await, "/custom,");
         assert_eq!(socket.text().await, r#"42/custom,["auth",{}]"#);
         socket.send(leave).await;
-        socket.send(r#"42["message","to the main namespace"]"#).await;
-        assert_eq!(socket.text().await, r#"42["message-back","to the main namespace"]"#);
+        socket
+            .send(r#"42["message","to the main namespace"]"#)
+            .await;
+        assert_eq!(
+            socket.text().await,
+            r#"42["message-back","to the main namespace"]"#
+        );
     }
 }
 

@@ -25,13 +25,24 @@ fn open(sid: &Value, upgrades: Value) -> Value {
 async fn a_polling_session_opens() {
     let (endpoints, _chat) = everywhere().await;
     for endpoint in &endpoints {
-        let response = within_deadline("a handshake", endpoint.request(Method::GET, HANDSHAKE).send()).await.unwrap();
+        let response = within_deadline(
+            "a handshake",
+            endpoint.request(Method::GET, HANDSHAKE).send(),
+        )
+        .await
+        .unwrap();
         assert_eq!(response.status(), 200);
-        assert_eq!(response.headers()[CONTENT_TYPE], "text/plain; charset=UTF-8");
+        assert_eq!(
+            response.headers()[CONTENT_TYPE],
+            "text/plain; charset=UTF-8"
+        );
         let packet = response.text().await.unwrap();
         let handshake: Value = serde_json::from_str(packet.strip_prefix('0').unwrap()).unwrap();
         assert_eq!(handshake, open(&handshake["sid"], json!(["websocket"])));
-        assert_ne!(Polling::open(endpoint).await.handshake["sid"], handshake["sid"]);
+        assert_ne!(
+            Polling::open(endpoint).await.handshake["sid"],
+            handshake["sid"]
+        );
     }
 }
 
@@ -74,11 +85,22 @@ async fn a_request_that_is_no_handshake_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_for_a_session_that_is_not_there_is_refused() {
     let (endpoints, _chat) = everywhere().await;
-    for sid in ["AAAAAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAA", "x", "", "%00", "../../etc"] {
+    for sid in [
+        "AAAAAAAAAAAAAAAAAAAA",
+        "AAAAAAAAAAAAAAAA",
+        "x",
+        "",
+        "%00",
+        "../../etc",
+    ] {
         for endpoint in &endpoints {
             for method in [Method::GET, Method::POST] {
-                let (status, body) =
-                    answer(endpoint.request(method, &format!("{HANDSHAKE}&sid={sid}")).body("4")).await;
+                let (status, body) = answer(
+                    endpoint
+                        .request(method, &format!("{HANDSHAKE}&sid={sid}"))
+                        .body("4"),
+                )
+                .await;
                 assert_eq!(status, 400, "{sid}: {body}");
             }
         }
@@ -89,9 +111,18 @@ async fn a_request_for_a_session_that_is_not_there_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_websocket_that_is_no_handshake_is_refused() {
     let (endpoints, _chat) = everywhere().await;
-    for query in ["transport=websocket", "EIO=abc&transport=websocket", "EIO=4", "EIO=4&transport=abc"] {
+    for query in [
+        "transport=websocket",
+        "EIO=abc&transport=websocket",
+        "EIO=4",
+        "EIO=4&transport=abc",
+    ] {
         for endpoint in &endpoints {
-            assert_eq!(WebSocket::attempt(endpoint, query).await.err(), Some(400), "{query}");
+            assert_eq!(
+                WebSocket::attempt(endpoint, query).await.err(),
+                Some(400),
+                "{query}"
+            );
         }
     }
 }
@@ -111,12 +142,23 @@ async fn a_foreign_page_gets_no_session() {
     let Stack { engine, socket_io } = Stack::start().await;
     for endpoint in [&engine, &socket_io] {
         let own = format!("http://{}", endpoint.address);
-        for (origin, polling, websocket) in [("http://evil.example", 403, 403), (own.as_str(), 200, 101)] {
-            let handshake = endpoint.request(Method::GET, HANDSHAKE).header(ORIGIN, origin);
-            let response = within_deadline("an answer", handshake.send()).await.unwrap();
+        for (origin, polling, websocket) in
+            [("http://evil.example", 403, 403), (own.as_str(), 200, 101)]
+        {
+            let handshake = endpoint
+                .request(Method::GET, HANDSHAKE)
+                .header(ORIGIN, origin);
+            let response = within_deadline("an answer", handshake.send())
+                .await
+                .unwrap();
             assert_eq!(response.status(), polling, "{origin}");
             assert_eq!(response.headers()[ACCESS_CONTROL_ALLOW_ORIGIN], origin);
-            let opened = WebSocket::attempt_with(&[("origin", origin)], endpoint, "EIO=4&transport=websocket").await;
+            let opened = WebSocket::attempt_with(
+                &[("origin", origin)],
+                endpoint,
+                "EIO=4&transport=websocket",
+            )
+            .await;
             assert_eq!(opened.err().unwrap_or(101), websocket, "{origin}");
         }
     }

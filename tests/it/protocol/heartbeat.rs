@@ -18,7 +18,12 @@ async fn with(settings: Settings) -> [Endpoint; 2] {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_answers_is_asked_again() {
-    for endpoint in &with(Settings { ping_interval: SHORT, ..PATIENT }).await {
+    for endpoint in &with(Settings {
+        ping_interval: SHORT,
+        ..PATIENT
+    })
+    .await
+    {
         let polling = Polling::open(endpoint).await;
         let mut websocket = WebSocket::open(endpoint).await;
         for _ in 0..3 {
@@ -32,16 +37,29 @@ async fn a_client_that_answers_is_asked_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_polls_and_answers_no_ping_is_closed() {
-    for endpoint in &with(Settings { ping_timeout: SHORT, ..PATIENT }).await {
+    for endpoint in &with(Settings {
+        ping_timeout: SHORT,
+        ..PATIENT
+    })
+    .await
+    {
         let session = Polling::unanswered(endpoint).await;
         let packets = session.rest().await;
-        assert!(["", "2", "21", "2\x1e1"].contains(&packets.as_str()), "{packets:?}");
+        assert!(
+            ["", "2", "21", "2\x1e1"].contains(&packets.as_str()),
+            "{packets:?}"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_websocket_that_answers_no_ping_is_closed() {
-    for endpoint in &with(Settings { ping_timeout: SHORT, ..PATIENT }).await {
+    for endpoint in &with(Settings {
+        ping_timeout: SHORT,
+        ..PATIENT
+    })
+    .await
+    {
         let (mut socket, _) = WebSocket::unanswered(endpoint).await;
         assert_eq!(socket.text().await, "2");
         assert!(socket.is_closed().await);
@@ -50,7 +68,11 @@ async fn a_websocket_that_answers_no_ping_is_closed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_is_no_answer_to_a_ping() {
-    let [endpoint, _] = with(Settings { ping_timeout: 10 * SHORT, ..PATIENT }).await;
+    let [endpoint, _] = with(Settings {
+        ping_timeout: 10 * SHORT,
+        ..PATIENT
+    })
+    .await;
     let (mut socket, _) = WebSocket::unanswered(&endpoint).await;
     assert_eq!(socket.text().await, "2");
     socket.send("4hello").await;

@@ -1,8 +1,9 @@
-//! The protocols beneath the chat, rule by rule and from outside, so that Parlor's layers are shown not to bend them:
-//! <https://socket.io/docs/v4/engine-io-protocol/>, <https://socket.io/docs/v4/socket-io-protocol/>.
+//! The protocols beneath the chat, rule by rule and from outside, so that Parlor's layers are shown
+//! not to bend them: <https://socket.io/docs/v4/engine-io-protocol/>,
+//! <https://socket.io/docs/v4/socket-io-protocol/>.
 //!
-//! The server is that of `examples/conformance.rs`; what needs no particular behaviour is asked of the chat, too. Where the
-//! library does otherwise than the documents say, a test says so.
+//! The server is that of `examples/conformance.rs`; what needs no particular behaviour is asked of
+//! the chat, too. Where the library does otherwise than the documents say, a test says so.
 
 #[path = "../../../examples/conformance.rs"]
 #[allow(dead_code, reason = "a program of its own")]
@@ -34,10 +35,15 @@ use crate::support::{
 const NEVER: Duration = Duration::from_secs(3600);
 
 /// Clients may take their time.
-const PATIENT: Settings =
-    Settings { ping_interval: NEVER, ping_timeout: NEVER, connect_timeout: NEVER, ..conformance::SETTINGS };
+const PATIENT: Settings = Settings {
+    ping_interval: NEVER,
+    ping_timeout: NEVER,
+    connect_timeout: NEVER,
+    ..conformance::SETTINGS
+};
 
-/// Parlor's stack with the behaviour that the protocols' suites expect: where Engine.IO is by itself, and where Socket.IO is.
+/// Parlor's stack with the behaviour that the protocols' suites expect: where Engine.IO is by
+/// itself, and where Socket.IO is.
 struct Stack {
     engine: Endpoint,
     socket_io: Endpoint,
@@ -51,11 +57,28 @@ impl Stack {
     /// It lives as long as the test's runtime.
     async fn with(settings: Settings) -> Self {
         let admission = AdmissionSettings::default().into();
-        let listener = net::listen((Ipv4Addr::LOCALHOST, 0).into(), conformance::TIMEOUTS, admission).unwrap();
+        let listener = net::listen(
+            (Ipv4Addr::LOCALHOST, 0).into(),
+            conformance::TIMEOUTS,
+            admission,
+        )
+        .unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(net::serve(listener, conformance::router(settings), CancellationToken::new()));
-        let engine = Endpoint { address, path: conformance::ENGINE_PATH, version: 4, http: Client::new() };
-        let socket_io = Endpoint { path: realtime::PATH, ..engine.clone() };
+        tokio::spawn(net::serve(
+            listener,
+            conformance::router(settings),
+            CancellationToken::new(),
+        ));
+        let engine = Endpoint {
+            address,
+            path: conformance::ENGINE_PATH,
+            version: 4,
+            http: Client::new(),
+        };
+        let socket_io = Endpoint {
+            path: realtime::PATH,
+            ..engine.clone()
+        };
         Self { engine, socket_io }
     }
 }
@@ -63,14 +86,24 @@ impl Stack {
 /// All places where Engine.IO is spoken: by itself, under Socket.IO, and under the chat.
 async fn everywhere() -> ([Endpoint; 3], Server) {
     let stack = Stack::start().await;
-    let chat = Server::on(Database::sqlite(), &["--ping-interval-ms=3600000", "--ping-timeout-ms=3600000"]).await;
-    let under_chat = Endpoint { address: chat.address(), ..stack.socket_io.clone() };
+    let chat = Server::on(
+        Database::sqlite(),
+        &["--ping-interval-ms=3600000", "--ping-timeout-ms=3600000"],
+    )
+    .await;
+    let under_chat = Endpoint {
+        address: chat.address(),
+        ..stack.socket_io.clone()
+    };
     ([stack.engine, stack.socket_io, under_chat], chat)
 }
 
 /// The same for the protocol's version of old clients.
 fn old(endpoint: &Endpoint) -> Endpoint {
-    Endpoint { version: 3, ..endpoint.clone() }
+    Endpoint {
+        version: 3,
+        ..endpoint.clone()
+    }
 }
 
 /// A client in the stack's main namespace.

@@ -10,9 +10,19 @@ const SECOND: &str = r#"{"_placeholder":true,"num":1}"#;
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_arrives_with_all_its_arguments() {
     let mut socket = connected(&Stack::start().await.socket_io).await;
-    for arguments in ["", ",1", r#",1,"2",{"3":[true]}"#, ",null,[],{}", r#","€ 😀\"\\""#, ",-1.5,[[[0]]]"] {
+    for arguments in [
+        "",
+        ",1",
+        r#",1,"2",{"3":[true]}"#,
+        ",null,[],{}",
+        r#","€ 😀\"\\""#,
+        ",-1.5,[[[0]]]",
+    ] {
         socket.send(format!(r#"42["message"{arguments}]"#)).await;
-        assert_eq!(socket.text().await, format!(r#"42["message-back"{arguments}]"#));
+        assert_eq!(
+            socket.text().await,
+            format!(r#"42["message-back"{arguments}]"#)
+        );
     }
 }
 
@@ -25,8 +35,14 @@ async fn an_ack_has_the_events_identifier_and_namespace() {
     assert_eq!(socket.text().await, r#"42/custom,["auth",{}]"#);
     for (event, ack) in [
         (r#"420["message-with-ack"]"#, "430[]"),
-        (r#"42456["message-with-ack",1,"2",{"3":[false]}]"#, r#"43456[1,"2",{"3":[false]}]"#),
-        (r#"429007199254740991["message-with-ack",1]"#, "439007199254740991[1]"),
+        (
+            r#"42456["message-with-ack",1,"2",{"3":[false]}]"#,
+            r#"43456[1,"2",{"3":[false]}]"#,
+        ),
+        (
+            r#"429007199254740991["message-with-ack",1]"#,
+            "439007199254740991[1]",
+        ),
         (r#"42/custom,7["message-with-ack",1]"#, "43/custom,7[1]"),
     ] {
         socket.send(event).await;
@@ -41,11 +57,31 @@ async fn attachments_come_back_after_their_packet() {
     assert!(socket.text().await.starts_with("40/custom,"));
     assert_eq!(socket.text().await, r#"42/custom,["auth",{}]"#);
     for (sent, got, arguments) in [
-        (r#"452-["message""#, r#"452-["message-back""#, format!(",{BINARY},{SECOND}]")),
-        (r#"452-["message""#, r#"452-["message-back""#, format!(r#",{{"a":[1,{BINARY}]}},"text",{SECOND}]"#)),
-        (r#"452-/custom,["message""#, r#"452-/custom,["message-back""#, format!(",{BINARY},{SECOND}]")),
-        (r#"452-789["message-with-ack","#, "462-789[", format!("{BINARY},{SECOND}]")),
-        (r#"452-/custom,0["message-with-ack","#, "462-/custom,0[", format!("{BINARY},{SECOND}]")),
+        (
+            r#"452-["message""#,
+            r#"452-["message-back""#,
+            format!(",{BINARY},{SECOND}]"),
+        ),
+        (
+            r#"452-["message""#,
+            r#"452-["message-back""#,
+            format!(r#",{{"a":[1,{BINARY}]}},"text",{SECOND}]"#),
+        ),
+        (
+            r#"452-/custom,["message""#,
+            r#"452-/custom,["message-back""#,
+            format!(",{BINARY},{SECOND}]"),
+        ),
+        (
+            r#"452-789["message-with-ack","#,
+            "462-789[",
+            format!("{BINARY},{SECOND}]"),
+        ),
+        (
+            r#"452-/custom,0["message-with-ack","#,
+            "462-/custom,0[",
+            format!("{BINARY},{SECOND}]"),
+        ),
     ] {
         socket.send(format!("{sent}{arguments}")).await;
         socket.send_bytes([1, 2, 3]).await;
@@ -66,7 +102,10 @@ async fn attachments_come_back_by_polling() {
         packets += &session.poll().await.1;
     }
     assert_eq!(session.post(event.clone()).await, (200, "ok".into()));
-    assert_eq!(session.poll().await, (200, event.replace("message", "message-back")));
+    assert_eq!(
+        session.poll().await,
+        (200, event.replace("message", "message-back"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,8 +143,14 @@ async fn attachments_that_do_not_fit_their_packet_close_the_connection() {
     let many = format!(r#"4511-["message",{BINARY}]"#);
     for (what, frames) in [
         ("none was announced", vec![Frame::from([1, 2, 3])]),
-        ("text instead", vec![one.as_str().into(), r#"42["message",1]"#.into()]),
-        ("more than were announced", vec![one.as_str().into(), [1].into(), [2].into()]),
+        (
+            "text instead",
+            vec![one.as_str().into(), r#"42["message",1]"#.into()],
+        ),
+        (
+            "more than were announced",
+            vec![one.as_str().into(), [1].into(), [2].into()],
+        ),
         ("more than the limit", vec![many.as_str().into()]),
     ] {
         for endpoint in [&stack, &chat] {
@@ -135,7 +180,8 @@ async fn closes(socket: &mut WebSocket) -> bool {
     loop {
         match socket.frame().await {
             Frame::Closed => return true,
-            Frame::Text(text) if text == "1" || text.starts_with("42") || text.starts_with("45") => {}
+            Frame::Text(text)
+                if text == "1" || text.starts_with("42") || text.starts_with("45") => {}
             Frame::Binary(_) => {}
             Frame::Text(_) => return false,
         }

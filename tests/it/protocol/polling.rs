@@ -11,8 +11,15 @@ const MAX_PAYLOAD: usize = 1_000_000;
 #[tokio::test(flavor = "multi_thread")]
 async fn packets_come_back_as_they_were_sent() {
     let session = Polling::open(&Stack::start().await.engine).await;
-    for payload in ["4hello", "4", "4one\x1e4two\x1e4three", "4€ 😀", "bAQIDBA==", "4hello\x1ebAQIDBA==\x1e4b", "4a\nb"]
-    {
+    for payload in [
+        "4hello",
+        "4",
+        "4one\x1e4two\x1e4three",
+        "4€ 😀",
+        "bAQIDBA==",
+        "4hello\x1ebAQIDBA==\x1e4b",
+        "4a\nb",
+    ] {
         assert_eq!(session.post(payload).await, (200, "ok".into()), "{payload}");
         assert_eq!(session.poll().await, (200, payload.into()));
     }
@@ -23,7 +30,10 @@ async fn packets_come_back_as_they_were_sent() {
 async fn a_poll_waits_for_a_packet() {
     let session = Polling::open(&Stack::start().await.engine).await;
     let (polled, posted) = join(session.poll(), session.post("4hello")).await;
-    assert_eq!((polled, posted), ((200, "4hello".into()), (200, "ok".into())));
+    assert_eq!(
+        (polled, posted),
+        ((200, "4hello".into()), (200, "ok".into()))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -46,7 +46,10 @@ async fn an_upgraded_session_is_not_polled() {
     let (session, mut socket) = upgraded(&Stack::start().await.engine).await;
     socket.send("4hello").await;
     assert_eq!(socket.text().await, "4hello");
-    assert_eq!((session.poll().await.0, session.post("4hello").await.0), (400, 400));
+    assert_eq!(
+        (session.poll().await.0, session.post("4hello").await.0),
+        (400, 400)
+    );
     socket.send("4still here").await;
     assert_eq!(socket.text().await, "4still here");
 }
@@ -75,8 +78,8 @@ async fn a_probe_that_is_none_ends_the_websocket_and_polling_goes_on() {
     }
 }
 
-/// Neither a middlebox that resets, nor one that swallows the probe, costs the session anything: polling goes on, and another
-/// WebSocket may be tried.
+/// Neither a middlebox that resets, nor one that swallows the probe, costs the session anything:
+/// polling goes on, and another WebSocket may be tried.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_broken_off_or_hanging_leaves_the_session_to_polling() {
     let session = Polling::open(&Stack::start().await.engine).await;

@@ -1,4 +1,5 @@
-//! Engine.IO 3 and Socket.IO 4, the protocols of old clients: <https://github.com/socketio/engine.io-protocol/tree/v3>,
+//! Engine.IO 3 and Socket.IO 4, the protocols of old clients:
+//! <https://github.com/socketio/engine.io-protocol/tree/v3>,
 //! <https://github.com/socketio/socket.io-protocol/tree/v4>.
 
 use std::time::Duration;
@@ -14,7 +15,8 @@ use crate::support::engine::{Frame, Polling, WebSocket, answer};
 async fn a_packet_is_preceded_by_its_length() {
     let (endpoints, _chat) = everywhere().await;
     for endpoint in &endpoints {
-        let (status, payload) = answer(endpoint.request(Method::GET, "EIO=3&transport=polling")).await;
+        let (status, payload) =
+            answer(endpoint.request(Method::GET, "EIO=3&transport=polling")).await;
         let (length, packet) = payload.split_once(':').unwrap();
         assert_eq!((status, length.parse()), (200, Ok(packet.len())));
         assert!(packet.starts_with(r#"0{"sid":"#), "{packet}");
@@ -71,7 +73,11 @@ async fn poll_until(session: &Polling, packet: &str) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_does_not_ping_is_closed() {
     let short = Duration::from_millis(50);
-    let settings = Settings { ping_interval: short, ping_timeout: short, ..PATIENT };
+    let settings = Settings {
+        ping_interval: short,
+        ping_timeout: short,
+        ..PATIENT
+    };
     let endpoint = old(&Stack::with(settings).await.engine);
     assert!(WebSocket::open(&endpoint).await.is_closed().await);
     Polling::open(&endpoint).await.rest().await;
@@ -92,7 +98,8 @@ async fn a_session_goes_on_by_websocket() {
 
 /// <https://github.com/socketio/socket.io-protocol/tree/v4#connection-to-the-default-namespace>
 ///
-/// To the namespace that is not there the protocol answers with a text; the library sends the object of later clients.
+/// To the namespace that is not there the protocol answers with a text; the library sends the
+/// object of later clients.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_is_in_the_main_namespace_at_once() {
     let mut socket = WebSocket::open(&old(&Stack::start().await.socket_io)).await;

@@ -57,7 +57,10 @@ impl Client {
             })
             .connect();
         let socket = within_deadline("the transport", socket).await.unwrap();
-        Self { socket, events: Mutex::new(events) }
+        Self {
+            socket,
+            events: Mutex::new(events),
+        }
     }
 
     /// Emits an event and waits for its ack.
@@ -70,8 +73,13 @@ impl Client {
             }
             async {}.boxed()
         };
-        self.socket.emit_with_ack(event, payload, DEADLINE, acked).await.unwrap();
-        within_deadline(&format!("the ack of {event}"), answer).await.unwrap()
+        self.socket
+            .emit_with_ack(event, payload, DEADLINE, acked)
+            .await
+            .unwrap();
+        within_deadline(&format!("the ack of {event}"), answer)
+            .await
+            .unwrap()
     }
 
     /// The same, and the answer must be `ok`.
@@ -100,7 +108,9 @@ impl Client {
 
     /// Sends a message; the stored message.
     pub async fn send(&self, room: &str, text: &str) -> Value {
-        let sent = self.ok("sendMessage", json!({ "roomId": room, "message": text })).await;
+        let sent = self
+            .ok("sendMessage", json!({ "roomId": room, "message": text }))
+            .await;
         sent["message"].clone()
     }
 
@@ -117,7 +127,9 @@ impl Client {
     /// The next event, whatever it is.
     pub async fn next_any(&self) -> (String, Value) {
         let mut events = self.events.lock().await;
-        within_deadline("an event", events.recv()).await.expect("the client lives")
+        within_deadline("an event", events.recv())
+            .await
+            .expect("the client lives")
     }
 
     /// Everything that has come so far.

@@ -39,7 +39,10 @@ impl Database {
     pub fn sqlite() -> Self {
         let folder = TempDir::with_prefix("parlor-sqlite-").unwrap();
         let url = format!("sqlite://{}/parlor.db", folder.path().display());
-        Self { url, _kind: Kind::Sqlite { _folder: folder } }
+        Self {
+            url,
+            _kind: Kind::Sqlite { _folder: folder },
+        }
     }
 
     /// A new Postgres database with tables.
@@ -62,7 +65,10 @@ impl Database {
 
     /// The one that a server has from the start.
     pub fn on(server: &Postgres) -> Self {
-        Self { url: server.url("postgres"), _kind: Kind::Postgres { _external: None } }
+        Self {
+            url: server.url("postgres"),
+            _kind: Kind::Postgres { _external: None },
+        }
     }
 
     async fn from_template(template: &str) -> Self {
@@ -72,7 +78,10 @@ impl Database {
         execute(&admin_url(), format!("CREATE DATABASE {name} {template}")).await;
         let url = url_of(&name);
         let drops = external().map(|admin| Drops { admin, name });
-        Self { url, _kind: Kind::Postgres { _external: drops } }
+        Self {
+            url,
+            _kind: Kind::Postgres { _external: drops },
+        }
     }
 
     /// The same, reached through a gate.
@@ -106,13 +115,20 @@ impl Database {
         store
     }
 
-    /// Lets nothing be written to a Postgres database, whose clients have to connect again; or lets new ones write.
+    /// Lets nothing be written to a Postgres database, whose clients have to connect again; or lets
+    /// new ones write.
     pub async fn set_read_only(&self, read_only: bool) {
         let url = reqwest::Url::parse(&self.url).unwrap();
         let name = url.path().trim_start_matches('/');
-        execute(&admin_url(), format!("ALTER DATABASE {name} SET default_transaction_read_only = {read_only}")).await;
+        execute(
+            &admin_url(),
+            format!("ALTER DATABASE {name} SET default_transaction_read_only = {read_only}"),
+        )
+        .await;
         if read_only {
-            let others = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+            let others = format!(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+            );
             execute(&admin_url(), others).await;
         }
     }
@@ -140,8 +156,14 @@ impl Drop for Drops {
     fn drop(&mut self) {
         let (admin, name) = (self.admin.clone(), self.name.clone());
         let drop = move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(execute(&admin, format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")));
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(execute(
+                &admin,
+                format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
+            ));
         };
         std::thread::spawn(drop).join().ok();
     }

@@ -1,4 +1,5 @@
-//! Engine.IO packet by packet, as it goes over the wire: polling by single HTTP requests, WebSocket by single frames.
+//! Engine.IO packet by packet, as it goes over the wire: polling by single HTTP requests, WebSocket
+//! by single frames.
 
 use std::net::SocketAddr;
 
@@ -39,7 +40,10 @@ pub struct Endpoint {
 impl Endpoint {
     /// A request with this query.
     pub fn request(&self, method: Method, query: &str) -> RequestBuilder {
-        self.http.request(method, format!("http://{}{}/?{query}", self.address, self.path))
+        self.http.request(
+            method,
+            format!("http://{}{}/?{query}", self.address, self.path),
+        )
     }
 
     fn query(&self, transport: &str, sid: Option<&str>) -> String {
@@ -77,10 +81,14 @@ impl Polling {
 
     /// Opens a session.
     pub async fn unanswered(endpoint: &Endpoint) -> Self {
-        let (status, open) = answer(endpoint.request(Method::GET, &endpoint.query("polling", None))).await;
+        let (status, open) =
+            answer(endpoint.request(Method::GET, &endpoint.query("polling", None))).await;
         assert_eq!(status, 200, "{open}");
         let handshake = open.find('{').expect("an open packet");
-        Self { endpoint: endpoint.clone(), handshake: serde_json::from_str(&open[handshake..]).unwrap() }
+        Self {
+            endpoint: endpoint.clone(),
+            handshake: serde_json::from_str(&open[handshake..]).unwrap(),
+        }
     }
 
     /// Waits for packets.
@@ -124,7 +132,8 @@ impl Polling {
     }
 
     fn request(&self, method: Method) -> RequestBuilder {
-        self.endpoint.request(method, &self.endpoint.query("polling", self.sid()))
+        self.endpoint
+            .request(method, &self.endpoint.query("polling", self.sid()))
     }
 
     fn sid(&self) -> Option<&str> {
@@ -168,7 +177,9 @@ impl WebSocket {
 
     /// Opens a session; the open packet's payload.
     pub async fn unanswered(endpoint: &Endpoint) -> (Self, Value) {
-        let mut socket = Self::attempt(endpoint, &endpoint.query("websocket", None)).await.unwrap();
+        let mut socket = Self::attempt(endpoint, &endpoint.query("websocket", None))
+            .await
+            .unwrap();
         let open = socket.text().await;
         let handshake = open.strip_prefix('0').expect("an open packet");
         (socket, serde_json::from_str(handshake).unwrap())
@@ -180,7 +191,11 @@ impl WebSocket {
     }
 
     /// The same, with further headers.
-    pub async fn attempt_with(headers: &[(&'static str, &str)], endpoint: &Endpoint, query: &str) -> Result<Self, u16> {
+    pub async fn attempt_with(
+        headers: &[(&'static str, &str)],
+        endpoint: &Endpoint,
+        query: &str,
+    ) -> Result<Self, u16> {
         let tcp = TcpStream::connect(endpoint.address).await.unwrap();
         tcp.set_nodelay(true).unwrap();
         let url = format!("ws://{}{}/?{query}", endpoint.address, endpoint.path);

@@ -84,16 +84,27 @@ impl MessageStore for FaultyStore {
         self.batches.lock().unwrap().push(drafts.len());
         self.gate.acquire().await.unwrap().forget();
         let fault = self.faults.lock().unwrap().pop();
-        let lost = || StoreError::Unavailable(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into());
+        let lost = || {
+            StoreError::Unavailable(
+                std::io::Error::from(std::io::ErrorKind::ConnectionReset).into(),
+            )
+        };
         if fault == Some(Fault::LostBefore) {
             return Err(lost());
         }
         let stored = self.inner.append(drafts).await?;
-        if fault == Some(Fault::LostAfter) { Err(lost()) } else { Ok(stored) }
+        if fault == Some(Fault::LostAfter) {
+            Err(lost())
+        } else {
+            Ok(stored)
+        }
     }
 
     async fn read(&self, room: &RoomId, page: Page) -> Result<Vec<Message>, StoreError> {
-        assert!(!self.panicking.load(Ordering::Relaxed), "a fault of the test");
+        assert!(
+            !self.panicking.load(Ordering::Relaxed),
+            "a fault of the test"
+        );
         let reading = self.reading.fetch_add(1, Ordering::Relaxed) + 1;
         self.most_reading.fetch_max(reading, Ordering::Relaxed);
         let read = self.inner.read(room, page).await;

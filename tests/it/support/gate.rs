@@ -26,16 +26,26 @@ impl Gate {
     pub fn shut_at_first() -> Self {
         let reserved = reusable();
         reserved.bind(([127, 0, 0, 1], 0).into()).unwrap();
-        Self { address: reserved.local_addr().unwrap(), _reserved: reserved, open: None }
+        Self {
+            address: reserved.local_addr().unwrap(),
+            _reserved: reserved,
+            open: None,
+        }
     }
 
     /// The URL of a database, by way of it.
     pub fn url(&self, direct: &str) -> String {
         let mut url = Url::parse(direct).expect("a database's URL");
-        let others: Vec<_> = url.query_pairs().into_owned().filter(|(name, _)| name != "host").collect();
+        let others: Vec<_> = url
+            .query_pairs()
+            .into_owned()
+            .filter(|(name, _)| name != "host")
+            .collect();
         url.query_pairs_mut().clear().extend_pairs(others);
-        url.set_ip_host(self.address.ip()).expect("a URL with a host");
-        url.set_port(Some(self.address.port())).expect("a URL with a host");
+        url.set_ip_host(self.address.ip())
+            .expect("a URL with a host");
+        url.set_port(Some(self.address.port()))
+            .expect("a URL with a host");
         url.into()
     }
 
@@ -44,7 +54,10 @@ impl Gate {
         let socket = reusable();
         socket.bind(self.address).unwrap();
         let listener = socket.listen(64).unwrap();
-        self.open = Some(tokio::spawn(pass(listener, Server::of(&database::admin_url()))));
+        self.open = Some(tokio::spawn(pass(
+            listener,
+            Server::of(&database::admin_url()),
+        )));
     }
 
     /// Breaks all connections, and refuses new ones.
@@ -74,10 +87,17 @@ impl Server {
     fn of(url: &str) -> Self {
         let url = Url::parse(url).expect("a database's URL");
         let port = url.port().unwrap_or(POSTGRES_PORT);
-        let folder = url.query_pairs().find(|(name, value)| name == "host" && value.starts_with('/'));
+        let folder = url
+            .query_pairs()
+            .find(|(name, value)| name == "host" && value.starts_with('/'));
         match folder {
-            Some((_, folder)) => Self::Unix(PathBuf::from(&*folder).join(format!(".s.PGSQL.{port}"))),
-            None => Self::Tcp(format!("{}:{port}", url.host_str().expect("a URL with a host"))),
+            Some((_, folder)) => {
+                Self::Unix(PathBuf::from(&*folder).join(format!(".s.PGSQL.{port}")))
+            }
+            None => Self::Tcp(format!(
+                "{}:{port}",
+                url.host_str().expect("a URL with a host")
+            )),
         }
     }
 

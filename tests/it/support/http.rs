@@ -22,7 +22,11 @@ impl HttpConnection {
     pub async fn from(address: Ipv4Addr, server: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind((address, 0).into()).unwrap();
-        Self(within_deadline("the connection", socket.connect(server)).await.unwrap())
+        Self(
+            within_deadline("the connection", socket.connect(server))
+                .await
+                .unwrap(),
+        )
     }
 
     /// Sends bytes as they are.
@@ -34,37 +38,58 @@ impl HttpConnection {
 
     /// Asks for something; the answer's status, or none if there is no answer.
     pub async fn ask(&mut self, path: &str, headers: &str) -> Option<u16> {
-        self.send(format!("GET {path} HTTP/1.1\r\nhost: parlor\r\n{headers}\r\n")).await.ok()?;
+        self.send(format!(
+            "GET {path} HTTP/1.1\r\nhost: parlor\r\n{headers}\r\n"
+        ))
+        .await
+        .ok()?;
         self.status().await
     }
 
     /// Asks for something; the answer as it comes.
     pub async fn answer(&mut self, path: &str, headers: &str) -> String {
-        self.send(format!("GET {path} HTTP/1.1\r\nhost: parlor\r\n{headers}\r\n")).await.unwrap();
+        self.send(format!(
+            "GET {path} HTTP/1.1\r\nhost: parlor\r\n{headers}\r\n"
+        ))
+        .await
+        .unwrap();
         let mut answer = [0; 4096];
-        let read = within_deadline("an answer", self.0.read(&mut answer)).await.unwrap();
+        let read = within_deadline("an answer", self.0.read(&mut answer))
+            .await
+            .unwrap();
         String::from_utf8_lossy(&answer[..read]).into_owned()
     }
 
     /// Reads some of what has been answered; nothing at the connection's end.
     pub async fn read(&mut self) -> Option<String> {
         let mut answers = vec![0; 64 * 1024];
-        let read = within_deadline("answers", self.0.read(&mut answers)).await.ok().filter(|read| *read > 0)?;
+        let read = within_deadline("answers", self.0.read(&mut answers))
+            .await
+            .ok()
+            .filter(|read| *read > 0)?;
         Some(String::from_utf8_lossy(&answers[..read]).into_owned())
     }
 
-    /// The next answer's status, or none if the connection ends. The answer must be all that is sent.
+    /// The next answer's status, or none if the connection ends. The answer must be all that is
+    /// sent.
     pub async fn status(&mut self) -> Option<u16> {
         let mut answer = [0; 4096];
-        let read = within_deadline("an answer", self.0.read(&mut answer)).await.ok().filter(|read| *read > 0)?;
-        let status = answer[..read].strip_prefix(b"HTTP/1.1 ").expect("a status line");
+        let read = within_deadline("an answer", self.0.read(&mut answer))
+            .await
+            .ok()
+            .filter(|read| *read > 0)?;
+        let status = answer[..read]
+            .strip_prefix(b"HTTP/1.1 ")
+            .expect("a status line");
         Some(std::str::from_utf8(&status[..3]).unwrap().parse().unwrap())
     }
 
     /// All that comes until the server ends the connection.
     pub async fn rest(&mut self) -> String {
         let mut rest = vec![];
-        within_deadline("the connection's end", self.0.read_to_end(&mut rest)).await.unwrap();
+        within_deadline("the connection's end", self.0.read_to_end(&mut rest))
+            .await
+            .unwrap();
         String::from_utf8_lossy(&rest).into_owned()
     }
 
@@ -75,6 +100,9 @@ impl HttpConnection {
 
     /// Waits until the server has ended the connection.
     pub async fn ended(&mut self) {
-        within_deadline("the connection's end", async { while self.status().await.is_some() {} }).await;
+        within_deadline("the connection's end", async {
+            while self.status().await.is_some() {}
+        })
+        .await;
     }
 }

@@ -7,14 +7,29 @@ use super::Database;
 
 /// Stores messages of a user, while no server looks.
 pub async fn append(database: &Database, room: &str, user: &str, texts: &[&str]) {
-    append_old(database, room, texts.iter().map(|text| (0, user, (*text).to_owned()))).await;
+    append_old(
+        database,
+        room,
+        texts.iter().map(|text| (0, user, (*text).to_owned())),
+    )
+    .await;
 }
 
 /// Stores messages: how many minutes old each is, whose, and what it says.
-pub async fn append_old(database: &Database, room: &str, said: impl IntoIterator<Item = (i64, &str, String)>) {
+pub async fn append_old(
+    database: &Database,
+    room: &str,
+    said: impl IntoIterator<Item = (i64, &str, String)>,
+) {
     let draft = |(age, user, text): (i64, &str, String)| {
         let body = Body::parse(&text, text.len()).unwrap();
-        let mut draft = Draft::new(room.try_into().unwrap(), user.try_into().unwrap(), None, body, None);
+        let mut draft = Draft::new(
+            room.try_into().unwrap(),
+            user.try_into().unwrap(),
+            None,
+            body,
+            None,
+        );
         draft.timestamp -= TimeDelta::minutes(age);
         draft
     };

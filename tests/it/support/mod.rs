@@ -24,7 +24,9 @@ use std::{
     time::Duration,
 };
 
-pub use self::{client::Client, database::Database, process::Process, raw::RawClient, server::Server};
+pub use self::{
+    client::Client, database::Database, process::Process, raw::RawClient, server::Server,
+};
 
 /// How long anything that a test waits for may take; far more than it does on a slow machine.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -35,12 +37,15 @@ pub const FLOODED: &str = "--messages-per-second=0";
 /// What to do when a program that the tests start is not there.
 pub const HOW_TO_GET_TOOLS: &str = "run `make test`, which installs what the tests need";
 
-/// A free port, to be taken a little later; not one of those that systems hand out, lest somebody gets it meanwhile.
+/// A free port, to be taken a little later; not one of those that systems hand out, lest somebody
+/// gets it meanwhile.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 20_000 + (std::process::id() % 8_000) as u16;
-    let candidates = std::iter::repeat_with(|| first + NEXT.fetch_add(1, Ordering::Relaxed)).take(1_000);
-    let mut free = candidates.filter(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok());
+    let candidates =
+        std::iter::repeat_with(|| first + NEXT.fetch_add(1, Ordering::Relaxed)).take(1_000);
+    let mut free =
+        candidates.filter(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok());
     free.next().expect("a free port")
 }
 

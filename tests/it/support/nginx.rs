@@ -28,16 +28,23 @@ impl Nginx {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let folder = TempDir::with_prefix("parlor-nginx-").unwrap();
         let http = http.replace("{address}", &address.to_string());
-        let settings = format!("daemon off; pid pid; error_log stderr; events {{}} http {{ {OF_ITS_OWN} {http} }}");
+        let settings = format!(
+            "daemon off; pid pid; error_log stderr; events {{}} http {{ {OF_ITS_OWN} {http} }}"
+        );
         fs::write(folder.path().join("nginx.conf"), settings).unwrap();
-        let mut process =
-            command(folder.path()).spawn().unwrap_or_else(|error| panic!("nginx: {error}: {HOW_TO_GET_TOOLS}"));
+        let mut process = command(folder.path())
+            .spawn()
+            .unwrap_or_else(|error| panic!("nginx: {error}: {HOW_TO_GET_TOOLS}"));
         eventually("nginx to listen", async || {
             assert_eq!(process.try_wait().unwrap(), None, "nginx ended");
             TcpStream::connect(address).await.is_ok()
         })
         .await;
-        Self { address, _process: process, _folder: folder }
+        Self {
+            address,
+            _process: process,
+            _folder: folder,
+        }
     }
 }
 
@@ -45,8 +52,19 @@ impl Nginx {
 fn command(folder: &Path) -> Command {
     // Not on the path of users who are not root.
     let installed = Path::new("/usr/sbin/nginx");
-    let mut command = Command::new(if installed.exists() { installed } else { Path::new("nginx") });
-    command.arg("-p").arg(folder).args(["-c", "nginx.conf", "-e", "stderr", "-g", "master_process off;"]);
+    let mut command = Command::new(if installed.exists() {
+        installed
+    } else {
+        Path::new("nginx")
+    });
+    command.arg("-p").arg(folder).args([
+        "-c",
+        "nginx.conf",
+        "-e",
+        "stderr",
+        "-g",
+        "master_process off;",
+    ]);
     command.kill_on_drop(true).stdin(Stdio::null());
     command
 }

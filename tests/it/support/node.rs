@@ -20,23 +20,43 @@ use tokio::{
 
 use super::{DEADLINE, HOW_TO_GET_TOOLS};
 
-/// How long a script may take, which has a deadline of its own for each step: browsers are slow beside a busy compiler.
+/// How long a script may take, which has a deadline of its own for each step: browsers are slow
+/// beside a busy compiler.
 const SCRIPT_DEADLINE: Duration = Duration::from_secs(120);
 
 /// The TypeScript compiler, as seen from the scripts.
 pub const TSC: &str = "../../node_modules/typescript/bin/tsc";
 
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
-const PACKAGES: [&str; 5] = ["socket.io-client", "socket.io-client-v2", "playwright-core", "axe-core", "typescript"];
+const PACKAGES: [&str; 5] = [
+    "socket.io-client",
+    "socket.io-client-v2",
+    "playwright-core",
+    "axe-core",
+    "typescript",
+];
 
-/// Runs a script to its end; the test fails with all that the script said when it fails or takes too long.
+/// Runs a script to its end; the test fails with all that the script said when it fails or takes
+/// too long.
 pub async fn run(script: &str, arguments: &[&str]) {
     let mut output = tempfile::tempfile().unwrap();
-    let mut child = spawn(script, arguments, output.try_clone().unwrap().into(), &output);
+    let mut child = spawn(
+        script,
+        arguments,
+        output.try_clone().unwrap().into(),
+        &output,
+    );
     match timeout(SCRIPT_DEADLINE, child.wait()).await {
         Ok(status) if status.as_ref().is_ok_and(|status| status.success()) => {}
-        Ok(status) => panic!("{script} {arguments:?}: {}\n{}", status.unwrap(), text(&mut output)),
-        Err(_) => panic!("{script} {arguments:?}: waited {SCRIPT_DEADLINE:?} for its end\n{}", text(&mut output)),
+        Ok(status) => panic!(
+            "{script} {arguments:?}: {}\n{}",
+            status.unwrap(),
+            text(&mut output)
+        ),
+        Err(_) => panic!(
+            "{script} {arguments:?}: waited {SCRIPT_DEADLINE:?} for its end\n{}",
+            text(&mut output)
+        ),
     }
 }
 
@@ -53,7 +73,11 @@ impl Script {
         let errors = tempfile::tempfile().unwrap();
         let mut child = spawn(script, arguments, Stdio::piped(), &errors);
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self { lines, errors, child }
+        Self {
+            lines,
+            errors,
+            child,
+        }
     }
 
     /// Sends it a signal.
@@ -62,12 +86,16 @@ impl Script {
         kill(Pid::from_raw(id.try_into().unwrap()), signal).unwrap();
     }
 
-    /// The next line that it prints; the test fails with its errors when there is none, or it takes too long.
+    /// The next line that it prints; the test fails with its errors when there is none, or it takes
+    /// too long.
     pub async fn line(&mut self) -> String {
         match timeout(DEADLINE, self.lines.next_line()).await {
             Ok(Ok(Some(line))) => line,
             Ok(ended) => panic!("the script ended: {ended:?}\n{}", text(&mut self.errors)),
-            Err(_) => panic!("waited {DEADLINE:?} for a line of the script\n{}", text(&mut self.errors)),
+            Err(_) => panic!(
+                "waited {DEADLINE:?} for a line of the script\n{}",
+                text(&mut self.errors)
+            ),
         }
     }
 }
@@ -75,16 +103,25 @@ impl Script {
 fn spawn(script: &str, arguments: &[&str], output: Stdio, errors: &File) -> Child {
     assert_packages();
     let mut command = Command::new("node");
-    command.arg(format!("{SCRIPTS}/{script}")).args(arguments).kill_on_drop(true).stdin(Stdio::null());
+    command
+        .arg(format!("{SCRIPTS}/{script}"))
+        .args(arguments)
+        .kill_on_drop(true)
+        .stdin(Stdio::null());
     command.stdout(output).stderr(errors.try_clone().unwrap());
-    command.spawn().unwrap_or_else(|error| panic!("node: {error}: {HOW_TO_GET_TOOLS}"))
+    command
+        .spawn()
+        .unwrap_or_else(|error| panic!("node: {error}: {HOW_TO_GET_TOOLS}"))
 }
 
 /// Fails the test when a package that the scripts use is not there.
 pub fn assert_packages() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("node_modules");
     for package in PACKAGES {
-        assert!(folder.join(package).exists(), "the node package {package} is missing: {HOW_TO_GET_TOOLS}");
+        assert!(
+            folder.join(package).exists(),
+            "the node package {package} is missing: {HOW_TO_GET_TOOLS}"
+        );
     }
 }
 

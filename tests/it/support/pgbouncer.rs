@@ -19,7 +19,11 @@ const START_DEADLINE: Duration = Duration::from_secs(20);
 const POSTGRES_PORT: u16 = 5432;
 
 /// Debian keeps it where users do not look.
-const PLACES: [&str; 3] = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer", "/usr/local/bin/pgbouncer"];
+const PLACES: [&str; 3] = [
+    "/usr/sbin/pgbouncer",
+    "/usr/bin/pgbouncer",
+    "/usr/local/bin/pgbouncer",
+];
 
 /// A running pooler; killed when dropped.
 pub struct PgBouncer {
@@ -40,19 +44,35 @@ impl PgBouncer {
         );
         fs::write(folder.path().join("pgbouncer.ini"), ini).unwrap();
         let mut command = Command::new(program());
-        command.arg("-q").arg("pgbouncer.ini").stdin(Stdio::null()).stdout(Stdio::null());
-        command.stderr(fs::File::create(folder.path().join("log")).unwrap()).process_group(0);
+        command
+            .arg("-q")
+            .arg("pgbouncer.ini")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        command
+            .stderr(fs::File::create(folder.path().join("log")).unwrap())
+            .process_group(0);
         unprivileged(folder.path(), &mut command);
         allow_entry(&folder);
-        let process = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}: {HOW_TO_GET_TOOLS}"));
-        let pooler = Self { process, port, folder };
+        let process = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}: {HOW_TO_GET_TOOLS}"));
+        let pooler = Self {
+            process,
+            port,
+            folder,
+        };
         pooler.wait_until_ready();
         pooler
     }
 
     /// The URL of a database, by way of it.
     pub fn url(&self, direct: &str) -> String {
-        let database = Url::parse(direct).unwrap().path().trim_start_matches('/').to_owned();
+        let database = Url::parse(direct)
+            .unwrap()
+            .path()
+            .trim_start_matches('/')
+            .to_owned();
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
     }
 
@@ -60,7 +80,11 @@ impl PgBouncer {
         let begun = Instant::now();
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             let log = || fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-            assert!(begun.elapsed() < START_DEADLINE, "PgBouncer did not start: {}", log());
+            assert!(
+                begun.elapsed() < START_DEADLINE,
+                "PgBouncer did not start: {}",
+                log()
+            );
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -74,14 +98,23 @@ impl Drop for PgBouncer {
 }
 
 fn program() -> PathBuf {
-    PLACES.iter().map(PathBuf::from).find(|path| path.exists()).unwrap_or_else(|| "pgbouncer".into())
+    PLACES
+        .iter()
+        .map(PathBuf::from)
+        .find(|path| path.exists())
+        .unwrap_or_else(|| "pgbouncer".into())
 }
 
 /// Where the tests' Postgres listens, as PgBouncer wants it.
 fn server() -> (String, u16) {
     let url = Url::parse(&admin_url()).unwrap();
-    let folder = url.query_pairs().find(|(name, value)| name == "host" && value.starts_with('/'));
-    let host = folder.map_or_else(|| url.host_str().unwrap().to_owned(), |(_, folder)| folder.into_owned());
+    let folder = url
+        .query_pairs()
+        .find(|(name, value)| name == "host" && value.starts_with('/'));
+    let host = folder.map_or_else(
+        || url.host_str().unwrap().to_owned(),
+        |(_, folder)| folder.into_owned(),
+    );
     (host, url.port().unwrap_or(POSTGRES_PORT))
 }
 

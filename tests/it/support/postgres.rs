@@ -24,8 +24,8 @@ const START_DEADLINE: Duration = Duration::from_secs(60);
 const PID_LINE: usize = 0;
 const STATUS_LINE: usize = 7;
 
-/// Starts the server, and again at each line of its input, once it has ended. Ends it at the end of the input, which comes
-/// when the test process is gone.
+/// Starts the server, and again at each line of its input, once it has ended. Ends it at the end of
+/// the input, which comes when the test process is gone.
 const GUARD: &str = r#"
 while "$@" >&2 & server=$!; read -r _; do wait $server; done
 kill -QUIT $server; wait $server; rm -rf "$0""#;
@@ -60,43 +60,84 @@ impl Postgres {
         Self::start_in(directory, &["autovacuum=off"])
     }
 
-    /// Starts a server at a port, too, where it can speak TLS, with a certificate that only itself has signed.
+    /// Starts a server at a port, too, where it can speak TLS, with a certificate that only itself
+    /// has signed.
     pub fn start_with_tls(port: u16) -> Self {
         let directory = new_directory();
         let mut openssl = Command::new("openssl");
-        openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]);
+        openssl.args([
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+        ]);
         openssl.args(["-keyout", "server.key", "-out", "server.crt"]);
         run_in(&directory, &mut openssl);
         init(&directory, &[]);
         let port_setting = format!("port={port}");
-        let tls = ["ssl=on", "ssl_cert_file=../server.crt", "ssl_key_file=../server.key"];
-        let server = Self::start_in(directory, &[&["listen_addresses=127.0.0.1", &port_setting], &tls[..]].concat());
-        Self { port: Some(port), ..server }
+        let tls = [
+            "ssl=on",
+            "ssl_cert_file=../server.crt",
+            "ssl_key_file=../server.key",
+        ];
+        let server = Self::start_in(
+            directory,
+            &[&["listen_addresses=127.0.0.1", &port_setting], &tls[..]].concat(),
+        );
+        Self {
+            port: Some(port),
+            ..server
+        }
     }
 
-    /// Starts a server at a port, too, where it asks for passwords; that of the user `postgres` is the same word.
+    /// Starts a server at a port, too, where it asks for passwords; that of the user `postgres` is
+    /// the same word.
     pub fn start_with_passwords(port: u16) -> Self {
         let directory = new_directory();
         fs::write(directory.join("password"), "postgres\n").unwrap();
-        init(&directory, &["--auth-host=scram-sha-256", "--pwfile=password"]);
+        init(
+            &directory,
+            &["--auth-host=scram-sha-256", "--pwfile=password"],
+        );
         let port_setting = format!("port={port}");
         let server = Self::start_in(directory, &["listen_addresses=127.0.0.1", &port_setting]);
-        Self { port: Some(port), ..server }
+        Self {
+            port: Some(port),
+            ..server
+        }
     }
 
     fn start_in(directory: PathBuf, settings: &[&str]) -> Self {
         let binaries = binaries();
         let mut guard = Command::new("sh");
-        guard.arg("-c").arg(GUARD).arg(&directory).arg(binaries.join("postgres"));
-        guard.args(["-D", "data", "-c", "listen_addresses=", "-k"]).arg(&directory);
+        guard
+            .arg("-c")
+            .arg(GUARD)
+            .arg(&directory)
+            .arg(binaries.join("postgres"));
+        guard
+            .args(["-D", "data", "-c", "listen_addresses=", "-k"])
+            .arg(&directory);
         guard.args(settings.iter().flat_map(|setting| ["-c", setting]));
         unprivileged(&directory, &mut guard);
-        guard.stdin(Stdio::piped()).stderr(fs::File::create(directory.join("log")).unwrap());
-        // Ctrl-C in a terminal goes to the whole process group; the server has to outlive the tests.
+        guard
+            .stdin(Stdio::piped())
+            .stderr(fs::File::create(directory.join("log")).unwrap());
+        // Ctrl-C in a terminal goes to the whole process group; the server has to outlive the
+        // tests.
         guard.process_group(0);
         let guard = guard.spawn().unwrap();
         wait_until_ready(&directory, "");
-        Self { directory, port: None, guard }
+        Self {
+            directory,
+            port: None,
+            guard,
+        }
     }
 
     /// Kills all of the server's processes at once, and starts it again.
@@ -139,7 +180,10 @@ impl Postgres {
     pub fn url(&self, database: &str) -> String {
         match self.port {
             Some(port) => format!("postgres://postgres@127.0.0.1:{port}/{database}"),
-            None => format!("postgres://postgres@localhost/{database}?host={}", self.directory.display()),
+            None => format!(
+                "postgres://postgres@localhost/{database}?host={}",
+                self.directory.display()
+            ),
         }
     }
 }
@@ -147,7 +191,16 @@ impl Postgres {
 /// Makes a server's data.
 fn init(directory: &Path, options: &[&str]) {
     let mut initdb = Command::new(binaries().join("initdb"));
-    initdb.args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-sync", "-D", "data"]).args(options);
+    initdb
+        .args([
+            "--username=postgres",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--no-sync",
+            "-D",
+            "data",
+        ])
+        .args(options);
     run_in(directory, &mut initdb);
 }
 
@@ -171,23 +224,47 @@ pub(super) fn unprivileged(directory: &Path, command: &mut Command) {
 /// Runs a command to its end, in the directory.
 fn run_in(directory: &Path, command: &mut Command) {
     unprivileged(directory, command);
-    let ended = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(ended.status.success(), "{command:?}: {}", String::from_utf8_lossy(&ended.stderr));
+    let ended = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(
+        ended.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&ended.stderr)
+    );
 }
 
 /// A command that limits how large the files of a process may become: `RLIMIT_FSIZE`.
 pub fn limit_files(process: u32, bytes: &str) -> Command {
     let mut prlimit = Command::new("prlimit");
-    prlimit.arg(format!("--pid={process}")).arg(format!("--fsize={bytes}:unlimited"));
+    prlimit
+        .arg(format!("--pid={process}"))
+        .arg(format!("--fsize={bytes}:unlimited"));
     prlimit
 }
 
-/// Those that run in a folder, as all of a server's do in its data's; not those that have ended and are not waited for yet.
+/// Those that run in a folder, as all of a server's do in its data's; not those that have ended and
+/// are not waited for yet.
 fn processes_in(folder: &Path) -> Vec<Pid> {
     let folder = folder.canonicalize().unwrap();
     let all = fs::read_dir("/proc").unwrap().flatten();
-    let inside = all.filter(|process| process.path().join("cwd").read_link().is_ok_and(|cwd| cwd == folder));
-    inside.filter_map(|process| process.file_name().to_str()?.parse().ok().map(Pid::from_raw)).collect()
+    let inside = all.filter(|process| {
+        process
+            .path()
+            .join("cwd")
+            .read_link()
+            .is_ok_and(|cwd| cwd == folder)
+    });
+    inside
+        .filter_map(|process| {
+            process
+                .file_name()
+                .to_str()?
+                .parse()
+                .ok()
+                .map(Pid::from_raw)
+        })
+        .collect()
 }
 
 fn pid_file_line(directory: &Path, number: usize) -> Option<String> {
@@ -201,7 +278,11 @@ fn wait_until_ready(directory: &Path, previous: &str) {
     let line = |number| pid_file_line(directory, number).unwrap_or_default();
     while line(PID_LINE) == previous || line(STATUS_LINE) != "ready" {
         let log = || fs::read_to_string(directory.join("log")).unwrap_or_default();
-        assert!(begun.elapsed() < START_DEADLINE, "Postgres did not start: {}", log());
+        assert!(
+            begun.elapsed() < START_DEADLINE,
+            "Postgres did not start: {}",
+            log()
+        );
         thread::sleep(Duration::from_millis(20));
     }
 }
@@ -212,7 +293,9 @@ fn unprivileged_user() -> Option<User> {
         return None;
     }
     let known = ["postgres", "nobody"].into_iter();
-    let user = known.filter_map(|name| User::from_name(name).unwrap()).next();
+    let user = known
+        .filter_map(|name| User::from_name(name).unwrap())
+        .next();
     Some(user.expect("a user postgres or nobody, as Postgres refuses to run as root"))
 }
 
@@ -221,11 +304,17 @@ fn binaries() -> PathBuf {
     if let Some(folder) = std::env::var_os("PG_BIN") {
         return folder.into();
     }
-    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let versions = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
     let versions = versions.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let debian = versions.max().map(|newest| PathBuf::from(format!("/usr/lib/postgresql/{newest}/bin")));
+    let debian = versions
+        .max()
+        .map(|newest| PathBuf::from(format!("/usr/lib/postgresql/{newest}/bin")));
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders = debian.into_iter().chain(std::env::split_paths(&path));
-    let found = folders.find(|folder| folder.join("initdb").exists() && folder.join("postgres").exists());
+    let found =
+        folders.find(|folder| folder.join("initdb").exists() && folder.join("postgres").exists());
     found.expect("Postgres's server programs: install them, or set PG_BIN")
 }

@@ -37,13 +37,18 @@ impl Process {
         command
     }
 
-    /// The same, which may read and write only what files' modes let their owner, also when root runs the tests.
+    /// The same, which may read and write only what files' modes let their owner, also when root
+    /// runs the tests.
     pub fn command_bound_by_modes() -> Command {
         if !geteuid().is_root() {
             return Self::command();
         }
         let mut command = Command::new("setpriv");
-        command.args(["--bounding-set=-dac_override,-dac_read_search", "--", env!("CARGO_BIN_EXE_parlor")]);
+        command.args([
+            "--bounding-set=-dac_override,-dac_read_search",
+            "--",
+            env!("CARGO_BIN_EXE_parlor"),
+        ]);
         command.env_clear().kill_on_drop(true).stdin(Stdio::null());
         command
     }
@@ -82,7 +87,9 @@ impl Process {
     /// Starts it with settings, on a disk that [`Process::fill_disk`] can fill.
     pub async fn on_small_disk(database: &Database, flags: &[&str]) -> Self {
         let mut command = Command::new("sh");
-        command.args(["-c", OUTLIVES_LIMITS, "sh", env!("CARGO_BIN_EXE_parlor")]).args(flags);
+        command
+            .args(["-c", OUTLIVES_LIMITS, "sh", env!("CARGO_BIN_EXE_parlor")])
+            .args(flags);
         command.env_clear().kill_on_drop(true).stdin(Stdio::null());
         Self::spawn(0, database, command).await
     }
@@ -99,9 +106,18 @@ impl Process {
     }
 
     /// Starts it, and waits until it logs that it is so far.
-    async fn spawn_until(state: &str, port: u16, database: &Database, mut command: Command) -> Self {
+    async fn spawn_until(
+        state: &str,
+        port: u16,
+        database: &Database,
+        mut command: Command,
+    ) -> Self {
         let port = format!("--port={port}");
-        command.env("DATABASE_URL", database.url()).args([&port, "--host=127.0.0.1", "--log-format=json"]);
+        command.env("DATABASE_URL", database.url()).args([
+            &port,
+            "--host=127.0.0.1",
+            "--log-format=json",
+        ]);
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let line = line_with(&mut log, "listening").await;
@@ -115,7 +131,11 @@ impl Process {
             log.read_to_string(&mut rest).await.unwrap();
             rest
         });
-        Self { child, log, address }
+        Self {
+            child,
+            log,
+            address,
+        }
     }
 
     /// Its process id.
@@ -125,12 +145,22 @@ impl Process {
 
     /// Lets none of its files grow beyond so many bytes, as on a full disk.
     pub fn fill_disk(&self, bytes: u64) {
-        assert!(limit_files(self.id(), &bytes.to_string()).status().unwrap().success());
+        assert!(
+            limit_files(self.id(), &bytes.to_string())
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 
     /// Lets its files grow again.
     pub fn free_disk(&self) {
-        assert!(limit_files(self.id(), "unlimited").status().unwrap().success());
+        assert!(
+            limit_files(self.id(), "unlimited")
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 
     /// Sends it a signal.
@@ -140,7 +170,9 @@ impl Process {
 
     /// Waits for its end: how it ended, and the rest of its log.
     pub async fn ended(mut self) -> (ExitStatus, String) {
-        let status = within_deadline("the process to end", self.child.wait()).await.unwrap();
+        let status = within_deadline("the process to end", self.child.wait())
+            .await
+            .unwrap();
         (status, self.log.await.unwrap())
     }
 }

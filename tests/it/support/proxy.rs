@@ -61,19 +61,33 @@ pub struct Proxy {
 impl Proxy {
     /// Starts with so many lines.
     pub async fn start(server: SocketAddr, lines: usize, plan: Plan) -> Self {
-        let lines: Vec<_> = (0..lines).map(|number| Arc::new(Line::new(server, number, plan))).collect();
+        let lines: Vec<_> = (0..lines)
+            .map(|number| Arc::new(Line::new(server, number, plan)))
+            .collect();
         let (mut addresses, mut listening) = (vec![], JoinSet::new());
         for line in &lines {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
             addresses.push(listener.local_addr().unwrap());
             listening.spawn(line.clone().listen(listener));
         }
-        Self { addresses, lines, _listening: listening }
+        Self {
+            addresses,
+            lines,
+            _listening: listening,
+        }
     }
 
     /// How often each kind of cut has happened.
     pub fn cuts(&self) -> [(Cut, usize); 4] {
-        KINDS.map(|kind| (kind, self.lines.iter().map(|line| line.done[kind as usize].load(Ordering::Relaxed)).sum()))
+        KINDS.map(|kind| {
+            (
+                kind,
+                self.lines
+                    .iter()
+                    .map(|line| line.done[kind as usize].load(Ordering::Relaxed))
+                    .sum(),
+            )
+        })
     }
 }
 
@@ -87,9 +101,18 @@ struct Line {
 impl Line {
     fn new(server: SocketAddr, number: usize, plan: Plan) -> Self {
         let random = Rng::with_seed(plan.seed.wrapping_add(number as u64));
-        let mut next = Next { random, left: plan.cuts, max_bytes: 2 * plan.bytes, bytes: 0 };
+        let mut next = Next {
+            random,
+            left: plan.cuts,
+            max_bytes: 2 * plan.bytes,
+            bytes: 0,
+        };
         next.bytes = next.random.usize(..next.max_bytes);
-        Self { server, next: Mutex::new(next), done: Default::default() }
+        Self {
+            server,
+            next: Mutex::new(next),
+            done: Default::default(),
+        }
     }
 
     async fn listen(self: Arc<Self>, listener: TcpListener) {
@@ -104,7 +127,8 @@ impl Line {
     /// Passes on what a client and the server say until one of them ends it, or until it is cut.
     async fn carry(self: Arc<Self>, mut client: TcpStream) -> io::Result<()> {
         let mut server = TcpStream::connect(self.server).await?;
-        let ((mut from_client, mut to_client), (mut from_server, mut to_server)) = (client.split(), server.split());
+        let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
+            (client.split(), server.split());
         let cut = tokio::select! {
             cut = self.pass(&mut from_client, &mut to_server) => cut?,
             cut = self.pass(&mut from_server, &mut to_client) => cut?,
@@ -115,7 +139,9 @@ impl Line {
             Some(Cut::HalfClose) if self.chance() < 0.5 => {
                 half_close(&mut to_client, &mut from_client, &mut to_server).await?
             }
-            Some(Cut::HalfClose) => half_close(&mut to_server, &mut from_server, &mut to_client).await?,
+            Some(Cut::HalfClose) => {
+                half_close(&mut to_server, &mut from_server, &mut to_client).await?
+            }
             Some(Cut::Stall) => sleep(MAX_STALL.mul_f64(self.chance())).await,
         }
         client.set_zero_linger()?;
@@ -123,7 +149,11 @@ impl Line {
     }
 
     /// Passes on what one end says, until it ends or the connection is to be cut.
-    async fn pass(&self, from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>) -> io::Result<Option<Cut>> {
+    async fn pass(
+        &self,
+        from: &mut ReadHalf<'_>,
+        to: &mut WriteHalf<'_>,
+    ) -> io::Result<Option<Cut>> {
         let mut buffer = vec![0; 16 * 1024];
         loop {
             let read = from.read(&mut buffer).await?;
@@ -148,9 +178,15 @@ impl Line {
 }
 
 /// Ends one direction; the other one goes on for a while.
-async fn half_close(ended: &mut WriteHalf<'_>, from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>) -> io::Result<()> {
+async fn half_close(
+    ended: &mut WriteHalf<'_>,
+    from: &mut ReadHalf<'_>,
+    to: &mut WriteHalf<'_>,
+) -> io::Result<()> {
     ended.shutdown().await?;
-    timeout(MAX_STALL, copy(from, to)).await.map_or(Ok(()), |copied| copied.map(drop))
+    timeout(MAX_STALL, copy(from, to))
+        .await
+        .map_or(Ok(()), |copied| copied.map(drop))
 }
 
 /// A line's next cut.
@@ -164,7 +200,8 @@ struct Next {
 }
 
 impl Next {
-    /// How many of `length` bytes pass before a cut, if there is one in them, and what happens then.
+    /// How many of `length` bytes pass before a cut, if there is one in them, and what happens
+    /// then.
     fn cut_within(&mut self, length: usize) -> Option<(usize, Cut)> {
         if self.left == 0 || self.bytes >= length {
             self.bytes = self.bytes.saturating_sub(length);

@@ -1,4 +1,5 @@
-//! A Socket.IO client made of bare WebSocket frames: for load, for pipelining, and for packets that no stock client sends.
+//! A Socket.IO client made of bare WebSocket frames: for load, for pipelining, and for packets that
+//! no stock client sends.
 //!
 //! A frame is an Engine.IO packet's digit, then a Socket.IO packet's, then an ack id, then JSON:
 //! <https://socket.io/docs/v4/socket-io-protocol/#packet-encoding>.
@@ -36,7 +37,9 @@ impl RawClient {
     /// Connects by WebSocket and waits until the server has let it in.
     pub async fn connect(address: SocketAddr, user: &str) -> Self {
         let mut client = Self::open(address).await;
-        client.send(format!("40{}", json!({ "userId": user }))).await;
+        client
+            .send(format!("40{}", json!({ "userId": user })))
+            .await;
         let answer = client.frame().await;
         assert!(answer.starts_with("40"), "not let in: {answer}");
         client
@@ -47,7 +50,11 @@ impl RawClient {
         let mut client = Self::open(address).await;
         client.send(format!("40{auth}")).await;
         let answer = client.frame().await;
-        if answer.starts_with("40") { Ok(client) } else { Err(answer) }
+        if answer.starts_with("40") {
+            Ok(client)
+        } else {
+            Err(answer)
+        }
     }
 
     /// Opens the transport only.
@@ -55,7 +62,9 @@ impl RawClient {
         let tcp = TcpStream::connect(address).await.unwrap();
         tcp.set_nodelay(true).unwrap();
         let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
-        let (stream, _) = within_deadline("the WebSocket", client_async(url, tcp)).await.unwrap();
+        let (stream, _) = within_deadline("the WebSocket", client_async(url, tcp))
+            .await
+            .unwrap();
         let mut client = Self { stream, next_id: 0 };
         let open = client.frame().await;
         assert!(open.starts_with('0'), "no open packet: {open}");
@@ -76,16 +85,23 @@ impl RawClient {
     pub async fn emit_json(&mut self, arguments: &str) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
-        self.stream.feed(Message::text(format!("42{id}{arguments}"))).await.unwrap();
+        self.stream
+            .feed(Message::text(format!("42{id}{arguments}")))
+            .await
+            .unwrap();
         id
     }
 
-    /// Emits an event that asks for an ack and has one attachment, whose placeholder stands in the packet's JSON; its id.
+    /// Emits an event that asks for an ack and has one attachment, whose placeholder stands in the
+    /// packet's JSON; its id.
     pub async fn emit_binary(&mut self, arguments: &str, attachment: &[u8]) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
         self.send(format!("451-{id}{arguments}")).await;
-        self.stream.send(Message::binary(attachment.to_vec())).await.unwrap();
+        self.stream
+            .send(Message::binary(attachment.to_vec()))
+            .await
+            .unwrap();
         id
     }
 
@@ -157,7 +173,9 @@ impl RawClient {
         let receiving = async {
             loop {
                 match self.stream.next().await {
-                    Some(Ok(Message::Text(text))) if text.as_str() == "2" => self.send("3".into()).await,
+                    Some(Ok(Message::Text(text))) if text.as_str() == "2" => {
+                        self.send("3".into()).await
+                    }
                     Some(Ok(Message::Text(text))) => return text.as_str().to_owned(),
                     Some(Ok(Message::Close(_)) | Err(_)) | None => return String::new(),
                     Some(Ok(_)) => {}
@@ -175,9 +193,14 @@ fn parse(frame: &str) -> Option<Packet> {
     match kind {
         "42" if arguments.len() == 2 => {
             let payload = arguments.pop()?;
-            Some(Packet::Event(arguments.pop()?.as_str()?.to_owned(), payload))
+            Some(Packet::Event(
+                arguments.pop()?.as_str()?.to_owned(),
+                payload,
+            ))
         }
-        "43" if arguments.len() == 1 => Some(Packet::Ack(rest[..digits].parse().ok()?, arguments.pop()?)),
+        "43" if arguments.len() == 1 => {
+            Some(Packet::Ack(rest[..digits].parse().ok()?, arguments.pop()?))
+        }
         _ => None,
     }
 }

@@ -1,5 +1,6 @@
-//! A way to a server for long-polling clients, which ends their connections where it hurts: in the same payload as what
-//! matters, as a server does whose heartbeat fails at that moment; or right after it, as one does that stops.
+//! A way to a server for long-polling clients, which ends their connections where it hurts: in the
+//! same payload as what matters, as a server does whose heartbeat fails at that moment; or right
+//! after it, as one does that stops.
 
 use std::{
     collections::HashSet,
@@ -18,7 +19,8 @@ use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
 
 const MAX_BODY_BYTES: usize = 1_000_000;
 
-/// The list of a handshake that has clients go on to a WebSocket, and one of the same length that does not.
+/// The list of a handshake that has clients go on to a WebSocket, and one of the same length that
+/// does not.
 const UPGRADES: [&str; 2] = [r#"["websocket"]"#, r#"[           ]"#];
 
 /// Part of a join's answer.
@@ -59,7 +61,8 @@ enum Next {
     Pass,
     /// Loses the next one with a message, and the connection.
     Lose,
-    /// Keeps the next answer to a join until a message follows it, and gives both with the connection's end.
+    /// Keeps the next answer to a join until a message follows it, and gives both with the
+    /// connection's end.
     Join,
 }
 
@@ -78,7 +81,11 @@ impl Relay {
         let address = listener.local_addr().unwrap();
         let router = Router::new().fallback(pass).with_state(shared.clone());
         let serving = tokio::spawn(async { axum::serve(listener, router).await.unwrap() });
-        Self { address, shared, serving }
+        Self {
+            address,
+            shared,
+            serving,
+        }
     }
 
     /// `http://…`, without a path.
@@ -86,8 +93,8 @@ impl Relay {
         format!("http://{}", self.address)
     }
 
-    /// Loses the next message on its way and ends the connection, and the following one in the payload that has the answer
-    /// to the join and the next message.
+    /// Loses the next message on its way and ends the connection, and the following one in the
+    /// payload that has the answer to the join and the next message.
     pub fn break_twice(&self, ending: Ending) {
         *self.shared.ending.lock().unwrap() = ending;
         *self.shared.next.lock().unwrap() = Next::Lose;
@@ -106,14 +113,21 @@ impl Drop for Relay {
 }
 
 async fn pass(State(relay): State<Arc<Shared>>, request: Request) -> Response {
-    let is_poll = request.method() == Method::GET && request.uri().path().starts_with("/socket.io/");
+    let is_poll =
+        request.method() == Method::GET && request.uri().path().starts_with("/socket.io/");
     let uri = request.uri().clone();
     if session(&uri).is_some_and(|session| relay.ended.lock().unwrap().contains(session)) {
-        return (StatusCode::BAD_REQUEST, r#"{"code":1,"message":"Session ID unknown"}"#).into_response();
+        return (
+            StatusCode::BAD_REQUEST,
+            r#"{"code":1,"message":"Session ID unknown"}"#,
+        )
+            .into_response();
     }
     let mut response = relay.forward(request).await;
     if is_poll && let Ok(payload) = str::from_utf8(response.body()) {
-        let payload = relay.changed(&uri, payload.replace(UPGRADES[0], UPGRADES[1])).await;
+        let payload = relay
+            .changed(&uri, payload.replace(UPGRADES[0], UPGRADES[1]))
+            .await;
         *response.body_mut() = payload.into();
     }
     response.map(Body::from)
@@ -125,7 +139,11 @@ impl Shared {
         // Payloads are to be read here.
         parts.headers.remove(header::ACCEPT_ENCODING);
         let body = to_bytes(body, MAX_BODY_BYTES).await.unwrap();
-        let request = self.http.request(parts.method, self.url(&parts.uri)).headers(parts.headers).body(body);
+        let request = self
+            .http
+            .request(parts.method, self.url(&parts.uri))
+            .headers(parts.headers)
+            .body(body);
         let response = request.send().await.unwrap();
         let (status, mut headers) = (response.status(), response.headers().clone());
         headers.remove(header::CONTENT_LENGTH);
@@ -165,7 +183,10 @@ impl Shared {
             Ending::Refusal => {
                 // Not empty, which no answer is.
                 payloads.push("6".to_owned());
-                self.ended.lock().unwrap().extend(session(uri).map(str::to_owned));
+                self.ended
+                    .lock()
+                    .unwrap()
+                    .extend(session(uri).map(str::to_owned));
             }
         }
         payloads.join(separator)
@@ -184,5 +205,7 @@ impl Shared {
 
 /// The id of the session that a request is for.
 fn session(uri: &Uri) -> Option<&str> {
-    uri.query()?.split('&').find_map(|pair| pair.strip_prefix("sid="))
+    uri.query()?
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("sid="))
 }

@@ -36,7 +36,10 @@ impl Server {
     /// The same, with settings, as flags.
     pub async fn on_each_kind_with(flags: &[&str]) -> [Self; 2] {
         let [sqlite, postgres] = Database::each_kind().await;
-        [Self::on(sqlite, flags).await, Self::on(postgres, flags).await]
+        [
+            Self::on(sqlite, flags).await,
+            Self::on(postgres, flags).await,
+        ]
     }
 
     /// Starts with settings, as flags.
@@ -60,7 +63,10 @@ impl Server {
 
     /// Starts with all that there is to choose, without waiting for the database.
     pub async fn bind(port: u16, database: Database, flags: &[&str]) -> Self {
-        let (url, port) = (format!("--database-url={}", database.url()), format!("--port={port}"));
+        let (url, port) = (
+            format!("--database-url={}", database.url()),
+            format!("--port={port}"),
+        );
         let fixed = ["parlor", "--host=127.0.0.1", &port, &url];
         let config = Config::try_parse_from([&fixed, flags].concat()).unwrap();
         let store = app::store(&config).unwrap();
@@ -68,10 +74,13 @@ impl Server {
     }
 
     /// Starts on a store of the test's own, on a new SQLite file.
-    pub async fn on_store(around: impl FnOnce(Arc<dyn MessageStore>) -> Arc<dyn MessageStore>) -> Self {
+    pub async fn on_store(
+        around: impl FnOnce(Arc<dyn MessageStore>) -> Arc<dyn MessageStore>,
+    ) -> Self {
         let database = Database::sqlite();
         let url = format!("--database-url={}", database.url());
-        let config = Config::try_parse_from(["parlor", "--host=127.0.0.1", "--port=0", &url]).unwrap();
+        let config =
+            Config::try_parse_from(["parlor", "--host=127.0.0.1", "--port=0", &url]).unwrap();
         let store = around(app::store(&config).unwrap());
         let server = Self::serve(&config, store, database);
         server.until_ready().await;
@@ -83,7 +92,12 @@ impl Server {
         let address = app.local_addr().unwrap();
         let stop = CancellationToken::new();
         let serving = tokio::spawn(app.serve_until(stop.clone().cancelled_owned()));
-        Self { address, stop, serving, database }
+        Self {
+            address,
+            stop,
+            serving,
+            database,
+        }
     }
 
     /// Where it listens.
@@ -100,7 +114,9 @@ impl Server {
     pub async fn until_ready(&self) {
         let url = format!("{}/readyz", self.url());
         super::eventually("the server to be ready", async || {
-            reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success())
+            reqwest::get(&url)
+                .await
+                .is_ok_and(|answer| answer.status().is_success())
         })
         .await;
     }
@@ -118,7 +134,9 @@ impl Server {
     /// Stops it, and gives its database and how it ended.
     pub async fn stop(mut self) -> (Database, anyhow::Result<()>) {
         self.stop.cancel();
-        let ended = within_deadline("the server to stop", &mut self.serving).await.unwrap();
+        let ended = within_deadline("the server to stop", &mut self.serving)
+            .await
+            .unwrap();
         let database = std::mem::replace(&mut self.database, Database::sqlite());
         (database, ended)
     }
