@@ -19,8 +19,7 @@ use crate::{
     net::{self, Admission, Listener, Timeouts},
     rates::Rate,
     realtime::{self, Realtime},
-    room::{PresenceSettings, RoomContext},
-    rooms::Rooms,
+    room::{PresenceSettings, RoomContext, Rooms},
     store::{self, MessageStore, MigrateError},
     writer::{Health, Writer},
 };

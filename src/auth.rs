@@ -317,7 +317,7 @@ fn in_words(why: &ErrorKind) -> Cow<'static, str> {
 
 /// The claims of a token for trying out.
 #[derive(Debug, Serialize)]
-pub struct Specimen<'a> {
+pub struct TokenClaims<'a> {
     /// Whom its bearer speaks for.
     pub sub: &'a UserId,
     /// Until when, in seconds since 1970.
@@ -336,7 +336,7 @@ pub struct Specimen<'a> {
     pub aud: Option<&'a str>,
 }
 
-impl Specimen<'_> {
+impl TokenClaims<'_> {
     /// Signs it by HS256.
     ///
     /// Errors when the secret has less than [`MIN_SECRET_BYTES`], or is blank or one character

@@ -13,15 +13,14 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::{
     history::{MAX_HISTORY, READS_AT_ONCE, Range},
-    participant::Session,
+    participant::Participant,
 };
 use crate::{
     auth::Identity,
     error::Error,
     model::{Body, ClientMessageId, Draft, RoomId, Seq, UserId},
     rates::{Limiter, Rate},
-    room::{Departure, Join, Joined, READ_TIMEOUT, RoomHandle},
-    rooms::Rooms,
+    room::{Departure, Join, Joined, READ_TIMEOUT, RoomHandle, Rooms},
     store::MessageStore,
     writer::{Receipt, Writer},
 };
@@ -53,7 +52,7 @@ pub struct Chat {
     messages: Limiter<UserId>,
     typing: Limiter<UserId>,
     requests: Limiter<UserId>,
-    connections: AtomicU64,
+    clients: AtomicU64,
     stopping: CancellationToken,
 }
 
@@ -68,14 +67,14 @@ impl Chat {
             messages: Limiter::new(limits.messages),
             typing: Limiter::new(limits.messages),
             requests: Limiter::new(limits.requests),
-            connections: AtomicU64::new(1),
+            clients: AtomicU64::new(1),
             stopping: CancellationToken::new(),
         }
     }
 
     /// Begins a connection's part in the chat.
-    pub fn connect(&self, identity: Option<Identity>) -> Session {
-        Session::new(self.connections.fetch_add(1, Ordering::Relaxed), identity)
+    pub fn connect(&self, identity: Option<Identity>) -> Participant {
+        Participant::new(self.clients.fetch_add(1, Ordering::Relaxed), identity)
     }
 
     /// From now on every request is answered with [`Error::Unavailable`]; those under way go on.
@@ -96,7 +95,7 @@ impl Chat {
     /// ([`Error::Unavailable`]).
     pub async fn join(
         &self,
-        session: &Arc<Session>,
+        participant: &Arc<Participant>,
         room: RoomId,
         claim: Option<Identity>,
         last_seq: Option<Seq>,
@@ -104,56 +103,56 @@ impl Chat {
         admit: impl FnOnce(Joined) -> bool + Send + 'static,
     ) -> Result<(), Error> {
         self.check_running()?;
-        let identity = session.identify(claim)?;
+        let identity = participant.identify(claim)?;
         identity.may_enter(&room)?;
         let user_id = identity.user_id().clone();
         self.requests.check(&user_id)?;
-        let (handle, joined_before) = self.enter(session, &room)?;
+        let (handle, joined_before) = self.enter(participant, &room)?;
         let joining = handle.join(|done| Join {
-            connection: session.connection,
+            client: participant.client,
             user_id,
             last_seq,
             limit: self.limit(limit),
             deadline: Instant::now() + READ_TIMEOUT,
-            admit: admit_unless_closed(session.clone(), admit),
+            admit: admit_unless_closed(participant.clone(), admit),
             done,
         });
         let result = joining.await;
         if result.is_err() && !joined_before {
-            session.attendance().rooms.remove(&room);
+            participant.joined().rooms.remove(&room);
         }
         result
     }
 
-    /// Notes the room with the session before the room knows of the session: whenever the
+    /// Notes the room with the participant before the room knows of the participant: whenever the
     /// connection ends from here on,
     /// [`Chat::disconnect`] tells the room.
-    fn enter(&self, session: &Session, room: &RoomId) -> Result<(RoomHandle, bool), Error> {
-        let mut attendance = session.attendance();
-        if attendance.closed {
+    fn enter(&self, participant: &Participant, room: &RoomId) -> Result<(RoomHandle, bool), Error> {
+        let mut joined = participant.joined();
+        if joined.closed {
             return Err(Error::Unavailable);
         }
-        if let Some(handle) = attendance.rooms.get(room) {
+        if let Some(handle) = joined.rooms.get(room) {
             return Ok((handle.clone(), true));
         }
         let max_rooms = self.limits.max_rooms;
-        if attendance.rooms.len() >= max_rooms {
+        if joined.rooms.len() >= max_rooms {
             return Err(Error::Forbidden(format!(
                 "roomId: a connection may be in {max_rooms} rooms at most"
             )));
         }
         let handle = self.rooms.enter(room);
-        attendance.rooms.insert(room.clone(), handle.clone());
+        joined.rooms.insert(room.clone(), handle.clone());
         Ok((handle, false))
     }
 
     /// Leaves a room; afterwards the room knows nothing of the connection.
     ///
     /// Errors: [`Error::NotInRoom`].
-    pub async fn leave(&self, session: &Session, room: &RoomId) -> Result<(), Error> {
-        let handle = session.attendance().rooms.remove(room);
+    pub async fn leave(&self, participant: &Participant, room: &RoomId) -> Result<(), Error> {
+        let handle = participant.joined().rooms.remove(room);
         let handle = handle.ok_or(Error::NotInRoom)?;
-        handle.leave(session.connection, Departure::Left).await;
+        handle.leave(participant.client, Departure::Left).await;
         Ok(())
     }
 
@@ -165,8 +164,8 @@ impl Chat {
     /// Counts a request of the connection's user that is not made here.
     ///
     /// Errors: [`Error::RateLimited`].
-    pub fn count_request(&self, session: &Session) -> Result<(), Error> {
-        session
+    pub fn count_request(&self, participant: &Participant) -> Result<(), Error> {
+        participant
             .identity()
             .map_or(Ok(()), |identity| self.requests.check(identity.user_id()))
     }
@@ -175,10 +174,14 @@ impl Chat {
     /// cover, which are returned.
     ///
     /// Errors: [`Error::Forbidden`] when the user is another one.
-    pub async fn renew(&self, session: &Session, identity: Identity) -> Result<Vec<RoomId>, Error> {
-        let lost = session.renew(identity)?;
+    pub async fn renew(
+        &self,
+        participant: &Participant,
+        identity: Identity,
+    ) -> Result<Vec<RoomId>, Error> {
+        let lost = participant.renew(identity)?;
         for room in &lost {
-            self.leave(session, room).await?;
+            self.leave(participant, room).await?;
         }
         Ok(lost)
     }
@@ -189,14 +192,14 @@ impl Chat {
     /// [`Error::Unavailable`] when the queue is full.
     pub fn send(
         &self,
-        session: &Session,
+        participant: &Participant,
         room: RoomId,
         text: &str,
         client_message_id: Option<ClientMessageId>,
     ) -> Result<Receipt, Error> {
         self.check_running()?;
         let body = Body::parse(text, self.limits.max_message_bytes)?;
-        let (author, _) = session.member(&room).map_err(|_| Error::NotInRoomYet)?;
+        let (author, _) = participant.member(&room).map_err(|_| Error::NotInRoomYet)?;
         self.messages.check(author.user_id())?;
         self.writer.enqueue(Draft::new(
             room,
@@ -211,22 +214,27 @@ impl Chat {
     /// not.
     ///
     /// Errors: [`Error::NotInRoom`], [`Error::RateLimited`].
-    pub fn typing(&self, session: &Session, room: &RoomId, is_typing: bool) -> Result<(), Error> {
-        let (typist, room) = session.member(room)?;
+    pub fn typing(
+        &self,
+        participant: &Participant,
+        room: &RoomId,
+        is_typing: bool,
+    ) -> Result<(), Error> {
+        let (typist, room) = participant.member(room)?;
         self.typing.check(typist.user_id())?;
         room.typing(typist.user_id().clone(), is_typing);
         Ok(())
     }
 
     /// Ends a connection's part: it leaves all its rooms.
-    pub async fn disconnect(&self, session: &Session, how: Departure) {
+    pub async fn disconnect(&self, participant: &Participant, how: Departure) {
         let rooms = {
-            let mut attendance = session.attendance();
-            attendance.closed = true;
-            std::mem::take(&mut attendance.rooms)
+            let mut joined = participant.joined();
+            joined.closed = true;
+            std::mem::take(&mut joined.rooms)
         };
         for handle in rooms.into_values() {
-            handle.leave(session.connection, how).await;
+            handle.leave(participant.client, how).await;
         }
     }
 
@@ -241,8 +249,8 @@ impl Chat {
 /// A join that waited in the room's queue while its connection ended must not leave a member
 /// behind.
 fn admit_unless_closed(
-    session: Arc<Session>,
+    participant: Arc<Participant>,
     admit: impl FnOnce(Joined) -> bool + Send + 'static,
 ) -> crate::room::Admit {
-    Box::new(move |joined| !session.is_closed() && admit(joined))
+    Box::new(move |joined| !participant.is_closed() && admit(joined))
 }

@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, time::Duration};
 
+use serde::Serialize;
 use uuid::Uuid;
 
 /// The most characters of a parser's words that an error repeats: it may quote all that it was
@@ -95,10 +96,59 @@ impl Error {
     }
 }
 
+/// An error, as clients get it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ErrorBody<'a> {
+    code: &'a str,
+    message: String,
+    retryable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
+}
+
+impl<'a> From<&'a Error> for ErrorBody<'a> {
+    fn from(error: &'a Error) -> Self {
+        let retry_after = error.retry_after();
+        Self {
+            code: error.code(),
+            message: error.to_string(),
+            retryable: error.retryable(),
+            retry_after_ms: retry_after.map(whole_millis),
+        }
+    }
+}
+
+/// Rounded up, as who waits so long has waited long enough; not 0, which programs take for nothing
+/// said.
+fn whole_millis(wait: Duration) -> u64 {
+    u64::try_from(wait.as_nanos().div_ceil(1_000_000))
+        .unwrap_or(u64::MAX)
+        .max(1)
+}
+
 /// A text, cut to so many characters.
 pub(crate) fn shortened(text: &str, max_chars: usize) -> Cow<'_, str> {
     match text.char_indices().nth(max_chars) {
         Some((end, _)) => format!("{}…", &text[..end]).into(),
         None => text.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_told_in_whole_milliseconds_that_suffice() {
+        for (nanos, millis) in [
+            (0, 1),
+            (1, 1),
+            (1_000_000, 1),
+            (1_000_001, 2),
+            (19_999_999, 20),
+        ] {
+            assert_eq!(whole_millis(Duration::from_nanos(nanos)), millis);
+        }
     }
 }

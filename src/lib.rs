@@ -9,10 +9,10 @@
 //!   before. What piles up while one batch commits goes out as the next one ([`writer`]).
 //! - **A room is a task.** Everything that happens in a room passes through it in order: joins,
 //!   history, live messages, presence. So a joiner sees history first, then live messages, with no
-//!   gap and no double ([`room`], [`rooms`]).
+//!   gap and no double ([`room`]).
 //! - **Layers know only what is below them:** [`app`] puts together [`realtime`] (Socket.IO) and
 //!   [`http`]; these call
-//! [`chat`], which knows neither; it drives [`rooms`] and the [`writer`], and they the [`store`].
+//! [`chat`], which knows neither; it drives the [`room`]s and the [`writer`], and they the [`store`].
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs, clippy::unwrap_used)]
@@ -30,7 +30,6 @@ pub mod net;
 pub mod rates;
 pub mod realtime;
 pub mod room;
-pub mod rooms;
 pub mod store;
 pub mod telemetry;
 mod words;

@@ -5,7 +5,7 @@ use std::{fmt, io, process::ExitCode, sync::Arc};
 use chrono::Utc;
 use parlor::{
     app::{self, App},
-    auth::{OPERATOR, Specimen},
+    auth::{OPERATOR, TokenClaims},
     config::{Command, Config, Role, TokenRequest},
     http,
     store::MessageStore,
@@ -88,7 +88,7 @@ fn token(config: &Config, request: &TokenRequest) -> Result<String, String> {
         .as_ref()
         .ok_or("JWT_SECRET: is required to sign a token")?;
     let seconds = i64::try_from(request.ttl.as_secs()).unwrap_or(i64::MAX);
-    let specimen = Specimen {
+    let claims = TokenClaims {
         sub: &request.sub,
         exp: Utc::now().timestamp().saturating_add(seconds),
         role: request.role.map(|Role::Operator| OPERATOR),
@@ -96,7 +96,7 @@ fn token(config: &Config, request: &TokenRequest) -> Result<String, String> {
         iss: config.jwt_issuer.as_deref(),
         aud: config.jwt_audience.as_deref(),
     };
-    specimen
+    claims
         .sign(secret.expose())
         .map_err(|reason| format!("JWT_SECRET: {reason}"))
 }

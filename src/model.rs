@@ -327,7 +327,7 @@ pub(crate) fn iso8601_millis<S: Serializer>(
 /// A join's answer takes it from there (`bench/`, workload `joins`), and the ack and the fan-out of
 /// a send share it.
 #[derive(Debug, Clone)]
-pub struct Post {
+pub struct EncodedMessage {
     /// As in the log.
     pub id: Uuid,
     /// The room it was said in.
@@ -337,14 +337,14 @@ pub struct Post {
     json: Arc<RawValue>,
 }
 
-impl Post {
+impl EncodedMessage {
     /// The message, as clients get it.
     pub fn json(&self) -> &str {
         self.json.get()
     }
 }
 
-impl From<&Message> for Post {
+impl From<&Message> for EncodedMessage {
     fn from(message: &Message) -> Self {
         let json = to_raw_value(message).expect("texts, numbers and times are JSON");
         Self {
@@ -356,35 +356,27 @@ impl From<&Message> for Post {
     }
 }
 
-impl Serialize for Post {
+impl Serialize for EncodedMessage {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.json.serialize(serializer)
     }
 }
 
-/// A send's outcome: the message as the log holds it.
-#[derive(Debug, Clone)]
-pub struct Stored {
+/// A send's outcome, which is also the body of its ack.
+#[derive(Debug, Clone, Serialize)]
+pub struct Stored<M> {
     /// The message of this send, or of the first send with the same `clientMessageId`.
-    pub message: Arc<Message>,
-    /// Whether an earlier send stored it.
+    pub message: M,
+    /// True when an earlier send stored it.
     pub duplicate: bool,
 }
 
-/// A send's outcome, for those who are told of it.
-#[derive(Debug, Clone)]
-pub struct Posted {
-    /// The message of this send, or of the first send with the same `clientMessageId`.
-    pub post: Post,
-    /// Whether an earlier send stored it.
-    pub duplicate: bool,
-}
-
-impl From<&Stored> for Posted {
-    fn from(stored: &Stored) -> Self {
-        Self {
-            post: Post::from(&*stored.message),
-            duplicate: stored.duplicate,
+impl Stored<Arc<Message>> {
+    /// Encodes the message for clients.
+    pub fn encode(&self) -> Stored<EncodedMessage> {
+        Stored {
+            message: EncodedMessage::from(&*self.message),
+            duplicate: self.duplicate,
         }
     }
 }

@@ -8,6 +8,7 @@ mod answer;
 mod budget;
 mod members;
 mod recent;
+mod registry;
 mod tail;
 mod task;
 
@@ -29,15 +30,16 @@ pub use self::{
     answer::MAX_ANSWER_BYTES,
     budget::{ALL_ROOMS_BYTES, ROOM_BYTES},
     members::{
-        ConnectionId, Departure, INTERVAL, LARGE_INTERVAL, MAX_LISTED, Presence, PresenceSettings,
+        ClientId, Departure, INTERVAL, LARGE_INTERVAL, MAX_LISTED, Presence, PresenceSettings,
     },
     recent::CAPACITY,
+    registry::Rooms,
     tail::{DOUBT, FIRST_LOOK},
 };
 pub(crate) use self::{answer::fit, budget::Budget, task::Room};
 use crate::{
     error::Error,
-    model::{Post, Posted, RoomId, Seq, UserId},
+    model::{EncodedMessage, RoomId, Seq, Stored, UserId},
     store::{MessageStore, StoreError},
 };
 
@@ -55,7 +57,7 @@ pub const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// How a room reaches its members' connections.
 pub trait Fanout: Send + Sync + 'static {
     /// Sends a message to every connection in its room.
-    fn message(&self, message: &Post);
+    fn message(&self, message: &EncodedMessage);
     /// Tells every connection in the room who came and went.
     fn presence(&self, presence: &Presence);
     /// Tells every connection in the room that what it has of it is no more.
@@ -82,7 +84,7 @@ pub struct Reset {
     /// The room.
     pub room_id: RoomId,
     /// The newest messages, oldest first.
-    pub messages: Vec<Post>,
+    pub messages: Vec<EncodedMessage>,
     /// The room's newest `seq`; what comes live is larger.
     pub last_seq: Seq,
     /// Whether there are older ones that were left out.
@@ -105,7 +107,7 @@ pub struct Joined {
     /// Whom the connection speaks for.
     pub user_id: UserId,
     /// The newest messages (after the joiner's last one, if it named one), oldest first.
-    pub messages: Vec<Post>,
+    pub messages: Vec<EncodedMessage>,
     /// The room's newest `seq`; what comes live is larger.
     pub last_seq: Seq,
     /// Whether there are older ones that were left out.
@@ -119,7 +121,7 @@ pub struct Joined {
 /// A connection's wish to be in the room.
 pub struct Join {
     /// The connection.
-    pub connection: ConnectionId,
+    pub client: ClientId,
     /// Whom it speaks for.
     pub user_id: UserId,
     /// The newest message that it has.
@@ -139,9 +141,9 @@ pub enum Command {
     /// Let a connection in.
     Join(Join),
     /// Let a connection out; the sender is dropped when that is done.
-    Leave(ConnectionId, Departure, oneshot::Sender<()>),
+    Leave(ClientId, Departure, oneshot::Sender<()>),
     /// Deliver what the writer has stored, or found stored.
-    Stored(Vec<Posted>),
+    Stored(Vec<Stored<EncodedMessage>>),
     /// Look into the log if it is not as the room knows it: it was read, and held this message.
     Seen(Seq, Uuid),
     /// Look into the log now and for a while: it may hold, or come to hold, something that nobody
@@ -190,11 +192,11 @@ impl RoomHandle {
     }
 
     /// Lets a connection out, and waits until the room has forgotten it.
-    pub async fn leave(&self, connection: ConnectionId, how: Departure) {
+    pub async fn leave(&self, client: ClientId, how: Departure) {
         let (done, ended) = oneshot::channel();
         if self
             .mailbox
-            .send(Command::Leave(connection, how, done))
+            .send(Command::Leave(client, how, done))
             .await
             .is_ok()
         {
@@ -231,14 +233,17 @@ pub(crate) fn tell(mailbox: &mpsc::Sender<Command>, shared: &Shared, command: Co
 impl Command {
     fn bytes(&self) -> usize {
         match self {
-            Self::Stored(posted) => queued_bytes(posted),
+            Self::Stored(stored) => queued_bytes(stored),
             _ => 0,
         }
     }
 }
 
-fn queued_bytes(posted: &[Posted]) -> usize {
-    posted.iter().map(|posted| posted.post.json().len()).sum()
+fn queued_bytes(stored: &[Stored<EncodedMessage>]) -> usize {
+    stored
+        .iter()
+        .map(|stored| stored.message.json().len())
+        .sum()
 }
 
 /// What every room of a node shares.

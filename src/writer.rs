@@ -33,7 +33,7 @@ use self::{
 };
 use crate::{
     error::Error,
-    model::{Draft, Posted, RoomId},
+    model::{Draft, EncodedMessage, RoomId, Stored},
     store::MessageStore,
 };
 
@@ -67,7 +67,7 @@ const MAX_CONFLICTS: u32 = 8;
 #[derive(Debug)]
 pub enum Outcome {
     /// These sends were committed, in this order.
-    Stored(Vec<Posted>),
+    Stored(Vec<Stored<EncodedMessage>>),
     /// Messages may have been committed to these rooms, or may be yet; their senders do not wait
     /// any more. Told again when none can be committed any more.
     Unknown(Vec<RoomId>),
@@ -79,7 +79,7 @@ pub type Observer = Box<dyn Fn(Outcome) + Send + Sync>;
 /// A send that waits for its commit.
 struct Waiting {
     draft: Draft,
-    answer: oneshot::Sender<Result<Posted, Error>>,
+    answer: oneshot::Sender<Result<Stored<EncodedMessage>, Error>>,
     deadline: Instant,
     under_way: UnderWay,
     /// The last moment at which an attempt with an unknown outcome may come into the log; none when
@@ -215,7 +215,7 @@ impl fmt::Debug for Writer {
 /// A queued message's outcome to come.
 #[derive(Debug)]
 pub struct Receipt {
-    answer: oneshot::Receiver<Result<Posted, Error>>,
+    answer: oneshot::Receiver<Result<Stored<EncodedMessage>, Error>>,
     deadline: Instant,
     under_way: UnderWay,
 }
@@ -228,7 +228,7 @@ impl Receipt {
     ///
     /// [`Error::Unavailable`] when it has not happened in time (it may have, or may still),
     /// [`Error::Internal`] when the database refuses the message.
-    pub async fn stored(mut self) -> Result<Posted, Error> {
+    pub async fn stored(mut self) -> Result<Stored<EncodedMessage>, Error> {
         let mut answer = timeout_at(self.deadline, &mut self.answer).await;
         if answer.is_err() && self.under_way.is_set() {
             answer = timeout_at(self.deadline + OUTCOME_GRACE, &mut self.answer).await;

@@ -45,7 +45,7 @@ impl Default for Log {
 }
 
 impl Log {
-    fn append(&mut self, draft: &Draft) -> Stored {
+    fn append(&mut self, draft: &Draft) -> Stored<Arc<Message>> {
         let message = draft.at(self.next);
         self.next = self.next.next();
         self.newest.push_back(message.clone());
@@ -65,7 +65,7 @@ impl MessageStore for Memory {
         Ok(())
     }
 
-    async fn append(&self, drafts: &[Draft]) -> Result<Vec<Stored>, StoreError> {
+    async fn append(&self, drafts: &[Draft]) -> Result<Vec<Stored<Arc<Message>>>, StoreError> {
         let mut rooms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(drafts
             .iter()

@@ -6,7 +6,7 @@ use clap::Parser;
 use parlor::{
     app::{self, App},
     config::Config,
-    rooms::Rooms,
+    room::Rooms,
     telemetry,
 };
 use peak_alloc::PeakAlloc;

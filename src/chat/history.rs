@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tokio::{sync::Semaphore, time::timeout};
 
-use super::{Chat, Session};
+use super::{Chat, Participant};
 use crate::{
     error::Error,
-    model::{Post, RoomId, Seq},
+    model::{EncodedMessage, RoomId, Seq},
     room::{READ_TIMEOUT, RoomHandle, fit, unread},
     store::{Keep, Page},
 };
@@ -38,15 +38,16 @@ impl Chat {
     /// cannot be read in time.
     pub fn history<'a>(
         &'a self,
-        session: &Session,
+        participant: &Participant,
         room: &'a RoomId,
         range: Range,
         limit: Option<usize>,
-    ) -> Result<impl Future<Output = Result<(Vec<Post>, bool), Error>> + use<'a>, Error> {
+    ) -> Result<impl Future<Output = Result<(Vec<EncodedMessage>, bool), Error>> + use<'a>, Error>
+    {
         self.check_running()?;
-        let (identity, handle) = session.member(room)?;
+        let (identity, handle) = participant.member(room)?;
         self.requests.check(identity.user_id())?;
-        Ok(self.read(session.reads(), handle, room, range, self.limit(limit)))
+        Ok(self.read(participant.reads(), handle, room, range, self.limit(limit)))
     }
 
     async fn read(
@@ -56,7 +57,7 @@ impl Chat {
         room: &RoomId,
         range: Range,
         limit: usize,
-    ) -> Result<(Vec<Post>, bool), Error> {
+    ) -> Result<(Vec<EncodedMessage>, bool), Error> {
         let page = page(range, limit + 1);
         let reading = async {
             let _one_of_few = reads.acquire().await;
@@ -69,7 +70,11 @@ impl Chat {
         if let Some(newest) = messages.last() {
             handle.saw(newest.seq, newest.id);
         }
-        Ok(fit(messages.iter().map(Post::from), limit, page.keep))
+        Ok(fit(
+            messages.iter().map(EncodedMessage::from),
+            limit,
+            page.keep,
+        ))
     }
 
     pub(super) fn limit(&self, asked: Option<usize>) -> usize {

@@ -12,34 +12,34 @@ use crate::{
     auth::Identity,
     error::Error,
     model::{RoomId, UserId},
-    room::{ConnectionId, RoomHandle},
+    room::{ClientId, RoomHandle},
 };
 
 /// One connection's part in the chat.
 #[derive(Debug)]
-pub struct Session {
+pub struct Participant {
     /// Its number on this node.
-    pub connection: ConnectionId,
+    pub client: ClientId,
     identity: Mutex<Option<Identity>>,
-    attendance: Mutex<Attendance>,
+    joined: Mutex<JoinedRooms>,
 }
 
 /// Where a connection is.
 #[derive(Debug, Default)]
-pub(super) struct Attendance {
+pub(super) struct JoinedRooms {
     pub(super) rooms: HashMap<RoomId, RoomHandle>,
     pub(super) closed: bool,
     /// Made when first needed: most connections are idle.
     reads: Option<Arc<Semaphore>>,
 }
 
-impl Session {
+impl Participant {
     /// Begins a connection's part.
-    pub(super) fn new(connection: ConnectionId, identity: Option<Identity>) -> Self {
+    pub(super) fn new(client: ClientId, identity: Option<Identity>) -> Self {
         Self {
-            connection,
+            client,
             identity: Mutex::new(identity),
-            attendance: Mutex::default(),
+            joined: Mutex::default(),
         }
     }
 
@@ -80,8 +80,8 @@ impl Session {
         if let Some(known) = &*settled {
             known.check_user(identity.user_id())?;
         }
-        let attendance = self.attendance();
-        let lost = attendance
+        let joined = self.joined();
+        let lost = joined
             .rooms
             .keys()
             .filter(|room| identity.may_enter(room).is_err())
@@ -91,15 +91,13 @@ impl Session {
         Ok(lost)
     }
 
-    pub(super) fn attendance(&self) -> MutexGuard<'_, Attendance> {
-        self.attendance
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn joined(&self) -> MutexGuard<'_, JoinedRooms> {
+        self.joined.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the few reads of this connection take turns by.
     pub(super) fn reads(&self) -> Arc<Semaphore> {
-        self.attendance()
+        self.joined()
             .reads
             .get_or_insert_with(|| Arc::new(Semaphore::new(READS_AT_ONCE)))
             .clone()
@@ -111,12 +109,12 @@ impl Session {
     ///
     /// [`Error::NotInRoom`].
     pub(super) fn member(&self, room: &RoomId) -> Result<(Identity, RoomHandle), Error> {
-        let handle = self.attendance().rooms.get(room).cloned();
+        let handle = self.joined().rooms.get(room).cloned();
         self.identity().zip(handle).ok_or(Error::NotInRoom)
     }
 
     /// Whether the connection has ended.
     pub(super) fn is_closed(&self) -> bool {
-        self.attendance().closed
+        self.joined().closed
     }
 }

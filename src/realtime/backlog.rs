@@ -16,7 +16,7 @@ use std::{
 
 use socketioxide::{SocketIo, extract::SocketRef, socket::Socket};
 
-use super::{Connection, overflow::cut, session};
+use super::{Client, overflow::cut, session};
 use crate::{error::Error, model::RoomId};
 
 /// How many bytes may wait for a client before it is given no more answers with messages. A client
@@ -112,7 +112,7 @@ impl Backlogs {
         let Some(session) = session(socket) else {
             return;
         };
-        let waiting = Connection::of(socket)
+        let waiting = Client::of(socket)
             .backlog
             .add(bytes as u64, session.taken());
         if waiting > MAX_WAITING_BYTES {
@@ -137,7 +137,7 @@ impl Backlogs {
         {
             self.sweep();
         }
-        let waiting = Connection::of(socket).backlog.add(0, session.taken());
+        let waiting = Client::of(socket).backlog.add(0, session.taken());
         if waiting > MAX_UNREAD_BYTES || self.is_full.load(Ordering::Relaxed) {
             return Err(Error::RateLimited {
                 retry_after: RETRY_AFTER,
@@ -266,9 +266,9 @@ fn portion(bytes: u64, left: u64, total: u64) -> u64 {
 /// Returns a client for which more waits than may for each.
 fn slow(socket: SocketRef) -> Option<Slow<SocketRef>> {
     // A socket is listed before its connection is known.
-    let connection = socket.extensions.get::<Arc<Connection>>()?;
+    let client = socket.extensions.get::<Arc<Client>>()?;
     let taken = session(&socket)?.taken();
-    let mut waiting = connection.backlog.waiting();
+    let mut waiting = client.backlog.waiting();
     let total = waiting.settle(taken);
     let rooms = waiting
         .rooms

@@ -10,7 +10,7 @@ use socketioxide::{
 use tracing::Instrument;
 
 use super::{
-    Connection,
+    Client,
     protocol::{
         Empty, GetHistory, HistoryPage, JoinRoom, Joined, LeaveRoom, Left, RefreshAuth, Refreshed,
         SendMessage, Typing, event,
@@ -22,13 +22,13 @@ use super::{
 use crate::{
     chat::Chat,
     error::Error,
-    model::{Post, RoomId},
+    model::{EncodedMessage, RoomId},
     room,
     writer::Receipt,
 };
 
 /// The connection that an event came by.
-pub struct Caller(pub(super) Arc<Connection>);
+pub struct Caller(pub(super) Arc<Client>);
 
 impl Caller {
     /// Joins; on success the room has sent the answer, and messages that came too early are queued.
@@ -55,9 +55,18 @@ impl Caller {
     async fn enter(&self, reply: Reply, join: JoinRoom) -> Result<(), Error> {
         self.0.backlogs.check(reply.socket())?;
         let admit = move |joined: room::Joined| admit(reply, joined);
-        let Connection { chat, session, .. } = &*self.0;
+        let Client {
+            chat, participant, ..
+        } = &*self.0;
         let (claim, last_seq, limit) = (join.claim(), join.last_seq, join.limit());
-        let joining = chat.join(session, join.room_id.clone(), claim, last_seq, limit, admit);
+        let joining = chat.join(
+            participant,
+            join.room_id.clone(),
+            claim,
+            last_seq,
+            limit,
+            admit,
+        );
         joining.instrument(self.0.span()).await?;
         self.0.early.joined(&join.room_id, |send| self.queue(send));
         Ok(())
@@ -72,7 +81,7 @@ impl Caller {
     ) -> Result<Left, Error> {
         let _turn = self.come(turn).await?;
         let LeaveRoom { room_id } = leave?;
-        let leaving = self.chat().leave(&self.0.session, &room_id);
+        let leaving = self.chat().leave(&self.0.participant, &room_id);
         leaving.instrument(self.0.span()).await?;
         self.unsubscribe(socket, &room_id);
         Ok(Left { room_id })
@@ -95,7 +104,8 @@ impl Caller {
 
     fn queue(&self, send: &SendMessage) -> Result<Receipt, Error> {
         let (room, name) = (send.room_id.clone(), send.client_message_id.clone());
-        self.chat().send(&self.0.session, room, &send.message, name)
+        self.chat()
+            .send(&self.0.participant, room, &send.message, name)
     }
 
     /// Reads history, while later events go on.
@@ -110,7 +120,7 @@ impl Caller {
         let (room, range) = (&query.room_id, query.range()?);
         let reading = self
             .chat()
-            .history(&self.0.session, room, range, query.limit())?;
+            .history(&self.0.participant, room, range, query.limit())?;
         drop(turn);
         let (messages, has_more) = reading.await?;
         self.0.backlogs.check(socket)?;
@@ -122,7 +132,8 @@ impl Caller {
     pub async fn typing(&self, turn: Turn, typing: Payload<Typing>) -> Result<Empty, Error> {
         let _turn = self.come(turn).await?;
         let Typing { room_id, is_typing } = typing?;
-        self.chat().typing(&self.0.session, &room_id, is_typing)?;
+        self.chat()
+            .typing(&self.0.participant, &room_id, is_typing)?;
         Ok(Empty {})
     }
 
@@ -138,9 +149,9 @@ impl Caller {
             return Err(Error::UnknownEvent(event::REFRESH_AUTH.into()));
         };
         let RefreshAuth { token } = token?;
-        self.chat().count_request(&self.0.session)?;
+        self.chat().count_request(&self.0.participant)?;
         let grant = lease.check(&token)?;
-        let renewing = self.chat().renew(&self.0.session, grant.identity);
+        let renewing = self.chat().renew(&self.0.participant, grant.identity);
         for room in renewing.instrument(self.0.span()).await? {
             self.unsubscribe(socket, &room);
         }
@@ -179,9 +190,9 @@ fn admit(reply: Reply, joined: room::Joined) -> bool {
     if !socket.connected() {
         return false;
     }
-    let Connection {
+    let Client {
         backlog, backlogs, ..
-    } = &*Connection::of(&socket);
+    } = &*Client::of(&socket);
     backlogs.to_client(&socket, json_bytes(&joined.messages));
     backlogs.subscribe(backlog, &joined.room_id);
     let room = joined.room_id.to_string();
@@ -189,7 +200,7 @@ fn admit(reply: Reply, joined: room::Joined) -> bool {
     subscribe(&socket, room)
 }
 
-fn json_bytes(messages: &[Post]) -> usize {
+fn json_bytes(messages: &[EncodedMessage]) -> usize {
     messages.iter().map(|message| message.json().len()).sum()
 }
 
@@ -212,7 +223,7 @@ impl FromMessageParts<LocalAdapter> for Caller {
         _: &mut Value,
         _: &Option<i64>,
     ) -> Result<Self, Infallible> {
-        Ok(Self(Connection::of(socket)))
+        Ok(Self(Client::of(socket)))
     }
 }
 
@@ -223,6 +234,6 @@ impl FromDisconnectParts<LocalAdapter> for Caller {
         socket: &Arc<Socket>,
         _: DisconnectReason,
     ) -> Result<Self, Infallible> {
-        Ok(Self(Connection::of(socket)))
+        Ok(Self(Client::of(socket)))
     }
 }

@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{Connection, protocol::SendMessage};
+use super::{Client, protocol::SendMessage};
 use crate::{error::Error, model::RoomId, writer::Receipt};
 
 /// The time that a connection has for its first join; sends wait until then.
@@ -160,14 +160,14 @@ impl Place {
     /// # Errors
     /// [`Error::NotInRoomYet`] without a join in time, [`Error::Unavailable`] when the server
     /// stops, else as the send's.
-    pub async fn joined(mut self, connection: &Connection) -> Result<Receipt, Error> {
+    pub async fn joined(mut self, client: &Client) -> Result<Receipt, Error> {
         let error = tokio::select! {
             biased;
             outcome = &mut self.outcome => return outcome.unwrap_or(Err(Error::NotInRoomYet)),
-            () = connection.chat.stopped() => Error::Unavailable,
-            () = over(connection) => Error::NotInRoomYet,
+            () = client.chat.stopped() => Error::Unavailable,
+            () = over(client) => Error::NotInRoomYet,
         };
-        if connection.early.remove(self.number) {
+        if client.early.remove(self.number) {
             return Err(error);
         }
         self.outcome.await.unwrap_or(Err(error))
@@ -175,9 +175,9 @@ impl Place {
 }
 
 /// Waits until the time for the first join is over, and what has come meanwhile is handled.
-async fn over(connection: &Connection) {
-    sleep_until(connection.early.until).await;
-    if let Ok(turn) = connection.turns.queue() {
+async fn over(client: &Client) {
+    sleep_until(client.early.until).await;
+    if let Ok(turn) = client.turns.queue() {
         drop(turn.come().await);
     }
 }

@@ -7,13 +7,13 @@ use serde::Serialize;
 use socketioxide::{BroadcastError, SocketError, SocketIo, extract::SocketRef};
 
 use super::{
-    Connection,
+    Client,
     backlog::Backlogs,
     overflow::{cut, has_overflowed},
     protocol::{self, UserTyping, event},
 };
 use crate::{
-    model::{Post, RoomId, UserId},
+    model::{EncodedMessage, RoomId, UserId},
     room::{Fanout, Presence, Reset, Typing},
 };
 
@@ -76,13 +76,13 @@ impl SocketIoFanout {
         };
         let sockets = namespace.within(room.to_string()).sockets().into_iter();
         sockets
-            .filter(|socket| Connection::of(socket).session.speaks_for(user))
+            .filter(|socket| Client::of(socket).participant.speaks_for(user))
             .collect()
     }
 }
 
 impl Fanout for SocketIoFanout {
-    fn message(&self, message: &Post) {
+    fn message(&self, message: &EncodedMessage) {
         self.emit(
             &message.room_id,
             event::NEW_MESSAGE,

@@ -34,7 +34,7 @@ pub use self::{
     backlog::{ALL_WAITING_BYTES, MAX_UNREAD_BYTES, MAX_WAITING_BYTES, MIN_WAITING_BYTES},
     early::{JOIN_WAIT, MAX_EARLY_BYTES, MAX_EARLY_SENDS},
     fanout::SocketIoFanout,
-    protocol::{ErrorBody, MAX_ECHOED_CHARS},
+    protocol::MAX_ECHOED_CHARS,
     turn::{EVENT_BURST, MAX_PAYLOADS_BYTES, MAX_WAITING},
 };
 use self::{
@@ -42,16 +42,14 @@ use self::{
     caller::Caller,
     credentials::{Connected, Lease},
     early::{EarlyBytes, EarlySends},
-    protocol::{
-        Auth, GetHistory, JoinRoom, LeaveRoom, RefreshAuth, SendMessage, Sent, Typing, event,
-    },
+    protocol::{Auth, GetHistory, JoinRoom, LeaveRoom, RefreshAuth, SendMessage, Typing, event},
     reply::Reply,
     request::{Payload, Request},
     turn::{Turn, Turns},
 };
 use crate::{
     auth::Verifier,
-    chat::{Chat, Session},
+    chat::{Chat, Participant},
     engine,
     error::Error,
     room::Departure,
@@ -107,9 +105,9 @@ impl Settings {
 }
 
 /// What this layer keeps of one socket.
-struct Connection {
+struct Client {
     chat: Arc<Chat>,
-    session: Arc<Session>,
+    participant: Arc<Participant>,
     /// None for a guest, of which there may be many.
     lease: Option<Box<Lease>>,
     turns: Turns,
@@ -123,20 +121,20 @@ struct Connection {
     rooms: Mutex<Vec<JoinRoom>>,
 }
 
-impl Connection {
+impl Client {
     fn of(socket: &Socket) -> Arc<Self> {
-        let connection = socket.extensions.get::<Arc<Self>>();
-        connection.expect("a socket gets its connection before it gets its handlers")
+        let client = socket.extensions.get::<Arc<Self>>();
+        client.expect("a socket gets its client before it gets its handlers")
     }
 
     /// What happens to the socket is logged in this. It is made when it is needed: kept, it would
     /// be 400 bytes of each socket.
     fn span(&self) -> Span {
-        let identity = self.session.identity();
+        let identity = self.participant.identity();
         let user = identity
             .as_ref()
             .map(|identity| identity.user_id().as_str());
-        tracing::info_span!("socket", connection = self.session.connection, user)
+        tracing::info_span!("socket", connection = self.participant.client, user)
     }
 }
 
@@ -202,15 +200,15 @@ impl Realtime {
         // A socket's handlers are set in a middleware, which runs before the client is told that it
         // is connected: a handler set later can miss the client's first events.
         let connected = async |Connected(socket): Connected| {
-            let connection = Connection::of(&socket);
-            if let Some(lease) = &connection.lease {
+            let client = Client::of(&socket);
+            if let Some(lease) = &client.lease {
                 lease.begin(&socket);
             }
             if let Some(session) = session(&socket) {
                 session.enter();
             }
-            panics::survived(join_rooms(&socket, &connection)).await;
-            connection.turns.connected();
+            panics::survived(join_rooms(&socket, &client)).await;
+            client.turns.connected();
         };
         self.io.ns("/", connected.with(connect));
     }
@@ -246,10 +244,10 @@ fn connect(
         }
         format!("{}: {error}", error.code())
     })?;
-    let session = Arc::new(chat.connect(identity));
-    let connection = Arc::new(Connection {
+    let participant = Arc::new(chat.connect(identity));
+    let client = Arc::new(Client {
         chat,
-        session,
+        participant,
         lease: lease.map(Box::new),
         turns: Turns::while_connecting(),
         unanswered,
@@ -259,10 +257,10 @@ fn connect(
         early,
         rooms: rooms.into(),
     });
-    connection
+    client
         .span()
         .in_scope(|| tracing::debug!(transport = ?socket.transport_type(), "connected"));
-    socket.extensions.insert(connection);
+    socket.extensions.insert(client);
     socket.on_fallback(answer);
     socket.on_disconnect(disconnected);
     Ok(())
@@ -288,14 +286,9 @@ fn named(auth: &mut Auth, max_rooms: usize) -> Result<Vec<JoinRoom>, Error> {
 }
 
 /// Joins the rooms of the handshake; the socket's events wait meanwhile.
-async fn join_rooms(socket: &Arc<Socket>, connection: &Arc<Connection>) {
-    let rooms = std::mem::take(
-        &mut *connection
-            .rooms
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner),
-    );
-    let caller = Caller(connection.clone());
+async fn join_rooms(socket: &Arc<Socket>, client: &Arc<Client>) {
+    let rooms = std::mem::take(&mut *client.rooms.lock().unwrap_or_else(PoisonError::into_inner));
+    let caller = Caller(client.clone());
     let joins = stream::iter(rooms).map(|room| caller.join_at_once(Reply::unasked(socket), room));
     joins
         .buffer_unordered(JOINS_AT_ONCE)
@@ -342,13 +335,13 @@ async fn send_message(caller: Caller, turn: Turn, reply: Reply, send: Payload<Se
         Ok(receipt) => receipt.stored().await,
         Err(error) => Err(error),
     };
-    if let Ok(posted) = &stored {
+    if let Ok(stored) = &stored {
         caller
             .0
             .backlogs
-            .to_client(reply.socket(), posted.post.json().len());
+            .to_client(reply.socket(), stored.message.json().len());
     }
-    reply.with(event::SEND_MESSAGE, stored.map(Sent::from));
+    reply.with(event::SEND_MESSAGE, stored);
 }
 
 async fn get_history(caller: Caller, turn: Turn, reply: Reply, query: Payload<GetHistory>) {
@@ -386,7 +379,7 @@ async fn disconnected(socket: SocketRef, io: SocketIo, caller: Caller, reason: D
         .span()
         .in_scope(|| tracing::debug!(?reason, "disconnected"));
     caller.0.early.clear();
-    panics::survived(caller.0.chat.disconnect(&caller.0.session, how)).await;
+    panics::survived(caller.0.chat.disconnect(&caller.0.participant, how)).await;
     if let Some(session) = session(&socket).filter(|_| how == Departure::Left) {
         tokio::spawn(leave_when_gone(session.clone(), socket.id, io));
     }

@@ -9,18 +9,18 @@ use std::sync::atomic::Ordering;
 use serde::{Serialize, Serializer, ser::Error};
 use socketioxide::{SendError, SocketError, socket::Socket};
 
-use super::{Connection, session};
+use super::{Client, session};
 
 /// Breaks the connection of a client that has lost a packet.
 pub(super) fn cut(socket: &Socket) {
-    let connection = Connection::of(socket);
+    let client = Client::of(socket);
     let Some(session) = session(socket) else {
         return;
     };
-    if connection.cut.swap(true, Ordering::Relaxed) {
+    if client.cut.swap(true, Ordering::Relaxed) {
         return;
     }
-    connection
+    client
         .span()
         .in_scope(|| tracing::warn!("a client that does not read in time loses its connection"));
     session.cut();
@@ -28,7 +28,7 @@ pub(super) fn cut(socket: &Socket) {
 
 /// Whether a client has been cut already, or its queue is full.
 pub(super) fn has_overflowed(socket: &Socket) -> bool {
-    Connection::of(socket).cut.load(Ordering::Relaxed)
+    Client::of(socket).cut.load(Ordering::Relaxed)
         || matches!(
             socket.emit("", &Probe),
             Err(SendError::Socket(SocketError::InternalChannelFull))

@@ -3,7 +3,7 @@
 //! Namespace `/`, Socket.IO protocol 5 over Engine.IO 4, and 4 over Engine.IO 3 for old clients:
 //! <https://socket.io/docs/v4/socket-io-protocol/>.
 
-use std::{borrow::Cow, time::Duration};
+use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -12,8 +12,8 @@ pub use super::payload::{first_argument, parse};
 use crate::{
     auth::Identity,
     chat::Range,
-    error::{Error, shortened},
-    model::{ClientMessageId, Post, Posted, RoomId, Seq, UserId, WholeNumber, iso8601_millis},
+    error::{Error, ErrorBody, shortened},
+    model::{ClientMessageId, EncodedMessage, RoomId, Seq, UserId, WholeNumber, iso8601_millis},
     room,
 };
 
@@ -170,37 +170,6 @@ pub enum Ack<'a, T> {
     },
 }
 
-/// An error, as clients get it.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ErrorBody<'a> {
-    code: &'a str,
-    message: String,
-    retryable: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry_after_ms: Option<u64>,
-}
-
-impl<'a> From<&'a Error> for ErrorBody<'a> {
-    fn from(error: &'a Error) -> Self {
-        let retry_after = error.retry_after();
-        Self {
-            code: error.code(),
-            message: error.to_string(),
-            retryable: error.retryable(),
-            retry_after_ms: retry_after.map(whole_millis),
-        }
-    }
-}
-
-/// Rounded up, as who waits so long has waited long enough; not 0, which programs take for nothing
-/// said.
-fn whole_millis(wait: Duration) -> u64 {
-    u64::try_from(wait.as_nanos().div_ceil(1_000_000))
-        .unwrap_or(u64::MAX)
-        .max(1)
-}
-
 /// `error`, to a caller that asked for no ack.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -220,7 +189,7 @@ pub struct Failure<'a> {
 pub struct Joined {
     room_id: RoomId,
     user_id: UserId,
-    messages: Vec<Post>,
+    messages: Vec<EncodedMessage>,
     last_seq: Seq,
     has_more: bool,
     members: Vec<UserId>,
@@ -247,7 +216,7 @@ impl From<room::Joined> for Joined {
 pub struct Reset<'a> {
     reset: bool,
     room_id: &'a RoomId,
-    messages: &'a [Post],
+    messages: &'a [EncodedMessage],
     last_seq: Seq,
     has_more: bool,
     members: &'a [UserId],
@@ -276,28 +245,12 @@ pub struct Left {
     pub room_id: RoomId,
 }
 
-/// A send's answer.
-#[derive(Debug, Serialize)]
-pub struct Sent {
-    message: Post,
-    duplicate: bool,
-}
-
-impl From<Posted> for Sent {
-    fn from(posted: Posted) -> Self {
-        Self {
-            message: posted.post,
-            duplicate: posted.duplicate,
-        }
-    }
-}
-
 /// A history read's answer.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HistoryPage {
     /// Oldest first.
-    pub messages: Vec<Post>,
+    pub messages: Vec<EncodedMessage>,
     /// Whether there are more in the direction asked for.
     pub has_more: bool,
 }
@@ -361,22 +314,4 @@ impl<'a> From<&'a room::Typing> for UserTyping<'a> {
 /// An event's name, cut to what an answer repeats.
 pub fn echoed(event: &str) -> Cow<'_, str> {
     shortened(event, MAX_ECHOED_CHARS)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_wait_is_told_in_whole_milliseconds_that_suffice() {
-        for (nanos, millis) in [
-            (0, 1),
-            (1, 1),
-            (1_000_000, 1),
-            (1_000_001, 2),
-            (19_999_999, 20),
-        ] {
-            assert_eq!(whole_millis(Duration::from_nanos(nanos)), millis);
-        }
-    }
 }

@@ -13,7 +13,7 @@ use socketioxide::{
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{
-    Connection, overflow,
+    Client, overflow,
     protocol::{Ack, Failure, event},
 };
 use crate::{error::Error, model::RoomId};
@@ -33,7 +33,7 @@ impl Reply {
         Self {
             socket: socket.clone(),
             ack_id: None,
-            _unanswered: Connection::of(socket).unanswered.token(),
+            _unanswered: Client::of(socket).unanswered.token(),
         }
     }
 

@@ -22,7 +22,7 @@ use socketioxide::{
 };
 use tokio::sync::oneshot;
 
-use super::{Connection, protocol, reply::Reply, session};
+use super::{Client, protocol, reply::Reply, session};
 use crate::error::Error;
 
 /// How many events of one socket may wait for their turn before further ones are refused.
@@ -176,10 +176,10 @@ impl FromMessageParts<LocalAdapter> for Turn {
         packet: &mut Value,
         ack_id: &Option<i64>,
     ) -> Result<Self, Refused> {
-        let connection = Connection::of(socket);
+        let client = Client::of(socket);
         let bytes = packet.as_str().map_or(0, |text| text.len());
         let counted = session(socket).map_or(Ok(()), |session| session.count_event(bytes));
-        let drawn = counted.and_then(|()| connection.turns.draw(bytes));
+        let drawn = counted.and_then(|()| client.turns.draw(bytes));
         drawn.map(Self).map_err(|error| {
             let event = Event::from_message_parts(socket, packet, ack_id).map(|Event(name)| name);
             let Ok(reply) = Reply::from_message_parts(socket, packet, ack_id);

@@ -1,6 +1,6 @@
 //! The bounds of an answer that carries messages.
 
-use crate::{model::Post, store::Keep};
+use crate::{model::EncodedMessage, store::Keep};
 
 /// The most bytes of messages, as JSON, in one answer; a single message may be larger. With the
 /// rest of the answer it stays below the 1,048,576 bytes that many clients take as one WebSocket
@@ -9,15 +9,15 @@ pub const MAX_ANSWER_BYTES: usize = 960_000;
 
 /// Returns the messages of one answer, oldest first, and whether others were left out: the `limit`
 /// oldest or newest of `posts` that fit, and at least one where `limit` allows it.
-pub(crate) fn fit<P>(posts: P, limit: usize, keep: Keep) -> (Vec<Post>, bool)
+pub(crate) fn fit<P>(posts: P, limit: usize, keep: Keep) -> (Vec<EncodedMessage>, bool)
 where
-    P: ExactSizeIterator<Item = Post> + DoubleEndedIterator,
+    P: ExactSizeIterator<Item = EncodedMessage> + DoubleEndedIterator,
 {
     let total = posts.len();
     let mut bytes = 0;
-    let fits = |post: &Post| {
+    let fits = |message: &EncodedMessage| {
         let first = bytes == 0;
-        bytes += post.json().len() + 1;
+        bytes += message.json().len() + 1;
         first || bytes <= MAX_ANSWER_BYTES
     };
     let kept: Vec<_> = match keep {

@@ -1,6 +1,6 @@
 //! Who is in a room, and what the room is told of their coming and going.
 //!
-//! Members are users, not connections. So that presence does not cost the square of a big room's
+//! Members are users, not clients. So that presence does not cost the square of a big room's
 //! size, a change goes out at once only when the room has been quiet; further ones go out together.
 
 use std::{
@@ -29,7 +29,7 @@ pub struct PresenceSettings {
 }
 
 /// One connection, on this node.
-pub type ConnectionId = u64;
+pub type ClientId = u64;
 
 /// How a connection left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,23 +56,23 @@ pub struct Presence {
 #[derive(Debug)]
 pub(super) struct Members {
     settings: PresenceSettings,
-    connections: HashMap<ConnectionId, UserId>,
-    users: HashMap<UserId, Attendance>,
+    clients: HashMap<ClientId, UserId>,
+    users: HashMap<UserId, UserState>,
     /// Users whose last connection broke, by the time when they count as gone; some may have come
     /// back since.
     away: VecDeque<(Instant, UserId)>,
-    news: News,
+    pending: PendingChanges,
 }
 
 #[derive(Debug, Default)]
-struct Attendance {
-    connections: usize,
+struct UserState {
+    clients: usize,
     away_until: Option<Instant>,
 }
 
 /// What the room has not been told yet.
 #[derive(Debug)]
-struct News {
+struct PendingChanges {
     joined: HashSet<UserId>,
     left: HashSet<UserId>,
     quiet_until: Instant,
@@ -83,10 +83,10 @@ impl Members {
     pub(super) fn new(settings: PresenceSettings) -> Self {
         Self {
             settings,
-            connections: HashMap::new(),
+            clients: HashMap::new(),
             users: HashMap::new(),
             away: VecDeque::new(),
-            news: News {
+            pending: PendingChanges {
                 joined: HashSet::new(),
                 left: HashSet::new(),
                 quiet_until: Instant::now(),
@@ -108,36 +108,36 @@ impl Members {
     }
 
     /// Counts a connection in; one that is in already changes nothing.
-    pub(super) fn enter(&mut self, connection: ConnectionId, user: &UserId) {
-        if self.connections.insert(connection, user.clone()).is_some() {
+    pub(super) fn enter(&mut self, client: ClientId, user: &UserId) {
+        if self.clients.insert(client, user.clone()).is_some() {
             return;
         }
-        let news = &mut self.news;
-        let attendance = self.users.entry(user.clone()).or_insert_with(|| {
-            news.came(user);
-            Attendance::default()
+        let pending = &mut self.pending;
+        let state = self.users.entry(user.clone()).or_insert_with(|| {
+            pending.came(user);
+            UserState::default()
         });
-        attendance.connections += 1;
-        attendance.away_until = None;
+        state.clients += 1;
+        state.away_until = None;
     }
 
     /// Counts a connection out; one that is not in changes nothing.
-    pub(super) fn leave(&mut self, connection: ConnectionId, how: Departure) {
-        let Some(user) = self.connections.remove(&connection) else {
+    pub(super) fn leave(&mut self, client: ClientId, how: Departure) {
+        let Some(user) = self.clients.remove(&client) else {
             return;
         };
-        let Some(attendance) = self.users.get_mut(&user) else {
+        let Some(state) = self.users.get_mut(&user) else {
             return;
         };
-        attendance.connections -= 1;
-        if attendance.connections > 0 {
+        state.clients -= 1;
+        if state.clients > 0 {
             return;
         }
         match how {
             Departure::Left => self.remove(&user),
             Departure::Broken => {
                 let until = Instant::now() + self.settings.grace;
-                attendance.away_until = Some(until);
+                state.away_until = Some(until);
                 self.away.push_back((until, user));
             }
         }
@@ -145,13 +145,13 @@ impl Members {
 
     fn remove(&mut self, user: &UserId) {
         self.users.remove(user);
-        self.news.went(user);
+        self.pending.went(user);
     }
 
     /// When to call [`Members::tick`] next.
     pub(super) fn next_tick(&self) -> Option<Instant> {
         let departure = self.away.front().map(|(until, _)| *until);
-        let packet = self.news.pending().then_some(self.news.quiet_until);
+        let packet = (!self.pending.is_empty()).then_some(self.pending.quiet_until);
         departure.into_iter().chain(packet).min()
     }
 
@@ -164,17 +164,17 @@ impl Members {
                 self.remove(&user);
             }
         }
-        if !self.news.pending() || now < self.news.quiet_until {
+        if self.pending.is_empty() || now < self.pending.quiet_until {
             return None;
         }
         let large = self.count() > self.settings.large_room;
-        self.news.tell(now, room_id, self.users.len(), large)
+        self.pending.flush(now, room_id, self.users.len(), large)
     }
 }
 
-impl News {
-    fn pending(&self) -> bool {
-        !self.joined.is_empty() || !self.left.is_empty()
+impl PendingChanges {
+    fn is_empty(&self) -> bool {
+        self.joined.is_empty() && self.left.is_empty()
     }
 
     /// Named even if the room was not told that the user was gone: who joined in between has a list
@@ -191,8 +191,14 @@ impl News {
         self.left.insert(user.clone());
     }
 
-    /// Takes the news for a packet; none when a large room's count is what it was.
-    fn tell(&mut self, now: Instant, room: &RoomId, count: usize, large: bool) -> Option<Presence> {
+    /// Takes the changes for a packet; none when a large room's count is what it was.
+    fn flush(
+        &mut self,
+        now: Instant,
+        room: &RoomId,
+        count: usize,
+        large: bool,
+    ) -> Option<Presence> {
         let (joined, left) = (self.joined.drain(), self.left.drain());
         let (joined, left) = if large {
             (vec![], vec![])

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{answer, budget::Share};
 use crate::{
-    model::{Message, Post, Seq},
+    model::{EncodedMessage, Message, Seq},
     store::Keep,
 };
 
@@ -25,7 +25,7 @@ pub(super) struct Recent {
     cursor: Seq,
     /// Which message that is; nothing in an empty room.
     newest_id: Option<Uuid>,
-    messages: VecDeque<Post>,
+    messages: VecDeque<EncodedMessage>,
     share: Share,
 }
 
@@ -60,9 +60,9 @@ impl Recent {
             share,
         };
         for message in newest.iter().rev() {
-            let post = Post::from(message);
-            recent.share.take(weight(&post));
-            recent.messages.push_front(post);
+            let message = EncodedMessage::from(message);
+            recent.share.take(weight(&message));
+            recent.messages.push_front(message);
             if recent.share.is_exceeded() {
                 recent.forget_oldest();
                 break;
@@ -76,7 +76,7 @@ impl Recent {
     }
 
     /// Takes the room's next message.
-    pub(super) fn push(&mut self, message: Post) {
+    pub(super) fn push(&mut self, message: EncodedMessage) {
         self.cursor = message.seq;
         self.newest_id = Some(message.id);
         self.share.take(weight(&message));
@@ -113,7 +113,7 @@ impl Recent {
 
     /// The newest `limit` messages after `after`, oldest first, and whether there are older ones
     /// after it; nothing when they are not all kept.
-    pub(super) fn newest(&self, after: Seq, limit: usize) -> Option<(Vec<Post>, bool)> {
+    pub(super) fn newest(&self, after: Seq, limit: usize) -> Option<(Vec<EncodedMessage>, bool)> {
         let start = self
             .messages
             .partition_point(|message| message.seq <= after);
@@ -128,8 +128,8 @@ impl Recent {
 }
 
 /// About how many bytes a kept message takes.
-fn weight(post: &Post) -> usize {
-    post.json().len() + POST_BYTES
+fn weight(message: &EncodedMessage) -> usize {
+    message.json().len() + POST_BYTES
 }
 
 #[cfg(test)]
@@ -263,12 +263,14 @@ mod tests {
     #[test]
     fn an_answer_ends_at_its_most_bytes_and_has_one_message_at_least() {
         let posts: Vec<_> = (1..=3)
-            .map(|seq| Post::from(&said(seq, &"x".repeat(MAX_ANSWER_BYTES / 2))))
+            .map(|seq| EncodedMessage::from(&said(seq, &"x".repeat(MAX_ANSWER_BYTES / 2))))
             .collect();
         let fit = |keep, limit| {
             let (kept, left_out) = answer::fit(posts.iter().cloned(), limit, keep);
             (
-                kept.iter().map(|post| post.seq.get()).collect::<Vec<_>>(),
+                kept.iter()
+                    .map(|message| message.seq.get())
+                    .collect::<Vec<_>>(),
                 left_out,
             )
         };

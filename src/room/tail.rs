@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{Message, Post, Posted, RoomId, Seq},
+    model::{EncodedMessage, Message, RoomId, Seq, Stored},
     store::{Keep, Page},
 };
 
@@ -34,7 +34,7 @@ pub const FIRST_LOOK: Duration = Duration::from_secs(1);
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Messages for an answer, and whether it left out older ones.
-type Answer = (Vec<Post>, bool);
+type Answer = (Vec<EncodedMessage>, bool);
 
 /// The reason to read the log; later ones count more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -122,17 +122,17 @@ impl Tail {
     /// Delivers what the writer has stored. A message that does not follow the last one means that
     /// another process wrote in between; a repeat beyond the cursor, that its first attempt was
     /// committed without a word: the log is to be read first.
-    pub(super) fn stored(&mut self, posted: Vec<Posted>) {
-        for Posted { post, duplicate } in posted {
+    pub(super) fn stored(&mut self, stored: Vec<Stored<EncodedMessage>>) {
+        for Stored { message, duplicate } in stored {
             let Some(recent) = &self.recent else { return };
             let cursor = recent.cursor();
-            if post.seq <= cursor {
-                let comparison = recent.compare(post.seq, post.id);
+            if message.seq <= cursor {
+                let comparison = recent.compare(message.seq, message.id);
                 self.judge(comparison, duplicate);
-            } else if duplicate || self.need > Need::None || post.seq != cursor.next() {
+            } else if duplicate || self.need > Need::None || message.seq != cursor.next() {
                 self.look();
             } else {
-                self.deliver(post);
+                self.deliver(message);
             }
         }
     }
@@ -170,7 +170,7 @@ impl Tail {
         }
     }
 
-    fn deliver(&mut self, message: Post) {
+    fn deliver(&mut self, message: EncodedMessage) {
         if let Some(recent) = &mut self.recent {
             self.context.fanout.message(&message);
             recent.push(message);
@@ -212,7 +212,11 @@ impl Tail {
         if let Some(newest) = messages.last() {
             self.seen(newest.seq, newest.id);
         }
-        Ok(fit(messages.iter().map(Post::from), limit, Keep::Newest))
+        Ok(fit(
+            messages.iter().map(EncodedMessage::from),
+            limit,
+            Keep::Newest,
+        ))
     }
 
     /// Looks for a message that a joiner claims to have, unless that was done a moment ago.
@@ -238,7 +242,7 @@ impl Tail {
         let newest = self.read(page, deadline).await?;
         if self.recent.is_some() {
             self.reset = Some(fit(
-                newest.iter().map(Post::from),
+                newest.iter().map(EncodedMessage::from),
                 self.context.history_limit,
                 Keep::Newest,
             ));

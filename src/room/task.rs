@@ -80,15 +80,15 @@ impl Room {
     async fn obey(&mut self, command: Command) {
         match command {
             Command::Join(join) => self.join(join).await,
-            Command::Leave(connection, how, done) => {
-                self.members.leave(connection, how);
+            Command::Leave(client, how, done) => {
+                self.members.leave(client, how);
                 drop(done);
             }
-            Command::Stored(posted) => {
+            Command::Stored(stored) => {
                 self.shared
                     .queued
-                    .fetch_sub(queued_bytes(&posted), Ordering::Relaxed);
-                self.tail.stored(posted);
+                    .fetch_sub(queued_bytes(&stored), Ordering::Relaxed);
+                self.tail.stored(stored);
             }
             Command::Seen(seq, id) => self.tail.seen(seq, id),
             Command::Wake => self.tail.wake(),
@@ -117,7 +117,7 @@ impl Room {
             } else {
                 Departure::Left
             };
-            self.members.enter(join.connection, &join.user_id);
+            self.members.enter(join.client, &join.user_id);
             let joined = Joined {
                 room_id: self.id.clone(),
                 user_id: join.user_id,
@@ -130,7 +130,7 @@ impl Room {
             if (join.admit)(joined) {
                 Ok(())
             } else {
-                self.members.leave(join.connection, gone);
+                self.members.leave(join.client, gone);
                 Err(Error::Unavailable)
             }
         });

@@ -40,7 +40,11 @@ impl<'a> Distinct<'a> {
     }
 
     /// Answers every draft of the batch, given the log's message for each distinct one.
-    pub(super) fn answer(&self, batch: &[Draft], messages: Vec<Message>) -> Vec<Stored> {
+    pub(super) fn answer(
+        &self,
+        batch: &[Draft],
+        messages: Vec<Message>,
+    ) -> Vec<Stored<Arc<Message>>> {
         let messages: Vec<_> = messages.into_iter().map(Arc::new).collect();
         let answers = batch.iter().zip(&self.stand_in);
         answers

@@ -162,7 +162,7 @@ pub trait MessageStore: Send + Sync + 'static {
     ///
     /// A draft whose id, or whose `(room, user, clientMessageId)`, is in the log already (or
     /// earlier in the batch) is answered with that message.
-    async fn append(&self, drafts: &[Draft]) -> Result<Vec<Stored>, StoreError>;
+    async fn append(&self, drafts: &[Draft]) -> Result<Vec<Stored<Arc<Message>>>, StoreError>;
 
     /// Reads a part of a room's log, oldest first. Rows that cannot be read, as this program does
     /// not write any, are passed over, unless nothing else is there.

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{Posted, RoomId, Stored},
+    model::{EncodedMessage, Message, RoomId, Stored},
     store::{MessageStore, STATEMENT_TIMEOUT, StoreError},
 };
 
@@ -165,7 +165,7 @@ impl Commits {
         }
     }
 
-    async fn attempt(&self, sends: &[Waiting]) -> Result<Vec<Stored>, StoreError> {
+    async fn attempt(&self, sends: &[Waiting]) -> Result<Vec<Stored<Arc<Message>>>, StoreError> {
         let drafts: Vec<_> = sends.iter().map(|send| send.draft.clone()).collect();
         sends.iter().for_each(|send| send.under_way.set(true));
         let result = self.store.append(&drafts).await;
@@ -173,11 +173,11 @@ impl Commits {
         result
     }
 
-    fn announce(&self, sends: Vec<Waiting>, stored: &[Stored]) {
-        let posted: Vec<_> = stored.iter().map(Posted::from).collect();
-        (self.observer)(Outcome::Stored(posted.clone()));
-        let mut posted = posted.into_iter();
-        settle(sends, || posted.next().ok_or(Error::Unavailable));
+    fn announce(&self, sends: Vec<Waiting>, stored: &[Stored<Arc<Message>>]) {
+        let stored: Vec<_> = stored.iter().map(Stored::encode).collect();
+        (self.observer)(Outcome::Stored(stored.clone()));
+        let mut stored = stored.into_iter();
+        settle(sends, || stored.next().ok_or(Error::Unavailable));
     }
 
     /// Refuses sends that have waited long enough. Rooms that may hold one of them nevertheless are
@@ -243,7 +243,7 @@ fn halves_by_room(mut sends: Vec<Waiting>) -> Result<[Vec<Waiting>; 2], Vec<Wait
 }
 
 /// Answers every sender of a batch; one that has stopped waiting has its answer already.
-fn settle(sends: Vec<Waiting>, mut answer: impl FnMut() -> Result<Posted, Error>) {
+fn settle(sends: Vec<Waiting>, mut answer: impl FnMut() -> Result<Stored<EncodedMessage>, Error>) {
     for send in sends {
         send.answer.send(answer()).ok();
     }

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::{EncodingKey, Header, encode};
 use parlor::{
-    auth::{Specimen, Verifier},
+    auth::{TokenClaims, Verifier},
     model::Seq,
     store::{Keep, Page},
 };
@@ -117,7 +117,7 @@ async fn nobody_writes_by_a_token_whose_time_is_over_whatever_waits_for_its_sess
 #[test]
 fn a_secret_that_is_blank_or_one_character_again_and_again_is_refused() {
     let ann = "ann".try_into().unwrap();
-    let specimen = Specimen {
+    let claims = TokenClaims {
         sub: &ann,
         exp: 0,
         role: None,
@@ -133,7 +133,7 @@ fn a_secret_that_is_blank_or_one_character_again_and_again_is_refused() {
     ] {
         for line in [
             Verifier::of_secret(&secret).err(),
-            specimen.sign(&secret).err(),
+            claims.sign(&secret).err(),
         ] {
             assert!(
                 line.is_some_and(|line| line.contains("openssl rand -hex 32")),

@@ -15,7 +15,7 @@ use std::{
 
 use futures_util::future::join_all;
 use parlor::{
-    auth::Specimen,
+    auth::TokenClaims,
     engine::EVENT_BYTES,
     model::{Message, Seq, UserId},
     realtime::{self, EVENT_BURST},
@@ -330,7 +330,7 @@ async fn new_tokens_are_limited() {
     ];
     let server = Server::on(Database::sqlite(), &flags).await;
     let ann = UserId::try_from("ann").unwrap();
-    let token = Specimen {
+    let token = TokenClaims {
         sub: &ann,
         exp: i32::MAX.into(),
         role: None,

@@ -8,14 +8,13 @@ use std::sync::{
 use futures_util::future::join_all;
 use parlor::{
     auth::Identity,
-    chat::{Chat, Limits, READS_AT_ONCE, Range, Session},
-    model::{Body, Draft, Post, RoomId},
+    chat::{Chat, Limits, Participant, READS_AT_ONCE, Range},
+    model::{Body, Draft, EncodedMessage, RoomId, Stored},
     rates::Rate,
     room::{
         Departure, Fanout, Joined, MAILBOX_BYTES, Presence, PresenceSettings, Reset, RoomContext,
-        Typing,
+        Rooms, Typing,
     },
-    rooms::Rooms,
     store::MessageStore,
     writer::{Outcome, Writer},
 };
@@ -25,10 +24,10 @@ use crate::support::{DEADLINE, Database, eventually, faulty::FaultyStore, said, 
 
 /// What rooms sent.
 #[derive(Default)]
-struct Recorder(Mutex<Vec<Post>>);
+struct Recorder(Mutex<Vec<EncodedMessage>>);
 
 impl Fanout for Recorder {
-    fn message(&self, message: &Post) {
+    fn message(&self, message: &EncodedMessage) {
         self.0.lock().unwrap().push(message.clone());
     }
 
@@ -88,27 +87,27 @@ impl House {
         }
     }
 
-    fn user(&self, name: &str) -> Arc<Session> {
+    fn user(&self, name: &str) -> Arc<Participant> {
         Arc::new(
             self.chat
                 .connect(Some(Identity::user(name.try_into().unwrap()))),
         )
     }
 
-    async fn join(&self, session: &Arc<Session>) -> Joined {
+    async fn join(&self, participant: &Arc<Participant>) -> Joined {
         let (sender, joined) = tokio::sync::oneshot::channel();
         let admit = move |joined| sender.send(joined).is_ok();
         within_deadline(
             "a join",
-            self.chat.join(session, room(), None, None, None, admit),
+            self.chat.join(participant, room(), None, None, None, admit),
         )
         .await
         .unwrap();
         joined.await.unwrap()
     }
 
-    async fn send(&self, session: &Session, text: &str) {
-        let receipt = self.chat.send(session, room(), text, None).unwrap();
+    async fn send(&self, participant: &Participant, text: &str) {
+        let receipt = self.chat.send(participant, room(), text, None).unwrap();
         receipt.stored().await.unwrap();
     }
 
@@ -151,11 +150,11 @@ async fn no_joiner_is_lost_while_a_room_ends() {
     let users = ["ann", "bob", "cid"].map(|name| {
         let (house, joined) = (house.clone(), joined.clone());
         tokio::spawn(async move {
-            let session = house.user(name);
+            let participant = house.user(name);
             for _ in 0..ROUNDS {
-                house.join(&session).await;
+                house.join(&participant).await;
                 joined.fetch_add(1, Ordering::Relaxed);
-                house.chat.leave(&session, &room()).await.unwrap();
+                house.chat.leave(&participant, &room()).await.unwrap();
             }
         })
     });
@@ -261,7 +260,7 @@ async fn a_room_that_cannot_take_more_reads_what_it_missed() {
         .map(|body| Draft::new(room(), "other".try_into().unwrap(), None, body, None))
         .collect();
     for stored in house.store.append(&drafts).await.unwrap() {
-        house.rooms.observe(Outcome::Stored(vec![(&stored).into()]));
+        house.rooms.observe(Outcome::Stored(vec![stored.encode()]));
     }
     eventually("all messages", async || house.sent().len() >= MESSAGES).await;
     assert!(
@@ -285,7 +284,7 @@ async fn a_room_for_which_too_many_bytes_wait_reads_what_it_missed() {
         .map(|_| Draft::new(room(), "other".try_into().unwrap(), None, body(), None))
         .collect();
     for stored in house.store.append(&drafts).await.unwrap() {
-        house.rooms.observe(Outcome::Stored(vec![(&stored).into()]));
+        house.rooms.observe(Outcome::Stored(vec![stored.encode()]));
     }
     eventually("all messages", async || house.sent().len() >= MESSAGES).await;
     assert_eq!(house.sent().len(), MESSAGES);
@@ -306,9 +305,9 @@ async fn a_repeat_of_what_the_room_has_not_had_wakes_it_and_one_of_what_it_had_d
     for _ in 0..3 {
         let repeats = house.store.append(&drafts()).await.unwrap();
         assert!(repeats.iter().all(|stored| stored.duplicate));
-        house
-            .rooms
-            .observe(Outcome::Stored(repeats.iter().map(Into::into).collect()));
+        house.rooms.observe(Outcome::Stored(
+            repeats.iter().map(Stored::encode).collect(),
+        ));
         eventually("both messages", async || house.sent().len() >= 2).await;
     }
     house.send(&ann, "3").await;

@@ -259,7 +259,10 @@ async fn an_empty_batch_changes_nothing(database: Database) {
 }
 
 /// Appends, as the writer does: again, when another writer was faster.
-async fn append(store: &Arc<dyn MessageStore>, batch: &[Draft]) -> Vec<parlor::model::Stored> {
+async fn append(
+    store: &Arc<dyn MessageStore>,
+    batch: &[Draft],
+) -> Vec<parlor::model::Stored<Arc<parlor::model::Message>>> {
     loop {
         match store.append(batch).await {
             Ok(stored) => return stored,

@@ -7,7 +7,7 @@ use std::{
 
 use parlor::{
     error::Error,
-    model::{Body, Draft, Posted, RoomId, Seq},
+    model::{Body, Draft, EncodedMessage, RoomId, Seq, Stored},
     store::{Keep, MessageStore, Page, STATEMENT_TIMEOUT},
     writer::{
         DOUBT, MAX_BATCH_BYTES, MAX_BATCH_MESSAGES, Outcome, QUEUE_BYTES, QUEUE_CAPACITY, Receipt,
@@ -80,7 +80,10 @@ impl Bench {
             Outcome::Stored(stored) => Some(stored),
             Outcome::Unknown(_) => None,
         });
-        stored.flatten().map(|stored| said(&stored.post)).collect()
+        stored
+            .flatten()
+            .map(|stored| said(&stored.message))
+            .collect()
     }
 }
 
@@ -93,7 +96,7 @@ fn draft(text: &str) -> Draft {
     Draft::new(room(), "ann".try_into().unwrap(), None, body, None)
 }
 
-async fn stored(receipt: Receipt) -> Result<Posted, Error> {
+async fn stored(receipt: Receipt) -> Result<Stored<EncodedMessage>, Error> {
     within_deadline("a send's outcome", receipt.stored()).await
 }
 
@@ -156,10 +159,15 @@ async fn a_batch_with_an_unknown_outcome_is_retried_and_stored_once() {
         let bench = Bench::new(database, &faults, DEADLINE).await;
         let first = stored(bench.send("first")).await.unwrap();
         assert!(!first.duplicate);
-        assert_eq!(first.post.seq.get(), 1);
+        assert_eq!(first.message.seq.get(), 1);
         assert_eq!(bench.store.batches(), [1, 1, 1, 1], "three attempts failed");
         assert_eq!(
-            stored(bench.send("second")).await.unwrap().post.seq.get(),
+            stored(bench.send("second"))
+                .await
+                .unwrap()
+                .message
+                .seq
+                .get(),
             2
         );
         assert_eq!(bench.log().await, ["first", "second"]);
@@ -188,7 +196,7 @@ async fn a_message_that_the_database_refuses_does_not_fail_its_neighbours() {
     bench.store.open(1000);
     for (text, receipt) in texts.iter().zip(receipts) {
         match stored(receipt).await {
-            Ok(stored) => assert_eq!(said(&stored.post), *text),
+            Ok(stored) => assert_eq!(said(&stored.message), *text),
             Err(error) => assert_eq!((error.code(), text.as_str()), ("INTERNAL", "poison")),
         }
     }
@@ -266,7 +274,7 @@ async fn a_send_that_is_being_stored_when_its_time_ends_learns_the_outcome() {
         bench.store.open(1);
     };
     let (outcome, ()) = tokio::join!(stored(receipt), late);
-    assert_eq!(outcome.unwrap().post.seq.get(), 1);
+    assert_eq!(outcome.unwrap().message.seq.get(), 1);
 }
 
 #[tokio::test]

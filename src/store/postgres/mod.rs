@@ -4,7 +4,7 @@ mod append;
 mod migrate;
 mod session;
 
-use std::future::Future;
+use std::{future::Future, sync::Arc};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -229,7 +229,7 @@ impl MessageStore for PostgresStore {
             .map_err(|error| error.at(&self.place))
     }
 
-    async fn append(&self, drafts: &[Draft]) -> Result<Vec<Stored>, StoreError> {
+    async fn append(&self, drafts: &[Draft]) -> Result<Vec<Stored<Arc<Message>>>, StoreError> {
         let distinct = Distinct::of(drafts);
         let messages = match self.store(distinct.drafts()).await {
             Err(StoreError::Conflict(_)) => self.look_and_store(distinct.drafts()).await?,

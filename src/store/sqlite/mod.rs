@@ -202,7 +202,7 @@ impl MessageStore for SqliteStore {
             .map_err(|error| error.at(&place))
     }
 
-    async fn append(&self, drafts: &[Draft]) -> Result<Vec<Stored>, StoreError> {
+    async fn append(&self, drafts: &[Draft]) -> Result<Vec<Stored<Arc<Message>>>, StoreError> {
         let distinct = Distinct::of(drafts);
         Ok(distinct.answer(drafts, self.store(distinct.drafts()).await?))
     }

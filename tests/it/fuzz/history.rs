@@ -4,11 +4,12 @@ use std::{ops::RangeInclusive, sync::Arc};
 
 use parlor::{
     auth::Identity,
-    chat::{Chat, Limits, MAX_HISTORY, Range, Session},
-    model::{Post, RoomId, Seq},
+    chat::{Chat, Limits, MAX_HISTORY, Participant, Range},
+    model::{EncodedMessage, RoomId, Seq},
     rates::Rate,
-    room::{Departure, Fanout, Joined, Presence, PresenceSettings, Reset, RoomContext, Typing},
-    rooms::Rooms,
+    room::{
+        Departure, Fanout, Joined, Presence, PresenceSettings, Reset, RoomContext, Rooms, Typing,
+    },
     store::{Keep, MessageStore, Page},
     writer::Writer,
 };
@@ -26,7 +27,7 @@ const DEFAULT_LIMIT: usize = 50;
 struct Nobody;
 
 impl Fanout for Nobody {
-    fn message(&self, _: &Post) {}
+    fn message(&self, _: &EncodedMessage) {}
 
     fn presence(&self, _: &Presence) {}
 
@@ -40,7 +41,7 @@ struct House {
     chat: Chat,
     store: Arc<dyn MessageStore>,
     /// Keeps every second room open, with its newest messages in memory.
-    _keeper: Arc<Session>,
+    _keeper: Arc<Participant>,
     _database: Database,
 }
 
@@ -75,7 +76,7 @@ impl House {
             requests: Rate::UNLIMITED,
         };
         let chat = Chat::new(Rooms::new(context), writer, store.clone(), limits);
-        let keeper = session(&chat);
+        let keeper = participant(&chat);
         for size in SIZES.into_iter().step_by(2) {
             chat.join(&keeper, room(size), None, None, None, |_| true)
                 .await
@@ -91,7 +92,7 @@ impl House {
 
     async fn join(
         &self,
-        session: &Arc<Session>,
+        participant: &Arc<Participant>,
         size: i64,
         last_seq: Option<Seq>,
         limit: Option<usize>,
@@ -100,13 +101,13 @@ impl House {
         let admit = move |joined| sender.send(joined).is_ok();
         let joining = self
             .chat
-            .join(session, room(size), None, last_seq, limit, admit);
+            .join(participant, room(size), None, last_seq, limit, admit);
         within_deadline("a join", joining).await.unwrap();
         joined.await.unwrap()
     }
 }
 
-fn session(chat: &Chat) -> Arc<Session> {
+fn participant(chat: &Chat) -> Arc<Participant> {
     Arc::new(chat.connect(Some(Identity::user("ann".try_into().unwrap()))))
 }
 
@@ -181,9 +182,9 @@ fn a_page_of_the_log_has_what_it_is_to_have() {
 #[test]
 fn a_read_of_history_has_what_it_is_to_have() {
     on_each_kind(|runtime, house| {
-        let session = session(&house.chat);
+        let participant = participant(&house.chat);
         for size in SIZES {
-            runtime.block_on(house.join(&session, size, None, None));
+            runtime.block_on(house.join(&participant, size, None, None));
         }
         let range = prop_oneof![
             Just(Range::Newest),
@@ -195,7 +196,7 @@ fn a_read_of_history_has_what_it_is_to_have() {
             &(select(&SIZES[..]), range, option::of(limit())),
             |(size, range, limit)| {
                 let room = room(size);
-                let reading = house.chat.history(&session, &room, range, limit);
+                let reading = house.chat.history(&participant, &room, range, limit);
                 let (messages, has_more) = runtime.block_on(reading.unwrap()).unwrap();
                 let limit = answer(limit);
                 let expected = match range {
@@ -205,7 +206,7 @@ fn a_read_of_history_has_what_it_is_to_have() {
                         kept(seq.get().saturating_add(1)..=size, limit, Keep::Oldest)
                     }
                 };
-                assert_eq!((seqs(&messages, |post| post.seq), has_more), expected);
+                assert_eq!((seqs(&messages, |message| message.seq), has_more), expected);
             },
         );
     });
@@ -218,8 +219,8 @@ fn a_join_brings_what_it_is_to_bring() {
             4,
             &(select(&SIZES[..]), option::of(seq()), option::of(limit())),
             |(size, last_seq, limit)| {
-                let session = session(&house.chat);
-                let joined = runtime.block_on(house.join(&session, size, last_seq, limit));
+                let participant = participant(&house.chat);
+                let joined = runtime.block_on(house.join(&participant, size, last_seq, limit));
                 let after = last_seq.map_or(0, Seq::get);
                 let expected = kept(after.saturating_add(1)..=size, answer(limit), Keep::Newest);
                 assert_eq!(
@@ -234,7 +235,7 @@ fn a_join_brings_what_it_is_to_bring() {
                     expected
                 );
                 assert_eq!(joined.last_seq.get(), size);
-                runtime.block_on(house.chat.disconnect(&session, Departure::Left));
+                runtime.block_on(house.chat.disconnect(&participant, Departure::Left));
             },
         );
     });

@@ -13,7 +13,7 @@ use std::{
 
 use chrono::Utc;
 use futures_util::future::join_all;
-use parlor::{auth::Specimen, model::UserId};
+use parlor::{auth::TokenClaims, model::UserId};
 use serde_json::json;
 use tokio::{
     io::AsyncWriteExt,
@@ -112,7 +112,7 @@ async fn frames_of_connects_from_several_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_tokens_from_several_at_once_beside_an_honest_client_that_comes_in() {
-    let claims = Specimen {
+    let claims = TokenClaims {
         sub: &UserId::try_from("ann").unwrap(),
         exp: Utc::now().timestamp() + 600,
         role: None,

@@ -80,7 +80,7 @@ impl MessageStore for FaultyStore {
         self.inner.migrate().await
     }
 
-    async fn append(&self, drafts: &[Draft]) -> Result<Vec<Stored>, StoreError> {
+    async fn append(&self, drafts: &[Draft]) -> Result<Vec<Stored<Arc<Message>>>, StoreError> {
         self.batches.lock().unwrap().push(drafts.len());
         self.gate.acquire().await.unwrap().forget();
         let fault = self.faults.lock().unwrap().pop();

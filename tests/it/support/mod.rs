@@ -50,8 +50,8 @@ pub fn free_port() -> u16 {
 }
 
 /// What a message on its way to clients says.
-pub fn said(post: &parlor::model::Post) -> String {
-    let message: serde_json::Value = serde_json::from_str(post.json()).unwrap();
+pub fn said(message: &parlor::model::EncodedMessage) -> String {
+    let message: serde_json::Value = serde_json::from_str(message.json()).unwrap();
     message["message"].as_str().unwrap().to_owned()
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    model::{Posted, RoomId},
+    model::{EncodedMessage, RoomId, Stored},
     room::{Budget, Command, MAILBOX_CAPACITY, Room, RoomContext, RoomHandle, Shared, tell},
     writer::Outcome,
 };
@@ -88,9 +88,9 @@ impl Rooms {
     /// Passes on what the writer has to say to the rooms that it concerns.
     pub fn observe(&self, outcome: Outcome) {
         match outcome {
-            Outcome::Stored(posted) => {
-                for (room, posted) in by_room(posted) {
-                    self.tell(&room, Command::Stored(posted));
+            Outcome::Stored(stored) => {
+                for (room, stored) in by_room(stored) {
+                    self.tell(&room, Command::Stored(stored));
                 }
             }
             Outcome::Unknown(rooms) => {
@@ -140,13 +140,13 @@ impl Rooms {
 }
 
 /// The writer's answers by room, in order.
-fn by_room(posted: Vec<Posted>) -> HashMap<RoomId, Vec<Posted>> {
+fn by_room(stored: Vec<Stored<EncodedMessage>>) -> HashMap<RoomId, Vec<Stored<EncodedMessage>>> {
     let mut rooms = HashMap::<_, Vec<_>>::new();
-    for posted in posted {
+    for stored in stored {
         rooms
-            .entry(posted.post.room_id.clone())
+            .entry(stored.message.room_id.clone())
             .or_default()
-            .push(posted);
+            .push(stored);
     }
     rooms
 }
