@@ -11,8 +11,8 @@
 //!   history, live messages, presence. So a joiner sees history first, then live messages, with no
 //!   gap and no double ([`room`]).
 //! - **Layers know only what is below them:** [`app`] puts together [`realtime`] (Socket.IO) and
-//!   [`http`]; these call
-//! [`chat`], which knows neither; it drives the [`room`]s and the [`writer`], and they the [`store`].
+//!   [`http`]; these call [`chat`], which knows neither; it drives the [`room`]s and the
+//!   [`writer`], and they the [`store`].
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs, clippy::unwrap_used)]

@@ -14,9 +14,8 @@ use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    model::{EncodedMessage, RoomId, Stored},
+    model::{EncodedMessage, Outcome, RoomId, Stored},
     room::{Budget, Command, MAILBOX_CAPACITY, Room, RoomContext, RoomHandle, Shared, tell},
-    writer::Outcome,
 };
 
 /// All active rooms of this node.

@@ -12,11 +12,11 @@ use tokio::{
 
 use super::{
     Health, MAX_BATCH_BYTES, MAX_BATCH_MESSAGES, MAX_CONFLICTS, MAX_RETRY_DELAY, MIN_RETRY_DELAY,
-    Observer, Outcome, Waiting,
+    Observer, Waiting,
 };
 use crate::{
     error::Error,
-    model::{EncodedMessage, Message, RoomId, Stored},
+    model::{EncodedMessage, Message, Outcome, RoomId, Stored},
     store::{MessageStore, STATEMENT_TIMEOUT, StoreError},
 };
 

@@ -9,14 +9,14 @@ use futures_util::future::join_all;
 use parlor::{
     auth::Identity,
     chat::{Chat, Limits, Participant, READS_AT_ONCE, Range},
-    model::{Body, Draft, EncodedMessage, RoomId, Stored},
+    model::{Body, Draft, EncodedMessage, Outcome, RoomId, Stored},
     rates::Rate,
     room::{
         Departure, Fanout, Joined, MAILBOX_BYTES, Presence, PresenceSettings, Reset, RoomContext,
         Rooms, Typing,
     },
     store::MessageStore,
-    writer::{Outcome, Writer},
+    writer::Writer,
 };
 use tokio_util::sync::CancellationToken;
 

@@ -7,11 +7,10 @@ use std::{
 
 use parlor::{
     error::Error,
-    model::{Body, Draft, EncodedMessage, RoomId, Seq, Stored},
+    model::{Body, Draft, EncodedMessage, Outcome, RoomId, Seq, Stored},
     store::{Keep, MessageStore, Page, STATEMENT_TIMEOUT},
     writer::{
-        DOUBT, MAX_BATCH_BYTES, MAX_BATCH_MESSAGES, Outcome, QUEUE_BYTES, QUEUE_CAPACITY, Receipt,
-        Writer,
+        DOUBT, MAX_BATCH_BYTES, MAX_BATCH_MESSAGES, QUEUE_BYTES, QUEUE_CAPACITY, Receipt, Writer,
     },
 };
 use tokio::task::JoinHandle;

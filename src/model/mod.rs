@@ -1,5 +1,6 @@
 //! Values parsed at the edge, so that everything inside can trust them.
 
+mod entry;
 mod number;
 mod visible;
 
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
-pub use self::number::WholeNumber;
+pub use self::{entry::Outcome, number::WholeNumber};
 use crate::error::Error;
 
 /// The most bytes of UTF-8 that an identifier may have.

@@ -33,7 +33,7 @@ use self::{
 };
 use crate::{
     error::Error,
-    model::{Draft, EncodedMessage, RoomId, Stored},
+    model::{Draft, EncodedMessage, Outcome, Stored},
     store::MessageStore,
 };
 
@@ -62,16 +62,6 @@ pub const MAX_RETRY_DELAY: Duration = Duration::from_secs(1);
 pub const DOUBT: Duration = Duration::from_secs(10);
 /// How often in a row a batch may meet a faster writer before it counts as refused.
 const MAX_CONFLICTS: u32 = 8;
-
-/// What the writer has to say about the log.
-#[derive(Debug)]
-pub enum Outcome {
-    /// These sends were committed, in this order.
-    Stored(Vec<Stored<EncodedMessage>>),
-    /// Messages may have been committed to these rooms, or may be yet; their senders do not wait
-    /// any more. Told again when none can be committed any more.
-    Unknown(Vec<RoomId>),
-}
 
 /// Told of every outcome, before the senders are.
 pub type Observer = Box<dyn Fn(Outcome) + Send + Sync>;
