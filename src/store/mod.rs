@@ -25,7 +25,10 @@ pub use self::{
     postgres::{LOCK_TIMEOUT, PostgresStore, Schema},
     sqlite::SqliteStore,
 };
-use crate::model::{Draft, Message, RoomId, Seq, Stored};
+use crate::{
+    error::Error,
+    model::{Draft, Message, RoomId, Seq, Stored},
+};
 
 /// How long one statement may take before its connection is given up and the outcome counts as
 /// unknown. Postgres ends it before: what has not been committed by then never is, whatever becomes
@@ -127,6 +130,21 @@ pub enum StoreError {
     /// What the database holds is not what this program writes.
     #[error("unreadable row: {0}")]
     Unreadable(String),
+}
+
+/// A failed read, as its reader is told; the cause is logged.
+impl From<StoreError> for Error {
+    fn from(cause: StoreError) -> Self {
+        match cause {
+            StoreError::Unavailable(cause)
+            | StoreError::Conflict(cause)
+            | StoreError::Locked { cause, .. } => {
+                tracing::warn!(%cause, "log not read");
+                Self::Unavailable
+            }
+            cause @ (StoreError::Rejected(_) | StoreError::Unreadable(_)) => Self::internal(cause),
+        }
+    }
 }
 
 /// The tables could not be brought up to date. The texts name the database, and no password.
