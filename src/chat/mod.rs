@@ -8,6 +8,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use futures_util::future::join_all;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -228,16 +229,18 @@ impl Chat {
         Ok(())
     }
 
-    /// Ends a connection's part: it leaves all its rooms.
+    /// Ends a connection's part: it leaves all its rooms at once, and waits until they have forgotten
+    /// it. A room whose mailbox is full holds up none of the others.
     pub async fn disconnect(&self, participant: &Participant, how: Departure) {
         let rooms = {
             let mut joined = participant.joined();
             joined.closed = true;
             std::mem::take(&mut joined.rooms)
         };
-        for handle in rooms.into_values() {
-            handle.leave(participant.client, how).await;
-        }
+        let leaving = rooms
+            .values()
+            .map(|room| room.leave(participant.client, how));
+        join_all(leaving).await;
     }
 
     fn check_running(&self) -> Result<(), Error> {

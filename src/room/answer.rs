@@ -7,9 +7,12 @@ use crate::{model::EncodedMessage, store::Keep};
 /// message.
 pub const MAX_ANSWER_BYTES: usize = 960_000;
 
+/// Messages for an answer, oldest first, and whether others were left out.
+pub(crate) type Answer = (Vec<EncodedMessage>, bool);
+
 /// Returns the messages of one answer, oldest first, and whether others were left out: the `limit`
 /// oldest or newest of `posts` that fit, and at least one where `limit` allows it.
-pub(crate) fn fit<P>(posts: P, limit: usize, keep: Keep) -> (Vec<EncodedMessage>, bool)
+pub(crate) fn fit<P>(posts: P, limit: usize, keep: Keep) -> Answer
 where
     P: ExactSizeIterator<Item = EncodedMessage> + DoubleEndedIterator,
 {

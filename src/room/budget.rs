@@ -43,7 +43,11 @@ impl Share {
         self.budget.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Returns whether the room keeps more than it may.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Returns true when the room keeps more than it may.
     pub(super) fn is_exceeded(&self) -> bool {
         let rooms = self.budget.rooms.load(Ordering::Relaxed).max(1);
         self.bytes > allowance(self.budget.bytes.load(Ordering::Relaxed), rooms)

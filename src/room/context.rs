@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Fanout, PresenceSettings};
+use super::{fanout::Fanout, members::PresenceSettings};
 use crate::store::MessageStore;
 
 /// The surroundings of a node's rooms.

@@ -1,11 +1,19 @@
 //! A client's way into a room.
 
+use std::sync::Arc;
+
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{ClientId, Welcome};
+use super::{
+    fanout::Welcome,
+    members::ClientId,
+    reading::read,
+    recent::{Hold, Older},
+};
 use crate::{
     error::Error,
-    model::{Seq, UserId},
+    model::{EncodedMessage, RoomId, Seq, UserId},
+    store::{MessageStore, Page},
 };
 
 /// A client's request to enter a room.
@@ -25,4 +33,63 @@ pub struct Join {
 }
 
 /// The way back to the joiner.
-pub(super) type Done = oneshot::Sender<Result<(), Error>>;
+pub(super) type Done = oneshot::Sender<Result<Step, Error>>;
+
+/// The room's reply to a joiner.
+pub(super) enum Step {
+    /// The joiner was welcomed.
+    Welcomed,
+    /// The joiner reads a page of the log, which the room's memory does not reach, and asks again.
+    Read(Box<ToRead>),
+}
+
+/// A page of the log for a joiner to read.
+pub(super) struct ToRead {
+    pub(super) join: Join,
+    pub(super) store: Arc<dyn MessageStore>,
+    pub(super) room: RoomId,
+    pub(super) page: Page,
+    pub(super) hold: Hold,
+}
+
+/// A join together with the page that the joiner has read for it.
+pub(super) struct Joining {
+    pub(super) join: Join,
+    pub(super) older: Option<Older>,
+}
+
+impl From<Join> for Joining {
+    fn from(join: Join) -> Self {
+        Self { join, older: None }
+    }
+}
+
+impl Joining {
+    /// Returns the newest message that the joiner has read.
+    pub(super) fn newest_read(&self) -> Option<&EncodedMessage> {
+        self.older.as_ref()?.messages.last()
+    }
+}
+
+impl ToRead {
+    /// Reads the page by the join's deadline.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] when the log cannot be read by then.
+    pub(super) async fn read(self) -> Result<Joining, Error> {
+        let Self {
+            join,
+            store,
+            room,
+            page,
+            hold,
+        } = self;
+        let messages = read(store, room, page, join.deadline).await?;
+        let messages = messages.iter().map(EncodedMessage::from).collect();
+        Ok(Joining {
+            join,
+            older: Some(Older { messages, hold }),
+        })
+    }
+}

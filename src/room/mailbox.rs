@@ -17,8 +17,8 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
-    ClientId, Departure,
-    joining::{Done, Join},
+    joining::{Done, Join, Joining, Step},
+    members::{ClientId, Departure},
 };
 use crate::{
     error::Error,
@@ -31,10 +31,14 @@ pub const MAILBOX_CAPACITY: usize = 1024;
 /// log.
 pub const MAILBOX_BYTES: usize = 1024 * 1024;
 
+/// The most pages that a joiner reads before it gives up. A second one is needed only when the room
+/// has had more messages during the first than it may keep meanwhile.
+const MAX_READS: usize = 3;
+
 /// A command to a room's task.
 pub(super) enum Command {
     /// Let a client in.
-    Join(Join, Done),
+    Join(Box<Joining>, Done),
     /// Let a client out; the sender is dropped when that is done.
     Leave(ClientId, Departure, oneshot::Sender<()>),
     /// Deliver messages that the writer has stored, or found stored.
@@ -104,19 +108,30 @@ pub(super) fn open() -> (RoomHandle, Inbox) {
 }
 
 impl RoomHandle {
-    /// Lets a client in; see [`Join`].
+    /// Lets a client in; see [`Join`]. Reads the log itself where the room's memory does not reach.
     ///
     /// # Errors
     ///
     /// [`Error::Unavailable`] when the log cannot be read by the deadline, or the client is gone.
     pub async fn join(&self, join: Join) -> Result<(), Error> {
-        let (done, ended) = oneshot::channel();
-        let deadline = join.deadline;
-        let sending = self.commands.send(Command::Join(join, done));
-        if !matches!(timeout_at(deadline, sending).await, Ok(Ok(()))) {
+        let mut joining = Joining::from(join);
+        for _ in 0..=MAX_READS {
+            match self.ask(joining).await? {
+                Step::Welcomed => return Ok(()),
+                Step::Read(page) => joining = page.read().await?,
+            }
+        }
+        Err(Error::Unavailable)
+    }
+
+    async fn ask(&self, joining: Joining) -> Result<Step, Error> {
+        let (done, reply) = oneshot::channel();
+        let deadline = joining.join.deadline;
+        let asking = self.commands.send(Command::Join(Box::new(joining), done));
+        if !matches!(timeout_at(deadline, asking).await, Ok(Ok(()))) {
             return Err(Error::Unavailable);
         }
-        ended.await.unwrap_or(Err(Error::Unavailable))
+        reply.await.unwrap_or(Err(Error::Unavailable))
     }
 
     /// Lets a client out, and waits until the room has forgotten it.

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{MAX_LISTED, Presence};
+use super::fanout::{MAX_LISTED, Presence};
 use crate::model::{RoomId, UserId};
 
 /// The least time between two presence packets of a room.

@@ -11,10 +11,13 @@ mod fanout;
 mod joining;
 mod mailbox;
 mod members;
+mod reading;
 mod recent;
 mod registry;
 mod tail;
 mod task;
+mod waiting;
+mod watch;
 
 pub(crate) use self::answer::fit;
 pub use self::{
@@ -25,7 +28,8 @@ pub use self::{
     joining::Join,
     mailbox::{MAILBOX_BYTES, MAILBOX_CAPACITY, RoomHandle},
     members::{ClientId, Departure, INTERVAL, LARGE_INTERVAL, PresenceSettings},
+    reading::{READ_TIMEOUT, RETRY_DELAY},
     recent::CAPACITY,
     registry::Rooms,
-    tail::{FIRST_LOOK, READ_TIMEOUT, RETRY_DELAY, WATCH_PERIOD},
+    watch::{FIRST_LOOK, WATCH_PERIOD},
 };

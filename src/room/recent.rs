@@ -1,10 +1,13 @@
 //! The newest messages of a room, kept in memory so that joining reads no database.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use uuid::Uuid;
 
-use super::{answer, budget::Share};
+use super::{
+    answer::{self, Answer},
+    budget::Share,
+};
 use crate::{
     model::{EncodedMessage, Message, Seq},
     store::Keep,
@@ -12,6 +15,10 @@ use crate::{
 
 /// How many messages an active room keeps at most: as many as the largest join can ask for.
 pub const CAPACITY: usize = 200;
+
+/// The most bytes of messages that a room keeps while a joiner reads the log; more than the largest
+/// answer has.
+const HELD_BYTES: usize = 1024 * 1024;
 
 /// About what a kept message takes besides its JSON, in bytes.
 const POST_BYTES: usize = 256;
@@ -27,6 +34,27 @@ pub(super) struct Recent {
     newest_id: Option<Uuid>,
     messages: VecDeque<EncodedMessage>,
     share: Share,
+    /// Shared with the [`Hold`]s.
+    held: Arc<()>,
+}
+
+/// A joiner's hold on a room's memory while it reads the log: meanwhile only [`CAPACITY`] and
+/// [`HELD_BYTES`] bound what the room keeps, so that the messages after the hold are there when the
+/// joiner is back.
+#[derive(Debug)]
+pub(super) struct Hold {
+    /// The room's newest message when the hold began.
+    through: Seq,
+    held: Arc<()>,
+}
+
+/// A page of the log that ends at its hold.
+#[derive(Debug)]
+pub(super) struct Older {
+    /// The newest messages up to the hold, oldest first: one more than the answer's limit, if there
+    /// are so many.
+    pub(super) messages: Vec<EncodedMessage>,
+    pub(super) hold: Hold,
 }
 
 /// A message that is said to be in the log, compared with what the room has had from it.
@@ -58,6 +86,7 @@ impl Recent {
             newest_id,
             messages: VecDeque::new(),
             share,
+            held: Arc::default(),
         };
         for message in newest.iter().rev() {
             let message = EncodedMessage::from(message);
@@ -75,17 +104,35 @@ impl Recent {
         self.cursor
     }
 
+    /// Returns the id of the newest message; none in an empty room.
+    pub(super) fn newest_id(&self) -> Option<Uuid> {
+        self.newest_id
+    }
+
     /// Takes the room's next message.
     pub(super) fn push(&mut self, message: EncodedMessage) {
         self.cursor = message.seq;
         self.newest_id = Some(message.id);
         self.share.take(weight(&message));
         self.messages.push_back(message);
-        while !self.messages.is_empty()
-            && (self.messages.len() > CAPACITY || self.share.is_exceeded())
-        {
+        self.trim();
+    }
+
+    /// Forgets the oldest messages beyond what the room may keep.
+    fn trim(&mut self) {
+        while !self.messages.is_empty() && self.is_overfull() {
             self.forget_oldest();
         }
+    }
+
+    fn is_overfull(&self) -> bool {
+        let is_held = Arc::strong_count(&self.held) > 1;
+        self.messages.len() > CAPACITY
+            || if is_held {
+                self.share.bytes() > HELD_BYTES
+            } else {
+                self.share.is_exceeded()
+            }
     }
 
     fn forget_oldest(&mut self) {
@@ -113,7 +160,7 @@ impl Recent {
 
     /// The newest `limit` messages after `after`, oldest first, and whether there are older ones
     /// after it; nothing when they are not all kept.
-    pub(super) fn newest(&self, after: Seq, limit: usize) -> Option<(Vec<EncodedMessage>, bool)> {
+    pub(super) fn newest(&self, after: Seq, limit: usize) -> Option<Answer> {
         let start = self
             .messages
             .partition_point(|message| message.seq <= after);
@@ -124,6 +171,28 @@ impl Recent {
         let (newest, left_out) =
             answer::fit(self.messages.range(start..).cloned(), limit, Keep::Newest);
         Some((newest, left_out || after < self.floor))
+    }
+
+    /// Holds what comes after the newest message until a joiner has read the log up to it.
+    pub(super) fn hold(&self) -> Hold {
+        Hold {
+            through: self.cursor,
+            held: self.held.clone(),
+        }
+    }
+
+    /// Returns the newest `limit` messages of a page and those that came after it, and whether
+    /// others were left out; nothing when these are not all kept.
+    pub(super) fn newest_with(&mut self, older: Older, limit: usize) -> Option<Answer> {
+        let Older { mut messages, hold } = older;
+        let continues = Arc::ptr_eq(&hold.held, &self.held) && hold.through >= self.floor;
+        let start = self
+            .messages
+            .partition_point(|message| message.seq <= hold.through);
+        messages.extend(self.messages.range(start..).cloned());
+        drop(hold);
+        self.trim();
+        continues.then(|| answer::fit(messages.into_iter(), limit, Keep::Newest))
     }
 }
 

@@ -11,9 +11,9 @@ use std::{
 };
 
 use super::{
-    RoomContext, RoomHandle,
     budget::Budget,
-    mailbox::{Command, WeakRoomHandle},
+    context::RoomContext,
+    mailbox::{Command, RoomHandle, WeakRoomHandle},
     task::{self, Lifetime},
 };
 use crate::model::{EncodedMessage, Outcome, RoomId, Seq, Stored};

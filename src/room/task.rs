@@ -6,14 +6,21 @@ use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Departure, Joined, Reset, RoomContext, RoomHandle,
+    answer::Answer,
     budget::Budget,
-    joining::{Done, Join},
-    mailbox::{self, Command, Inbox, WeakRoomHandle},
-    members::Members,
-    tail::Tail,
+    context::RoomContext,
+    fanout::{Joined, Reset},
+    joining::{Done, Join, Joining, Step, ToRead},
+    mailbox::{self, Command, Inbox, RoomHandle, WeakRoomHandle},
+    members::{Departure, Members},
+    reading::Unread,
+    tail::{History, Tail},
+    waiting::{Waiting, WaitingList},
 };
-use crate::{error::Error, model::RoomId};
+use crate::{
+    error::Error,
+    model::{RoomId, Seq},
+};
 
 /// The lifetime of a node's rooms.
 #[derive(Default)]
@@ -57,6 +64,7 @@ struct Room {
     inbox: Inbox,
     tail: Tail,
     members: Members,
+    waiting: WaitingList,
 }
 
 impl Room {
@@ -67,6 +75,7 @@ impl Room {
             id,
             context,
             inbox,
+            waiting: WaitingList::default(),
         }
     }
 
@@ -77,18 +86,19 @@ impl Room {
             tokio::select! {
                 // What was stored before the stop is delivered.
                 biased;
+                read = self.tail.read() => self.finish(read),
                 command = self.inbox.recv() => match command {
-                    Some(command) => self.handle(command).await,
+                    Some(command) => self.handle(command),
                     None => break,
                 },
-                () = stop.cancelled() => break,
+                () = stop.cancelled(), if !self.tail.is_catching_up() => break,
                 () = sleep_until(next_tick) => {}
             }
             if self.inbox.take_missed() {
                 self.tail.look();
             }
-            self.tail.keep_up().await;
-            self.tell_reset();
+            self.answer_waiting();
+            self.tail.keep_up();
             if let Some(presence) = self.members.tick(&self.id) {
                 self.context.fanout.presence(&presence);
             }
@@ -100,13 +110,15 @@ impl Room {
             .next_tick()
             .into_iter()
             .chain(self.members.next_tick())
+            .chain(self.waiting.next_deadline())
             .min()
     }
 
-    async fn handle(&mut self, command: Command) {
+    fn handle(&mut self, command: Command) {
         match command {
-            Command::Join(join, done) => self.join(join, done).await,
+            Command::Join(joining, done) => self.join(joining, done),
             Command::Leave(client, how, done) => {
+                self.waiting.forget(client);
                 self.members.leave(client, how);
                 drop(done);
             }
@@ -119,38 +131,110 @@ impl Room {
         }
     }
 
-    async fn join(&mut self, join: Join, done: Done) {
-        let history = self
-            .tail
-            .history(join.last_seq, join.limit, join.deadline)
-            .await;
-        self.tell_reset();
-        let result = history.and_then(|(messages, has_more)| {
-            // One whose connection is gone already was never here, or, if it was here before, may
-            // be back soon.
-            let gone = if self.members.contains(&join.user_id) {
-                Departure::Broken
-            } else {
-                Departure::Left
-            };
-            self.members.enter(join.client, &join.user_id);
-            let joined = Joined {
-                room_id: self.id.clone(),
-                user_id: join.user_id,
-                messages,
-                last_seq: self.tail.cursor(),
-                has_more,
-                members: self.members.listed(),
-                member_count: self.members.count(),
-            };
-            if (join.welcome)(joined) {
-                Ok(())
-            } else {
-                self.members.leave(join.client, gone);
-                Err(Error::Unavailable)
+    /// Takes the end of a read. A read that failed refuses all who wait for the room's first
+    /// messages, or for those of a log that went back; one that took too long refuses nobody, as
+    /// some may have come later.
+    fn finish(&mut self, read: Result<(), Unread>) {
+        match read {
+            Ok(()) => self.tell_reset(),
+            Err(Unread::Failed(cause)) => {
+                let error = Error::from(cause);
+                if !self.tail.is_loaded() {
+                    self.waiting.refuse_all(&error);
+                }
             }
+            Err(Unread::TimedOut) => {}
+        }
+    }
+
+    fn join(&mut self, joining: Box<Joining>, done: Done) {
+        if let Some(newest) = joining.newest_read() {
+            self.tail.seen(newest.seq, newest.id);
+        }
+        self.answer_or_wait(Waiting {
+            joining,
+            done,
+            looked: false,
         });
-        done.send(result).ok();
+    }
+
+    /// Answers the joiners that wait for no read any more, and those whose time is up.
+    fn answer_waiting(&mut self) {
+        let is_time = |deadline| deadline <= Instant::now();
+        if !self.tail.is_reading() || self.waiting.next_deadline().is_some_and(is_time) {
+            for waiting in self.waiting.take() {
+                self.answer_or_wait(waiting);
+            }
+        }
+    }
+
+    fn answer_or_wait(&mut self, mut waiting: Waiting) {
+        if self.has_to_wait(&mut waiting) && Instant::now() < waiting.deadline() {
+            self.waiting.push(waiting);
+        } else {
+            self.answer(waiting);
+        }
+    }
+
+    /// Returns true when a joiner's answer waits for a read of the room's, which is begun if need
+    /// be. A joiner that has read the log itself waits for none.
+    fn has_to_wait(&mut self, waiting: &mut Waiting) -> bool {
+        let Joining { join, older } = &*waiting.joining;
+        if self.tail.is_loaded() {
+            if older.is_some() {
+                return false;
+            }
+            if !std::mem::replace(&mut waiting.looked, true) {
+                self.tail.look_for(join.last_seq.unwrap_or(Seq::ZERO));
+            }
+        }
+        self.tail.prepare()
+    }
+
+    fn answer(&mut self, Waiting { joining, done, .. }: Waiting) {
+        let Joining { join, older } = *joining;
+        let step = match self.tail.history(join.last_seq, join.limit, older) {
+            None => Err(Error::Unavailable),
+            Some(History::Answer(answer)) => self.welcome(join, answer).map(|()| Step::Welcomed),
+            Some(History::Read(page, hold)) => Ok(Step::Read(Box::new(ToRead {
+                join,
+                store: self.context.store.clone(),
+                room: self.id.clone(),
+                page,
+                hold,
+            }))),
+        };
+        done.send(step).ok();
+    }
+
+    /// Welcomes a joiner with its answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] when it is gone.
+    fn welcome(&mut self, join: Join, (messages, has_more): Answer) -> Result<(), Error> {
+        // One whose connection is gone already was never here, or, if it was here before, may
+        // be back soon.
+        let gone = if self.members.contains(&join.user_id) {
+            Departure::Broken
+        } else {
+            Departure::Left
+        };
+        self.members.enter(join.client, &join.user_id);
+        let joined = Joined {
+            room_id: self.id.clone(),
+            user_id: join.user_id,
+            messages,
+            last_seq: self.tail.cursor(),
+            has_more,
+            members: self.members.listed(),
+            member_count: self.members.count(),
+        };
+        if (join.welcome)(joined) {
+            return Ok(());
+        }
+        self.members.leave(join.client, gone);
+        Err(Error::Unavailable)
     }
 
     /// Tells the members of a log that has been read anew.

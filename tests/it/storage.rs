@@ -25,8 +25,10 @@ use crate::support::{
 /// Longer than the pause between two attempts to store a batch; shorter than tests want to wait.
 const SEND_TIMEOUT: &str = "--send-timeout-ms=4000";
 
-/// How many messages a room has before: more than one that starts reads.
+/// How many messages a room has before: more than a join asks for unless it says.
 const SEEDED: usize = 60;
+/// How many of them, the oldest, are long: with these, it is more than a room keeps in memory.
+const LONG: usize = 10;
 /// How many messages a join answers with unless it says.
 const HISTORY: usize = 50;
 /// How many messages are sent at once.
@@ -232,8 +234,10 @@ fn assert_unavailable(answer: &Value) {
 
 /// The database with messages in two rooms.
 async fn seeded(database: Database) -> Database {
+    let long = "\u{1}".repeat(8_000);
+    let texts = [vec![long.as_str(); LONG], vec!["hello"; SEEDED - LONG]].concat();
     for room in ["hot", "cold"] {
-        log::append(&database, room, "seeder", &["hello"; SEEDED]).await;
+        log::append(&database, room, "seeder", &texts).await;
     }
     database
 }
