@@ -2,6 +2,7 @@
 
 mod entry;
 mod number;
+mod signal;
 mod visible;
 
 use std::{fmt, sync::Arc};
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
-pub use self::{entry::Outcome, number::WholeNumber};
+pub use self::{entry::Outcome, number::WholeNumber, signal::Signal};
 use crate::error::Error;
 
 /// The most bytes of UTF-8 that an identifier may have.

@@ -54,7 +54,7 @@ impl Caller {
 
     async fn enter(&self, reply: Reply, join: JoinRoom) -> Result<(), Error> {
         self.0.backlogs.check(reply.socket())?;
-        let admit = move |joined: room::Joined| admit(reply, joined);
+        let welcome = move |joined: room::Joined| welcome(reply, joined);
         let Client {
             chat, participant, ..
         } = &*self.0;
@@ -65,7 +65,7 @@ impl Caller {
             claim,
             last_seq,
             limit,
-            admit,
+            welcome,
         );
         joining.instrument(self.0.span()).await?;
         self.0.early.joined(&join.room_id, |send| self.queue(send));
@@ -185,7 +185,7 @@ impl Caller {
 }
 
 /// Answers a joiner, then subscribes it, so that what comes live comes after the answer.
-fn admit(reply: Reply, joined: room::Joined) -> bool {
+fn welcome(reply: Reply, joined: room::Joined) -> bool {
     let socket = reply.socket().clone();
     if !socket.connected() {
         return false;

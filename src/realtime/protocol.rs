@@ -301,16 +301,6 @@ pub struct UserTyping<'a> {
     pub is_typing: bool,
 }
 
-impl<'a> From<&'a room::Typing> for UserTyping<'a> {
-    fn from(typing: &'a room::Typing) -> Self {
-        Self {
-            room_id: &typing.room_id,
-            user_id: &typing.user_id,
-            is_typing: typing.is_typing,
-        }
-    }
-}
-
 /// An event's name, cut to what an answer repeats.
 pub fn echoed(event: &str) -> Cow<'_, str> {
     shortened(event, MAX_ECHOED_CHARS)
