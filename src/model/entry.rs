@@ -1,6 +1,9 @@
 //! Entries: what the log stores, and the outcomes of storing it.
 
-use super::{EncodedMessage, RoomId, Stored};
+use super::{
+    ids::RoomId,
+    message::{EncodedMessage, Stored},
+};
 
 /// The outcome of a commit, for the rooms that it concerns.
 #[derive(Debug)]
