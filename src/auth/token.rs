@@ -12,8 +12,8 @@ use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 use super::identity::{Identity, RoomPattern};
 use crate::{
     error::{Error, MAX_CAUSE_CHARS, shortened},
+    json_error,
     model::UserId,
-    words,
 };
 
 /// The least bytes of a secret for HS256, as many as its hash has:
@@ -101,7 +101,7 @@ impl Verifier {
     ///
     /// Errors when the secret has less than [`MIN_SECRET_BYTES`], or is blank or one character
     /// repeated.
-    pub fn of_secret(secret: &str) -> Result<Self, &'static str> {
+    pub fn from_secret(secret: &str) -> Result<Self, &'static str> {
         let key = DecodingKey::from_secret(long_enough(secret)?.as_bytes());
         Ok(Self::new(key, Algorithm::HS256))
     }
@@ -110,7 +110,7 @@ impl Verifier {
     /// key's kind.
     ///
     /// Errors when it is no such key, or a weak one.
-    pub fn of_public_key(pem: &str) -> Result<Self, &'static str> {
+    pub fn from_public_key(pem: &str) -> Result<Self, &'static str> {
         if !pem.contains("PUBLIC KEY-----") {
             return Err("must be a public key in PEM");
         }
@@ -210,7 +210,7 @@ fn in_words(why: &ErrorKind) -> Cow<'static, str> {
         ErrorKind::InvalidAudience => "aud: it is for somebody else".into(),
         ErrorKind::InvalidSubject => "sub: is not the one asked for".into(),
         ErrorKind::ImmatureSignature => "nbf: its time has not come".into(),
-        ErrorKind::Json(error) => words::complaint("", error).into(),
+        ErrorKind::Json(error) => json_error::explain("", error).into(),
         _ => "cannot be checked".into(),
     }
 }

@@ -59,7 +59,7 @@ pub const MIN_RETRY_DELAY: Duration = Duration::from_millis(50);
 /// The longest pause between two attempts.
 pub const MAX_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// How long a failed attempt says that the log takes no messages, when nobody has sent any since.
-pub const DOUBT: Duration = Duration::from_secs(10);
+pub const UNHEALTHY_FOR: Duration = Duration::from_secs(10);
 /// How often in a row a batch may meet a faster writer before it counts as refused.
 const MAX_CONFLICTS: u32 = 8;
 
@@ -106,10 +106,10 @@ impl UnderWay {
 pub struct Health(Arc<Mutex<Option<Instant>>>);
 
 impl Health {
-    /// Whether the last attempt did not fail, or is longer ago than [`DOUBT`].
+    /// Whether the last attempt did not fail, or is longer ago than [`UNHEALTHY_FOR`].
     pub fn is_good(&self) -> bool {
         let failed_at = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        failed_at.is_none_or(|failed_at| failed_at.elapsed() > DOUBT)
+        failed_at.is_none_or(|failed_at| failed_at.elapsed() > UNHEALTHY_FOR)
     }
 
     fn note(&self, failed_at: Option<Instant>) {

@@ -10,7 +10,8 @@ use parlor::{
     model::{Body, Draft, EncodedMessage, Outcome, RoomId, Seq, Stored},
     store::{Keep, MessageStore, Page, STATEMENT_TIMEOUT},
     writer::{
-        DOUBT, MAX_BATCH_BYTES, MAX_BATCH_MESSAGES, QUEUE_BYTES, QUEUE_CAPACITY, Receipt, Writer,
+        MAX_BATCH_BYTES, MAX_BATCH_MESSAGES, QUEUE_BYTES, QUEUE_CAPACITY, Receipt, UNHEALTHY_FOR,
+        Writer,
     },
 };
 use tokio::task::JoinHandle;
@@ -373,8 +374,8 @@ async fn a_failed_attempt_that_nobody_repeats_is_no_news_any_more_after_a_while(
     let health = bench.writer.health();
     eventually("the failed attempt", async || !health.is_good()).await;
     tokio::time::pause();
-    tokio::time::advance(DOUBT / 2).await;
+    tokio::time::advance(UNHEALTHY_FOR / 2).await;
     assert!(!health.is_good());
-    tokio::time::advance(DOUBT).await;
+    tokio::time::advance(UNHEALTHY_FOR).await;
     assert!(health.is_good());
 }
