@@ -7,7 +7,7 @@ mod number;
 mod visible;
 
 pub use self::{
-    entry::Outcome,
+    entry::{Entry, Outcome},
     ids::{ClientMessageId, InvalidIdentifier, MAX_IDENTIFIER_BYTES, RoomId, Seq, UserId},
     message::{Body, Draft, EncodedMessage, Message, Stored},
     number::WholeNumber,

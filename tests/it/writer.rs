@@ -10,7 +10,7 @@ use parlor::{
     model::{Body, Draft, EncodedMessage, Outcome, RoomId, Seq, Stored},
     store::{Keep, MessageStore, Page, STATEMENT_TIMEOUT},
     writer::{
-        MAX_BATCH_BYTES, MAX_BATCH_MESSAGES, QUEUE_BYTES, QUEUE_CAPACITY, Receipt, UNHEALTHY_FOR,
+        MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, QUEUE_BYTES, QUEUE_CAPACITY, Receipt, UNHEALTHY_FOR,
         Writer,
     },
 };
@@ -109,7 +109,7 @@ async fn what_queues_up_during_a_commit_goes_out_as_the_next_batches() {
         !bench.store.batches().is_empty()
     })
     .await;
-    let rest: Vec<_> = (0..MAX_BATCH_MESSAGES * 2 + 10)
+    let rest: Vec<_> = (0..MAX_BATCH_ENTRIES * 2 + 10)
         .map(|number| bench.send(&number.to_string()))
         .collect();
     bench.store.open(4);
@@ -118,7 +118,7 @@ async fn what_queues_up_during_a_commit_goes_out_as_the_next_batches() {
     }
     assert_eq!(
         bench.store.batches(),
-        [1, MAX_BATCH_MESSAGES, MAX_BATCH_MESSAGES, 10]
+        [1, MAX_BATCH_ENTRIES, MAX_BATCH_ENTRIES, 10]
     );
     let expected =
         std::iter::once("first".to_owned()).chain((0..).map(|number| number.to_string()));
@@ -127,7 +127,7 @@ async fn what_queues_up_during_a_commit_goes_out_as_the_next_batches() {
             .log()
             .await
             .into_iter()
-            .eq(expected.take(MAX_BATCH_MESSAGES * 2 + 11))
+            .eq(expected.take(MAX_BATCH_ENTRIES * 2 + 11))
     );
 }
 
@@ -328,7 +328,7 @@ async fn a_full_queue_refuses_at_once() {
 async fn stopping_settles_what_is_queued_and_takes_no_more() {
     let bench = Bench::new(Database::sqlite(), &[], DEADLINE).await;
     bench.store.close();
-    let receipts: Vec<_> = (0..MAX_BATCH_MESSAGES + 1)
+    let receipts: Vec<_> = (0..MAX_BATCH_ENTRIES + 1)
         .map(|_| bench.send("queued"))
         .collect();
     bench.stop.cancel();
