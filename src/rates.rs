@@ -92,18 +92,18 @@ impl<K: Key, C: Clock + Clone> Limiter<K, C> {
     /// Counts one more of somebody's.
     ///
     /// Errors, and does not count it: [`Error::RateLimited`].
-    pub fn check(&self, who: &K) -> Result<(), Error> {
-        self.check_many(who, NonZeroU32::MIN)
+    pub fn check(&self, key: &K) -> Result<(), Error> {
+        self.check_many(key, NonZeroU32::MIN)
     }
 
     /// The same, of so many; of more than a burst, as of a burst.
-    pub fn check_many(&self, who: &K, count: NonZeroU32) -> Result<(), Error> {
+    pub fn check_many(&self, key: &K, count: NonZeroU32) -> Result<(), Error> {
         let Some(known) = &self.known else {
             return Ok(());
         };
         self.sweep(known);
         let checked = known
-            .check_key_n(who, count.min(self.burst))
+            .check_key_n(key, count.min(self.burst))
             .unwrap_or(Ok(()));
         checked.map_err(|not_until| Error::RateLimited {
             retry_after: not_until.wait_time_from(self.clock.now()),
@@ -123,19 +123,19 @@ impl<K: Key, C: Clock + Clone> Limiter<K, C> {
 
 /// A limiter with one owner, such as a session.
 #[derive(Debug)]
-pub struct Pace {
+pub struct DirectLimiter {
     rate: Rate,
-    limiter: Option<Alone>,
+    limiter: Option<Direct>,
 }
 
-type Alone = RateLimiter<
+type Direct = RateLimiter<
     NotKeyed,
     InMemoryState,
     DefaultClock,
     NoOpMiddleware<<DefaultClock as Clock>::Instant>,
 >;
 
-impl Pace {
+impl DirectLimiter {
     /// A limiter at this rate.
     pub fn new(rate: Rate) -> Self {
         Self {

@@ -2,7 +2,6 @@
 
 mod command;
 mod host;
-mod origins;
 mod refusal;
 mod secret;
 mod value;
@@ -15,7 +14,7 @@ use std::{
 };
 
 use clap::{
-    Arg, CommandFactory, FromArgMatches, Parser, ValueEnum,
+    Arg, CommandFactory, FromArgMatches, Parser,
     builder::{ArgPredicate, NonEmptyStringValueParser, Resettable},
     error::ErrorKind,
 };
@@ -25,15 +24,16 @@ use self::value::{events_per_second, millis, positive_millis, seconds, targets};
 pub use self::{
     command::{Command, Role, TokenRequest},
     host::Host,
-    origins::{ALLOWED_ORIGINS, AllowedOrigins},
     secret::Secret,
 };
 use crate::{
     auth::Verifier,
     chat::MAX_HISTORY,
+    http::AllowedOrigins,
     net::{AdmissionSettings, TrustedProxies},
     rates::Rate,
     store::{Encryption, Schema},
+    telemetry::LogFormat,
 };
 
 /// The default of `SHUTDOWN_TIMEOUT_MS` on a Heroku dyno, where stopping is to take less than ten
@@ -227,15 +227,6 @@ pub struct Config {
     pub dyno: Option<String>,
 }
 
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
 impl Config {
     /// Reads the command line and the environment, where an empty variable counts as unset;
     /// `--help` and `--version` are answered and end the process.
@@ -305,9 +296,9 @@ impl Config {
             (Some(_), Some(_)) => {
                 return Err("JWT_SECRET: set it or JWT_PUBLIC_KEY, not both".into());
             }
-            (Some(secret), None) => Verifier::of_secret(secret.expose())
+            (Some(secret), None) => Verifier::from_secret(secret.expose())
                 .map_err(|reason| format!("JWT_SECRET: {reason}"))?,
-            (None, Some(pem)) => Verifier::of_public_key(&pem.expose().replace("\\n", "\n"))
+            (None, Some(pem)) => Verifier::from_public_key(&pem.expose().replace("\\n", "\n"))
                 .map_err(|reason| format!("JWT_PUBLIC_KEY: {reason}"))?,
         };
         if let Some(issuer) = &self.jwt_issuer {

@@ -15,7 +15,7 @@ pub(super) struct Distinct<'a> {
 }
 
 impl<'a> Distinct<'a> {
-    pub(super) fn of(batch: &'a [Draft]) -> Self {
+    pub(super) fn new(batch: &'a [Draft]) -> Self {
         let mut first = HashMap::new();
         let mut drafts = Vec::with_capacity(batch.len());
         let mut stand_in = Vec::with_capacity(batch.len());

@@ -26,12 +26,12 @@ enum Fault {
     Data,
 }
 
-impl Fault {
-    fn of(error: &Error) -> Self {
+impl From<&Error> for Fault {
+    fn from(error: &Error) -> Self {
         match error {
             Error::Database(error) => match (error.try_downcast_ref(), error.try_downcast_ref()) {
-                (Some(error), _) => Self::of_sqlstate(PgDatabaseError::code(error)),
-                (_, Some(error)) => Self::of_result_code(code(error)),
+                (Some(error), _) => Self::from_sqlstate(PgDatabaseError::code(error)),
+                (_, Some(error)) => Self::from_result_code(code(error)),
                 _ => Self::Unfit,
             },
             Error::Encode(_) => Self::Data,
@@ -39,10 +39,12 @@ impl Fault {
             _ => Self::Away,
         }
     }
+}
 
+impl Fault {
     /// By [SQLSTATE](https://www.postgresql.org/docs/current/errcodes-appendix.html), whose first
     /// two characters are a class.
-    fn of_sqlstate(state: &str) -> Self {
+    fn from_sqlstate(state: &str) -> Self {
         match (state, state.get(..2).unwrap_or_default()) {
             // unique violation, serialization failure, deadlock
             ("23505" | "40001" | "40P01", _) => Self::Race,
@@ -61,7 +63,7 @@ impl Fault {
 
     /// By [SQLite's result code](https://www.sqlite.org/rescode.html), whose lowest byte is the
     /// primary one.
-    fn of_result_code(code: i32) -> Self {
+    fn from_result_code(code: i32) -> Self {
         match code & 0xff {
             // TOOBIG, CONSTRAINT, MISMATCH, RANGE. No constraint is broken by a race: a batch looks
             // before it writes, and nobody writes in between.
@@ -82,7 +84,7 @@ fn code(error: &SqliteError) -> i32 {
 
 /// What an error means to a server that is running: it outlives what somebody has to repair.
 pub(super) fn classify(error: Error) -> StoreError {
-    match Fault::of(&error) {
+    match Fault::from(&error) {
         Fault::Race => StoreError::Conflict(error.into()),
         Fault::Lock | Fault::Away | Fault::Unfit => StoreError::Unavailable(error.into()),
         Fault::Data => StoreError::Rejected(error.into()),
@@ -92,7 +94,7 @@ pub(super) fn classify(error: Error) -> StoreError {
 /// What an error means to a server that is starting: it does not wait for what somebody has to
 /// repair.
 pub(super) fn classify_start(error: Error) -> MigrateError {
-    match Fault::of(&error) {
+    match Fault::from(&error) {
         Fault::Race | Fault::Lock | Fault::Away => {
             MigrateError::Unavailable(reason(&error).into_owned())
         }
@@ -109,18 +111,18 @@ pub(super) fn classify_migration(error: Migration) -> MigrateError {
 }
 
 /// Tells whether another session's lock is in the way.
-pub(super) fn is_lock(error: &Error) -> bool {
-    Fault::of(error) == Fault::Lock
+pub(super) fn is_lock_timeout(error: &Error) -> bool {
+    Fault::from(error) == Fault::Lock
 }
 
 /// Tells whether another connection may serve better.
-pub(super) fn is_connections(error: &Error) -> bool {
-    matches!(Fault::of(error), Fault::Away | Fault::Unfit)
+pub(super) fn is_connection_fault(error: &Error) -> bool {
+    matches!(Fault::from(error), Fault::Away | Fault::Unfit)
 }
 
 /// Tells whether a pooler stands between: it refuses settings, or has given a prepared statement's
 /// name to another session.
-pub(super) fn is_poolers(error: &Error) -> bool {
+pub(super) fn is_pooler_refusal(error: &Error) -> bool {
     let Some(error) = error
         .as_database_error()
         .and_then(|error| error.try_downcast_ref::<PgDatabaseError>())
@@ -188,7 +190,7 @@ mod tests {
             ),
         ] {
             for state in states {
-                assert_eq!(Fault::of_sqlstate(state), fault, "{state:?}");
+                assert_eq!(Fault::from_sqlstate(state), fault, "{state:?}");
             }
         }
     }
@@ -224,7 +226,7 @@ mod tests {
             ),
         ] {
             for code in codes {
-                assert_eq!(Fault::of_result_code(*code), fault, "{code}");
+                assert_eq!(Fault::from_result_code(*code), fault, "{code}");
             }
         }
     }
@@ -238,11 +240,11 @@ mod tests {
             Error::PoolClosed,
             Error::WorkerCrashed,
         ] {
-            assert_eq!(Fault::of(&error), Fault::Away, "{error}");
+            assert_eq!(Fault::from(&error), Fault::Away, "{error}");
         }
-        assert_eq!(Fault::of(&Error::Encode("too long".into())), Fault::Data);
+        assert_eq!(Fault::from(&Error::Encode("too long".into())), Fault::Data);
         assert_eq!(
-            Fault::of(&Error::Configuration("no certificate".into())),
+            Fault::from(&Error::Configuration("no certificate".into())),
             Fault::Unfit
         );
     }

@@ -37,7 +37,7 @@ pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a connection to Postgres may rest without being asked, when it is needed again, whether
 /// it still serves. To ask each time would cost every batch and every read a round trip.
-pub const TRUSTED_REST: Duration = Duration::from_secs(1);
+pub const IDLE_BEFORE_PING: Duration = Duration::from_secs(1);
 
 /// Whether a connection to Postgres may go unencrypted, where neither its URL (`sslmode`) nor
 /// `PGSSLMODE` says.

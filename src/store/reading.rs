@@ -13,7 +13,7 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    pub(super) fn of(page: Page) -> Self {
+    pub(super) fn new(page: Page) -> Self {
         Self {
             page,
             rest: Some(page),

@@ -70,7 +70,7 @@ pub(super) struct ByRoom<'a> {
 }
 
 impl<'a> ByRoom<'a> {
-    pub(super) fn of(drafts: &[&'a Draft]) -> Self {
+    pub(super) fn new(drafts: &[&'a Draft]) -> Self {
         let mut new = BTreeMap::new();
         let mut later: Vec<_> = drafts
             .iter()
@@ -149,7 +149,7 @@ pub(super) fn held(drafts: &[&Draft]) -> Query<'static> {
 }
 
 pub(super) fn locked(drafts: &[&Draft]) -> Query<'static> {
-    let rooms: Vec<_> = ByRoom::of(drafts).new.into_keys().collect();
+    let rooms: Vec<_> = ByRoom::new(drafts).new.into_keys().collect();
     sqlx::query(LOCKED).bind(rooms)
 }
 

@@ -74,13 +74,13 @@ impl PostgresStore {
         if drafts.is_empty() {
             return Ok(vec![]);
         }
-        let batch = ByRoom::of(drafts);
+        let batch = ByRoom::new(drafts);
         match self
             .ask(Work::Write, || append::append(drafts, &batch))
             .await
         {
             Ok(rows) => batch.numbered(drafts, &rows),
-            Err(cause) if fault::is_lock(&cause) => Err(self.locked(drafts, cause).await),
+            Err(cause) if fault::is_lock_timeout(&cause) => Err(self.locked(drafts, cause).await),
             Err(cause) => Err(fault::classify(cause)),
         }
     }
@@ -151,7 +151,7 @@ impl PostgresStore {
     async fn try_to_ask(&self, work: Work, query: Query<'_>) -> Result<Vec<PgRow>, sqlx::Error> {
         let mut connection = self.sessions.pool(work).acquire().await?;
         let answer = in_time(STATEMENT_TIMEOUT, self.ask_on(&mut connection, work, query)).await;
-        if answer.as_ref().is_err_and(fault::is_connections) {
+        if answer.as_ref().is_err_and(fault::is_connection_fault) {
             drop(connection.detach());
         }
         answer
@@ -230,7 +230,7 @@ impl MessageStore for PostgresStore {
     }
 
     async fn append(&self, drafts: &[Draft]) -> Result<Vec<Stored<Arc<Message>>>, StoreError> {
-        let distinct = Distinct::of(drafts);
+        let distinct = Distinct::new(drafts);
         let messages = match self.store(distinct.drafts()).await {
             Err(StoreError::Conflict(_)) => self.look_and_store(distinct.drafts()).await?,
             messages => messages?,
@@ -239,7 +239,7 @@ impl MessageStore for PostgresStore {
     }
 
     async fn read(&self, room: &RoomId, page: Page) -> Result<Vec<Message>, StoreError> {
-        let mut reading = Reading::of(page);
+        let mut reading = Reading::new(page);
         while let Some(page) = reading.rest() {
             let rows = self
                 .ask(Work::Read, || select(room, page))

@@ -16,7 +16,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use super::super::{ACQUIRE_TIMEOUT, STATEMENT_TIMEOUT, TRUSTED_REST, fault};
+use super::super::{ACQUIRE_TIMEOUT, IDLE_BEFORE_PING, STATEMENT_TIMEOUT, fault};
 
 /// How long a batch waits for a lock that another session of the database holds. All rooms wait
 /// with it, once for each lock.
@@ -199,7 +199,7 @@ impl Sessions {
     /// Tells by an error that a pooler stands between, and goes by that from here on; whether it is
     /// so.
     pub(super) fn learn_from(&self, error: &sqlx::Error) -> bool {
-        if !fault::is_poolers(error) {
+        if !fault::is_pooler_refusal(error) {
             return false;
         }
         if !self.pooled.swap(true, Ordering::Relaxed) {
@@ -243,7 +243,7 @@ fn pool(max_connections: u32, pooled: Arc<AtomicBool>) -> PgPoolOptions {
 
 /// Whether a connection that has rested so long serves.
 async fn test(connection: &mut PgConnection, rest: Duration) -> Result<bool, sqlx::Error> {
-    if rest >= TRUSTED_REST {
+    if rest >= IDLE_BEFORE_PING {
         sqlx::Connection::ping(connection).await?;
     }
     Ok(true)

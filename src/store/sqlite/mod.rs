@@ -203,13 +203,13 @@ impl MessageStore for SqliteStore {
     }
 
     async fn append(&self, drafts: &[Draft]) -> Result<Vec<Stored<Arc<Message>>>, StoreError> {
-        let distinct = Distinct::of(drafts);
+        let distinct = Distinct::new(drafts);
         Ok(distinct.answer(drafts, self.store(distinct.drafts()).await?))
     }
 
     async fn read(&self, room: &RoomId, page: Page) -> Result<Vec<Message>, StoreError> {
         self.place.check()?;
-        let mut reading = Reading::of(page);
+        let mut reading = Reading::new(page);
         while let Some(page) = reading.rest() {
             let rows = select(room, page)
                 .fetch_all(&self.readers)

@@ -1,5 +1,4 @@
-//! Who a connection speaks for, and which rooms it may enter: as a token says, or as a guest says
-//! of itself.
+//! JSON Web Tokens: their verification, and tokens for trying out.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -10,10 +9,11 @@ use jsonwebtoken::{
 };
 use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 
+use super::identity::{Identity, RoomPattern};
 use crate::{
     error::{Error, MAX_CAUSE_CHARS, shortened},
-    model::{RoomId, UserId},
-    words,
+    json_error,
+    model::UserId,
 };
 
 /// The least bytes of a secret for HS256, as many as its hash has:
@@ -32,106 +32,6 @@ pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 /// How far the clock of whoever signs may be ahead, in seconds: a token counts that long before its
 /// `nbf`. Its `exp` is kept to the letter.
 pub const LEEWAY_SECONDS: u64 = 5;
-
-/// Whom a connection speaks for. Who that is stays so for the life of the connection; a new token
-/// may change the rest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    user: UserId,
-    operator: bool,
-    /// None: it may enter all rooms.
-    rooms: Option<Arc<[RoomPattern]>>,
-}
-
-/// A room's id, or, with `*` at its end, what ids begin with.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-struct RoomPattern(String);
-
-impl RoomPattern {
-    fn matches(&self, room: &RoomId) -> bool {
-        match self.0.strip_suffix('*') {
-            Some(beginning) => room.as_str().starts_with(beginning),
-            None => room.as_str() == self.0,
-        }
-    }
-}
-
-impl Identity {
-    /// An ordinary user.
-    pub fn user(user: UserId) -> Self {
-        Self {
-            user,
-            operator: false,
-            rooms: None,
-        }
-    }
-
-    /// A user who speaks as an operator.
-    pub fn operator(user: UserId) -> Self {
-        Self {
-            operator: true,
-            ..Self::user(user)
-        }
-    }
-
-    /// What a client says of itself when joining: a user, or, naming no user, an operator.
-    pub fn claimed(user_id: Option<UserId>, operator_id: Option<UserId>) -> Option<Self> {
-        match (user_id, operator_id) {
-            (Some(user), _) => Some(Self::user(user)),
-            (None, Some(operator)) => Some(Self::operator(operator)),
-            (None, None) => None,
-        }
-    }
-
-    /// Whether one who is `self` may also call itself `claim`.
-    ///
-    /// Errors: [`Error::Forbidden`] when the claim names somebody else, or the rank of an operator
-    /// that `self` has not.
-    pub fn covers(&self, claim: &Self) -> Result<(), Error> {
-        self.check_user(&claim.user)?;
-        if claim.operator && !self.operator {
-            return Err(Error::Forbidden(
-                "operatorId: this connection does not speak for an operator".into(),
-            ));
-        }
-        Ok(())
-    }
-
-    /// Whether it is this user.
-    ///
-    /// Errors: [`Error::Forbidden`] when it is not.
-    pub fn check_user(&self, user: &UserId) -> Result<(), Error> {
-        if *user != self.user {
-            return Err(Error::Forbidden(format!(
-                "userId: this connection speaks for {:?}",
-                self.user
-            )));
-        }
-        Ok(())
-    }
-
-    /// Whether it may enter a room.
-    ///
-    /// Errors: [`Error::Forbidden`] when it may not.
-    pub fn may_enter(&self, room: &RoomId) -> Result<(), Error> {
-        match &self.rooms {
-            Some(rooms) if !rooms.iter().any(|pattern| pattern.matches(room)) => Err(
-                Error::Forbidden("roomId: the token is not for this room".into()),
-            ),
-            _ => Ok(()),
-        }
-    }
-
-    /// The user's id.
-    pub fn user_id(&self) -> &UserId {
-        &self.user
-    }
-
-    /// The user's id, if it speaks as an operator.
-    pub fn operator_id(&self) -> Option<&UserId> {
-        self.operator.then_some(&self.user)
-    }
-}
 
 /// What a token gives: an identity, for a time.
 #[derive(Debug, Clone)]
@@ -201,7 +101,7 @@ impl Verifier {
     ///
     /// Errors when the secret has less than [`MIN_SECRET_BYTES`], or is blank or one character
     /// repeated.
-    pub fn of_secret(secret: &str) -> Result<Self, &'static str> {
+    pub fn from_secret(secret: &str) -> Result<Self, &'static str> {
         let key = DecodingKey::from_secret(long_enough(secret)?.as_bytes());
         Ok(Self::new(key, Algorithm::HS256))
     }
@@ -210,7 +110,7 @@ impl Verifier {
     /// key's kind.
     ///
     /// Errors when it is no such key, or a weak one.
-    pub fn of_public_key(pem: &str) -> Result<Self, &'static str> {
+    pub fn from_public_key(pem: &str) -> Result<Self, &'static str> {
         if !pem.contains("PUBLIC KEY-----") {
             return Err("must be a public key in PEM");
         }
@@ -310,7 +210,7 @@ fn in_words(why: &ErrorKind) -> Cow<'static, str> {
         ErrorKind::InvalidAudience => "aud: it is for somebody else".into(),
         ErrorKind::InvalidSubject => "sub: is not the one asked for".into(),
         ErrorKind::ImmatureSignature => "nbf: its time has not come".into(),
-        ErrorKind::Json(error) => words::complaint("", error).into(),
+        ErrorKind::Json(error) => json_error::explain("", error).into(),
         _ => "cannot be checked".into(),
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::error::{MAX_CAUSE_CHARS, shortened};
 
 /// Says what is wrong with a field, whose path in the JSON is given (none: empty).
-pub(crate) fn complaint(path: &str, error: &serde_json::Error) -> String {
+pub(crate) fn explain(path: &str, error: &serde_json::Error) -> String {
     let cause = error.to_string();
     // Where in the text the parser stood tells a caller nothing that the field's name does not.
     let cause = cause
@@ -93,7 +93,7 @@ mod tests {
     }
 
     fn said<T: DeserializeOwned + std::fmt::Debug>(path: &str, json: &str) -> String {
-        complaint(path, &serde_json::from_str::<T>(json).unwrap_err())
+        explain(path, &serde_json::from_str::<T>(json).unwrap_err())
     }
 
     #[test]
