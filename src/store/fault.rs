@@ -3,13 +3,11 @@
 //! Only an error that the data itself causes refuses it. Whatever else goes wrong may be over
 //! later, without the sender's doing, and until then its message must not be lost.
 
-use std::borrow::Cow;
-
 use sqlx::{
     Error, migrate::MigrateError as Migration, postgres::PgDatabaseError, sqlite::SqliteError,
 };
 
-use super::{MigrateError, StoreError};
+use super::error::{MigrateError, StoreError, reason};
 
 /// What stands in the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,17 +134,6 @@ pub(super) fn is_pooler_refusal(error: &Error) -> bool {
             says("startup parameter") || says("options") || says("prepared statement")
         }
         _ => false,
-    }
-}
-
-/// An error in words for the log, without the places in programs' sources that the driver adds.
-pub(super) fn reason(error: &Error) -> Cow<'static, str> {
-    match error
-        .as_database_error()
-        .and_then(|error| error.try_downcast_ref::<PgDatabaseError>())
-    {
-        Some(error) => format!("{} ({})", error.message(), error.code()).into(),
-        None => error.to_string().into(),
     }
 }
 

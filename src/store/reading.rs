@@ -1,6 +1,9 @@
 //! A page of a room's log, read on until it is full, past rows that cannot be read.
 
-use super::{Keep, Page, StoreError};
+use super::{
+    error::StoreError,
+    page::{Keep, Page},
+};
 use crate::model::{Message, Seq};
 
 /// What has been read of a page.

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
-use super::StoreError;
+use super::error::StoreError;
 use crate::model::{FromStore, Seq};
 
 /// The earliest and the latest time that every client can read, in milliseconds since 1970: years 1

@@ -4,7 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use sqlx::postgres::PgRow;
 
-use super::super::{StoreError, row};
+use super::{
+    super::{error::StoreError, fault, row},
+    read::message,
+    sessions::{Query, Sessions},
+    work::Work,
+};
 use crate::model::{ClientMessageId, Draft, Message, RoomId, Seq, UserId};
 
 /// Stores a batch in one statement, so that it costs one round trip and one commit.
@@ -61,8 +66,80 @@ WITH nothing AS (
 )
 SELECT room_id FROM rooms WHERE room_id = ANY($1) EXCEPT SELECT room_id FROM free"#;
 
+/// Stores a batch, and returns its messages in order.
+pub(super) async fn append(
+    sessions: &Sessions,
+    drafts: &[&Draft],
+) -> Result<Vec<Message>, StoreError> {
+    match store(sessions, drafts).await {
+        Err(StoreError::Conflict(_)) => look_and_store(sessions, drafts).await,
+        outcome => outcome,
+    }
+}
+
+/// Stores drafts that the log does not hold.
+///
+/// # Errors
+///
+/// [`StoreError::Conflict`] when it does hold one, [`StoreError::Locked`] when another session
+/// holds up some rooms.
+async fn store(sessions: &Sessions, drafts: &[&Draft]) -> Result<Vec<Message>, StoreError> {
+    if drafts.is_empty() {
+        return Ok(vec![]);
+    }
+    let batch = ByRoom::new(drafts);
+    match sessions.fetch(Work::Write, || insert(drafts, &batch)).await {
+        Ok(rows) => batch.numbered(drafts, &rows),
+        Err(cause) if fault::is_lock_timeout(&cause) => Err(blocked(sessions, drafts, cause).await),
+        Err(cause) => Err(fault::classify(cause)),
+    }
+}
+
+/// Names the rooms that are in the way, unless a whole table is.
+async fn blocked(sessions: &Sessions, drafts: &[&Draft], cause: sqlx::Error) -> StoreError {
+    let rows = sessions.fetch(Work::Inspect, || locked(drafts)).await;
+    match rows.map_err(fault::classify).and_then(|rows| rooms(&rows)) {
+        Ok(rooms) => StoreError::Locked {
+            rooms,
+            cause: cause.into(),
+        },
+        Err(_) => StoreError::Unavailable(cause.into()),
+    }
+}
+
+/// Stores those drafts that the log does not hold, after a look for the others.
+async fn look_and_store(
+    sessions: &Sessions,
+    drafts: &[&Draft],
+) -> Result<Vec<Message>, StoreError> {
+    let rows = sessions
+        .fetch(Work::Write, || held(drafts))
+        .await
+        .map_err(fault::classify)?;
+    let mut answers = vec![None; drafts.len()];
+    for row in &rows {
+        let place: i64 = row::value(row, "place")?;
+        let slot = usize::try_from(place - 1)
+            .ok()
+            .and_then(|place| answers.get_mut(place));
+        *slot.ok_or_else(|| row::unreadable("place", place))? = Some(message(row)?);
+    }
+    let fresh = drafts
+        .iter()
+        .zip(&answers)
+        .filter(|(_, answer)| answer.is_none());
+    let fresh: Vec<_> = fresh.map(|(draft, _)| *draft).collect();
+    let mut stored = store(sessions, &fresh).await?.into_iter();
+    let answers = answers
+        .into_iter()
+        .map(|held| held.or_else(|| stored.next()));
+    answers
+        .collect::<Option<_>>()
+        .ok_or_else(|| StoreError::Unreadable("not every draft was answered".into()))
+}
+
 /// How a batch's drafts are spread over rooms.
-pub(super) struct ByRoom<'a> {
+struct ByRoom<'a> {
     /// How many messages each room gets, in the order of the rooms' names.
     new: BTreeMap<&'a str, i64>,
     /// For each draft, how many later ones are for the same room.
@@ -70,7 +147,7 @@ pub(super) struct ByRoom<'a> {
 }
 
 impl<'a> ByRoom<'a> {
-    pub(super) fn new(drafts: &[&'a Draft]) -> Self {
+    fn new(drafts: &[&'a Draft]) -> Self {
         let mut new = BTreeMap::new();
         let mut later: Vec<_> = drafts
             .iter()
@@ -86,11 +163,7 @@ impl<'a> ByRoom<'a> {
     }
 
     /// The drafts as messages, given the rooms' counts after them.
-    pub(super) fn numbered(
-        &self,
-        drafts: &[&Draft],
-        rows: &[PgRow],
-    ) -> Result<Vec<Message>, StoreError> {
+    fn numbered(&self, drafts: &[&Draft], rows: &[PgRow]) -> Result<Vec<Message>, StoreError> {
         let counted = rows
             .iter()
             .map(|row| Ok((row::value(row, "room_id")?, row::seq(row)?)));
@@ -108,13 +181,11 @@ impl<'a> ByRoom<'a> {
     }
 }
 
-pub(super) type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
-
 fn column<'a, T>(drafts: &[&'a Draft], field: impl Fn(&'a Draft) -> T) -> Vec<T> {
     drafts.iter().map(|draft| field(draft)).collect()
 }
 
-pub(super) fn append(drafts: &[&Draft], batch: &ByRoom<'_>) -> Query<'static> {
+fn insert(drafts: &[&Draft], batch: &ByRoom<'_>) -> Query<'static> {
     sqlx::query(APPEND)
         .bind(batch.new.keys().copied().collect::<Vec<_>>())
         .bind(batch.new.values().copied().collect::<Vec<_>>())
@@ -135,7 +206,7 @@ pub(super) fn append(drafts: &[&Draft], batch: &ByRoom<'_>) -> Query<'static> {
         .bind(column(drafts, |draft| draft.timestamp))
 }
 
-pub(super) fn held(drafts: &[&Draft]) -> Query<'static> {
+fn held(drafts: &[&Draft]) -> Query<'static> {
     sqlx::query(HELD)
         .bind(column(drafts, |draft| draft.room_id.as_str()))
         .bind(column(drafts, |draft| draft.id))
@@ -148,12 +219,12 @@ pub(super) fn held(drafts: &[&Draft]) -> Query<'static> {
         }))
 }
 
-pub(super) fn locked(drafts: &[&Draft]) -> Query<'static> {
+fn locked(drafts: &[&Draft]) -> Query<'static> {
     let rooms: Vec<_> = ByRoom::new(drafts).new.into_keys().collect();
     sqlx::query(LOCKED).bind(rooms)
 }
 
 /// The rooms that a query answers with.
-pub(super) fn rooms(rows: &[PgRow]) -> Result<Vec<RoomId>, StoreError> {
+fn rooms(rows: &[PgRow]) -> Result<Vec<RoomId>, StoreError> {
     rows.iter().map(|row| row::parsed(row, "room_id")).collect()
 }

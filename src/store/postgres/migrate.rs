@@ -4,8 +4,13 @@
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, migrate::Migration};
 
 use super::{
-    super::{MigrateError, PROBE, fault, migration},
-    session::Schema,
+    super::{
+        error::{MigrateError, reason},
+        fault,
+        tables::{PROBE, migration},
+    },
+    schema::Schema,
+    sessions::Sessions,
 };
 
 /// The key of the lock under which processes that start together migrate one after another.
@@ -48,7 +53,16 @@ fn steps() -> [Migration; 2] {
 /// # Errors
 ///
 /// See [`MigrateError`].
-pub(super) async fn migrate(
+pub(super) async fn migrate(sessions: &Sessions) -> Result<(), MigrateError> {
+    let connecting = sessions.connect().await;
+    let mut connection =
+        connecting.map_err(|cause| MigrateError::Unavailable(reason(&cause).into_owned()))?;
+    let result = migrate_on(&mut connection, sessions.schema()).await;
+    connection.close().await.ok();
+    result
+}
+
+async fn migrate_on(
     connection: &mut PgConnection,
     schema: Option<&Schema>,
 ) -> Result<(), MigrateError> {

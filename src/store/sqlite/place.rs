@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use crate::store::{Cause, StoreError};
+use super::super::error::{Cause, StoreError};
 
 /// A file's identity, whatever it is called: its device and its number there.
 type FileId = (u64, u64);

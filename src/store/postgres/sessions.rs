@@ -1,0 +1,226 @@
+//! Ways to the server: a connection of one's own, or one that a pooler lends for a transaction at a
+//! time.
+
+use std::{
+    fmt,
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use sqlx::{
+    AssertSqlSafe, Connection, PgConnection, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions, PgRow},
+};
+use tokio::time::timeout;
+
+use super::{
+    super::{
+        error::reason,
+        fault,
+        limits::{ACQUIRE_TIMEOUT, STATEMENT_TIMEOUT},
+    },
+    schema::Schema,
+    work::Work,
+};
+
+/// A setting that only a session of one's own has. A pooler may drop settings without a word; then
+/// it is missing.
+const MARK: &str = "parlor.direct";
+
+/// A connection idle for longer is pinged before use. To ping it each time would cost every batch
+/// and every read a round trip.
+pub const IDLE_BEFORE_PING: Duration = Duration::from_secs(1);
+
+/// A query to Postgres.
+pub(super) type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
+
+/// The connections, a pool for writing and one for reading.
+pub(super) struct Sessions {
+    writers: PgPool,
+    readers: PgPool,
+    schema: Option<Schema>,
+    /// What a connection is opened with where a pooler stands between.
+    plain: PgConnectOptions,
+    /// Whether a pooler stands between. Then no session is one's own for longer than a transaction:
+    /// it has no settings and no prepared statements.
+    pooled: Arc<AtomicBool>,
+}
+
+impl Sessions {
+    /// Connects when first used, with at most `max_connections`.
+    pub(super) fn new(
+        options: PgConnectOptions,
+        max_connections: u32,
+        schema: Option<Schema>,
+    ) -> Self {
+        // Poolers refuse this setting, which concerns numbers that the log has none of.
+        let plain = options.application_name("parlor").extra_float_digits(None);
+        let pooled = Arc::new(AtomicBool::new(false));
+        // What is stored again beside the rest needs a connection of its own.
+        let writing = if max_connections < 4 { 1 } else { 2 };
+        let direct = |work: Work| {
+            plain
+                .clone()
+                .options(work.settings(schema.as_ref()))
+                .options([(MARK, "on")])
+        };
+        let writers = pool(writing, pooled.clone()).connect_lazy_with(direct(Work::Write));
+        let readers = match max_connections - writing {
+            0 => writers.clone(),
+            reading => pool(reading, pooled.clone()).connect_lazy_with(direct(Work::Read)),
+        };
+        Self {
+            writers,
+            readers,
+            schema,
+            plain,
+            pooled,
+        }
+    }
+
+    /// Asks the database, once more when the answer tells that a pooler stands between.
+    pub(super) async fn fetch<'q>(
+        &self,
+        work: Work,
+        query: impl Fn() -> Query<'q>,
+    ) -> Result<Vec<PgRow>, sqlx::Error> {
+        let direct = !self.are_pooled();
+        match self.fetch_once(work, query()).await {
+            Err(error) if direct && self.learn_from(&error) => self.fetch_once(work, query()).await,
+            answer => answer,
+        }
+    }
+
+    /// Asks the database on a connection of the work's pool.
+    ///
+    /// One that does not serve, or not in time, is thrown away: it may lead to a server that is not
+    /// the primary any more, or be read-only for as long as it lives, as with
+    /// `default_transaction_read_only`. A new one may serve.
+    async fn fetch_once(&self, work: Work, query: Query<'_>) -> Result<Vec<PgRow>, sqlx::Error> {
+        let mut connection = self.pool(work).acquire().await?;
+        let answer = in_time(
+            STATEMENT_TIMEOUT,
+            self.fetch_on(&mut connection, work, query),
+        )
+        .await;
+        if answer.as_ref().is_err_and(fault::is_connection_fault) {
+            drop(connection.detach());
+        }
+        answer
+    }
+
+    async fn fetch_on(
+        &self,
+        connection: &mut PgConnection,
+        work: Work,
+        query: Query<'_>,
+    ) -> Result<Vec<PgRow>, sqlx::Error> {
+        if work != Work::Probe && !self.are_pooled() {
+            return query.fetch_all(connection).await;
+        }
+        let begin = AssertSqlSafe(work.begin(self.schema.as_ref()));
+        let mut transaction = connection.begin_with(begin).await?;
+        let rows = query.persistent(false).fetch_all(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(rows)
+    }
+
+    fn pool(&self, work: Work) -> &PgPool {
+        match work {
+            Work::Write | Work::Inspect => &self.writers,
+            Work::Read | Work::Probe => &self.readers,
+        }
+    }
+
+    /// Opens a connection outside the pools and without their settings: making an index may take
+    /// long.
+    pub(super) async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
+        in_time(ACQUIRE_TIMEOUT, PgConnection::connect_with(&self.plain)).await
+    }
+
+    pub(super) fn schema(&self) -> Option<&Schema> {
+        self.schema.as_ref()
+    }
+
+    fn are_pooled(&self) -> bool {
+        self.pooled.load(Ordering::Relaxed)
+    }
+
+    /// Tells by an error that a pooler stands between, and goes by that from here on; whether it is
+    /// so.
+    fn learn_from(&self, error: &sqlx::Error) -> bool {
+        if !fault::is_pooler_refusal(error) {
+            return false;
+        }
+        if !self.pooled.swap(true, Ordering::Relaxed) {
+            tracing::info!(reason = %reason(error), "{POOLED}");
+        }
+        for pool in [&self.writers, &self.readers] {
+            pool.set_connect_options(self.plain.clone());
+        }
+        true
+    }
+
+    pub(super) async fn close(&self) {
+        self.readers.close().await;
+        self.writers.close().await;
+    }
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions")
+            .field("pooled", &self.are_pooled())
+            .finish_non_exhaustive()
+    }
+}
+
+const POOLED: &str = "the database is behind a pooler: each statement goes in a transaction of its own, not prepared";
+
+fn pool(max_connections: u32, pooled: Arc<AtomicBool>) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(max_connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .before_acquire(|connection, rest| {
+            Box::pin(async move { test(connection, rest.idle_for).await })
+        })
+        .after_connect(move |connection, _| {
+            let pooled = pooled.clone();
+            Box::pin(async move { check_mark(connection, &pooled).await })
+        })
+}
+
+/// Whether a connection that has rested so long serves.
+async fn test(connection: &mut PgConnection, rest: Duration) -> Result<bool, sqlx::Error> {
+    if rest >= IDLE_BEFORE_PING {
+        connection.ping().await?;
+    }
+    Ok(true)
+}
+
+/// Notes a pooler that drops settings instead of refusing them.
+async fn check_mark(connection: &mut PgConnection, pooled: &AtomicBool) -> Result<(), sqlx::Error> {
+    if pooled.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    let asking =
+        sqlx::raw_sql("SELECT coalesce(current_setting('parlor.direct', true), '') = 'on'");
+    let direct = sqlx::Row::try_get::<bool, _>(&asking.fetch_one(connection).await?, 0)?;
+    if !direct && !pooled.swap(true, Ordering::Relaxed) {
+        tracing::info!("{POOLED}");
+    }
+    Ok(())
+}
+
+async fn in_time<T>(
+    limit: std::time::Duration,
+    work: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    let timed_out = |_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
+    timeout(limit, work).await.unwrap_or_else(timed_out)
+}

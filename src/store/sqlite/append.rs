@@ -1,0 +1,156 @@
+//! Statements that store a batch.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+use sqlx::{Connection, SqliteConnection};
+use uuid::Uuid;
+
+use super::{
+    super::{error::StoreError, fault, row},
+    read::message,
+};
+use crate::model::{Body, ClientMessageId, Draft, Message, RoomId, Seq, UserId};
+
+/// The drafts of a batch that are in the log already. A batch goes to the database as one JSON
+/// array, so that it costs a few statements however long it is:
+/// <https://www.sqlite.org/json1.html#jeach>.
+const HELD: &str = r#"
+SELECT input.key AS place, m.seq, m.room_id, m.id, m.user_id, m.operator_id, m.message, m.client_message_id, m."timestamp"
+FROM jsonb_each(?1) AS input CROSS JOIN messages AS m
+WHERE m.rowid = coalesce(
+    (SELECT rowid FROM messages WHERE id = input.value ->> 'id' AND client_message_id IS NULL),
+    (SELECT rowid FROM messages WHERE room_id = input.value ->> 'room_id'
+        AND user_id = input.value ->> 'user_id' AND client_message_id = input.value ->> 'client_message_id'))"#;
+
+/// Counts the rooms up, each by its number of new messages.
+const COUNT: &str = r#"
+INSERT INTO rooms (room_id, last_seq)
+SELECT value ->> 'room_id', count(*) FROM jsonb_each(?1) WHERE true GROUP BY 1
+ON CONFLICT (room_id) DO UPDATE SET last_seq = last_seq + excluded.last_seq"#;
+
+/// Stores the new messages, numbered up to their room's count.
+const INSERT: &str = r#"
+INSERT INTO messages (room_id, seq, id, user_id, operator_id, message, client_message_id, "timestamp")
+SELECT input.room_id,
+    rooms.last_seq - count(*) OVER (PARTITION BY input.room_id)
+        + row_number() OVER (PARTITION BY input.room_id ORDER BY input.place),
+    input.id, input.user_id, input.operator_id, input.message, input.client_message_id, input."timestamp"
+FROM (
+    SELECT key AS place, value ->> 'room_id' AS room_id, value ->> 'id' AS id, value ->> 'user_id' AS user_id,
+        value ->> 'operator_id' AS operator_id, value ->> 'message' AS message,
+        value ->> 'client_message_id' AS client_message_id, value ->> 'timestamp' AS "timestamp"
+    FROM jsonb_each(?1)
+) AS input JOIN rooms USING (room_id)
+RETURNING id, seq"#;
+
+/// A draft as the statements read it.
+#[derive(Serialize)]
+struct Input<'a> {
+    id: Uuid,
+    room_id: &'a RoomId,
+    user_id: &'a UserId,
+    operator_id: Option<&'a UserId>,
+    message: &'a Body,
+    client_message_id: Option<&'a ClientMessageId>,
+    timestamp: i64,
+}
+
+fn json(drafts: &[&Draft]) -> Result<String, StoreError> {
+    let input = drafts.iter().map(|draft| Input {
+        id: draft.id,
+        room_id: &draft.room_id,
+        user_id: &draft.user_id,
+        operator_id: draft.operator_id.as_ref(),
+        message: &draft.body,
+        client_message_id: draft.client_message_id.as_ref(),
+        timestamp: draft.timestamp.timestamp_millis(),
+    });
+    let input: Vec<_> = input.collect();
+    serde_json::to_string(&input)
+        .map_err(|error| StoreError::Rejected(sqlx::Error::Encode(error.into()).into()))
+}
+
+/// Stores a batch in one transaction, and returns its messages in order.
+pub(super) async fn commit(
+    connection: &mut SqliteConnection,
+    drafts: &[&Draft],
+) -> Result<Vec<Message>, StoreError> {
+    let mut transaction = connection
+        .begin_with("BEGIN IMMEDIATE")
+        .await
+        .map_err(fault::classify)?;
+    let messages = append(&mut transaction, drafts).await?;
+    transaction.commit().await.map_err(fault::classify)?;
+    Ok(messages)
+}
+
+/// Stores those drafts that the log does not hold, and answers each with its message.
+async fn append(
+    connection: &mut SqliteConnection,
+    drafts: &[&Draft],
+) -> Result<Vec<Message>, StoreError> {
+    let mut answers = held(connection, drafts).await?;
+    let vacant = |place: &usize| answers[*place].is_none();
+    let places: Vec<usize> = (0..drafts.len()).filter(vacant).collect();
+    let fresh: Vec<&Draft> = places.iter().map(|&place| drafts[place]).collect();
+    if !fresh.is_empty() {
+        let seqs = insert(connection, &fresh).await?;
+        for (place, message) in places.into_iter().zip(numbered(&fresh, &seqs)) {
+            answers[place] = message;
+        }
+    }
+    let answers: Option<Vec<Message>> = answers.into_iter().collect();
+    answers.ok_or_else(|| StoreError::Unreadable("not every draft was answered".into()))
+}
+
+/// For each draft, the message that the log holds already.
+async fn held(
+    connection: &mut SqliteConnection,
+    drafts: &[&Draft],
+) -> Result<Vec<Option<Message>>, StoreError> {
+    let rows = sqlx::query(HELD)
+        .bind(json(drafts)?)
+        .fetch_all(connection)
+        .await
+        .map_err(fault::classify)?;
+    let mut found = vec![None; drafts.len()];
+    for row in &rows {
+        let place: i64 = row::value(row, "place")?;
+        let slot = usize::try_from(place)
+            .ok()
+            .and_then(|place| found.get_mut(place));
+        *slot.ok_or_else(|| row::unreadable("place", place))? = Some(message(row)?);
+    }
+    Ok(found)
+}
+
+type Numbers = HashMap<String, Seq>;
+
+async fn insert(
+    connection: &mut SqliteConnection,
+    drafts: &[&Draft],
+) -> Result<Numbers, StoreError> {
+    let input = json(drafts)?;
+    let counting = sqlx::query(COUNT).bind(input.as_str());
+    counting
+        .execute(&mut *connection)
+        .await
+        .map_err(fault::classify)?;
+    let inserting = sqlx::query(INSERT).bind(input.as_str());
+    let rows = inserting
+        .fetch_all(connection)
+        .await
+        .map_err(fault::classify)?;
+    rows.iter()
+        .map(|row| Ok((row::value(row, "id")?, row::seq(row)?)))
+        .collect()
+}
+
+fn numbered(drafts: &[&Draft], seqs: &Numbers) -> Vec<Option<Message>> {
+    let seq = |draft: &Draft| seqs.get(&draft.id.to_string()).copied();
+    let messages = drafts
+        .iter()
+        .map(|draft| seq(draft).map(|seq| draft.at(seq)));
+    messages.collect()
+}
