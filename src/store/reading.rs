@@ -46,13 +46,12 @@ impl Reading {
                 Err(error) => self.unreadable.push(error),
             }
         }
-        let full = self.page.limit.saturating_sub(self.messages.len());
-        let last = rows
-            .last()
-            .filter(|_| full > 0 && rows.len() >= self.rest.map_or(0, |rest| rest.limit));
-        self.rest = last
-            .map(|last| Ok(self.after(seq(last)?, full)))
-            .transpose()?;
+        let missing = self.page.limit.saturating_sub(self.messages.len());
+        let ended = self.rest.is_none_or(|rest| rows.len() < rest.limit);
+        self.rest = match rows.last() {
+            Some(last) if missing > 0 && !ended => Some(self.after(seq(last)?, missing)),
+            _ => None,
+        };
         Ok(())
     }
 

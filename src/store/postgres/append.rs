@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use sqlx::postgres::PgRow;
 
 use super::{
-    super::{error::StoreError, fault, row},
+    super::{batch::Answers, error::StoreError, fault, row},
+    pools::{Pools, Query},
     read::message,
-    sessions::{Query, Sessions},
     work::Work,
 };
 use crate::model::{ClientMessageId, Draft, Message, RoomId, Seq, UserId};
@@ -67,12 +67,9 @@ WITH nothing AS (
 SELECT room_id FROM rooms WHERE room_id = ANY($1) EXCEPT SELECT room_id FROM free"#;
 
 /// Stores a batch, and returns its messages in order.
-pub(super) async fn append(
-    sessions: &Sessions,
-    drafts: &[&Draft],
-) -> Result<Vec<Message>, StoreError> {
-    match store(sessions, drafts).await {
-        Err(StoreError::Conflict(_)) => look_and_store(sessions, drafts).await,
+pub(super) async fn append(pools: &Pools, drafts: &[&Draft]) -> Result<Vec<Message>, StoreError> {
+    match store(pools, drafts).await {
+        Err(StoreError::Conflict(_)) => look_and_store(pools, drafts).await,
         outcome => outcome,
     }
 }
@@ -83,21 +80,21 @@ pub(super) async fn append(
 ///
 /// [`StoreError::Conflict`] when it does hold one, [`StoreError::Locked`] when another session
 /// holds up some rooms.
-async fn store(sessions: &Sessions, drafts: &[&Draft]) -> Result<Vec<Message>, StoreError> {
+async fn store(pools: &Pools, drafts: &[&Draft]) -> Result<Vec<Message>, StoreError> {
     if drafts.is_empty() {
         return Ok(vec![]);
     }
     let batch = ByRoom::new(drafts);
-    match sessions.fetch(Work::Write, || insert(drafts, &batch)).await {
+    match pools.fetch(Work::Write, || insert(drafts, &batch)).await {
         Ok(rows) => batch.numbered(drafts, &rows),
-        Err(cause) if fault::is_lock_timeout(&cause) => Err(blocked(sessions, drafts, cause).await),
+        Err(cause) if fault::is_lock_timeout(&cause) => Err(blocked(pools, drafts, cause).await),
         Err(cause) => Err(fault::classify(cause)),
     }
 }
 
 /// Names the rooms that are in the way, unless a whole table is.
-async fn blocked(sessions: &Sessions, drafts: &[&Draft], cause: sqlx::Error) -> StoreError {
-    let rows = sessions.fetch(Work::Inspect, || locked(drafts)).await;
+async fn blocked(pools: &Pools, drafts: &[&Draft], cause: sqlx::Error) -> StoreError {
+    let rows = pools.fetch(Work::Inspect, || locked(drafts)).await;
     match rows.map_err(fault::classify).and_then(|rows| rooms(&rows)) {
         Ok(rooms) => StoreError::Locked {
             rooms,
@@ -108,34 +105,17 @@ async fn blocked(sessions: &Sessions, drafts: &[&Draft], cause: sqlx::Error) -> 
 }
 
 /// Stores those drafts that the log does not hold, after a look for the others.
-async fn look_and_store(
-    sessions: &Sessions,
-    drafts: &[&Draft],
-) -> Result<Vec<Message>, StoreError> {
-    let rows = sessions
+async fn look_and_store(pools: &Pools, drafts: &[&Draft]) -> Result<Vec<Message>, StoreError> {
+    let rows = pools
         .fetch(Work::Write, || held(drafts))
         .await
         .map_err(fault::classify)?;
-    let mut answers = vec![None; drafts.len()];
+    let mut answers = Answers::new(drafts.len());
     for row in &rows {
-        let place: i64 = row::value(row, "place")?;
-        let slot = usize::try_from(place - 1)
-            .ok()
-            .and_then(|place| answers.get_mut(place));
-        *slot.ok_or_else(|| row::unreadable("place", place))? = Some(message(row)?);
+        answers.put(row::value::<_, i64>(row, "place")? - 1, message(row)?)?;
     }
-    let fresh = drafts
-        .iter()
-        .zip(&answers)
-        .filter(|(_, answer)| answer.is_none());
-    let fresh: Vec<_> = fresh.map(|(draft, _)| *draft).collect();
-    let mut stored = store(sessions, &fresh).await?.into_iter();
-    let answers = answers
-        .into_iter()
-        .map(|held| held.or_else(|| stored.next()));
-    answers
-        .collect::<Option<_>>()
-        .ok_or_else(|| StoreError::Unreadable("not every draft was answered".into()))
+    let stored = store(pools, &answers.missing(drafts)).await?;
+    answers.complete(stored)
 }
 
 /// How a batch's drafts are spread over rooms.

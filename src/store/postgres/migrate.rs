@@ -9,8 +9,8 @@ use super::{
         fault,
         tables::{PROBE, migration},
     },
+    pools::Pools,
     schema::Schema,
-    sessions::Sessions,
 };
 
 /// The key of the lock under which processes that start together migrate one after another.
@@ -53,11 +53,11 @@ fn steps() -> [Migration; 2] {
 /// # Errors
 ///
 /// See [`MigrateError`].
-pub(super) async fn migrate(sessions: &Sessions) -> Result<(), MigrateError> {
-    let connecting = sessions.connect().await;
+pub(super) async fn migrate(pools: &Pools) -> Result<(), MigrateError> {
+    let connecting = pools.connect().await;
     let mut connection =
         connecting.map_err(|cause| MigrateError::Unavailable(reason(&cause).into_owned()))?;
-    let result = migrate_on(&mut connection, sessions.schema()).await;
+    let result = migrate_on(&mut connection, pools.schema()).await;
     connection.close().await.ok();
     result
 }

@@ -3,19 +3,17 @@
 mod append;
 mod migrate;
 mod options;
+mod pools;
 mod read;
 mod schema;
-mod sessions;
 mod work;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-pub use self::{
-    options::Encryption, schema::Schema, sessions::IDLE_BEFORE_PING, work::LOCK_TIMEOUT,
-};
-use self::{sessions::Sessions, work::Work};
+pub use self::{options::Encryption, pools::IDLE_BEFORE_PING, schema::Schema, work::LOCK_TIMEOUT};
+use self::{pools::Pools, work::Work};
 use super::{
     batch::Distinct,
     error::{MigrateError, StoreError},
@@ -29,7 +27,7 @@ use crate::model::{Draft, Message, RoomId, Stored};
 /// The log on a Postgres server.
 #[derive(Debug)]
 pub struct PostgresStore {
-    sessions: Sessions,
+    pools: Pools,
     /// The host and the database, as error texts name them.
     place: String,
 }
@@ -49,35 +47,35 @@ impl PostgresStore {
     ) -> Result<Self, sqlx::Error> {
         let options = options::encrypted(url.parse()?, encryption);
         let place = options::place(&options);
-        let sessions = Sessions::new(options, max_connections.max(1), schema);
-        Ok(Self { sessions, place })
+        let pools = Pools::new(options, max_connections.max(1), schema);
+        Ok(Self { pools, place })
     }
 }
 
 #[async_trait]
 impl MessageStore for PostgresStore {
     async fn migrate(&self) -> Result<(), MigrateError> {
-        migrate::migrate(&self.sessions)
+        migrate::migrate(&self.pools)
             .await
             .map_err(|error| error.at(&self.place))
     }
 
     async fn append(&self, drafts: &[Draft]) -> Result<Vec<Stored<Arc<Message>>>, StoreError> {
         let distinct = Distinct::new(drafts);
-        let messages = append::append(&self.sessions, distinct.drafts()).await?;
+        let messages = append::append(&self.pools, distinct.drafts()).await?;
         Ok(distinct.answer(drafts, messages))
     }
 
     async fn read(&self, room: &RoomId, page: Page) -> Result<Vec<Message>, StoreError> {
-        read::read(&self.sessions, room, page).await
+        read::read(&self.pools, room, page).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        let answer = self.sessions.fetch(Work::Probe, || sqlx::query(PROBE));
+        let answer = self.pools.fetch(Work::Probe, || sqlx::query(PROBE));
         answer.await.map(drop).map_err(fault::classify)
     }
 
     async fn close(&self) {
-        self.sessions.close().await;
+        self.pools.close().await;
     }
 }

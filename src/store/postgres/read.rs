@@ -15,7 +15,7 @@ use super::{
         reading::Reading,
         row,
     },
-    sessions::{Query, Sessions},
+    pools::{Pools, Query},
     work::Work,
 };
 use crate::model::{Body, Message, RoomId};
@@ -30,13 +30,13 @@ WHERE room_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq DESC LIMIT $4"#;
 
 /// Reads a page, oldest first.
 pub(super) async fn read(
-    sessions: &Sessions,
+    pools: &Pools,
     room: &RoomId,
     page: Page,
 ) -> Result<Vec<Message>, StoreError> {
     let mut reading = Reading::new(page);
     while let Some(page) = reading.rest() {
-        let rows = sessions
+        let rows = pools
             .fetch(Work::Read, || select(room, page))
             .await
             .map_err(fault::classify)?;

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use serde::Serialize;
-use sqlx::{Connection, SqliteConnection};
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use super::{
-    super::{error::StoreError, fault, row},
+    super::{batch::Answers, error::StoreError, fault, row},
     read::message,
 };
 use crate::model::{Body, ClientMessageId, Draft, Message, RoomId, Seq, UserId};
@@ -85,72 +85,61 @@ pub(super) async fn commit(
     Ok(messages)
 }
 
-/// Stores those drafts that the log does not hold, and answers each with its message.
+/// Stores the drafts that the log does not hold, and returns a message for each draft.
 async fn append(
     connection: &mut SqliteConnection,
     drafts: &[&Draft],
 ) -> Result<Vec<Message>, StoreError> {
-    let mut answers = held(connection, drafts).await?;
-    let vacant = |place: &usize| answers[*place].is_none();
-    let places: Vec<usize> = (0..drafts.len()).filter(vacant).collect();
-    let fresh: Vec<&Draft> = places.iter().map(|&place| drafts[place]).collect();
-    if !fresh.is_empty() {
-        let seqs = insert(connection, &fresh).await?;
-        for (place, message) in places.into_iter().zip(numbered(&fresh, &seqs)) {
-            answers[place] = message;
-        }
+    let answers = held(connection, drafts).await?;
+    let fresh = answers.missing(drafts);
+    if fresh.is_empty() {
+        return answers.complete(vec![]);
     }
-    let answers: Option<Vec<Message>> = answers.into_iter().collect();
-    answers.ok_or_else(|| StoreError::Unreadable("not every draft was answered".into()))
+    answers.complete(insert(connection, &fresh).await?)
 }
 
-/// For each draft, the message that the log holds already.
-async fn held(
-    connection: &mut SqliteConnection,
-    drafts: &[&Draft],
-) -> Result<Vec<Option<Message>>, StoreError> {
+/// Finds the messages that the log holds already.
+async fn held(connection: &mut SqliteConnection, drafts: &[&Draft]) -> Result<Answers, StoreError> {
     let rows = sqlx::query(HELD)
         .bind(json(drafts)?)
         .fetch_all(connection)
         .await
         .map_err(fault::classify)?;
-    let mut found = vec![None; drafts.len()];
+    let mut answers = Answers::new(drafts.len());
     for row in &rows {
-        let place: i64 = row::value(row, "place")?;
-        let slot = usize::try_from(place)
-            .ok()
-            .and_then(|place| found.get_mut(place));
-        *slot.ok_or_else(|| row::unreadable("place", place))? = Some(message(row)?);
+        answers.put(row::value(row, "place")?, message(row)?)?;
     }
-    Ok(found)
+    Ok(answers)
 }
-
-type Numbers = HashMap<String, Seq>;
 
 async fn insert(
     connection: &mut SqliteConnection,
     drafts: &[&Draft],
-) -> Result<Numbers, StoreError> {
+) -> Result<Vec<Message>, StoreError> {
     let input = json(drafts)?;
-    let counting = sqlx::query(COUNT).bind(input.as_str());
-    counting
+    sqlx::query(COUNT)
+        .bind(input.as_str())
         .execute(&mut *connection)
         .await
         .map_err(fault::classify)?;
-    let inserting = sqlx::query(INSERT).bind(input.as_str());
-    let rows = inserting
+    let rows = sqlx::query(INSERT)
+        .bind(input.as_str())
         .fetch_all(connection)
         .await
         .map_err(fault::classify)?;
-    rows.iter()
-        .map(|row| Ok((row::value(row, "id")?, row::seq(row)?)))
-        .collect()
+    numbered(drafts, &rows)
 }
 
-fn numbered(drafts: &[&Draft], seqs: &Numbers) -> Vec<Option<Message>> {
-    let seq = |draft: &Draft| seqs.get(&draft.id.to_string()).copied();
-    let messages = drafts
+/// Turns drafts into messages, by the `seq` that a row gives for each id.
+fn numbered(drafts: &[&Draft], rows: &[SqliteRow]) -> Result<Vec<Message>, StoreError> {
+    let seqs = rows
         .iter()
-        .map(|draft| seq(draft).map(|seq| draft.at(seq)));
+        .map(|row| Ok((row::value(row, "id")?, row::seq(row)?)));
+    let seqs: HashMap<String, Seq> = seqs.collect::<Result<_, StoreError>>()?;
+    let messages = drafts.iter().map(|draft| {
+        let seq = seqs.get(&draft.id.to_string());
+        seq.map(|seq| draft.at(*seq))
+            .ok_or_else(|| row::unreadable("id", "not answered"))
+    });
     messages.collect()
 }

@@ -39,7 +39,7 @@ pub const IDLE_BEFORE_PING: Duration = Duration::from_secs(1);
 pub(super) type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
 
 /// The connections, a pool for writing and one for reading.
-pub(super) struct Sessions {
+pub(super) struct Pools {
     writers: PgPool,
     readers: PgPool,
     schema: Option<Schema>,
@@ -47,10 +47,10 @@ pub(super) struct Sessions {
     plain: PgConnectOptions,
     /// Whether a pooler stands between. Then no session is one's own for longer than a transaction:
     /// it has no settings and no prepared statements.
-    pooled: Arc<AtomicBool>,
+    behind_pooler: Arc<AtomicBool>,
 }
 
-impl Sessions {
+impl Pools {
     /// Connects when first used, with at most `max_connections`.
     pub(super) fn new(
         options: PgConnectOptions,
@@ -59,7 +59,7 @@ impl Sessions {
     ) -> Self {
         // Poolers refuse this setting, which concerns numbers that the log has none of.
         let plain = options.application_name("parlor").extra_float_digits(None);
-        let pooled = Arc::new(AtomicBool::new(false));
+        let behind_pooler = Arc::new(AtomicBool::new(false));
         // What is stored again beside the rest needs a connection of its own.
         let writing = if max_connections < 4 { 1 } else { 2 };
         let direct = |work: Work| {
@@ -68,17 +68,17 @@ impl Sessions {
                 .options(work.settings(schema.as_ref()))
                 .options([(MARK, "on")])
         };
-        let writers = pool(writing, pooled.clone()).connect_lazy_with(direct(Work::Write));
+        let writers = pool(writing, behind_pooler.clone()).connect_lazy_with(direct(Work::Write));
         let readers = match max_connections - writing {
             0 => writers.clone(),
-            reading => pool(reading, pooled.clone()).connect_lazy_with(direct(Work::Read)),
+            reading => pool(reading, behind_pooler.clone()).connect_lazy_with(direct(Work::Read)),
         };
         Self {
             writers,
             readers,
             schema,
             plain,
-            pooled,
+            behind_pooler,
         }
     }
 
@@ -88,9 +88,11 @@ impl Sessions {
         work: Work,
         query: impl Fn() -> Query<'q>,
     ) -> Result<Vec<PgRow>, sqlx::Error> {
-        let direct = !self.are_pooled();
+        let direct = !self.is_behind_pooler();
         match self.fetch_once(work, query()).await {
-            Err(error) if direct && self.learn_from(&error) => self.fetch_once(work, query()).await,
+            Err(error) if direct && self.detect_pooler(&error) => {
+                self.fetch_once(work, query()).await
+            }
             answer => answer,
         }
     }
@@ -119,7 +121,7 @@ impl Sessions {
         work: Work,
         query: Query<'_>,
     ) -> Result<Vec<PgRow>, sqlx::Error> {
-        if work != Work::Probe && !self.are_pooled() {
+        if work != Work::Probe && !self.is_behind_pooler() {
             return query.fetch_all(connection).await;
         }
         let begin = AssertSqlSafe(work.begin(self.schema.as_ref()));
@@ -146,17 +148,17 @@ impl Sessions {
         self.schema.as_ref()
     }
 
-    fn are_pooled(&self) -> bool {
-        self.pooled.load(Ordering::Relaxed)
+    fn is_behind_pooler(&self) -> bool {
+        self.behind_pooler.load(Ordering::Relaxed)
     }
 
     /// Tells by an error that a pooler stands between, and goes by that from here on; whether it is
     /// so.
-    fn learn_from(&self, error: &sqlx::Error) -> bool {
+    fn detect_pooler(&self, error: &sqlx::Error) -> bool {
         if !fault::is_pooler_refusal(error) {
             return false;
         }
-        if !self.pooled.swap(true, Ordering::Relaxed) {
+        if !self.behind_pooler.swap(true, Ordering::Relaxed) {
             tracing::info!(reason = %reason(error), "{POOLED}");
         }
         for pool in [&self.writers, &self.readers] {
@@ -171,17 +173,17 @@ impl Sessions {
     }
 }
 
-impl fmt::Debug for Sessions {
+impl fmt::Debug for Pools {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sessions")
-            .field("pooled", &self.are_pooled())
+        f.debug_struct("Pools")
+            .field("behind_pooler", &self.is_behind_pooler())
             .finish_non_exhaustive()
     }
 }
 
 const POOLED: &str = "the database is behind a pooler: each statement goes in a transaction of its own, not prepared";
 
-fn pool(max_connections: u32, pooled: Arc<AtomicBool>) -> PgPoolOptions {
+fn pool(max_connections: u32, behind_pooler: Arc<AtomicBool>) -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -190,8 +192,8 @@ fn pool(max_connections: u32, pooled: Arc<AtomicBool>) -> PgPoolOptions {
             Box::pin(async move { test(connection, rest.idle_for).await })
         })
         .after_connect(move |connection, _| {
-            let pooled = pooled.clone();
-            Box::pin(async move { check_mark(connection, &pooled).await })
+            let behind_pooler = behind_pooler.clone();
+            Box::pin(async move { check_mark(connection, &behind_pooler).await })
         })
 }
 
@@ -204,14 +206,17 @@ async fn test(connection: &mut PgConnection, rest: Duration) -> Result<bool, sql
 }
 
 /// Notes a pooler that drops settings instead of refusing them.
-async fn check_mark(connection: &mut PgConnection, pooled: &AtomicBool) -> Result<(), sqlx::Error> {
-    if pooled.load(Ordering::Relaxed) {
+async fn check_mark(
+    connection: &mut PgConnection,
+    behind_pooler: &AtomicBool,
+) -> Result<(), sqlx::Error> {
+    if behind_pooler.load(Ordering::Relaxed) {
         return Ok(());
     }
     let asking =
         sqlx::raw_sql("SELECT coalesce(current_setting('parlor.direct', true), '') = 'on'");
     let direct = sqlx::Row::try_get::<bool, _>(&asking.fetch_one(connection).await?, 0)?;
-    if !direct && !pooled.swap(true, Ordering::Relaxed) {
+    if !direct && !behind_pooler.swap(true, Ordering::Relaxed) {
         tracing::info!("{POOLED}");
     }
     Ok(())
