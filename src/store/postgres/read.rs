@@ -85,7 +85,7 @@ pub(super) fn message(row: &PgRow) -> Result<Message, StoreError> {
         seq: row::seq(row)?,
         user_id: row::parsed(row, "user_id")?,
         operator_id: row::optional(row, "operator_id")?,
-        body: Body::stored(row::value(row, "message")?),
+        body: Body::from_store(row::value(row, "message")?),
         timestamp: row::time(
             row::value::<_, Micros>(row, "timestamp")?
                 .0

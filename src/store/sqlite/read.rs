@@ -43,7 +43,7 @@ pub(super) fn message(row: &SqliteRow) -> Result<Message, StoreError> {
         seq: row::seq(row)?,
         user_id: row::parsed(row, "user_id")?,
         operator_id: row::optional(row, "operator_id")?,
-        body: Body::stored(row::value(row, "message")?),
+        body: Body::from_store(row::value(row, "message")?),
         timestamp: row::time(millis.saturating_mul(1000)),
         client_message_id: row::optional(row, "client_message_id")?,
     })
