@@ -151,8 +151,8 @@ impl Verifier {
         self.validation.required_spec_claims.insert("iss".into());
     }
 
-    /// Restricts valid tokens to this `aud`, alone or in a list. Without such a restriction, a token
-    /// with an `aud` is for somebody else.
+    /// Restricts valid tokens to this `aud`, alone or in a list. Without such a restriction, a
+    /// token with an `aud` is for somebody else.
     pub fn require_audience(&mut self, audience: &str) {
         self.validation.set_audience(&[audience]);
         self.validation.required_spec_claims.insert("aud".into());
@@ -162,7 +162,8 @@ impl Verifier {
     ///
     /// # Errors
     ///
-    /// [`Error::TokenExpired`] after its time; [`Error::Unauthorized`] when it is invalid otherwise.
+    /// [`Error::TokenExpired`] after its time; [`Error::Unauthorized`] when it is invalid
+    /// otherwise.
     pub fn check(&self, token: &str) -> Result<Grant, Error> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Error::Unauthorized(format!(

@@ -22,8 +22,8 @@ impl Body {
     ///
     /// # Errors
     ///
-    /// [`Error::MessageTooLarge`] over the limit; [`Error::InvalidPayload`] when nothing of the text
-    /// can be seen, or with a NUL, as Postgres cannot store one in a text.
+    /// [`Error::MessageTooLarge`] over the limit; [`Error::InvalidPayload`] when nothing of the
+    /// text can be seen, or with a NUL, as Postgres cannot store one in a text.
     pub fn parse(text: &str, limit: usize) -> Result<Self, Error> {
         if text.len() > limit {
             return Err(Error::MessageTooLarge { limit });

@@ -30,7 +30,7 @@ impl From<std::io::Error> for Cause {
     }
 }
 
-/// Returns an error's text for the log, without the places in source files that the driver adds.
+/// Returns an error's text for the log, without the driver's additions of places in source files.
 pub(super) fn reason(error: &sqlx::Error) -> Cow<'static, str> {
     match error
         .as_database_error()
@@ -65,7 +65,7 @@ pub enum StoreError {
     /// The database refuses the data; nothing was written, and never will be.
     #[error("refused by the database: {0}")]
     Rejected(#[source] Cause),
-    /// The database holds something that this program does not write.
+    /// The database holds a row not written by this program.
     #[error("unreadable row: {0}")]
     Unreadable(String),
 }

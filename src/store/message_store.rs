@@ -1,4 +1,4 @@
-//! The log's interface, which every database implements.
+//! The log's interface, common to all databases.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::model::{Draft, Message, RoomId, Stored};
 /// The log, as the rest of the program sees it.
 #[async_trait]
 pub trait MessageStore: Send + Sync + 'static {
-    /// Brings the tables up to date, under a lock: processes that start together migrate one after
+    /// Brings the tables up to date, under a lock: processes starting together migrate one after
     /// another.
     ///
     /// # Errors
@@ -23,23 +23,23 @@ pub trait MessageStore: Send + Sync + 'static {
 
     /// Stores a batch, all of it or nothing, and answers in the batch's order.
     ///
-    /// A draft whose id or `(room, user, clientMessageId)` is in the log already, or earlier in the
-    /// batch, is answered with that message.
+    /// A repeated draft is answered with the first message of its id or its `(room, user,
+    /// clientMessageId)`, in the log or earlier in the batch.
     ///
     /// # Errors
     ///
     /// See [`StoreError`].
     async fn append(&self, drafts: &[Draft]) -> Result<Vec<Stored<Arc<Message>>>, StoreError>;
 
-    /// Reads a part of a room's log, oldest first. Rows that this program cannot have written are
-    /// skipped, unless nothing else is there.
+    /// Reads a part of a room's log, oldest first. Unreadable rows, not written by this program,
+    /// are skipped unless there are no others.
     ///
     /// # Errors
     ///
     /// See [`StoreError`].
     async fn read(&self, room: &RoomId, page: Page) -> Result<Vec<Message>, StoreError>;
 
-    /// Checks that the database answers and would take a message, as far as that shows without
+    /// Checks that the database answers and would take a message, as far as possible without
     /// writing one.
     ///
     /// # Errors

@@ -1,12 +1,12 @@
 //! The log: every message of every room, in order, in a database.
 //!
-//! Every store gives these guarantees. The database itself holds them, and one suite shows them on
+//! Every store gives these guarantees. The database itself holds them, and one test suite runs on
 //! all stores:
 //!
-//! - A room's `seq`s are 1, 2, 3, … without a gap, given in the transaction that stores the message.
+//! - A room's `seq`s are 1, 2, 3, … without a gap, given in the storing transaction.
 //! - A message is visible only when every smaller `seq` of its room is.
 //! - A `(room, user, clientMessageId)` stands at most once, for ever.
-//! - A draft that is appended again under its id is stored once.
+//! - A draft appended again under its id is stored once.
 
 mod batch;
 mod error;
@@ -31,7 +31,7 @@ pub use self::{
     sqlite::SqliteStore,
 };
 
-/// Prepares the store that a URL names, `postgres://…` or `sqlite:…`, without connecting yet.
+/// Prepares the store at a URL, `postgres://…` or `sqlite:…`, without connecting yet.
 ///
 /// # Errors
 ///
@@ -44,7 +44,7 @@ pub fn open(
     open_in(url, max_connections, encryption, None)
 }
 
-/// Prepares the store that a URL names, with its tables in a schema of their own if one is named.
+/// Prepares the store at a URL, with its tables in a schema of their own if one is named.
 ///
 /// # Errors
 ///

@@ -2,7 +2,7 @@
 
 use crate::model::Seq;
 
-/// The end of a range that a limited read keeps.
+/// The end of a range kept by a limited read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
     /// The smallest `seq`s.

@@ -1,4 +1,4 @@
-//! A page of a room's log, read on until it is full, past rows that cannot be read.
+//! The reading of a page past unreadable rows, until the page is full.
 
 use super::{
     error::StoreError,
@@ -6,10 +6,10 @@ use super::{
 };
 use crate::model::{Message, Seq};
 
-/// What has been read of a page.
+/// A page, as far as it is read.
 pub(super) struct Reading {
     page: Page,
-    /// The rest of the page; none when nothing is left to be read.
+    /// The rest of the page; none when the reading is done.
     rest: Option<Page>,
     messages: Vec<Message>,
     unreadable: Vec<StoreError>,
@@ -33,7 +33,7 @@ impl Reading {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unreadable`] when a row does not even have a place.
+    /// [`StoreError::Unreadable`] when the last row has no readable place.
     pub(super) fn take<T>(
         &mut self,
         rows: &[T],
@@ -70,11 +70,11 @@ impl Reading {
         }
     }
 
-    /// The messages, oldest first.
+    /// Returns the messages, oldest first.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unreadable`] when there are rows and none can be read: that is no empty log.
+    /// [`StoreError::Unreadable`] when there are rows and all are unreadable: the log is not empty.
     pub(super) fn finish(mut self) -> Result<Vec<Message>, StoreError> {
         let count = self.unreadable.len();
         if let Some(first) = self.unreadable.into_iter().next() {

@@ -1,4 +1,4 @@
-//! The tables that every store has.
+//! The tables of every store.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use sqlx::{
 /// a read-only database.
 pub(super) const PROBE: &str = "INSERT INTO messages SELECT * FROM messages WHERE false";
 
-/// Returns one step of the tables' history, which runs in a transaction.
+/// Returns one step of the tables' history, to run in a transaction.
 pub(super) fn migration(version: i64, name: &'static str, sql: &'static str) -> Migration {
     Migration::new(
         version,

@@ -1,9 +1,8 @@
-//! Options of a connection, and the name of the database that they lead to.
+//! Options of a connection, and the name of its database.
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-/// The encryption of connections to Postgres where neither the URL (`sslmode`) nor `PGSSLMODE`
-/// says.
+/// The encryption of connections to Postgres, unless the URL (`sslmode`) or `PGSSLMODE` sets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encryption {
     /// Encrypted when the server can, as with `sslmode=prefer`.
@@ -12,8 +11,8 @@ pub enum Encryption {
     Required,
 }
 
-/// `prefer`, the mode of a URL that names none, would go on in clear text when it is told that the
-/// server has no TLS.
+/// Applies `encryption` to a URL without a mode: its default, `prefer`, would fall back to clear
+/// text as soon as the server claims to have no TLS.
 pub(super) fn encrypted(options: PgConnectOptions, encryption: Encryption) -> PgConnectOptions {
     match (encryption, options.get_ssl_mode()) {
         (Encryption::Required, PgSslMode::Prefer) => options.ssl_mode(PgSslMode::Require),
@@ -21,7 +20,7 @@ pub(super) fn encrypted(options: PgConnectOptions, encryption: Encryption) -> Pg
     }
 }
 
-/// The host and the database, without user and password.
+/// Returns the host and the database, without user and password.
 pub(super) fn place(options: &PgConnectOptions) -> String {
     let database = options
         .get_database()

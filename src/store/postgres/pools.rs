@@ -1,5 +1,5 @@
-//! Ways to the server: a connection of one's own, or one that a pooler lends for a transaction at a
-//! time.
+//! Connection pools, to Postgres itself or to a pooler in between that lends its connections for
+//! one transaction at a time.
 
 use std::{
     fmt,
@@ -27,8 +27,8 @@ use super::{
     work::Work,
 };
 
-/// A setting that only a session of one's own has. A pooler may drop settings without a word; then
-/// it is missing.
+/// A setting to tell a direct connection from one through a pooler: a pooler may drop settings
+/// without an error, and then it is missing.
 const MARK: &str = "parlor.direct";
 
 /// A connection idle for longer is pinged before use. To ping it each time would cost every batch
@@ -43,24 +43,24 @@ pub(super) struct Pools {
     writers: PgPool,
     readers: PgPool,
     schema: Option<Schema>,
-    /// What a connection is opened with where a pooler stands between.
+    /// The options of a connection through a pooler.
     plain: PgConnectOptions,
-    /// Whether a pooler stands between. Then no session is one's own for longer than a transaction:
-    /// it has no settings and no prepared statements.
+    /// Set once a pooler is found in between. Then a connection is lent for one transaction at a
+    /// time, and keeps no settings and no prepared statements.
     behind_pooler: Arc<AtomicBool>,
 }
 
 impl Pools {
-    /// Connects when first used, with at most `max_connections`.
+    /// Prepares pools of at most `max_connections` together; they connect when first used.
     pub(super) fn new(
         options: PgConnectOptions,
         max_connections: u32,
         schema: Option<Schema>,
     ) -> Self {
-        // Poolers refuse this setting, which concerns numbers that the log has none of.
+        // Poolers refuse this setting; it concerns a kind of numbers unused in the log.
         let plain = options.application_name("parlor").extra_float_digits(None);
         let behind_pooler = Arc::new(AtomicBool::new(false));
-        // What is stored again beside the rest needs a connection of its own.
+        // Parked rooms are stored beside the others, on a connection of their own.
         let writing = if max_connections < 4 { 1 } else { 2 };
         let direct = |work: Work| {
             plain
@@ -82,7 +82,7 @@ impl Pools {
         }
     }
 
-    /// Asks the database, once more when the answer tells that a pooler stands between.
+    /// Runs a query, and once more if its error shows a pooler in between.
     pub(super) async fn fetch<'q>(
         &self,
         work: Work,
@@ -97,11 +97,11 @@ impl Pools {
         }
     }
 
-    /// Asks the database on a connection of the work's pool.
+    /// Runs a query on a connection of the work's pool.
     ///
-    /// One that does not serve, or not in time, is thrown away: it may lead to a server that is not
-    /// the primary any more, or be read-only for as long as it lives, as with
-    /// `default_transaction_read_only`. A new one may serve.
+    /// A connection that fails, or is too slow, is thrown away: it may lead to a former primary, or
+    /// be read-only for its whole life, as with `default_transaction_read_only`. A new one may
+    /// serve.
     async fn fetch_once(&self, work: Work, query: Query<'_>) -> Result<Vec<PgRow>, sqlx::Error> {
         let mut connection = self.pool(work).acquire().await?;
         let answer = in_time(
@@ -152,8 +152,7 @@ impl Pools {
         self.behind_pooler.load(Ordering::Relaxed)
     }
 
-    /// Tells by an error that a pooler stands between, and goes by that from here on; whether it is
-    /// so.
+    /// Returns true when an error shows a pooler in between, and adapts the pools to it.
     fn detect_pooler(&self, error: &sqlx::Error) -> bool {
         if !fault::is_pooler_refusal(error) {
             return false;
@@ -197,7 +196,7 @@ fn pool(max_connections: u32, behind_pooler: Arc<AtomicBool>) -> PgPoolOptions {
         })
 }
 
-/// Whether a connection that has rested so long serves.
+/// Pings a connection idle for too long to be trusted.
 async fn test(connection: &mut PgConnection, rest: Duration) -> Result<bool, sqlx::Error> {
     if rest >= IDLE_BEFORE_PING {
         connection.ping().await?;
@@ -205,7 +204,7 @@ async fn test(connection: &mut PgConnection, rest: Duration) -> Result<bool, sql
     Ok(true)
 }
 
-/// Notes a pooler that drops settings instead of refusing them.
+/// Detects a pooler in between that drops settings instead of refusing them.
 async fn check_mark(
     connection: &mut PgConnection,
     behind_pooler: &AtomicBool,

@@ -1,4 +1,4 @@
-//! Statements that read the log.
+//! Reads of the log.
 
 use chrono::{DateTime, Utc};
 use sqlx::{
@@ -58,8 +58,8 @@ fn select(room: &RoomId, page: Page) -> Query<'_> {
         .bind(limit)
 }
 
-/// A `timestamptz` as Postgres sends it, in microseconds since 2000. Not every one is a time of
-/// `chrono`'s.
+/// A `timestamptz` in Postgres' encoding, in microseconds since 2000. Some are out of `chrono`'s
+/// range.
 struct Micros(i64);
 
 /// 2000-01-01 in microseconds since 1970.

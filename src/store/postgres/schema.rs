@@ -1,17 +1,16 @@
-//! The schema that has the tables.
+//! The tables' schema.
 
 use std::str::FromStr;
 
 /// The most bytes of a name in Postgres.
 const MAX_NAME_BYTES: usize = 63;
 
-/// The name of a schema that has the tables, in place of the first one of the database's
-/// `search_path`.
+/// The name of the tables' schema, in place of the first one of the database's `search_path`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schema(String);
 
 impl Schema {
-    /// The name, quoted for SQL.
+    /// Returns the name, quoted for SQL.
     pub(super) fn quoted(&self) -> String {
         format!("\"{}\"", self.0.replace('"', "\"\""))
     }

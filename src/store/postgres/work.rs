@@ -4,29 +4,29 @@ use std::time::Duration;
 
 use super::{super::limits::STATEMENT_TIMEOUT, schema::Schema};
 
-/// How long a batch waits for a lock that another session of the database holds. All rooms wait
-/// with it, once for each lock.
+/// The longest wait of a batch for a lock of another database session. All rooms wait with it, once
+/// for each lock.
 pub const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How long a read waits for a lock; less than anybody waits for the read, so that no connection is
-/// given up for it.
+/// The longest wait of a read for a lock. It is shorter than any caller's wait for the read, so no
+/// connection is given up for it.
 const READ_LOCK_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// How long a probe of health may take in the database; less than anybody waits for it.
+/// The longest time of a health probe in the database, shorter than any caller's wait for it.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// The margin by which the server ends a statement before the client gives it up: what was given up
-/// is not committed later.
+/// The margin by which Postgres ends a statement before this server gives it up: an abandoned
+/// statement never commits later.
 const MARGIN: Duration = Duration::from_secs(2);
 
-/// Every query here has an index to go by. On a new table, before it has statistics, the planner
-/// may think that reading all of it is cheaper, and a prepared statement would keep that plan while
-/// the table grows.
+/// Settings of the planner: use indexes, and plan once.
 ///
-/// A plan is made once. Postgres plans small batches anew each time, as they look cheaper than
-/// those that it guesses for a plan in common; that took a third of its time (`bench/`, workload
-/// `growth`, 1,000 rooms: 640 to 710 µs a message with it, 470 to 490 without; large batches take
-/// as long as before).
+/// Every query here has an index. On a new table, before there are statistics, the planner may
+/// prefer to read all of it, and a prepared statement would keep this plan while the table grows.
+///
+/// By default, Postgres plans small batches anew each time, as they look cheaper than its guess for
+/// a generic plan. This took a third of its time (`bench/`, workload `growth`, 1,000 rooms: 640 to
+/// 710 µs a message with it, 470 to 490 without; large batches take as long as before).
 const PLANNING: [(&str, &str); 2] = [
     ("enable_seqscan", "off"),
     ("plan_cache_mode", "force_generic_plan"),
@@ -41,12 +41,12 @@ pub(super) enum Work {
     Inspect,
     /// Reading the log.
     Read,
-    /// Probing whether the database takes messages.
+    /// Probing the database's readiness for messages.
     Probe,
 }
 
 impl Work {
-    /// How long it may wait for a lock, and how long a statement may take.
+    /// Returns the longest wait for a lock and the longest time of a statement.
     fn limits(self) -> (Duration, Duration) {
         match self {
             Self::Write => (LOCK_TIMEOUT, STATEMENT_TIMEOUT - MARGIN),
@@ -67,7 +67,7 @@ impl Work {
         settings
     }
 
-    /// Begins a transaction with the settings that the work needs.
+    /// Returns the statements that begin a transaction with the work's settings.
     pub(super) fn begin(self, schema: Option<&Schema>) -> String {
         let settings = self.settings(schema);
         let local = settings
@@ -77,7 +77,7 @@ impl Work {
     }
 }
 
-/// A setting's value in SQL: names stand as they are quoted, whatever else is a text.
+/// Returns a setting's value in SQL: a text, except for names, quoted already.
 fn literal(name: &str, value: &str) -> String {
     if name == "search_path" {
         value.to_owned()

@@ -1,4 +1,4 @@
-//! Statements that store a batch.
+//! Storing of batches.
 
 use std::collections::HashMap;
 
@@ -12,9 +12,8 @@ use super::{
 };
 use crate::model::{Body, ClientMessageId, Draft, Message, RoomId, Seq, UserId};
 
-/// The drafts of a batch that are in the log already. A batch goes to the database as one JSON
-/// array, so that it costs a few statements however long it is:
-/// <https://www.sqlite.org/json1.html#jeach>.
+/// Finds the drafts of a batch in the log. A batch goes to the database as one JSON array, for a
+/// few statements per batch of any length: <https://www.sqlite.org/json1.html#jeach>.
 const HELD: &str = r#"
 SELECT input.key AS place, m.seq, m.room_id, m.id, m.user_id, m.operator_id, m.message, m.client_message_id, m."timestamp"
 FROM jsonb_each(?1) AS input CROSS JOIN messages AS m
@@ -44,7 +43,7 @@ FROM (
 ) AS input JOIN rooms USING (room_id)
 RETURNING id, seq"#;
 
-/// A draft as the statements read it.
+/// A draft in its form for the statements.
 #[derive(Serialize)]
 struct Input<'a> {
     id: Uuid,
@@ -85,7 +84,7 @@ pub(super) async fn commit(
     Ok(messages)
 }
 
-/// Stores the drafts that the log does not hold, and returns a message for each draft.
+/// Stores the drafts new to the log, and returns a message for each draft.
 async fn append(
     connection: &mut SqliteConnection,
     drafts: &[&Draft],
@@ -98,7 +97,7 @@ async fn append(
     answers.complete(insert(connection, &fresh).await?)
 }
 
-/// Finds the messages that the log holds already.
+/// Finds the drafts' messages in the log.
 async fn held(connection: &mut SqliteConnection, drafts: &[&Draft]) -> Result<Answers, StoreError> {
     let rows = sqlx::query(HELD)
         .bind(json(drafts)?)
@@ -130,7 +129,7 @@ async fn insert(
     numbered(drafts, &rows)
 }
 
-/// Turns drafts into messages, by the `seq` that a row gives for each id.
+/// Returns the drafts' messages, given rows with the `seq` of each id.
 fn numbered(drafts: &[&Draft], rows: &[SqliteRow]) -> Result<Vec<Message>, StoreError> {
     let seqs = rows
         .iter()

@@ -1,4 +1,4 @@
-//! Bringing the tables up to date.
+//! The migration of the tables.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -22,11 +22,10 @@ use super::{
     place::Place,
 };
 
-/// The pause before the lock of another process that migrates is tried again.
+/// The pause between attempts to take the lock of another migrating process.
 const LOCK_DELAY: Duration = Duration::from_millis(50);
 
-/// Holds a file beside the database locked while it lives, after waiting for whoever holds it
-/// now.
+/// Waits for the lock on a file beside the database; the lock lasts until the file is dropped.
 async fn lock(database: &Path) -> io::Result<File> {
     let mut path = database.to_owned();
     if let Some(folder) = path.parent() {
@@ -34,7 +33,7 @@ async fn lock(database: &Path) -> io::Result<File> {
     }
     path.as_mut_os_string().push("-migrate.lock");
     let file = File::create(path)?;
-    // To wait in the operating system would keep the process from ending.
+    // A wait in the operating system would keep the process from ending.
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),

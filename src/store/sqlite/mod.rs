@@ -27,10 +27,10 @@ use super::{
 };
 use crate::model::{Draft, Message, RoomId, Stored};
 
-/// How long a writer waits for another process that is writing to the same file.
+/// The longest wait of a writer for another process writing to the same file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a probe waits for another process that is writing to the same file.
+/// The longest wait of a probe for another process writing to the same file.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// The log in an SQLite file, in WAL mode with `synchronous=FULL`: a commit survives a power cut.
@@ -41,13 +41,12 @@ pub struct SqliteStore {
     /// One connection: SQLite has one writer at a time, and waiting for it here is fair.
     writer: SqlitePool,
     readers: SqlitePool,
-    /// One connection for probes, which wait as writers do.
+    /// One connection for probes: they wait for the lock of writers.
     prober: SqlitePool,
 }
 
 impl SqliteStore {
-    /// Takes a `sqlite:` URL that names a file; its folder and it are created by
-    /// [`MessageStore::migrate`].
+    /// Takes the `sqlite:` URL of a file. [`MessageStore::migrate`] creates it and its folder.
     ///
     /// One connection writes, one probes, the rest of `max_connections` (at least one more) read.
     ///
@@ -70,7 +69,7 @@ impl SqliteStore {
         let existing = options.clone().create_if_missing(false);
         let probing = existing.clone().busy_timeout(PROBE_TIMEOUT);
         Ok(Self {
-            // As long as it lives, its write-ahead log is in its place.
+            // The write-ahead log stays in its place as long as this connection lives.
             writer: pool(1, &place, true)
                 .idle_timeout(None)
                 .max_lifetime(None)
@@ -83,14 +82,14 @@ impl SqliteStore {
         })
     }
 
-    /// Stores a batch, and makes sure that it went where it can be found again.
+    /// Stores a batch, and checks the file's place before and after.
     async fn store(&self, drafts: &[&Draft]) -> Result<Vec<Message>, StoreError> {
         self.place.check()?;
         let mut connection = self.writer.acquire().await.map_err(fault::classify)?;
         let outcome = append::commit(&mut connection, drafts).await;
         if let Err(StoreError::Unavailable(_)) = outcome {
-            // SQLite ends a transaction whose write fails by itself. The pool takes it for open,
-            // and would begin no other.
+            // SQLite itself ends a transaction after a failed write. The pool takes it for open,
+            // and would begin no other one.
             self.place.forget_log();
             connection.close().await.ok();
             return outcome;

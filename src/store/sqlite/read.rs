@@ -1,4 +1,4 @@
-//! Statements that read the log.
+//! Reads of the log.
 
 use sqlx::sqlite::SqliteRow;
 
