@@ -17,9 +17,8 @@ use engineioxide::{
     service::EngineIoService, socket::Socket,
 };
 use parlor::{
-    config::AllowedOrigins,
     engine::{self, Engine},
-    http,
+    http::{self, AllowedOrigins},
     net::{self, Admission, AdmissionSettings, Timeouts},
     rates::Rate,
     realtime::{self, Settings},

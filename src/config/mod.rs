@@ -2,7 +2,6 @@
 
 mod command;
 mod host;
-mod origins;
 mod refusal;
 mod secret;
 mod value;
@@ -15,7 +14,7 @@ use std::{
 };
 
 use clap::{
-    Arg, CommandFactory, FromArgMatches, Parser, ValueEnum,
+    Arg, CommandFactory, FromArgMatches, Parser,
     builder::{ArgPredicate, NonEmptyStringValueParser, Resettable},
     error::ErrorKind,
 };
@@ -25,15 +24,16 @@ use self::value::{events_per_second, millis, positive_millis, seconds, targets};
 pub use self::{
     command::{Command, Role, TokenRequest},
     host::Host,
-    origins::{ALLOWED_ORIGINS, AllowedOrigins},
     secret::Secret,
 };
 use crate::{
     auth::Verifier,
     chat::MAX_HISTORY,
+    http::AllowedOrigins,
     net::{AdmissionSettings, TrustedProxies},
     rates::Rate,
     store::{Encryption, Schema},
+    telemetry::LogFormat,
 };
 
 /// The default of `SHUTDOWN_TIMEOUT_MS` on a Heroku dyno, where stopping is to take less than ten
@@ -225,15 +225,6 @@ pub struct Config {
     /// the URL names another mode; and `SHUTDOWN_TIMEOUT_MS` is 8000 unless set.
     #[arg(long, env)]
     pub dyno: Option<String>,
-}
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 impl Config {

@@ -26,10 +26,8 @@ use serde_json::json;
 use tokio::time::Instant;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
-use crate::{
-    config::{ALLOWED_ORIGINS, AllowedOrigins},
-    net::{Peer, TrustedProxies},
-};
+use super::origins::{ALLOWED_ORIGINS, AllowedOrigins};
+use crate::net::{Peer, TrustedProxies};
 
 /// The time that browsers may keep the answer to a preflight; Chromium keeps none for longer.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(2 * 60 * 60);

@@ -4,6 +4,7 @@ mod entry;
 mod ids;
 mod message;
 mod number;
+mod signal;
 mod visible;
 
 pub use self::{
@@ -11,5 +12,6 @@ pub use self::{
     ids::{ClientMessageId, InvalidIdentifier, MAX_IDENTIFIER_BYTES, RoomId, Seq, UserId},
     message::{Body, Draft, EncodedMessage, Message, Stored},
     number::WholeNumber,
+    signal::Signal,
 };
 pub(crate) use self::{ids::FromStore, message::iso8601_millis};

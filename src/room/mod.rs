@@ -6,6 +6,7 @@
 
 mod answer;
 mod budget;
+mod fanout;
 mod members;
 mod recent;
 mod registry;
@@ -29,9 +30,8 @@ use uuid::Uuid;
 pub use self::{
     answer::MAX_ANSWER_BYTES,
     budget::{ALL_ROOMS_BYTES, ROOM_BYTES},
-    members::{
-        ClientId, Departure, INTERVAL, LARGE_INTERVAL, MAX_LISTED, Presence, PresenceSettings,
-    },
+    fanout::{Fanout, Joined, MAX_LISTED, Presence, Reset, Welcome},
+    members::{ClientId, Departure, INTERVAL, LARGE_INTERVAL, PresenceSettings},
     recent::CAPACITY,
     registry::Rooms,
     tail::{DOUBT, FIRST_LOOK},
@@ -39,7 +39,7 @@ pub use self::{
 pub(crate) use self::{answer::fit, budget::Budget, task::Room};
 use crate::{
     error::Error,
-    model::{EncodedMessage, RoomId, Seq, Stored, UserId},
+    model::{EncodedMessage, Seq, Signal, Stored, UserId},
     store::{MessageStore, StoreError},
 };
 
@@ -54,70 +54,6 @@ pub const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pause before what could not be read from the log is tried again.
 pub const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// How a room reaches its members' connections.
-pub trait Fanout: Send + Sync + 'static {
-    /// Sends a message to every connection in its room.
-    fn message(&self, message: &EncodedMessage);
-    /// Tells every connection in the room who came and went.
-    fn presence(&self, presence: &Presence);
-    /// Tells every connection in the room that what it has of it is no more.
-    fn reset(&self, reset: &Reset);
-    /// Tells every connection in the room but those of the user; some may not get it.
-    fn typing(&self, typing: &Typing);
-}
-
-/// A user types, or has stopped.
-#[derive(Debug, Clone)]
-pub struct Typing {
-    /// The room.
-    pub room_id: RoomId,
-    /// The user.
-    pub user_id: UserId,
-    /// False when the user has stopped.
-    pub is_typing: bool,
-}
-
-/// A room's log is not the one that its members know: it was restored, or another server took over
-/// without its newest messages.
-#[derive(Debug, Clone)]
-pub struct Reset {
-    /// The room.
-    pub room_id: RoomId,
-    /// The newest messages, oldest first.
-    pub messages: Vec<EncodedMessage>,
-    /// The room's newest `seq`; what comes live is larger.
-    pub last_seq: Seq,
-    /// Whether there are older ones that were left out.
-    pub has_more: bool,
-    /// Who is there, at most [`MAX_LISTED`].
-    pub members: Vec<UserId>,
-    /// How many are there.
-    pub member_count: usize,
-}
-
-/// Answers a joiner and subscribes it to the room, in this order; false when its connection is
-/// gone.
-pub type Admit = Box<dyn FnOnce(Joined) -> bool + Send>;
-
-/// What a joiner is told.
-#[derive(Debug, Clone)]
-pub struct Joined {
-    /// The room.
-    pub room_id: RoomId,
-    /// Whom the connection speaks for.
-    pub user_id: UserId,
-    /// The newest messages (after the joiner's last one, if it named one), oldest first.
-    pub messages: Vec<EncodedMessage>,
-    /// The room's newest `seq`; what comes live is larger.
-    pub last_seq: Seq,
-    /// Whether there are older ones that were left out.
-    pub has_more: bool,
-    /// Who is there, at most [`MAX_LISTED`], the joiner too.
-    pub members: Vec<UserId>,
-    /// How many are there.
-    pub member_count: usize,
-}
-
 /// A connection's wish to be in the room.
 pub struct Join {
     /// The connection.
@@ -131,7 +67,7 @@ pub struct Join {
     /// When it stops waiting.
     pub deadline: Instant,
     /// Called when the answer is ready.
-    pub admit: Admit,
+    pub welcome: Welcome,
     /// Told how it ended.
     pub done: oneshot::Sender<Result<(), Error>>,
 }
@@ -149,8 +85,8 @@ pub enum Command {
     /// Look into the log now and for a while: it may hold, or come to hold, something that nobody
     /// will tell of.
     Wake,
-    /// Tell the others that a user types, or has stopped.
-    Typing(UserId, bool),
+    /// Pass a signal to the members.
+    Signal(Signal),
     /// Look into the log if a command was missed.
     Look,
 }
@@ -204,10 +140,9 @@ impl RoomHandle {
         }
     }
 
-    /// Tells the others in the room that a user types, or has stopped, unless the room is busy.
-    /// Never waits.
-    pub fn typing(&self, user: UserId, is_typing: bool) {
-        self.mailbox.try_send(Command::Typing(user, is_typing)).ok();
+    /// Passes a signal to the members, unless the room is busy. Never waits.
+    pub fn signal(&self, signal: Signal) {
+        self.mailbox.try_send(Command::Signal(signal)).ok();
     }
 
     /// Tells the room the newest message of a part of its log that somebody has read. Never waits.

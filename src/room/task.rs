@@ -6,7 +6,7 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Budget, Command, Departure, Join, Joined, Reset, RoomContext, Shared, Typing, members::Members,
+    Budget, Command, Departure, Join, Joined, Reset, RoomContext, Shared, members::Members,
     queued_bytes, tail::Tail,
 };
 use crate::{error::Error, model::RoomId};
@@ -92,13 +92,7 @@ impl Room {
             }
             Command::Seen(seq, id) => self.tail.seen(seq, id),
             Command::Wake => self.tail.wake(),
-            Command::Typing(user_id, is_typing) => {
-                self.context.fanout.typing(&Typing {
-                    room_id: self.id.clone(),
-                    user_id,
-                    is_typing,
-                });
-            }
+            Command::Signal(signal) => self.context.fanout.signal(&self.id, &signal),
             Command::Look => {}
         }
     }
@@ -127,7 +121,7 @@ impl Room {
                 members: self.members.listed(),
                 member_count: self.members.count(),
             };
-            if (join.admit)(joined) {
+            if (join.welcome)(joined) {
                 Ok(())
             } else {
                 self.members.leave(join.client, gone);

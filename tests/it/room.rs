@@ -9,11 +9,11 @@ use futures_util::future::join_all;
 use parlor::{
     auth::Identity,
     chat::{Chat, Limits, Participant, READS_AT_ONCE, Range},
-    model::{Body, Draft, EncodedMessage, Outcome, RoomId, Stored},
+    model::{Body, Draft, EncodedMessage, Outcome, RoomId, Signal, Stored},
     rates::Rate,
     room::{
         Departure, Fanout, Joined, MAILBOX_BYTES, Presence, PresenceSettings, Reset, RoomContext,
-        Rooms, Typing,
+        Rooms,
     },
     store::MessageStore,
     writer::Writer,
@@ -35,7 +35,7 @@ impl Fanout for Recorder {
 
     fn reset(&self, _: &Reset) {}
 
-    fn typing(&self, _: &Typing) {}
+    fn signal(&self, _: &RoomId, _: &Signal) {}
 }
 
 /// Rooms and the use cases, without sockets.
@@ -96,10 +96,11 @@ impl House {
 
     async fn join(&self, participant: &Arc<Participant>) -> Joined {
         let (sender, joined) = tokio::sync::oneshot::channel();
-        let admit = move |joined| sender.send(joined).is_ok();
+        let welcome = move |joined| sender.send(joined).is_ok();
         within_deadline(
             "a join",
-            self.chat.join(participant, room(), None, None, None, admit),
+            self.chat
+                .join(participant, room(), None, None, None, welcome),
         )
         .await
         .unwrap();

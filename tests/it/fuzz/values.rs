@@ -3,8 +3,9 @@
 use chrono::{DateTime, Utc};
 use clap::Parser;
 use parlor::{
-    config::{AllowedOrigins, Config},
+    config::Config,
     error::Error,
+    http::AllowedOrigins,
     model::{Body, ClientMessageId, Draft, RoomId, Seq, UserId},
 };
 use proptest::{prelude::*, sample::select};

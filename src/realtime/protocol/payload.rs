@@ -34,6 +34,12 @@ pub fn parse<T: DeserializeOwned>(json: &str) -> Result<T, Error> {
     })
 }
 
+/// Returns the name of an event packet, `["name", …]`. The library takes no name with an escape in
+/// it.
+pub fn event_name(packet: &str) -> &str {
+    packet.split('"').nth(1).unwrap_or_default()
+}
+
 /// The first argument of an event packet, `["name", first, …]`.
 ///
 /// # Errors
