@@ -12,7 +12,7 @@ use tracing::Instrument;
 use super::{
     Client,
     protocol::{
-        Empty, GetHistory, HistoryPage, JoinRoom, Joined, LeaveRoom, Left, RefreshAuth, Refreshed,
+        Empty, GetHistory, HistoryPage, JoinRoom, LeaveRoom, Left, RefreshAuth, Refreshed,
         SendMessage, Typing, event,
     },
     reply::Reply,
@@ -146,7 +146,7 @@ impl Caller {
     ) -> Result<Refreshed, Error> {
         let _turn = self.come(turn).await?;
         let Some(lease) = &self.0.lease else {
-            return Err(Error::UnknownEvent(event::REFRESH_AUTH.into()));
+            return Err(Error::UnknownEvent(RefreshAuth::EVENT.into()));
         };
         let RefreshAuth { token } = token?;
         self.chat().count_request(&self.0.participant)?;
@@ -196,7 +196,7 @@ fn welcome(reply: Reply, joined: room::Joined) -> bool {
     backlogs.to_client(&socket, json_bytes(&joined.messages));
     backlogs.subscribe(backlog, &joined.room_id);
     let room = joined.room_id.to_string();
-    reply.ok(Some(event::HISTORY), Joined::from(joined));
+    reply.ok(Some(event::HISTORY), joined);
     subscribe(&socket, room)
 }
 

@@ -110,7 +110,6 @@ impl Fanout for SocketIoFanout {
     }
 
     fn presence(&self, presence: &Presence) {
-        let packet = protocol::Presence::from(presence);
         let names = presence
             .joined
             .iter()
@@ -119,7 +118,7 @@ impl Fanout for SocketIoFanout {
         self.emit(
             &presence.room_id,
             event::PRESENCE,
-            &packet,
+            presence,
             names.sum::<usize>() + PACKET_BYTES,
         );
     }
@@ -129,7 +128,10 @@ impl Fanout for SocketIoFanout {
         self.emit(
             &reset.room_id,
             event::HISTORY,
-            &protocol::Reset::from(reset),
+            &protocol::Reset {
+                reset: true,
+                room: reset,
+            },
             messages.sum::<usize>() + PACKET_BYTES,
         );
     }

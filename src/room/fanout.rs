@@ -1,5 +1,7 @@
 //! A room's way to its members, and the content of its packets.
 
+use serde::Serialize;
+
 use crate::model::{EncodedMessage, RoomId, Seq, Signal, UserId};
 
 /// The most members that a join's answer lists.
@@ -18,7 +20,8 @@ pub trait Fanout: Send + Sync + 'static {
 }
 
 /// A change of the members, as the room is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Presence {
     /// Where.
     pub room_id: RoomId,
@@ -32,7 +35,8 @@ pub struct Presence {
 
 /// A room's log is not the one that its members know: it was restored, or another server took over
 /// without its newest messages.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Reset {
     /// The room.
     pub room_id: RoomId,
@@ -53,7 +57,8 @@ pub struct Reset {
 pub type Welcome = Box<dyn FnOnce(Joined) -> bool + Send>;
 
 /// What a joiner is told.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Joined {
     /// The room.
     pub room_id: RoomId,
