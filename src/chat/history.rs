@@ -8,16 +8,12 @@ use super::{Chat, Participant};
 use crate::{
     error::Error,
     model::{EncodedMessage, RoomId, Seq},
-    room::{READ_TIMEOUT, RoomHandle, fit},
-    store::{Keep, Page},
+    room::{CAPACITY, READ_TIMEOUT, RoomHandle, fit},
+    store::{Keep, MessageStore, Page},
 };
 
 /// The most messages that one answer carries.
-pub const MAX_HISTORY: usize = crate::room::CAPACITY;
-
-/// How many of one connection's history reads the database has at once; others' need not wait for
-/// all of them.
-pub const READS_AT_ONCE: usize = 2;
+pub const MAX_HISTORY: usize = CAPACITY;
 
 /// Which part of a room's history is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,50 +26,66 @@ pub enum Range {
     After(Seq),
 }
 
-impl Chat {
-    /// Reads a part of the room's log, oldest first, and whether there is more of it in the
-    /// direction asked for. Whether it may is settled when this returns.
+/// A read of a room's log that is allowed and has not begun.
+#[must_use]
+pub struct Reading<'a> {
+    store: &'a dyn MessageStore,
+    room: &'a RoomId,
+    handle: RoomHandle,
+    reads: Arc<Semaphore>,
+    range: Range,
+    limit: usize,
+}
+
+impl Reading<'_> {
+    /// Reads the page: its messages, oldest first, and whether there are more in the direction
+    /// asked for.
     ///
-    /// Errors: [`Error::NotInRoom`], [`Error::RateLimited`], [`Error::Unavailable`] when the log
-    /// cannot be read in time.
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] when the log cannot be read within [`READ_TIMEOUT`].
+    pub async fn page(self) -> Result<(Vec<EncodedMessage>, bool), Error> {
+        let page = page(self.range, self.limit + 1);
+        let reading = async {
+            let _one_of_few = self.reads.acquire().await;
+            self.store.read(self.room, page).await
+        };
+        let messages = timeout(READ_TIMEOUT, reading)
+            .await
+            .map_err(|_| Error::Unavailable)??;
+        if let Some(newest) = messages.last() {
+            self.handle.saw(newest.seq, newest.id);
+        }
+        let messages = messages.iter().map(EncodedMessage::from);
+        Ok(fit(messages, self.limit, page.keep))
+    }
+}
+
+impl Chat {
+    /// Allows a read of a part of the room's log, or refuses it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotInRoom`], [`Error::RateLimited`], [`Error::Unavailable`] when the server is
+    /// stopping.
     pub fn history<'a>(
         &'a self,
         participant: &Participant,
         room: &'a RoomId,
         range: Range,
         limit: Option<usize>,
-    ) -> Result<impl Future<Output = Result<(Vec<EncodedMessage>, bool), Error>> + use<'a>, Error>
-    {
+    ) -> Result<Reading<'a>, Error> {
         self.check_running()?;
         let (identity, handle) = participant.member(room)?;
         self.requests.check(identity.user_id())?;
-        Ok(self.read(participant.reads(), handle, room, range, self.limit(limit)))
-    }
-
-    async fn read(
-        &self,
-        reads: Arc<Semaphore>,
-        handle: RoomHandle,
-        room: &RoomId,
-        range: Range,
-        limit: usize,
-    ) -> Result<(Vec<EncodedMessage>, bool), Error> {
-        let page = page(range, limit + 1);
-        let reading = async {
-            let _one_of_few = reads.acquire().await;
-            self.store.read(room, page).await
-        };
-        let messages = timeout(READ_TIMEOUT, reading)
-            .await
-            .map_err(|_| Error::Unavailable)??;
-        if let Some(newest) = messages.last() {
-            handle.saw(newest.seq, newest.id);
-        }
-        Ok(fit(
-            messages.iter().map(EncodedMessage::from),
-            limit,
-            page.keep,
-        ))
+        Ok(Reading {
+            store: &*self.store,
+            room,
+            handle,
+            reads: participant.reads(),
+            range,
+            limit: self.limit(limit),
+        })
     }
 
     pub(super) fn limit(&self, asked: Option<usize>) -> usize {

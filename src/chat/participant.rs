@@ -7,13 +7,16 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-use super::READS_AT_ONCE;
 use crate::{
     auth::Identity,
     error::Error,
     model::{RoomId, UserId},
     room::{ClientId, RoomHandle},
 };
+
+/// How many of one connection's history reads the database has at once; others' need not wait for
+/// all of them.
+pub const READS_AT_ONCE: usize = 2;
 
 /// One connection's part in the chat.
 #[derive(Debug)]

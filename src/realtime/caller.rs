@@ -122,7 +122,7 @@ impl Caller {
             .chat()
             .history(&self.0.participant, room, range, query.limit())?;
         drop(turn);
-        let (messages, has_more) = reading.await?;
+        let (messages, has_more) = reading.page().await?;
         self.0.backlogs.check(socket)?;
         self.0.backlogs.to_client(socket, json_bytes(&messages));
         Ok(HistoryPage { messages, has_more })
@@ -149,7 +149,7 @@ impl Caller {
             return Err(Error::UnknownEvent(RefreshAuth::EVENT.into()));
         };
         let RefreshAuth { token } = token?;
-        self.chat().count_request(&self.0.participant)?;
+        self.chat().charge_request(&self.0.participant)?;
         let grant = lease.check(&token)?;
         let renewing = self.chat().renew(&self.0.participant, grant.identity);
         for room in renewing.instrument(self.0.span()).await? {

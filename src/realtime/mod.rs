@@ -233,7 +233,7 @@ fn connect(
     early: EarlySends,
 ) -> Result<(), String> {
     let admitted = said(auth).and_then(|mut auth| {
-        let rooms = named(&mut auth, chat.limits().max_rooms)?;
+        let rooms = named(&mut auth, chat.max_rooms())?;
         let (identity, lease) = credentials::admit(verifier, auth, socket)?;
         Ok((identity, lease, rooms))
     });

@@ -387,6 +387,7 @@ async fn one_connection_has_few_reads_of_the_log_at_once() {
             .chat
             .history(&eve, &room, Range::Newest, None)
             .unwrap()
+            .page()
     });
     for read in within_deadline("all reads", join_all(reading)).await {
         read.unwrap();
