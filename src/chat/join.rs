@@ -106,9 +106,10 @@ impl Chat {
             joined.closed = true;
             std::mem::take(&mut joined.rooms)
         };
+        let client = participant.client;
         let leaving = rooms
-            .values()
-            .map(|room| room.leave(participant.client, how));
+            .into_values()
+            .map(async |room| room.leave(client, how).await);
         join_all(leaving).await;
     }
 }

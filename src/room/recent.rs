@@ -318,6 +318,42 @@ mod tests {
     }
 
     #[test]
+    fn messages_after_a_hold_are_kept_for_its_holder() {
+        let long = "x".repeat(ROOM_BYTES / 2);
+        let mut recent = recent(11..=12, false);
+        let older = Older {
+            messages: (9..=12).map(|seq| (&message(seq)).into()).collect(),
+            hold: recent.hold(),
+        };
+        for seq in 13..=15 {
+            recent.push((&said(seq, &long)).into());
+        }
+        let (messages, has_more) = recent.newest_with(older, 6).unwrap();
+        let seqs: Vec<_> = messages.iter().map(|message| message.seq.get()).collect();
+        assert_eq!((seqs, has_more), (vec![10, 11, 12, 13, 14, 15], true));
+        let kept: usize = recent.messages.iter().map(weight).sum();
+        assert!(kept <= ROOM_BYTES, "{kept}");
+    }
+
+    #[test]
+    fn a_page_that_does_not_reach_what_is_kept_is_no_answer() {
+        let long = "x".repeat(ROOM_BYTES / 2);
+        let mut recent = recent(1..=2, true);
+        let older = |hold| Older {
+            messages: vec![],
+            hold,
+        };
+        let hold = recent.hold();
+        for seq in 3..=20 {
+            recent.push((&said(seq, &long)).into());
+        }
+        assert!(recent.newest_with(older(hold), 20).is_none());
+        let before = recent.hold();
+        let mut anew = Recent::new(&[message(1)], true, share());
+        assert!(anew.newest_with(older(before), 20).is_none());
+    }
+
+    #[test]
     fn what_the_log_is_said_to_hold_is_compared_with_what_was_had() {
         let mut recent = recent(3..=4, false);
         recent.push((&message(6)).into());

@@ -102,6 +102,23 @@ async fn a_join_that_reads_old_messages_holds_up_nobody_else_in_the_room() {
     assert_eq!(store.reads(), reads + 1);
 }
 
+#[tokio::test]
+async fn a_join_whose_old_messages_cannot_be_read_in_time_is_unavailable() {
+    let database = Database::sqlite();
+    let long = "\u{1}".repeat(LONG);
+    log::append(&database, room().as_str(), "other", &[long.as_str(); OLD]).await;
+    let (house, store) = house(database).await;
+    let ann = house.user("ann");
+    promptly("the first join", house.joining(&ann, Some(1)))
+        .await
+        .unwrap();
+    store.hold_reads(&room());
+    let refused = within_deadline("the old join", join_old(&house, "bob")).await;
+    assert_eq!(refused.unwrap().unwrap_err().code(), "UNAVAILABLE");
+    assert_eq!(store.reading(), 0);
+    assert_eq!(house.join(&ann).await.member_count, 1);
+}
+
 /// What comes while a joiner reads is more than a room keeps even then.
 #[tokio::test]
 async fn a_join_reads_on_when_the_room_has_moved_on_too_far() {
