@@ -180,7 +180,8 @@ impl fmt::Debug for Pools {
     }
 }
 
-const POOLED: &str = "the database is behind a pooler: each statement goes in a transaction of its own, not prepared";
+const POOLED: &str =
+    "the database is behind a pooler: each statement runs in a transaction of its own, unprepared";
 
 fn pool(max_connections: u32, behind_pooler: Arc<AtomicBool>) -> PgPoolOptions {
     PgPoolOptions::new()
