@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt};
 
 use sqlx::postgres::PgDatabaseError;
 
-use crate::model::RoomId;
+use crate::{error::Error, model::RoomId};
 
 /// A database's error, shown in a form fit for the log.
 #[derive(Debug)]
@@ -68,6 +68,21 @@ pub enum StoreError {
     /// The database holds a row not written by this program.
     #[error("unreadable row: {0}")]
     Unreadable(String),
+}
+
+/// The error that the caller of a failed read gets; the cause is logged.
+impl From<StoreError> for Error {
+    fn from(cause: StoreError) -> Self {
+        match cause {
+            StoreError::Unavailable(cause)
+            | StoreError::Conflict(cause)
+            | StoreError::Locked { cause, .. } => {
+                tracing::warn!(%cause, "log not read");
+                Self::Unavailable
+            }
+            cause @ (StoreError::Rejected(_) | StoreError::Unreadable(_)) => Self::internal(cause),
+        }
+    }
 }
 
 /// A failure to bring the tables up to date. The texts name the database, and no password.
