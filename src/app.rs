@@ -177,7 +177,7 @@ impl Parts {
         };
         let chat = Arc::new(Chat::new(rooms.clone(), queue, store.clone(), limits));
         let unanswered = TaskTracker::new();
-        realtime.serve(chat.clone(), verifier, unanswered.clone());
+        realtime.register(chat.clone(), verifier, unanswered.clone());
         Self {
             store,
             chat,
