@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, stderr};
 
+use clap::ValueEnum;
 use tracing::Level;
 use tracing_subscriber::{
     filter::{LevelFilter, Targets},
@@ -10,14 +11,21 @@ use tracing_subscriber::{
     util::TryInitError,
 };
 
-use crate::config::LogFormat;
-
 /// Crates that log what clients send, tokens too, at finer levels than this.
 const CAPPED: [(&str, LevelFilter); 3] = [
     ("engineioxide", LevelFilter::INFO),
     ("socketioxide", LevelFilter::INFO),
     ("tungstenite", LevelFilter::INFO),
 ];
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
 
 /// Starts logging what `filter` lets through.
 ///

@@ -3,6 +3,7 @@
 mod assets;
 mod health;
 mod origin;
+mod origins;
 
 use std::sync::Arc;
 
@@ -30,8 +31,9 @@ use self::origin::Guard;
 pub use self::{
     assets::has_client,
     health::{MAX_ANSWER_AGE, READY_TIMEOUT, Readiness},
+    origins::AllowedOrigins,
 };
-use crate::{config::AllowedOrigins, engine::Engine};
+use crate::engine::Engine;
 
 /// The least bytes of a poll's answer that is compressed: below, one packet of TCP holds it anyhow.
 const MIN_COMPRESSED_BYTES: u16 = 1024;
