@@ -4,13 +4,11 @@ use axum::{
     body::Body,
     http::{
         HeaderMap, HeaderName, HeaderValue, StatusCode, Uri,
-        header::{
-            ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
-            VARY,
-        },
+        header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, VARY},
     },
     response::{IntoResponse, Response},
 };
+use headers::{ETag, HeaderMapExt, IfNoneMatch};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 /// The files that `build.rs` found, by the paths at which they are served.
@@ -60,8 +58,11 @@ fn serve(path: &str, file: EmbeddedFile, request: &HeaderMap) -> Response {
         (CACHE_CONTROL, REVALIDATE),
         (VARY, HeaderValue::from_name(ACCEPT_ENCODING)),
     ];
-    let caching = (caching, [(ETAG, etag.clone())]);
-    if is_known(request, &etag) {
+    let is_known = is_known(request, &etag);
+    let mut tag = HeaderMap::new();
+    tag.typed_insert(etag);
+    let caching = (caching, tag);
+    if is_known {
         return (StatusCode::NOT_MODIFIED, caching).into_response();
     }
     let content_type = [(CONTENT_TYPE, content_type(path))];
@@ -79,21 +80,21 @@ fn serve(path: &str, file: EmbeddedFile, request: &HeaderMap) -> Response {
 
 /// Returns the tag of a file, whether compressed or not; weak for that reason:
 /// <https://www.rfc-editor.org/rfc/rfc9110#section-8.8.1>.
-fn etag(file: &EmbeddedFile) -> String {
+fn etag(file: &EmbeddedFile) -> ETag {
     let hash = file.metadata.sha256_hash();
     let digest: String = hash[..16]
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    format!("W/\"{digest}\"")
+    let tag = format!("W/\"{digest}\"").parse();
+    tag.expect("digits in quotes are a tag")
 }
 
-/// Returns whether the client has the file:
+/// Returns true if the client has the file:
 /// <https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2>.
-fn is_known(request: &HeaderMap, etag: &str) -> bool {
-    let strong = etag.trim_start_matches("W/");
-    items(request, IF_NONE_MATCH)
-        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == strong)
+fn is_known(request: &HeaderMap, etag: &ETag) -> bool {
+    let known = request.typed_get::<IfNoneMatch>();
+    known.is_some_and(|known| !known.precondition_passes(etag))
 }
 
 /// Returns whether the client takes what is compressed:

@@ -1,6 +1,7 @@
 //! Plain HTTP beside Socket.IO: the page, the client bundle, health.
 
 mod assets;
+mod error;
 mod health;
 mod origin;
 mod origins;

@@ -13,21 +13,22 @@ use std::{
 use axum::{
     extract::{Request, State},
     http::{
-        HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
+        HeaderMap, HeaderName, HeaderValue, Method,
         header::{
-            ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE, HOST,
-            ORIGIN, VARY,
+            ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, HOST, ORIGIN, VARY,
         },
     },
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use serde_json::json;
 use tokio::time::Instant;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use super::origins::{ALLOWED_ORIGINS, AllowedOrigins};
-use crate::net::{Peer, TrustedProxies};
+use crate::{
+    error::Error,
+    net::{Peer, TrustedProxies},
+};
 
 /// The time that browsers may keep the answer to a preflight; Chromium keeps none for longer.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(2 * 60 * 60);
@@ -102,7 +103,8 @@ impl Guard {
         request.headers().get_all(ORIGIN).iter().find(|origin| {
             let hosts = self.own_hosts(request);
             let hosts = hosts.iter().map(String::as_str);
-            !str::from_utf8(origin.as_bytes()).is_ok_and(|origin| self.origins.allow(origin, hosts))
+            !str::from_utf8(origin.as_bytes())
+                .is_ok_and(|origin| self.origins.allows(origin, hosts))
         })
     }
 
@@ -164,12 +166,10 @@ impl Refusals {
 
 /// Returns the refusal, which the page may read: it holds no secret.
 fn refusal(origin: &HeaderValue) -> Response {
-    let message = format!(
+    let reason = format!(
         "pages of this origin may not connect: the server's setting {ALLOWED_ORIGINS} does not list it"
     );
-    let body = json!({ "error": { "code": "FORBIDDEN", "message": message, "retryable": false } });
     let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone()),
         (
             ACCESS_CONTROL_ALLOW_CREDENTIALS,
@@ -177,7 +177,7 @@ fn refusal(origin: &HeaderValue) -> Response {
         ),
         (VARY, HeaderValue::from_static("origin")),
     ];
-    (StatusCode::FORBIDDEN, headers, body.to_string()).into_response()
+    (headers, Error::Forbidden(reason)).into_response()
 }
 
 /// Returns the last of a header's values, which the nearest proxy has written; what stands before
