@@ -83,6 +83,10 @@ impl App {
         let parts = Parts::start(config, store, realtime, verifier);
         let origins = config.allowed_origins.clone();
         let sessions = engine::Settings {
+            sessions: Rate {
+                per_second: config.connects_per_second,
+                burst: config.connect_burst,
+            },
             idle_timeout: config.handshake_timeout_ms,
             // Within this time a client is to answer a ping, which it does by a payload.
             payload_timeout: config.ping_interval_ms + config.ping_timeout_ms,
@@ -94,7 +98,7 @@ impl App {
             guarded: true,
         };
         let router = http::router(
-            Engine::new(socket_io, admission, sessions),
+            Engine::new(socket_io, &admission, sessions),
             origins,
             parts.readiness(),
         );

@@ -31,7 +31,6 @@ use crate::{
     chat::MAX_HISTORY,
     http::AllowedOrigins,
     net::{AdmissionSettings, TrustedProxies},
-    rates::Rate,
     store::{Encryption, Schema},
     telemetry::LogFormat,
 };
@@ -258,10 +257,6 @@ impl Config {
         AdmissionSettings {
             max_connections: self.max_connections.and_then(some),
             max_per_address: some(self.max_connections_per_address),
-            sessions: Rate {
-                per_second: self.connects_per_second,
-                burst: self.connect_burst,
-            },
             trusted_proxies: self.trusted_proxies.clone(),
         }
     }

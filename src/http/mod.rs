@@ -69,7 +69,7 @@ async fn one_host(request: Request, next: Next) -> Response {
 /// A protocol's endpoint at `path`, with a slash at its end or without, behind the check of who may
 /// connect.
 pub fn endpoint(path: &str, engine: Engine, origins: AllowedOrigins) -> Router {
-    let guard = Guard::new(origins, engine.admission().proxies().clone());
+    let guard = Guard::new(origins, engine.trusted_proxies().clone());
     engine
         .routes(path)
         .layer(compression())

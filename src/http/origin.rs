@@ -116,7 +116,7 @@ impl Guard {
         if request
             .extensions()
             .get::<Peer>()
-            .is_some_and(|peer| self.proxies.contain(peer.address))
+            .is_some_and(|peer| self.proxies.contains(peer.address))
         {
             hosts.extend(last(headers, FORWARDED_HOST).map(str::to_owned));
             if let Some(port) = last(headers, FORWARDED_PORT) {

@@ -114,7 +114,7 @@ impl Backlogs {
         };
         let waiting = Client::of(socket)
             .backlog
-            .add(bytes as u64, session.taken());
+            .add(bytes as u64, session.bytes_taken());
         if waiting > MAX_WAITING_BYTES {
             cut(socket);
         }
@@ -137,7 +137,7 @@ impl Backlogs {
         {
             self.sweep();
         }
-        let waiting = Client::of(socket).backlog.add(0, session.taken());
+        let waiting = Client::of(socket).backlog.add(0, session.bytes_taken());
         if waiting > MAX_UNREAD_BYTES || self.is_full.load(Ordering::Relaxed) {
             return Err(Error::RateLimited {
                 retry_after: RETRY_AFTER,
@@ -267,7 +267,7 @@ fn portion(bytes: u64, left: u64, total: u64) -> u64 {
 fn slow(socket: SocketRef) -> Option<Slow<SocketRef>> {
     // A socket is listed before its connection is known.
     let client = socket.extensions.get::<Arc<Client>>()?;
-    let taken = session(&socket)?.taken();
+    let taken = session(&socket)?.bytes_taken();
     let mut waiting = client.backlog.waiting();
     let total = waiting.settle(taken);
     let rooms = waiting

@@ -23,7 +23,7 @@ pub(super) fn cut(socket: &Socket) {
     client
         .span()
         .in_scope(|| tracing::warn!("a client that does not read in time loses its connection"));
-    session.cut();
+    session.close();
 }
 
 /// Whether a client has been cut already, or its queue is full.
