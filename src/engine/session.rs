@@ -15,7 +15,7 @@ use super::{packet::PacketKind, polling_state::PollingState, query::Version};
 use crate::{
     error::Error,
     net::{ConnectionHandle, Slot},
-    rates::{Pace, Rate},
+    rates::{DirectLimiter, Rate},
 };
 
 /// The most bytes of a packet before its client is in the chat: a token, and the rooms to join.
@@ -103,7 +103,7 @@ struct Inner {
     settled: Notify,
     /// Held until the client has entered the chat for the first time.
     entering: Mutex<Option<OwnedSemaphorePermit>>,
-    pace: Pace,
+    limiter: DirectLimiter,
     polling: OnceLock<Box<PollingState>>,
     /// Bytes of the answers to polls.
     polled: AtomicU64,
@@ -130,7 +130,7 @@ impl Session {
             Entry::Outside
         };
         Self(Arc::new(Inner {
-            pace: Pace::new(settings.packets),
+            limiter: DirectLimiter::new(settings.packets),
             settings,
             carrier: Mutex::new(carrier),
             entry: Mutex::new(entry),
@@ -210,7 +210,7 @@ impl Session {
     /// [`Error::RateLimited`]
     pub fn count_event(&self, bytes: usize) -> Result<(), Error> {
         if self.is_polling() {
-            self.0.pace.check(cost(bytes))
+            self.0.limiter.check(cost(bytes))
         } else {
             Ok(())
         }
@@ -219,8 +219,8 @@ impl Session {
     /// Counts a packet. If it is one too many, does not count it, and returns the pause that is due.
     pub(super) fn count_packet(&self, bytes: usize) -> Option<Duration> {
         let cost = cost(bytes);
-        self.0.pace.check(cost).err()?;
-        Some(self.0.pace.time_for(cost.max(EVENTS_AFTER_PAUSE)))
+        self.0.limiter.check(cost).err()?;
+        Some(self.0.limiter.time_for(cost.max(EVENTS_AFTER_PAUSE)))
     }
 
     /// Judges a packet of this kind, and records that the client is entering or leaving by it.
