@@ -175,9 +175,13 @@ impl Parts {
     }
 
     fn readiness(&self) -> Readiness {
+        let (store, writing) = (self.store.clone(), self.writing.clone());
         Readiness {
-            store: self.store.clone(),
-            writing: self.writing.clone(),
+            ping_database: Arc::new(move || {
+                let store = store.clone();
+                Box::pin(async move { store.ping().await.is_ok() })
+            }),
+            is_storing: Arc::new(move || writing.is_good()),
             migrated: self.migrated.clone(),
             stopping: self.stopping.clone(),
         }

@@ -7,12 +7,12 @@ use axum::http::HeaderMap;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
-    forwarded::client_address,
+    forwarded::ForwardedHeaders,
     session::{SessionSlots, Settings},
 };
 use crate::{
     error::Error,
-    net::{Admission, Slot, Slots, TrustedProxies, client_network},
+    net::{Admission, Slot, Slots, client_network},
     rates::Limiter,
 };
 
@@ -34,7 +34,7 @@ pub(super) struct SessionAdmission {
     begun: Arc<Limiter<IpAddr>>,
     /// Slots of the clients that have not entered the chat, where these are limited.
     entering: Option<Arc<Semaphore>>,
-    proxies: TrustedProxies,
+    forwarded: ForwardedHeaders,
 }
 
 impl SessionAdmission {
@@ -46,13 +46,13 @@ impl SessionAdmission {
             entering: settings
                 .guarded
                 .then(|| Arc::new(Semaphore::new(MAX_ENTERING_SESSIONS))),
-            proxies: connections.proxies().clone(),
+            forwarded: ForwardedHeaders::new(connections.proxies().clone()),
         }
     }
 
-    /// Returns the proxies that are believed about their clients' addresses.
-    pub(super) fn proxies(&self) -> &TrustedProxies {
-        &self.proxies
+    /// Returns the reader of the headers by which proxies describe their clients.
+    pub(super) fn forwarded(&self) -> &ForwardedHeaders {
+        &self.forwarded
     }
 
     /// Admits a session that begins with a request from `peer`.
@@ -61,7 +61,7 @@ impl SessionAdmission {
     /// [`Error::RateLimited`] when the client's address has begun too many sessions lately, or has
     /// too many at once, or there are too many altogether.
     pub(super) fn admit(&self, peer: IpAddr, headers: &HeaderMap) -> Result<SessionSlots, Error> {
-        let client = client_address(&self.proxies, peer, headers);
+        let client = self.forwarded.client_address(peer, headers);
         Ok(SessionSlots {
             session: self.admit_client(client)?,
             entering: self.admit_entering()?,

@@ -11,10 +11,10 @@ use axum::{
 use tower_service::Service;
 
 use super::{
-    admission::SessionAdmission, frames::Frames, inbound::InboundBudget, library::Library,
-    session::Settings, sessions::Sessions,
+    admission::SessionAdmission, forwarded::ForwardedHeaders, frames::Frames,
+    inbound::InboundBudget, library::Library, session::Settings, sessions::Sessions,
 };
-use crate::net::{Admission, TrustedProxies};
+use crate::net::Admission;
 
 /// An Engine.IO endpoint.
 #[derive(Clone)]
@@ -53,8 +53,8 @@ impl Engine {
         }
     }
 
-    /// Returns the proxies that are believed about their clients.
-    pub fn trusted_proxies(&self) -> &TrustedProxies {
-        self.admission.proxies()
+    /// Returns the reader of the headers by which proxies describe their clients' requests.
+    pub fn forwarded(&self) -> &ForwardedHeaders {
+        self.admission.forwarded()
     }
 }

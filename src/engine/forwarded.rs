@@ -1,35 +1,84 @@
-//! The address of a client behind proxies, which name it in `X-Forwarded-For`:
+//! The `X-Forwarded-*` headers, by which proxies describe the requests that they forward:
 //! <https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/X-Forwarded-For>.
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::{
+    extract::Request,
+    http::{HeaderMap, HeaderName, HeaderValue, header::HOST},
+};
 
-use crate::net::TrustedProxies;
+use crate::net::{Peer, TrustedProxies};
 
+/// The addresses of the client, and of the proxies behind the first one.
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// The host for which the client asked the proxy:
+/// <https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/X-Forwarded-Host>.
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// The port at which the client asked the proxy.
+const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 
-/// Returns the client's address: the peer's, or, if the peer is a trusted proxy, the address from
-/// which that proxy had the request, and so on.
-///
-/// Each proxy appends its peer's address to the header. Anything before the last address of an
-/// untrusted machine is only a client's claim.
-pub(super) fn client_address(
-    proxies: &TrustedProxies,
-    peer: IpAddr,
-    headers: &HeaderMap,
-) -> IpAddr {
-    let mut client = peer.to_canonical();
-    for hop in hops(headers.get_all(FORWARDED_FOR).iter()).rev() {
-        if !proxies.contains(client) {
-            break;
-        }
-        let Some(before) = parse_hop(hop) else {
-            break;
-        };
-        client = before;
+/// A reader of the headers, which believes trusted proxies alone.
+#[derive(Debug, Clone)]
+pub struct ForwardedHeaders {
+    proxies: TrustedProxies,
+}
+
+impl ForwardedHeaders {
+    /// Creates a reader that believes these proxies.
+    pub(super) fn new(proxies: TrustedProxies) -> Self {
+        Self { proxies }
     }
-    client
+
+    /// Returns the client's address: the peer's, or, if the peer is a trusted proxy, the address
+    /// from which that proxy had the request, and so on.
+    ///
+    /// Each proxy appends its peer's address to the header. Anything before the last address of an
+    /// untrusted machine is only a client's claim.
+    pub(super) fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let mut client = peer.to_canonical();
+        for hop in hops(headers.get_all(FORWARDED_FOR).iter()).rev() {
+            if !self.proxies.contains(client) {
+                break;
+            }
+            let Some(before) = parse_hop(hop) else {
+                break;
+            };
+            client = before;
+        }
+        client
+    }
+
+    /// Returns the host that the request is for, as the request itself and a trusted proxy may
+    /// write it; the request's own form is the first.
+    pub fn hosts(&self, request: &Request) -> Vec<String> {
+        let headers = request.headers();
+        let mut hosts: Vec<_> = last(headers, HOST).map(str::to_owned).into_iter().collect();
+        let peer = request.extensions().get::<Peer>();
+        if peer.is_some_and(|peer| self.proxies.contains(peer.address)) {
+            hosts.extend(last(headers, FORWARDED_HOST).map(str::to_owned));
+            if let Some(port) = last(headers, FORWARDED_PORT) {
+                let with_port = |host: &String| format!("{}:{port}", without_port(host));
+                let with_port: Vec<_> = hosts.iter().map(with_port).collect();
+                hosts.extend(with_port);
+            }
+        }
+        hosts
+    }
+}
+
+/// Returns the last of a header's values, written by the nearest proxy; earlier ones may be a
+/// client's.
+fn last(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    let line = str::from_utf8(headers.get_all(name).iter().next_back()?.as_bytes()).ok()?;
+    line.rsplit(',').next().map(str::trim)
+}
+
+fn without_port(host: &str) -> &str {
+    let parts = host
+        .rsplit_once(':')
+        .filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    parts.map_or(host, |(name, _)| name)
 }
 
 /// Returns the addresses that the header's lines list, in order; an empty text in place of one that
@@ -61,8 +110,9 @@ mod tests {
     fn client_behind(proxies: &str, peer: &str, lines: &[&[u8]]) -> String {
         let line = |line: &&[u8]| (FORWARDED_FOR, HeaderValue::from_bytes(line).unwrap());
         let headers: HeaderMap = lines.iter().map(line).collect();
-        let proxies = proxies.parse().unwrap();
-        client_address(&proxies, peer.parse().unwrap(), &headers).to_string()
+        let forwarded = ForwardedHeaders::new(proxies.parse().unwrap());
+        let client = forwarded.client_address(peer.parse().unwrap(), &headers);
+        client.to_string()
     }
 
     fn client(peer: &str, forwarded: &str) -> String {

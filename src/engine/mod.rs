@@ -30,6 +30,7 @@ mod writer;
 pub use self::{
     admission::MAX_ENTERING_SESSIONS,
     endpoint::Engine,
+    forwarded::ForwardedHeaders,
     frames::Frames,
     inbound::{LARGE_PACKET_BYTES, MAX_INBOUND_BYTES},
     polling::LOST_POLL_GRACE,

@@ -33,7 +33,7 @@ pub(super) struct Frame {
     left: u64,
     mask: [u8; 4],
     /// The place in the mask of the next byte.
-    turn: u8,
+    mask_at: u8,
     is_last: bool,
     is_control: bool,
 }
@@ -201,13 +201,13 @@ impl FrameReader {
 
     /// Takes a byte of a message whose kind, or whose event's name, is not there yet.
     fn take_byte(&mut self, byte: &mut u8, session: &Session, scan: &mut Scan) -> io::Result<()> {
-        let mask = self.frame.mask[usize::from(self.frame.turn)];
+        let mask = self.frame.mask[usize::from(self.frame.mask_at)];
         let plain = *byte ^ mask;
         if !self.message.is_known && !self.take_head_byte(plain, session, scan)? {
             return Ok(());
         }
         *byte = self.message.name.step(plain) ^ mask;
-        self.frame.turn = (self.frame.turn + 1) % 4;
+        self.frame.mask_at = (self.frame.mask_at + 1) % 4;
         self.take_payload(1, scan);
         Ok(())
     }
@@ -289,7 +289,7 @@ impl Frame {
             Self {
                 left: 0,
                 mask,
-                turn: 0,
+                mask_at: 0,
                 is_last,
                 is_control,
             },

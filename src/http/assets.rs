@@ -38,13 +38,13 @@ pub fn has_client() -> bool {
 }
 
 /// Serves the page, what belongs to it, and the client's bundles.
-pub(super) async fn file(uri: Uri, headers: HeaderMap) -> Response {
+pub(super) async fn serve_file(uri: Uri, headers: HeaderMap) -> Response {
     let path = match uri.path().trim_start_matches('/') {
         "" => "index.html",
         path => path,
     };
     match Files::get(path) {
-        Some(file) => serve(path, file, &headers),
+        Some(file) => respond(path, file, &headers),
         None if path.starts_with(CLIENT) && !has_client() => {
             (StatusCode::NOT_FOUND, NO_CLIENT).into_response()
         }
@@ -52,7 +52,7 @@ pub(super) async fn file(uri: Uri, headers: HeaderMap) -> Response {
     }
 }
 
-fn serve(path: &str, file: EmbeddedFile, request: &HeaderMap) -> Response {
+fn respond(path: &str, file: EmbeddedFile, request: &HeaderMap) -> Response {
     let etag = etag(&file);
     let caching = [
         (CACHE_CONTROL, REVALIDATE),
@@ -66,7 +66,7 @@ fn serve(path: &str, file: EmbeddedFile, request: &HeaderMap) -> Response {
         return (StatusCode::NOT_MODIFIED, caching).into_response();
     }
     let content_type = [(CONTENT_TYPE, content_type(path))];
-    match Gzipped::get(path).filter(|_| takes_gzip(request)) {
+    match Gzipped::get(path).filter(|_| accepts_gzip(request)) {
         Some(gzipped) => (
             caching,
             content_type,
@@ -99,8 +99,8 @@ fn is_known(request: &HeaderMap, etag: &ETag) -> bool {
 
 /// Returns whether the client takes what is compressed:
 /// <https://www.rfc-editor.org/rfc/rfc9110#section-12.5.3>.
-fn takes_gzip(request: &HeaderMap) -> bool {
-    let is_taken = |coding: &str| {
+fn accepts_gzip(request: &HeaderMap) -> bool {
+    let accepts = |coding: &str| {
         items(request, ACCEPT_ENCODING).find_map(|item| {
             let (name, weight) = item.split_once(';').unwrap_or((item, "q=1"));
             let weight = weight.trim().trim_start_matches(['q', 'Q', '=']).parse();
@@ -109,7 +109,7 @@ fn takes_gzip(request: &HeaderMap) -> bool {
                 .then(|| weight.is_ok_and(|weight: f32| weight > 0.0))
         })
     };
-    is_taken("gzip").or_else(|| is_taken("*")).unwrap_or(false)
+    accepts("gzip").or_else(|| accepts("*")).unwrap_or(false)
 }
 
 /// Returns what a header lists, in however many lines.
