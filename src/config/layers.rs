@@ -35,10 +35,6 @@ impl From<&Config> for AdmissionSettings {
         Self {
             max_connections: config.max_connections,
             max_per_address: (per_address > 0).then_some(per_address),
-            sessions: Rate {
-                per_second: config.connects_per_second,
-                burst: config.connect_burst,
-            },
             trusted_proxies: config.trusted_proxies.clone(),
         }
     }
@@ -47,6 +43,10 @@ impl From<&Config> for AdmissionSettings {
 impl From<&Config> for engine::Settings {
     fn from(config: &Config) -> Self {
         Self {
+            sessions: Rate {
+                per_second: config.connects_per_second,
+                burst: config.connect_burst,
+            },
             idle_timeout: config.handshake_timeout_ms,
             // Within this time a client must answer a ping, and it answers with a payload.
             payload_timeout: config.ping_interval_ms + config.ping_timeout_ms,
