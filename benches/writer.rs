@@ -4,10 +4,6 @@
 //! `cargo bench --bench writer` runs it on a throw-away Postgres and on SQLite; `-- postgres 5 10`
 //! on the one, 5 runs of 10 seconds.
 
-#[path = "../tests/it/support/postgres.rs"]
-#[allow(dead_code, reason = "the tests use the rest")]
-mod postgres;
-
 use std::{
     sync::{
         Arc,
@@ -21,6 +17,7 @@ use parlor::{
     store::{self, Encryption},
     writer::Writer,
 };
+use testkit::Postgres;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -64,13 +61,13 @@ async fn main() {
 struct Database {
     url: String,
     _folder: tempfile::TempDir,
-    _server: Option<postgres::Postgres>,
+    _server: Option<Postgres>,
 }
 
 impl Database {
     fn new(kind: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let server = (kind == "postgres").then(|| postgres::Postgres::start(&[]));
+        let server = (kind == "postgres").then(|| Postgres::start(&[]));
         let url = match &server {
             Some(server) => server.url("postgres"),
             None => format!("sqlite://{}/bench.db", folder.path().display()),

@@ -26,6 +26,7 @@ pub mod config;
 pub mod engine;
 pub mod error;
 pub mod http;
+mod json_error;
 pub mod model;
 pub mod net;
 pub mod rates;
@@ -33,7 +34,6 @@ pub mod realtime;
 pub mod room;
 pub mod store;
 pub mod telemetry;
-mod words;
 pub mod writer;
 
 pub use self::commands::run;

@@ -1,22 +1,43 @@
-//! A Socket.IO client that takes no more from a packet than a workload asks for.
+//! A client that takes no more from a packet than a workload asks for.
 
-use std::{fmt, io::Write, net::SocketAddr, sync::Arc};
+use std::{fmt, net::SocketAddr, sync::Arc};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use bytes::Bytes;
 use memchr::memmem;
+use testkit::{
+    client,
+    wire::{Carrier, Endpoint},
+};
 
-use crate::wire::{Carrier, Wire};
-
-/// How many bytes the text of a message has.
+/// The length of a message's text, in bytes.
 pub const BODY_BYTES: usize = 100;
 
-/// What a server sends, as far as the workloads need it.
+/// Part of every ack of success.
+const OK: &[u8] = b"\"status\":\"ok\"";
+
+/// Headers of browsers besides those of the protocol.
+const HEADERS: [(&str, &str); 6] = [
+    (
+        "User-Agent",
+        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
+    ),
+    ("Accept-Encoding", "gzip, deflate, br, zstd"),
+    ("Accept-Language", "en-GB,en-US;q=0.9,en;q=0.8,de;q=0.7"),
+    ("Cache-Control", "no-cache"),
+    ("Pragma", "no-cache"),
+    (
+        "Cookie",
+        "session=0123456789abcdef0123456789abcdef; theme=dark; consent=yes",
+    ),
+];
+
+/// A packet of the namespace.
 #[derive(Debug)]
 pub enum Packet {
-    /// The answer to the event with this number: a JSON array.
+    /// The answer of success to the event with this id: a JSON array.
     Ack(u64, Bytes),
-    /// An event and its payload: a JSON array.
+    /// An event's name and payload: a JSON array.
     Event(Bytes),
 }
 
@@ -29,51 +50,43 @@ pub struct Joined {
     pub messages: usize,
 }
 
-/// A client that has been let in.
+/// A client in the namespace.
 pub struct Client {
-    wire: Wire,
+    client: testkit::Client,
     user: Arc<str>,
-    asked: u64,
 }
 
 impl Client {
     /// Connects as a guest of this name.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses it.
     pub async fn connect(
         address: SocketAddr,
         carrier: Carrier,
         user: &str,
     ) -> anyhow::Result<Self> {
-        let mut client = Self {
-            wire: Wire::connect(address, carrier).await?,
-            user: user.into(),
-            asked: 0,
+        let endpoint = Endpoint {
+            headers: &HEADERS,
+            resets: true,
+            ..Endpoint::new(address)
         };
-        client
-            .wire
-            .push(format!("40{{\"userId\":\"{user}\"}}").as_bytes());
-        client.flush().await?;
-        loop {
-            match &*client.text().await? {
-                [b'4', b'0', ..] => return Ok(client),
-                [b'4', b'4', error @ ..] => bail!("refused: {}", String::from_utf8_lossy(error)),
-                _ => {}
-            }
-        }
+        let auth = format!("{{\"userId\":\"{user}\"}}");
+        Ok(Self {
+            client: testkit::Client::connect(&endpoint, carrier, &auth).await?,
+            user: user.into(),
+        })
     }
 
-    /// Queues an event that wants an answer, and tells the answer's number. The payload is JSON.
+    /// Queues an event that asks for an ack, and returns its id. The payload is JSON.
     pub fn ask(&mut self, event: &str, payload: fmt::Arguments<'_>) -> u64 {
-        self.asked += 1;
-        let mut packet = Vec::with_capacity(2 * BODY_BYTES);
-        write!(packet, "42{}[\"{event}\",{payload}]", self.asked)
-            .expect("memory takes all that is written");
-        self.wire.push(&packet);
-        self.asked
+        self.client.ask(event, payload)
     }
 
     /// Queues a message of [`BODY_BYTES`] that begins with `head`, under an id of its own.
     pub fn say(&mut self, room: &str, head: u64) -> u64 {
-        let (user, id) = (self.user.clone(), self.asked + 1);
+        let (user, id) = (self.user.clone(), self.client.asked() + 1);
         self.ask(
             "sendMessage",
             format_args!(
@@ -82,28 +95,37 @@ impl Client {
         )
     }
 
-    /// Sends what is queued.
-    pub async fn flush(&mut self) -> anyhow::Result<()> {
-        self.wire.flush().await
-    }
-
-    /// Whether packets have come that [`Self::next`] has not given out yet.
-    pub fn has_more(&self) -> bool {
-        self.wire.has_more()
-    }
-
-    /// The next packet, as soon as there is one; pings are answered. The wait may be given up
-    /// without loss by a WebSocket only.
+    /// Sends the queued events.
     ///
-    /// Errors when the connection ends, or an answer is none of success.
+    /// # Errors
+    ///
+    /// When the connection has ended.
+    pub async fn flush(&mut self) -> anyhow::Result<()> {
+        self.client.flush().await
+    }
+
+    /// Returns true when packets have arrived that [`Self::next`] has not returned yet.
+    pub fn has_more(&self) -> bool {
+        self.client.has_more()
+    }
+
+    /// Returns the next event or ack. Only a WebSocket allows to cancel the wait without loss.
+    ///
+    /// # Errors
+    ///
+    /// When the connection ends, or an ack is an error's.
     pub async fn next(&mut self) -> anyhow::Result<Packet> {
         loop {
-            let text = self.text().await?;
-            match &*text {
-                [b'4', b'2', ..] => return Ok(Packet::Event(text.slice(2..))),
-                [b'4', b'3', ..] => return ack(&text),
-                [b'4', b'1', ..] => bail!("disconnected by the server"),
-                _ => {}
+            match self.client.next().await? {
+                client::Packet::Event(event) => return Ok(Packet::Event(event)),
+                client::Packet::Ack(id, body) => {
+                    let is_ok = memmem::find(&body, OK).is_some();
+                    ensure!(is_ok, "{}", String::from_utf8_lossy(&body));
+                    return Ok(Packet::Ack(id, body));
+                }
+                client::Packet::Other(packet) => {
+                    ensure!(!packet.starts_with(b"41"), "disconnected by the server");
+                }
             }
         }
     }
@@ -149,36 +171,6 @@ impl Client {
         }
         Ok(())
     }
-
-    /// The next packet of Engine.IO that is no ping.
-    async fn text(&mut self) -> anyhow::Result<Bytes> {
-        loop {
-            let text = self.wire.next().await?;
-            if &*text != b"2" {
-                return Ok(text);
-            }
-            self.wire.push(b"3");
-            self.flush().await?;
-        }
-    }
-}
-
-/// Reads `43NUMBER[…]`.
-fn ack(text: &Bytes) -> anyhow::Result<Packet> {
-    let digits = text[2..]
-        .iter()
-        .take_while(|byte| byte.is_ascii_digit())
-        .count();
-    let body = text.slice(2 + digits..);
-    ensure!(
-        memmem::find(&body, b"\"status\":\"ok\"").is_some(),
-        "{}",
-        String::from_utf8_lossy(&body)
-    );
-    Ok(Packet::Ack(
-        number(&text[2..]).context("an answer has a number")?,
-        body,
-    ))
 }
 
 /// The `seq` of a `newMessage`; nothing for another event.

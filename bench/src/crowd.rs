@@ -6,12 +6,12 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use testkit::wire::Carrier;
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
     client::{Client, live_seq},
     lab::{Run, Spent},
-    wire::Carrier,
 };
 
 /// How many connections are being made at a time: fewer than Node's listener lets wait, 511.

@@ -10,11 +10,9 @@ use anyhow::Context;
 use procfs::process::{Process, all_processes};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
+use testkit::Postgres;
 
-use crate::{
-    postgres::Postgres,
-    server::{Contestant, Programs, Server, cpu_seconds},
-};
+use crate::server::{Contestant, Programs, Server, cpu_seconds};
 
 /// How much work there is to be.
 #[derive(Debug, Clone, Copy)]
@@ -82,7 +80,7 @@ impl Lab {
             Contestant::Sqlite => format!("sqlite://{}/bench.db", folder.path().display()),
             _ => self.postgres.url(&name),
         };
-        let server = Server::start(&self.programs, contestant, &database_url)?;
+        let server = Server::start(&self.programs, contestant, &database_url).await?;
         Ok(Run {
             server,
             database_url,
@@ -143,7 +141,7 @@ impl Run {
             name,
             ..
         } = self;
-        drop(server);
+        server.kill().await;
         execute(&mut admin, &format!("DROP DATABASE {name} WITH (FORCE)")).await
     }
 }

@@ -7,15 +7,10 @@
 
 pub mod client;
 pub mod crowd;
-pub mod frames;
 pub mod lab;
 pub mod lower_bound;
 pub mod plot;
-#[path = "../../tests/it/support/postgres.rs"]
-#[allow(dead_code, missing_docs, reason = "the tests use the rest")]
-mod postgres;
 pub mod report;
 pub mod server;
 pub mod unpersisted;
-pub mod wire;
 pub mod workload;

@@ -1,17 +1,16 @@
 //! The servers that are compared, each as a process of its own.
 
 use std::{
-    io::{BufRead, BufReader, Read},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    thread,
+    process::Stdio,
 };
 
 use anyhow::Context;
 use clap::ValueEnum;
 use procfs::process::Process;
-use serde_json::Value;
+use testkit::process::{self, Announcement, Log};
+use tokio::process::Command;
 
 /// Who does the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -82,16 +81,20 @@ const WITHOUT_RATES: [(&str, &str); 5] = [
     ("LOG_FORMAT", "json"),
 ];
 
-/// A server that runs; it is ended when dropped.
+/// A running server; killed when dropped.
 pub struct Server {
-    child: Child,
+    process: process::Process,
     /// Where it listens.
     pub address: SocketAddr,
 }
 
 impl Server {
     /// Starts a server on a database, and waits until it is ready.
-    pub fn start(
+    ///
+    /// # Errors
+    ///
+    /// When it does not start.
+    pub async fn start(
         programs: &Programs,
         contestant: Contestant,
         database_url: &str,
@@ -101,31 +104,24 @@ impl Server {
             .env("PORT", "0")
             .env("HOST", "127.0.0.1")
             .env("DATABASE_URL", database_url)
-            .envs(WITHOUT_RATES);
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = command.spawn().with_context(|| format!("{command:?}"))?;
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let (stdout, stderr) = (
-            stdout.context("a pipe was asked for")?,
-            stderr.context("a pipe was asked for")?,
-        );
-        let address = match contestant {
-            Contestant::Parlor | Contestant::Sqlite => {
-                pass_on(stdout);
-                wait_for_address(stderr, |line| line["message"] == "ready")
-            }
-            _ => {
-                pass_on(stderr);
-                wait_for_address(stdout, |_| true)
-            }
+            .envs(WITHOUT_RATES)
+            .stdin(Stdio::null());
+        let announcement = match contestant {
+            Contestant::Parlor | Contestant::Sqlite => Announcement::Ready,
+            _ => Announcement::Printed,
         };
+        let process = process::Process::spawn(command, announcement, Log::PassOn)
+            .await
+            .with_context(|| format!("{} did not start", contestant.name()))?;
         Ok(Self {
-            address: address.with_context(|| format!("{} did not start", contestant.name()))?,
-            child,
+            address: process.address,
+            process,
         })
+    }
+
+    /// Kills it, and waits for its end.
+    pub async fn kill(self) {
+        self.process.kill().await;
     }
 
     /// User and system time that it has taken so far, in seconds.
@@ -144,14 +140,7 @@ impl Server {
     }
 
     fn process(&self) -> anyhow::Result<Process> {
-        Ok(Process::new(self.child.id().try_into()?)?)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
+        Ok(Process::new(self.process.id().try_into()?)?)
     }
 }
 
@@ -159,39 +148,4 @@ impl Drop for Server {
 pub fn cpu_seconds(process: &Process) -> anyhow::Result<f64> {
     let stat = process.stat()?;
     Ok((stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64)
-}
-
-/// Reads JSON lines: the last `address` before the line that says that the server is ready.
-fn wait_for_address(
-    output: impl Read + Send + 'static,
-    is_ready: fn(&Value) -> bool,
-) -> anyhow::Result<SocketAddr> {
-    let mut lines = BufReader::new(output).lines();
-    let mut address = None;
-    for line in lines.by_ref() {
-        let line = line?;
-        let Ok(line) = serde_json::from_str::<Value>(&line) else {
-            eprintln!("{line}");
-            continue;
-        };
-        address = line["address"].as_str().map(str::to_owned).or(address);
-        if is_ready(&line) {
-            break;
-        }
-    }
-    thread::spawn(move || {
-        lines
-            .map_while(Result::ok)
-            .for_each(|line| eprintln!("{line}"))
-    });
-    Ok(address.context("it ended")?.parse()?)
-}
-
-fn pass_on(output: impl Read + Send + 'static) {
-    thread::spawn(move || {
-        BufReader::new(output)
-            .lines()
-            .map_while(Result::ok)
-            .for_each(|line| eprintln!("{line}"))
-    });
 }

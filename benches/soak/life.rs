@@ -12,15 +12,14 @@ use std::{
 
 use anyhow::{Context, ensure};
 use fastrand::Rng;
-use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
+use testkit::wire::{Kind, WebSocket, Wire};
 use tokio::{
     io::AsyncWriteExt,
     time::{sleep, timeout},
 };
-use tokio_tungstenite::tungstenite::Message;
 
-use crate::client::{Client, Polling, Transport, Way, WebSocket, open, tcp};
+use crate::client::{Client, Way, endpoint, polling, websocket};
 
 /// Users who come again and again; as many others come once.
 const USERS: usize = 500;
@@ -198,15 +197,15 @@ impl Soul {
     /// Ends in some way; whether that was a cut.
     async fn end(&mut self, mut client: Client) -> anyhow::Result<bool> {
         if self.random.u8(..3) == 0 {
-            client.send("41".into()).await?;
-            client.send("1".into()).await?;
+            client.send("41").await?;
+            client.send("1").await?;
             return Ok(false);
         }
         add(&self.counts.cuts);
-        match client.transport {
-            Transport::WebSocket(socket) => self.cut(*socket).await?,
+        match client.into_wire() {
+            Wire::WebSocket(socket) => self.cut(socket).await?,
             // The session lives on, and the poll, if there is one, is cancelled.
-            Transport::Polling(polling) => {
+            Wire::Polling(polling) => {
                 timeout(MAX_PAUSE.mul_f64(self.random.f64()), polling.poll())
                     .await
                     .ok();
@@ -218,8 +217,8 @@ impl Soul {
     async fn cut(&mut self, mut socket: WebSocket) -> anyhow::Result<()> {
         match self.random.u8(..20) {
             0..8 => {}
-            8..16 => socket.get_ref().set_zero_linger()?,
-            16..18 => socket.get_mut().shutdown().await?,
+            8..16 => socket.stream().set_zero_linger()?,
+            16..18 => socket.into_stream().shutdown().await?,
             _ => {
                 sleep(STALL).await;
                 timeout(STALL, rest(&mut socket))
@@ -243,7 +242,7 @@ impl Soul {
         } else {
             self.random.usize(..request.len())
         };
-        let mut stream = tcp(server).await?;
+        let mut stream = endpoint(server, version).dial().await?;
         stream.write_all(&request.as_bytes()[..sent]).await?;
         if sent == request.len() && self.random.bool() {
             stream.readable().await?;
@@ -257,17 +256,18 @@ impl Soul {
         add(&self.counts.cuts);
         let user = self.user();
         let client = Client::connect(self.server, Way::Polling, &user).await?;
-        let Transport::Polling(polling) = client.transport else {
+        let Wire::Polling(polling) = client.into_wire() else {
             return Ok(());
         };
-        let mut socket = polling.websocket(self.server).await?;
+        let mut socket = polling.websocket().await?;
         if self.random.bool() {
-            socket.send(Message::text("2probe")).await?;
+            socket.push(Kind::Text, b"2probe");
+            socket.flush().await?;
         }
         if self.random.bool() {
             sleep(STALL).await;
         } else if self.random.bool() {
-            socket.get_ref().set_zero_linger()?;
+            socket.stream().set_zero_linger()?;
         }
         Ok(())
     }
@@ -283,16 +283,14 @@ impl Soul {
     /// Opens a session, does not say who it is, and goes.
     async fn say_nothing(&mut self) -> anyhow::Result<()> {
         if self.random.bool() {
-            return Polling::open(self.server).await.map(drop);
+            return polling(self.server).await.map(drop);
         }
-        open(self.server, "EIO=4&transport=websocket")
-            .await
-            .map(drop)
+        websocket(self.server).await.map(drop)
     }
 
     /// Opens a session, does not say who it is, and stays, answering pings.
     async fn wait_to_be_reaped(&mut self) -> anyhow::Result<()> {
-        let mut socket = open(self.server, "EIO=4&transport=websocket").await?;
+        let mut socket = websocket(self.server).await?;
         timeout(REAPED, rest(&mut socket))
             .await
             .context("a client that never said who it is is still connected")
@@ -304,16 +302,13 @@ impl Soul {
         let user = self.user();
         let mut client = Client::connect(self.server, Way::WebSocket, &user).await?;
         client.join("long", 0).await?;
-        let Transport::WebSocket(mut socket) = client.transport else {
+        let Wire::WebSocket(mut socket) = client.into_wire() else {
             return Ok(());
         };
         let ask = json!(["getHistory", { "roomId": "long", "afterSeq": 0, "limit": LONG_ANSWER }]);
         for number in 0..UNREAD {
-            if socket
-                .send(Message::text(format!("42{number}{ask}")))
-                .await
-                .is_err()
-            {
+            socket.push(Kind::Text, format!("42{number}{ask}").as_bytes());
+            if socket.flush().await.is_err() {
                 add(&self.counts.overflows);
                 return Ok(());
             }
@@ -361,9 +356,10 @@ impl Soul {
 
 /// Reads to the end, and answers pings.
 async fn rest(socket: &mut WebSocket) {
-    while let Some(Ok(message)) = socket.next().await {
-        if message == Message::text("2") {
-            socket.send(Message::text("3")).await.ok();
+    while let Ok(packet) = socket.packet().await {
+        if &*packet == b"2" {
+            socket.push(Kind::Text, b"3");
+            socket.flush().await.ok();
         }
     }
 }
@@ -377,7 +373,7 @@ pub async fn fill_long_room(server: SocketAddr) -> anyhow::Result<()> {
             .call("sendMessage", json!({ "roomId": "long", "message": "x" }))
             .await?;
     }
-    client.send("41".into()).await
+    client.send("41").await
 }
 
 /// Does once whatever the server counts.
@@ -393,5 +389,5 @@ pub async fn visit(server: SocketAddr) -> anyhow::Result<()> {
     client
         .call("typing", json!({ "roomId": "visited", "isTyping": false }))
         .await?;
-    client.send("41".into()).await
+    client.send("41").await
 }

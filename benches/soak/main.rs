@@ -8,8 +8,6 @@
 mod client;
 mod life;
 mod server;
-#[path = "../support/mod.rs"]
-mod support;
 
 use std::{env, fmt::Display, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
@@ -23,8 +21,7 @@ use tokio::{
 
 use self::{
     life::{Counts, Soul},
-    server::{Counted, Holdings},
-    support::Parlor,
+    server::{Counted, Holdings, Parlor},
 };
 
 const WARM_UP: Duration = Duration::from_secs(60);
@@ -106,7 +103,7 @@ async fn soak(time: Duration, clients: usize) -> Vec<String> {
 /// The server, and those who come to it.
 struct Soak {
     parlor: Parlor,
-    database: TempDir,
+    _database: TempDir,
     server: SocketAddr,
     clients: usize,
     /// How many have come so far.
@@ -118,13 +115,13 @@ struct Soak {
 impl Soak {
     async fn start(clients: usize) -> Self {
         let database = tempfile::tempdir().unwrap();
-        let parlor = server::start(database.path());
-        let server = parlor.address.parse().unwrap();
+        let parlor = Parlor::start(database.path()).await;
+        let server = parlor.address();
         life::fill_long_room(server).await.unwrap();
         println!("{:>6}{}", "time", row(COLUMNS));
         Self {
             parlor,
-            database,
+            _database: database,
             server,
             clients,
             souls: 0,
@@ -151,7 +148,7 @@ impl Soak {
         let end = Instant::now() + time;
         while Instant::now() < end {
             sleep_until(end.min(Instant::now() + LINE)).await;
-            self.print("");
+            self.print("").await;
         }
         souls.shutdown().await;
     }
@@ -159,16 +156,16 @@ impl Soak {
     /// Waits until nothing changes any more.
     async fn first_rest(&mut self) -> Holdings {
         let end = Instant::now() + MAX_REST;
-        let (mut last, mut since) = (self.holdings(), Instant::now());
+        let (mut last, mut since) = (self.holdings().await, Instant::now());
         while since.elapsed() < QUIET && Instant::now() < end {
             sleep(POLL).await;
-            let now = self.holdings();
+            let now = self.holdings().await;
             if now.counted != last.counted {
                 since = Instant::now();
             }
             last = now;
         }
-        self.print("first rest");
+        self.print("first rest").await;
         last
     }
 
@@ -179,22 +176,22 @@ impl Soak {
         sleep(SWEEP_INTERVAL).await;
         life::visit(self.server).await.unwrap();
         self.settle(first).await;
-        self.print("rest")
+        self.print("rest").await
     }
 
     async fn settle(&mut self, first: &Holdings) {
         let end = Instant::now() + MAX_REST;
-        while self.holdings().counted != first.counted && Instant::now() < end {
+        while self.holdings().await.counted != first.counted && Instant::now() < end {
             sleep(POLL).await;
         }
     }
 
-    fn holdings(&mut self) -> Holdings {
-        Holdings::of(&mut self.parlor, self.database.path())
+    async fn holdings(&mut self) -> Holdings {
+        Holdings::of(&mut self.parlor).await
     }
 
-    fn print(&mut self, what: &str) -> Holdings {
-        let held = self.holdings();
+    async fn print(&mut self, what: &str) -> Holdings {
+        let held = self.holdings().await;
         let Counted {
             rooms,
             tasks,

@@ -1,6 +1,11 @@
 //! The server, in a process that also tells what it holds.
 
-use std::{env, io, path::Path};
+use std::{
+    env, fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 
 use clap::Parser;
 use parlor::{
@@ -10,12 +15,13 @@ use parlor::{
     telemetry,
 };
 use peak_alloc::PeakAlloc;
+use testkit::process::{Announcement, Log, Process};
 use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
+    process::{ChildStdin, ChildStdout, Command},
     runtime::{Handle, RuntimeMetrics},
     sync::oneshot,
 };
-
-use crate::support::Parlor;
 
 /// The system's allocator, with a count of what it has given out.
 #[global_allocator]
@@ -35,14 +41,70 @@ const FLAGS: [&str; 7] = [
     "--send-queue-packets=64",
 ];
 
-/// Starts this program again, as the server, with its database in a folder.
-pub fn start(database: &Path) -> Parlor {
-    let program = env::current_exe().unwrap();
-    Parlor::start(
-        program.to_str().unwrap(),
-        &format!("sqlite://{}/bench.db", database.display()),
-        &FLAGS,
-    )
+/// This program once more, as the server.
+pub struct Parlor {
+    process: Process,
+    /// Its database's folder.
+    database: PathBuf,
+    questions: ChildStdin,
+    answers: Lines<BufReader<ChildStdout>>,
+}
+
+impl Parlor {
+    /// Starts it with its database in a folder, and waits until it is ready.
+    pub async fn start(database: &Path) -> Self {
+        let mut command = Command::new(env::current_exe().unwrap());
+        command
+            .args(["--port=0", "--host=127.0.0.1", "--log-format=json"])
+            .args(FLAGS)
+            .env(
+                "DATABASE_URL",
+                format!("sqlite://{}/bench.db", database.display()),
+            )
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let spawning = Process::spawn(command, Announcement::Ready, Log::PassOn);
+        let mut process = spawning.await.unwrap();
+        let (questions, answers) = process.take_pipes().unwrap();
+        Self {
+            process,
+            database: database.to_owned(),
+            questions,
+            answers: BufReader::new(answers).lines(),
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.process.address
+    }
+
+    /// Writes a line to the process, and reads the line that it answers.
+    async fn ask(&mut self) -> String {
+        self.questions.write_all(b"\n").await.unwrap();
+        self.answers.next_line().await.unwrap().unwrap()
+    }
+
+    /// Resident memory, in kB.
+    fn resident_kilobytes(&self) -> f64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// How many files it has open, connections among them; without the database's, which its pool
+    /// closes and opens again.
+    fn descriptors(&self) -> usize {
+        let open = fs::read_dir(format!("/proc/{}/fd", self.process.id())).unwrap();
+        // One that is closed meanwhile leads nowhere.
+        let targets = open.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+        targets
+            .filter(|target| !target.starts_with(&self.database))
+            .count()
+    }
 }
 
 /// What a server holds.
@@ -64,8 +126,8 @@ pub struct Counted {
 }
 
 impl Holdings {
-    pub fn of(parlor: &mut Parlor, database: &Path) -> Self {
-        let answer = parlor.ask();
+    pub async fn of(parlor: &mut Parlor) -> Self {
+        let answer = parlor.ask().await;
         let mut numbers = answer
             .split_whitespace()
             .map(|number| number.parse::<usize>().unwrap());
@@ -73,7 +135,7 @@ impl Holdings {
         let counted = Counted {
             tasks,
             rooms,
-            descriptors: parlor.descriptors(database),
+            descriptors: parlor.descriptors(),
         };
         Self {
             counted,

@@ -18,9 +18,9 @@ pub use self::{
 use crate::{
     auth::Identity,
     error::Error,
-    model::{Body, ClientMessageId, Draft, RoomId, Seq, UserId},
+    model::{Body, ClientMessageId, Draft, RoomId, Seq, Signal, UserId},
     rates::{Limiter, Rate},
-    room::{Departure, Join, Joined, READ_TIMEOUT, RoomHandle, Rooms},
+    room::{Departure, Join, Joined, READ_TIMEOUT, RoomHandle, Rooms, Welcome},
     store::MessageStore,
     writer::{Receipt, Writer},
 };
@@ -87,9 +87,9 @@ impl Chat {
         self.stopping.cancelled().await;
     }
 
-    /// Joins a room, or joins it again: `admit` answers the caller and subscribes it.
+    /// Joins a room, or joins it again: `welcome` answers the caller and subscribes it.
     ///
-    /// Errors, without `admit` being called: no identity ([`Error::InvalidPayload`]), another
+    /// Errors, without `welcome` being called: no identity ([`Error::InvalidPayload`]), another
     /// identity than before or a room that it may not enter, or too many rooms
     /// ([`Error::Forbidden`]), too many requests ([`Error::RateLimited`]), the log cannot be read
     /// ([`Error::Unavailable`]).
@@ -100,7 +100,7 @@ impl Chat {
         claim: Option<Identity>,
         last_seq: Option<Seq>,
         limit: Option<usize>,
-        admit: impl FnOnce(Joined) -> bool + Send + 'static,
+        welcome: impl FnOnce(Joined) -> bool + Send + 'static,
     ) -> Result<(), Error> {
         self.check_running()?;
         let identity = participant.identify(claim)?;
@@ -108,14 +108,13 @@ impl Chat {
         let user_id = identity.user_id().clone();
         self.requests.check(&user_id)?;
         let (handle, joined_before) = self.enter(participant, &room)?;
-        let joining = handle.join(|done| Join {
+        let joining = handle.join(Join {
             client: participant.client,
             user_id,
             last_seq,
             limit: self.limit(limit),
             deadline: Instant::now() + READ_TIMEOUT,
-            admit: admit_unless_closed(participant.clone(), admit),
-            done,
+            welcome: unless_closed(participant.clone(), welcome),
         });
         let result = joining.await;
         if result.is_err() && !joined_before {
@@ -222,7 +221,10 @@ impl Chat {
     ) -> Result<(), Error> {
         let (typist, room) = participant.member(room)?;
         self.typing.check(typist.user_id())?;
-        room.typing(typist.user_id().clone(), is_typing);
+        room.signal(Signal::Typing {
+            user_id: typist.user_id().clone(),
+            is_typing,
+        });
         Ok(())
     }
 
@@ -248,9 +250,9 @@ impl Chat {
 
 /// A join that waited in the room's queue while its connection ended must not leave a member
 /// behind.
-fn admit_unless_closed(
+fn unless_closed(
     participant: Arc<Participant>,
-    admit: impl FnOnce(Joined) -> bool + Send + 'static,
-) -> crate::room::Admit {
-    Box::new(move |joined| !participant.is_closed() && admit(joined))
+    welcome: impl FnOnce(Joined) -> bool + Send + 'static,
+) -> Welcome {
+    Box::new(move |joined| !participant.is_closed() && welcome(joined))
 }

@@ -120,10 +120,12 @@ impl Config {
             (Some(_), Some(_)) => {
                 return Err("JWT_SECRET: set it or JWT_PUBLIC_KEY, not both".into());
             }
-            (Some(secret), None) => Verifier::of_secret(secret.expose_secret())
+            (Some(secret), None) => Verifier::from_secret(secret.expose_secret())
                 .map_err(|reason| format!("JWT_SECRET: {reason}"))?,
-            (None, Some(pem)) => Verifier::of_public_key(&pem.expose_secret().replace("\\n", "\n"))
-                .map_err(|reason| format!("JWT_PUBLIC_KEY: {reason}"))?,
+            (None, Some(pem)) => {
+                Verifier::from_public_key(&pem.expose_secret().replace("\\n", "\n"))
+                    .map_err(|reason| format!("JWT_PUBLIC_KEY: {reason}"))?
+            }
         };
         if let Some(issuer) = &self.jwt_issuer {
             verifier.require_issuer(issuer);

@@ -247,7 +247,7 @@ fn too_many(error: &Error) -> Response {
         "error": {
             "code": error.code(),
             "message": error.to_string(),
-            "retryable": error.retryable(),
+            "retryable": error.is_retryable(),
             "retryAfterMs": u64::try_from(wait).unwrap_or(u64::MAX),
         }
     });

@@ -15,7 +15,7 @@ use super::{packet::Kind, polling::Polling, query::Version, sessions::Sessions};
 use crate::{
     error::Error,
     net::{ConnectionHandle, Place},
-    rates::Pace,
+    rates::DirectLimiter,
 };
 
 /// An event of more bytes counts as several.
@@ -78,7 +78,7 @@ pub(super) struct Inner {
     settled: Notify,
     /// Kept until the client has entered the chat for the first time.
     entering: Mutex<Option<OwnedSemaphorePermit>>,
-    pace: Pace,
+    limiter: DirectLimiter,
     polling: OnceLock<Box<Polling>>,
     /// Bytes that polls were answered with.
     polled: AtomicU64,
@@ -106,7 +106,7 @@ impl Session {
             Entry::Outside
         };
         Self(Arc::new(Inner {
-            pace: Pace::new(sessions.settings().packets),
+            limiter: DirectLimiter::new(sessions.settings().packets),
             sessions,
             carrier: Mutex::new(websocket.map_or(Carrier::Polling, Carrier::WebSocket)),
             entry: Mutex::new(entry),
@@ -178,7 +178,7 @@ impl Session {
     /// [`Error::RateLimited`]
     pub fn count_event(&self, bytes: usize) -> Result<(), Error> {
         if self.is_polling() {
-            self.0.pace.check(cost(bytes))
+            self.0.limiter.check(cost(bytes))
         } else {
             Ok(())
         }
@@ -188,8 +188,8 @@ impl Session {
     /// then it is not counted.
     pub(super) fn count(&self, bytes: usize) -> Option<Duration> {
         let cost = cost(bytes);
-        self.0.pace.check(cost).err()?;
-        Some(self.0.pace.time_for(cost.max(EVENTS_AFTER_PAUSE)))
+        self.0.limiter.check(cost).err()?;
+        Some(self.0.limiter.time_for(cost.max(EVENTS_AFTER_PAUSE)))
     }
 
     /// Decides on a packet of this kind, and notes that the client enters or leaves by it.

@@ -102,7 +102,8 @@ impl Guard {
         request.headers().get_all(ORIGIN).iter().find(|origin| {
             let hosts = self.own_hosts(request);
             let hosts = hosts.iter().map(String::as_str);
-            !str::from_utf8(origin.as_bytes()).is_ok_and(|origin| self.origins.allow(origin, hosts))
+            !str::from_utf8(origin.as_bytes())
+                .is_ok_and(|origin| self.origins.allows(origin, hosts))
         })
     }
 
@@ -114,7 +115,7 @@ impl Guard {
         if request
             .extensions()
             .get::<Peer>()
-            .is_some_and(|peer| self.proxies.contain(peer.address))
+            .is_some_and(|peer| self.proxies.contains(peer.address))
         {
             hosts.extend(last(headers, FORWARDED_HOST).map(str::to_owned));
             if let Some(port) = last(headers, FORWARDED_PORT) {

@@ -27,7 +27,7 @@ enum Entry {
 impl AllowedOrigins {
     /// Returns whether a page from `origin` may connect to a server that is reached at `hosts`, as
     /// a request's headers give them.
-    pub fn allow<'a>(&self, origin: &str, hosts: impl IntoIterator<Item = &'a str>) -> bool {
+    pub fn allows<'a>(&self, origin: &str, hosts: impl IntoIterator<Item = &'a str>) -> bool {
         let parsed = origin.parse::<Origin>().ok();
         let is_own = |page: &Origin| hosts.into_iter().any(|host| page.is_at(host));
         let is_listed = |entry: &Entry| match entry {
@@ -192,20 +192,20 @@ mod tests {
     #[test]
     fn the_servers_own_host_needs_no_entry() {
         for allowed in [list(""), list("https://a.example")] {
-            assert!(allowed.allow("https://Chat.example", Some("chat.example")));
-            assert!(allowed.allow("http://localhost:3000", Some("localhost:3000")));
-            assert!(!allowed.allow("http://localhost:3001", Some("localhost:3000")));
-            assert!(!allowed.allow("null", Some("localhost:3000")));
-            assert!(!allowed.allow("http://evil.example", None));
+            assert!(allowed.allows("https://Chat.example", Some("chat.example")));
+            assert!(allowed.allows("http://localhost:3000", Some("localhost:3000")));
+            assert!(!allowed.allows("http://localhost:3001", Some("localhost:3000")));
+            assert!(!allowed.allows("null", Some("localhost:3000")));
+            assert!(!allowed.allows("http://evil.example", None));
         }
     }
 
     #[test]
     fn listed_origins_are_the_only_others() {
         let listed = list("https://a.example, HTTPS://B.example");
-        assert!(listed.allow("https://b.example", Some("chat.example")));
-        assert!(!listed.allow("http://a.example", Some("chat.example")));
-        assert!(list("*").allow("null", None));
+        assert!(listed.allows("https://b.example", Some("chat.example")));
+        assert!(!listed.allows("http://a.example", Some("chat.example")));
+        assert!(list("*").allows("null", None));
     }
 
     #[test]
@@ -248,7 +248,7 @@ mod tests {
             "capacitor://localhost",
             "chrome-extension://abcdefghijklmnop",
         ] {
-            assert!(listed.allow(origin, None), "{origin}");
+            assert!(listed.allows(origin, None), "{origin}");
         }
         for origin in [
             "app://a",
@@ -256,7 +256,7 @@ mod tests {
             "chrome-extension://ponmlkjihgfedcba",
             "http://localhost",
         ] {
-            assert!(!listed.allow(origin, None), "{origin}");
+            assert!(!listed.allows(origin, None), "{origin}");
         }
     }
 }

@@ -19,7 +19,7 @@ pub struct TrustedProxies(Vec<IpNet>);
 
 impl TrustedProxies {
     /// Whether this is the address of one.
-    pub fn contain(&self, address: IpAddr) -> bool {
+    pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
@@ -36,7 +36,7 @@ impl TrustedProxies {
     ) -> IpAddr {
         let mut client = peer.to_canonical();
         for hop in forwarded.rev() {
-            let Some(before) = hop_address(hop).filter(|_| self.contain(client)) else {
+            let Some(before) = hop_address(hop).filter(|_| self.contains(client)) else {
                 break;
             };
             client = before;

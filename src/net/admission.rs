@@ -130,7 +130,7 @@ impl Admission {
     /// A place for a connection, if there is one left.
     pub(super) fn connection(&self, peer: IpAddr) -> Option<Place> {
         self.connections
-            .enter((!self.proxies.contain(peer)).then_some(peer))
+            .enter((!self.proxies.contains(peer)).then_some(peer))
     }
 
     /// Takes a place for a session, whatever carries it, by its client's address.

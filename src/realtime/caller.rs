@@ -12,7 +12,7 @@ use tracing::Instrument;
 use super::{
     Client,
     protocol::{
-        Empty, GetHistory, HistoryPage, JoinRoom, Joined, LeaveRoom, Left, RefreshAuth, Refreshed,
+        Empty, GetHistory, HistoryPage, JoinRoom, LeaveRoom, Left, RefreshAuth, Refreshed,
         SendMessage, Typing, event,
     },
     reply::Reply,
@@ -54,7 +54,7 @@ impl Caller {
 
     async fn enter(&self, reply: Reply, join: JoinRoom) -> Result<(), Error> {
         self.0.backlogs.check(reply.socket())?;
-        let admit = move |joined: room::Joined| admit(reply, joined);
+        let welcome = move |joined: room::Joined| welcome(reply, joined);
         let Client {
             chat, participant, ..
         } = &*self.0;
@@ -65,7 +65,7 @@ impl Caller {
             claim,
             last_seq,
             limit,
-            admit,
+            welcome,
         );
         joining.instrument(self.0.span()).await?;
         self.0.early.joined(&join.room_id, |send| self.queue(send));
@@ -146,7 +146,7 @@ impl Caller {
     ) -> Result<Refreshed, Error> {
         let _turn = self.come(turn).await?;
         let Some(lease) = &self.0.lease else {
-            return Err(Error::UnknownEvent(event::REFRESH_AUTH.into()));
+            return Err(Error::UnknownEvent(RefreshAuth::EVENT.into()));
         };
         let RefreshAuth { token } = token?;
         self.chat().count_request(&self.0.participant)?;
@@ -185,7 +185,7 @@ impl Caller {
 }
 
 /// Answers a joiner, then subscribes it, so that what comes live comes after the answer.
-fn admit(reply: Reply, joined: room::Joined) -> bool {
+fn welcome(reply: Reply, joined: room::Joined) -> bool {
     let socket = reply.socket().clone();
     if !socket.connected() {
         return false;
@@ -196,7 +196,7 @@ fn admit(reply: Reply, joined: room::Joined) -> bool {
     backlogs.to_client(&socket, json_bytes(&joined.messages));
     backlogs.subscribe(backlog, &joined.room_id);
     let room = joined.room_id.to_string();
-    reply.ok(Some(event::HISTORY), Joined::from(joined));
+    reply.ok(Some(event::HISTORY), joined);
     subscribe(&socket, room)
 }
 

@@ -13,8 +13,8 @@ use super::{
     protocol::{self, UserTyping, event},
 };
 use crate::{
-    model::{EncodedMessage, RoomId, UserId},
-    room::{Fanout, Presence, Reset, Typing},
+    model::{EncodedMessage, RoomId, Signal, UserId},
+    room::{Fanout, Presence, Reset},
 };
 
 /// About what a packet has besides names and messages, in bytes.
@@ -79,6 +79,24 @@ impl SocketIoFanout {
             .filter(|socket| Client::of(socket).participant.speaks_for(user))
             .collect()
     }
+
+    /// One of the user's sockets is left out as the sender; the others are so by a Socket.IO room
+    /// of their own, for as long as this takes. No room of the chat has such a name.
+    fn typing(&self, typing: &UserTyping) {
+        let (room, own) = (
+            typing.room_id.to_string(),
+            self.sockets_of(typing.user_id, typing.room_id),
+        );
+        let Some((sender, tabs)) = own.split_first() else {
+            return;
+        };
+        let typist = format!("\u{1}{room}");
+        tabs.iter().for_each(|tab| tab.join(typist.clone()));
+        let others = sender.to(room).except(typist.clone()).volatile();
+        others.emit(event::TYPING, typing).now_or_never();
+        tabs.iter().for_each(|tab| tab.leave(typist.clone()));
+        self.backlogs.to_room(typing.room_id, PACKET_BYTES);
+    }
 }
 
 impl Fanout for SocketIoFanout {
@@ -92,7 +110,6 @@ impl Fanout for SocketIoFanout {
     }
 
     fn presence(&self, presence: &Presence) {
-        let packet = protocol::Presence::from(presence);
         let names = presence
             .joined
             .iter()
@@ -101,7 +118,7 @@ impl Fanout for SocketIoFanout {
         self.emit(
             &presence.room_id,
             event::PRESENCE,
-            &packet,
+            presence,
             names.sum::<usize>() + PACKET_BYTES,
         );
     }
@@ -111,28 +128,21 @@ impl Fanout for SocketIoFanout {
         self.emit(
             &reset.room_id,
             event::HISTORY,
-            &protocol::Reset::from(reset),
+            &protocol::Reset {
+                reset: true,
+                room: reset,
+            },
             messages.sum::<usize>() + PACKET_BYTES,
         );
     }
 
-    /// One of the user's sockets is left out as the sender; the others are so by a Socket.IO room
-    /// of their own, for as long as this takes. No room of the chat has such a name.
-    fn typing(&self, typing: &Typing) {
-        let (room, own) = (
-            typing.room_id.to_string(),
-            self.sockets_of(&typing.user_id, &typing.room_id),
-        );
-        let Some((sender, tabs)) = own.split_first() else {
-            return;
-        };
-        let typist = format!("\u{1}{room}");
-        tabs.iter().for_each(|tab| tab.join(typist.clone()));
-        let others = sender.to(room).except(typist.clone()).volatile();
-        others
-            .emit(event::TYPING, &UserTyping::from(typing))
-            .now_or_never();
-        tabs.iter().for_each(|tab| tab.leave(typist.clone()));
-        self.backlogs.to_room(&typing.room_id, PACKET_BYTES);
+    fn signal(&self, room: &RoomId, signal: &Signal) {
+        match signal {
+            Signal::Typing { user_id, is_typing } => self.typing(&UserTyping {
+                room_id: room,
+                user_id,
+                is_typing: *is_typing,
+            }),
+        }
     }
 }

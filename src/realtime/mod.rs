@@ -7,7 +7,6 @@ mod early;
 mod fanout;
 mod overflow;
 mod panics;
-mod payload;
 pub mod protocol;
 mod reply;
 mod request;
@@ -42,7 +41,7 @@ use self::{
     caller::Caller,
     credentials::{Connected, Lease},
     early::{EarlyBytes, EarlySends},
-    protocol::{Auth, GetHistory, JoinRoom, LeaveRoom, RefreshAuth, SendMessage, Typing, event},
+    protocol::{Auth, GetHistory, JoinRoom, LeaveRoom, RefreshAuth, SendMessage, Typing},
     reply::Reply,
     request::{Payload, Request},
     turn::{Turn, Turns},
@@ -321,13 +320,13 @@ async fn handle(caller: Caller, turn: Turn, reply: Reply, request: Request) {
 async fn join_room(caller: Caller, turn: Turn, reply: Reply, join: Payload<JoinRoom>) {
     let answer = reply.clone();
     if let Err(error) = caller.join(turn, answer, join).await {
-        reply.error(event::JOIN_ROOM, &error);
+        reply.error(JoinRoom::EVENT, &error);
     }
 }
 
 async fn leave_room(caller: Caller, turn: Turn, reply: Reply, leave: Payload<LeaveRoom>) {
     let result = caller.leave(turn, reply.socket(), leave).await;
-    reply.with(event::LEAVE_ROOM, result);
+    reply.with(LeaveRoom::EVENT, result);
 }
 
 async fn send_message(caller: Caller, turn: Turn, reply: Reply, send: Payload<SendMessage>) {
@@ -341,22 +340,22 @@ async fn send_message(caller: Caller, turn: Turn, reply: Reply, send: Payload<Se
             .backlogs
             .to_client(reply.socket(), stored.message.json().len());
     }
-    reply.with(event::SEND_MESSAGE, stored);
+    reply.with(SendMessage::EVENT, stored);
 }
 
 async fn get_history(caller: Caller, turn: Turn, reply: Reply, query: Payload<GetHistory>) {
     let result = caller.history(turn, reply.socket(), query).await;
-    reply.with(event::GET_HISTORY, result);
+    reply.with(GetHistory::EVENT, result);
 }
 
 async fn is_typing(caller: Caller, turn: Turn, reply: Reply, typing: Payload<Typing>) {
     let result = caller.typing(turn, typing).await;
-    reply.with(event::TYPING, result);
+    reply.with(Typing::EVENT, result);
 }
 
 async fn refresh_auth(caller: Caller, turn: Turn, reply: Reply, token: Payload<RefreshAuth>) {
     let result = caller.refresh(turn, reply.socket(), token).await;
-    reply.with(event::REFRESH_AUTH, result);
+    reply.with(RefreshAuth::EVENT, result);
 }
 
 async fn unknown_event(caller: Caller, turn: Turn, reply: Reply, name: String) {

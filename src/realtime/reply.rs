@@ -14,7 +14,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{
     Client, overflow,
-    protocol::{Ack, Failure, event},
+    protocol::{Ack, Failure, JoinRoom, event},
 };
 use crate::{error::Error, model::RoomId};
 
@@ -74,7 +74,7 @@ impl Reply {
     /// Says that a room which the handshake named was not joined.
     pub fn not_joined(self, room_id: &RoomId, error: &Error) {
         let failure = Failure {
-            event: event::JOIN_ROOM,
+            event: JoinRoom::EVENT,
             room_id: Some(room_id),
             error: error.into(),
         };

@@ -10,9 +10,7 @@ use socketioxide::{
     socket::Socket,
 };
 
-use super::protocol::{
-    self, GetHistory, JoinRoom, LeaveRoom, RefreshAuth, SendMessage, Typing, event,
-};
+use super::protocol::{self, GetHistory, JoinRoom, LeaveRoom, RefreshAuth, SendMessage, Typing};
 use crate::error::Error;
 
 /// The first argument of an event; the library's own extractor would leave a bad one unanswered.
@@ -20,17 +18,17 @@ pub type Payload<T> = Result<T, Error>;
 
 /// An event of a client.
 pub enum Request {
-    /// [`event::JOIN_ROOM`]
+    /// [`JoinRoom::EVENT`]
     JoinRoom(Payload<JoinRoom>),
-    /// [`event::LEAVE_ROOM`]
+    /// [`LeaveRoom::EVENT`]
     LeaveRoom(Payload<LeaveRoom>),
-    /// [`event::SEND_MESSAGE`]
+    /// [`SendMessage::EVENT`]
     SendMessage(Payload<SendMessage>),
-    /// [`event::GET_HISTORY`]
+    /// [`GetHistory::EVENT`]
     GetHistory(Payload<GetHistory>),
-    /// [`event::TYPING`]
+    /// [`Typing::EVENT`]
     Typing(Payload<Typing>),
-    /// [`event::REFRESH_AUTH`]
+    /// [`RefreshAuth::EVENT`]
     RefreshAuth(Payload<RefreshAuth>),
     /// Another event, of this name.
     Unknown(String),
@@ -40,12 +38,12 @@ impl Request {
     /// The event's name.
     pub fn event(&self) -> Cow<'static, str> {
         match self {
-            Self::JoinRoom(_) => event::JOIN_ROOM.into(),
-            Self::LeaveRoom(_) => event::LEAVE_ROOM.into(),
-            Self::SendMessage(_) => event::SEND_MESSAGE.into(),
-            Self::GetHistory(_) => event::GET_HISTORY.into(),
-            Self::Typing(_) => event::TYPING.into(),
-            Self::RefreshAuth(_) => event::REFRESH_AUTH.into(),
+            Self::JoinRoom(_) => JoinRoom::EVENT.into(),
+            Self::LeaveRoom(_) => LeaveRoom::EVENT.into(),
+            Self::SendMessage(_) => SendMessage::EVENT.into(),
+            Self::GetHistory(_) => GetHistory::EVENT.into(),
+            Self::Typing(_) => Typing::EVENT.into(),
+            Self::RefreshAuth(_) => RefreshAuth::EVENT.into(),
             Self::Unknown(name) => protocol::echoed(name).into_owned().into(),
         }
     }
@@ -64,12 +62,12 @@ impl FromMessageParts<LocalAdapter> for Request {
             .unwrap_or_default();
         let packet = packet.as_str().map_or("", |text| text);
         Ok(match &*name {
-            event::JOIN_ROOM => Self::JoinRoom(payload(packet)),
-            event::LEAVE_ROOM => Self::LeaveRoom(payload(packet)),
-            event::SEND_MESSAGE => Self::SendMessage(payload(packet)),
-            event::GET_HISTORY => Self::GetHistory(payload(packet)),
-            event::TYPING => Self::Typing(payload(packet)),
-            event::REFRESH_AUTH => Self::RefreshAuth(payload(packet)),
+            JoinRoom::EVENT => Self::JoinRoom(payload(packet)),
+            LeaveRoom::EVENT => Self::LeaveRoom(payload(packet)),
+            SendMessage::EVENT => Self::SendMessage(payload(packet)),
+            GetHistory::EVENT => Self::GetHistory(payload(packet)),
+            Typing::EVENT => Self::Typing(payload(packet)),
+            RefreshAuth::EVENT => Self::RefreshAuth(payload(packet)),
             _ => Self::Unknown(name),
         })
     }

@@ -10,10 +10,9 @@ use std::{
 
 use tokio::time::Instant;
 
+use super::{MAX_LISTED, Presence};
 use crate::model::{RoomId, UserId};
 
-/// The most members that a join's answer lists.
-pub const MAX_LISTED: usize = 200;
 /// The least time between two presence packets of a room.
 pub const INTERVAL: Duration = Duration::from_millis(250);
 /// The least time between two presence packets of a large room.
@@ -38,19 +37,6 @@ pub enum Departure {
     Left,
     /// It broke: its user may be back soon.
     Broken,
-}
-
-/// A change of the members, as the room is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Presence {
-    /// Where.
-    pub room_id: RoomId,
-    /// Users who came; empty in a large room.
-    pub joined: Vec<UserId>,
-    /// Users who went; empty in a large room.
-    pub left: Vec<UserId>,
-    /// How many users there are now.
-    pub member_count: usize,
 }
 
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! Batches on their way into the store.
+//! Commits of batches: retries, the halving of refused batches, and the announcement of outcomes.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -11,62 +11,68 @@ use tokio::{
 };
 
 use super::{
-    Health, MAX_BATCH_BYTES, MAX_BATCH_MESSAGES, MAX_CONFLICTS, MAX_RETRY_DELAY, MIN_RETRY_DELAY,
-    Observer, Waiting,
+    backoff::Backoff,
+    batch::{halves, halves_by_room},
+    health::Health,
+    pending::Pending,
 };
 use crate::{
     error::Error,
-    model::{EncodedMessage, Message, Outcome, RoomId, Stored},
+    model::{Entry, Message, Outcome, RoomId, Stored},
     store::{MessageStore, STATEMENT_TIMEOUT, StoreError},
 };
 
-/// Sends that are stored together.
-#[derive(Default)]
-pub(super) struct Batch {
-    sends: Vec<Waiting>,
-    bytes: usize,
-}
+/// The most conflicts in a row with faster writers before a batch counts as refused.
+const MAX_CONFLICTS: u32 = 8;
 
-impl Batch {
-    pub(super) fn is_full(&self) -> bool {
-        self.sends.len() == MAX_BATCH_MESSAGES
-    }
+/// A callback for every outcome, called before the senders are answered.
+pub type Observer = Box<dyn Fn(Outcome) + Send + Sync>;
 
-    /// Takes a send in, or gives it back when it is one too many or too large.
-    pub(super) fn push(&mut self, send: Waiting) -> Option<Waiting> {
-        let bytes = self.bytes + send.draft.body.as_str().len();
-        if self.is_full() || (bytes > MAX_BATCH_BYTES && !self.sends.is_empty()) {
-            return Some(send);
-        }
-        self.bytes = bytes;
-        self.sends.push(send);
-        None
-    }
-
-    pub(super) fn into_sends(self) -> Vec<Waiting> {
-        self.sends
-    }
-}
-
-/// A batch that the database will not take as it is.
+/// A batch refused by the database in its present form.
 struct Unstored {
-    sends: Vec<Waiting>,
+    entries: Vec<Pending>,
     why: Why,
 }
 
 enum Why {
-    /// It holds something that the database refuses.
+    /// The database refuses something in it.
     Refused(StoreError),
-    /// Somebody else has locked rooms of it; these, if that can be seen.
+    /// Another database session has locked some of its rooms; the list is empty when they are
+    /// unknown.
     Locked(Vec<RoomId>),
 }
 
-/// Stores batches, and tells of them.
+impl Unstored {
+    fn new(entries: Vec<Pending>, cause: StoreError) -> Self {
+        let why = match cause {
+            StoreError::Locked { rooms, .. } => Why::Locked(rooms),
+            cause => Why::Refused(cause),
+        };
+        Self { entries, why }
+    }
+}
+
+/// Locked rooms, and their waiting entries.
+#[derive(Default)]
+struct Blocked {
+    rooms: HashSet<RoomId>,
+    entries: Vec<Pending>,
+}
+
+impl Blocked {
+    /// Takes the entries of locked rooms out of a batch: no entry may overtake a waiting one.
+    fn hold_back(&mut self, entries: &mut Vec<Pending>) {
+        let waiting = entries.extract_if(.., |pending| self.rooms.contains(pending.room_id()));
+        self.entries.extend(waiting);
+    }
+}
+
+/// The way of batches into the store.
 pub(super) struct Commits {
     store: Arc<dyn MessageStore>,
     observer: Arc<Observer>,
     health: Health,
-    /// Rooms to be told once more; aborted with this.
+    /// Second reports of unknown outcomes, due later; aborted on drop.
     reminders: Mutex<JoinSet<()>>,
 }
 
@@ -80,116 +86,93 @@ impl Commits {
         }
     }
 
-    /// Stores a batch, but for the rooms that somebody else has locked; their sends are returned,
-    /// in order.
+    /// Stores entries, and returns those of locked rooms, in order.
     ///
-    /// A batch that the database refuses is halved until the message at fault stands alone, so that
-    /// it cannot fail its neighbours. So is one that meets a lock which cannot be seen.
-    pub(super) async fn commit(&self, sends: Vec<Waiting>) -> Vec<Waiting> {
-        let (mut blocked, mut blocked_rooms) = (vec![], HashSet::new());
-        let mut parts = vec![sends];
+    /// A refused batch is halved until the entry at fault stands alone and cannot fail its
+    /// neighbours. A batch held up by a lock on an unknown room is halved, too.
+    pub(super) async fn commit(&self, entries: Vec<Pending>) -> Vec<Pending> {
+        let mut blocked = Blocked::default();
+        let mut parts = vec![entries];
         while let Some(mut part) = parts.pop() {
-            // A later send must not overtake one that waits.
-            blocked.extend(part.extract_if(.., |send| blocked_rooms.contains(&send.draft.room_id)));
-            let Err(Unstored { mut sends, why }) = self.store(part).await else {
-                continue;
-            };
-            match why {
-                Why::Refused(cause) => match halves(sends) {
-                    Ok([first, second]) => parts.extend([second, first]),
-                    Err(alone) => {
-                        let error = Error::internal(cause);
-                        settle(alone, || Err(error.clone()));
-                    }
-                },
-                Why::Locked(rooms) if rooms.is_empty() => match halves_by_room(sends) {
-                    Ok([first, second]) => parts.extend([second, first]),
-                    Err(alone) => {
-                        blocked_rooms.extend(alone.first().map(|send| send.draft.room_id.clone()));
-                        blocked.extend(alone);
-                    }
-                },
-                Why::Locked(rooms) => {
-                    blocked_rooms.extend(rooms);
-                    blocked.extend(
-                        sends.extract_if(.., |send| blocked_rooms.contains(&send.draft.room_id)),
-                    );
-                    parts.push(sends);
-                }
+            blocked.hold_back(&mut part);
+            if let Err(unstored) = self.store(part).await {
+                parts.extend(divide(unstored, &mut blocked).into_iter().rev());
             }
         }
-        blocked
+        blocked.entries
     }
 
-    /// Tries until the batch is stored, is not to be stored as it is, or nobody waits for it any
-    /// more.
-    async fn store(&self, mut sends: Vec<Waiting>) -> Result<(), Unstored> {
-        let mut delay = MIN_RETRY_DELAY;
+    /// Retries until the batch is stored, cannot be stored as it is, or has no waiting sender left.
+    async fn store(&self, mut entries: Vec<Pending>) -> Result<(), Unstored> {
+        let mut backoff = Backoff::new();
         let mut conflicts = 0;
         loop {
-            self.give_up(sends.extract_if(.., |send| send.is_over()));
-            if sends.is_empty() {
+            self.give_up(entries.extract_if(.., |pending| pending.is_abandoned()));
+            if entries.is_empty() {
                 return Ok(());
             }
             let begun = Instant::now();
-            match self.attempt(&sends).await {
+            match self.attempt(&entries).await {
                 Ok(stored) => {
-                    self.health.note(None);
-                    self.announce(sends, &stored);
+                    self.health.note_success();
+                    self.announce(entries, &stored);
                     return Ok(());
                 }
                 Err(StoreError::Conflict(_)) if conflicts < MAX_CONFLICTS => conflicts += 1,
                 Err(StoreError::Unavailable(cause)) => {
-                    tracing::warn!(%cause, messages = sends.len(), "batch not stored, trying again");
-                    self.health.note(Some(Instant::now()));
-                    for send in &mut sends {
-                        send.may_land_until = Some(begun + STATEMENT_TIMEOUT);
-                    }
-                    self.give_up(sends.extract_if(.., |send| send.is_over()));
-                    sleep(delay).await;
-                    delay = (delay * 2).min(MAX_RETRY_DELAY);
+                    tracing::warn!(%cause, messages = entries.len(), "batch not stored, trying again");
+                    self.note_unknown(&mut entries, begun);
+                    sleep(backoff.next_delay()).await;
                 }
-                Err(StoreError::Locked { rooms, .. }) => {
-                    return Err(Unstored {
-                        sends,
-                        why: Why::Locked(rooms),
-                    });
-                }
-                Err(cause) => {
-                    return Err(Unstored {
-                        sends,
-                        why: Why::Refused(cause),
-                    });
-                }
+                Err(cause) => return Err(Unstored::new(entries, cause)),
             }
         }
     }
 
-    async fn attempt(&self, sends: &[Waiting]) -> Result<Vec<Stored<Arc<Message>>>, StoreError> {
-        let drafts: Vec<_> = sends.iter().map(|send| send.draft.clone()).collect();
-        sends.iter().for_each(|send| send.under_way.set(true));
+    async fn attempt(&self, entries: &[Pending]) -> Result<Vec<Stored<Arc<Message>>>, StoreError> {
+        let drafts = entries.iter().map(|pending| match pending.entry() {
+            Entry::Message(draft) => draft.clone(),
+        });
+        let drafts: Vec<_> = drafts.collect();
+        entries
+            .iter()
+            .for_each(|pending| pending.set_in_flight(true));
         let result = self.store.append(&drafts).await;
-        sends.iter().for_each(|send| send.under_way.set(false));
+        entries
+            .iter()
+            .for_each(|pending| pending.set_in_flight(false));
         result
     }
 
-    fn announce(&self, sends: Vec<Waiting>, stored: &[Stored<Arc<Message>>]) {
+    /// Notes an attempt with an unknown outcome, begun at `begun`: it may have stored the entries,
+    /// or may yet. Gives up the abandoned ones.
+    fn note_unknown(&self, entries: &mut Vec<Pending>, begun: Instant) {
+        self.health.note_failure();
+        for pending in entries.iter_mut() {
+            pending.may_land_until = Some(begun + STATEMENT_TIMEOUT);
+        }
+        self.give_up(entries.extract_if(.., |pending| pending.is_abandoned()));
+    }
+
+    fn announce(&self, entries: Vec<Pending>, stored: &[Stored<Arc<Message>>]) {
         let stored: Vec<_> = stored.iter().map(Stored::encode).collect();
         (self.observer)(Outcome::Stored(stored.clone()));
         let mut stored = stored.into_iter();
-        settle(sends, || stored.next().ok_or(Error::Unavailable));
+        for pending in entries {
+            pending.settle(stored.next().ok_or(Error::Unavailable));
+        }
     }
 
-    /// Refuses sends that have waited long enough. Rooms that may hold one of them nevertheless are
-    /// told so at once, and again when none can come into the log any more.
-    pub(super) fn give_up(&self, sends: impl Iterator<Item = Waiting>) {
+    /// Answers entries with [`Error::Unavailable`]. Rooms that may hold one of them nevertheless
+    /// are told at once, and again when none of them can reach the log any more.
+    pub(super) fn give_up(&self, entries: impl Iterator<Item = Pending>) {
         let (mut rooms, mut last) = (BTreeSet::new(), None);
-        for send in sends {
-            if send.may_land_until.is_some() {
-                rooms.insert(send.draft.room_id.clone());
-                last = last.max(send.may_land_until);
+        for pending in entries {
+            if pending.may_land_until.is_some() {
+                rooms.insert(pending.room_id().clone());
+                last = last.max(pending.may_land_until);
             }
-            send.answer.send(Err(Error::Unavailable)).ok();
+            pending.settle(Err(Error::Unavailable));
         }
         let (Some(last), rooms) = (last, Vec::from_iter(rooms)) else {
             return;
@@ -214,37 +197,40 @@ impl Commits {
     }
 }
 
-/// Two halves, or what cannot be halved.
-fn halves(mut sends: Vec<Waiting>) -> Result<[Vec<Waiting>; 2], Vec<Waiting>> {
-    if sends.len() < 2 {
-        return Err(sends);
+/// Splits an unstored batch into the parts to try next, in order.
+///
+/// An entry refused alone is answered; entries of locked rooms are held back.
+fn divide(unstored: Unstored, blocked: &mut Blocked) -> Vec<Vec<Pending>> {
+    let Unstored { mut entries, why } = unstored;
+    match why {
+        Why::Refused(cause) => halves(entries).map_or_else(
+            |alone| {
+                refuse(alone, cause);
+                vec![]
+            },
+            Vec::from,
+        ),
+        Why::Locked(rooms) if rooms.is_empty() => halves_by_room(entries).map_or_else(
+            |mut alone| {
+                blocked
+                    .rooms
+                    .extend(alone.first().map(|pending| pending.room_id().clone()));
+                blocked.hold_back(&mut alone);
+                vec![]
+            },
+            Vec::from,
+        ),
+        Why::Locked(rooms) => {
+            blocked.rooms.extend(rooms);
+            blocked.hold_back(&mut entries);
+            vec![entries]
+        }
     }
-    let second = sends.split_off(sends.len() / 2);
-    Ok([sends, second])
 }
 
-/// The sends of half of the rooms, and those of the others; or those of the only room.
-fn halves_by_room(mut sends: Vec<Waiting>) -> Result<[Vec<Waiting>; 2], Vec<Waiting>> {
-    let rooms: BTreeSet<_> = sends
-        .iter()
-        .map(|send| send.draft.room_id.clone())
-        .collect();
-    let Some(middle) = rooms
-        .iter()
-        .nth(rooms.len() / 2)
-        .filter(|_| rooms.len() > 1)
-    else {
-        return Err(sends);
-    };
-    let second = sends
-        .extract_if(.., |send| send.draft.room_id >= *middle)
-        .collect();
-    Ok([sends, second])
-}
-
-/// Answers every sender of a batch; one that has stopped waiting has its answer already.
-fn settle(sends: Vec<Waiting>, mut answer: impl FnMut() -> Result<Stored<EncodedMessage>, Error>) {
-    for send in sends {
-        send.answer.send(answer()).ok();
+fn refuse(entries: Vec<Pending>, cause: StoreError) {
+    let error = Error::internal(cause);
+    for pending in entries {
+        pending.settle(Err(error.clone()));
     }
 }

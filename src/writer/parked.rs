@@ -1,29 +1,28 @@
-//! Sends to rooms that somebody else has locked, tried again beside those of the other rooms.
+//! Entries of locked rooms, retried beside the commits of the other rooms.
 
 use std::{
     collections::{HashMap, VecDeque},
     iter,
     sync::Arc,
-    time::Duration,
 };
 
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{
-    MAX_PARKED_PER_ROOM, MAX_RETRY_DELAY, MIN_RETRY_DELAY, Waiting,
-    commits::{Batch, Commits},
-};
+use super::{backoff::Backoff, batch::Batch, commits::Commits, pending::Pending};
 use crate::model::RoomId;
 
-/// The parked rooms. One attempt is under way at a time, on a connection of its own; a room stays
-/// parked until nothing waits for it, so that its order is kept.
+/// The most waiting entries of one locked room; further ones are refused.
+pub const MAX_PARKED_PER_ROOM: usize = 1024;
+
+/// The parked rooms. One attempt is in flight at a time, on a connection of its own. A room keeps
+/// its order, as it stays parked until none of its entries wait.
 pub(super) struct Parked {
     commits: Arc<Commits>,
-    rooms: HashMap<RoomId, VecDeque<Waiting>>,
-    /// Gives back what is still locked.
-    attempt: Option<AbortOnDropHandle<Vec<Waiting>>>,
-    delay: Duration,
+    rooms: HashMap<RoomId, VecDeque<Pending>>,
+    /// The attempt in flight; it returns the entries of rooms still locked.
+    attempt: Option<AbortOnDropHandle<Vec<Pending>>>,
+    backoff: Backoff,
     retry_at: Instant,
 }
 
@@ -34,7 +33,7 @@ impl Parked {
             commits,
             rooms,
             attempt: None,
-            delay: MIN_RETRY_DELAY,
+            backoff: Backoff::new(),
             retry_at: Instant::now(),
         }
     }
@@ -43,82 +42,88 @@ impl Parked {
         self.rooms.is_empty()
     }
 
-    /// Gives a send back unless its room is parked: then it waits there, behind those before it.
-    pub(super) fn pass(&mut self, send: Waiting) -> Option<Waiting> {
-        let Some(room) = self.rooms.get_mut(&send.draft.room_id) else {
-            return Some(send);
+    /// Returns the entry unless its room is parked: then it queues up behind the earlier ones.
+    pub(super) fn pass(&mut self, pending: Pending) -> Option<Pending> {
+        let Some(room) = self.rooms.get_mut(pending.room_id()) else {
+            return Some(pending);
         };
         if room.len() < MAX_PARKED_PER_ROOM {
-            room.push_back(send);
+            room.push_back(pending);
         } else {
-            self.commits.give_up(iter::once(send));
+            self.commits.give_up(iter::once(pending));
         }
         None
     }
 
-    /// Parks sends and their rooms.
-    pub(super) fn park(&mut self, blocked: Vec<Waiting>) {
+    /// Parks entries and their rooms.
+    pub(super) fn park(&mut self, blocked: Vec<Pending>) {
         if blocked.is_empty() {
             return;
         }
         tracing::warn!(
             messages = blocked.len(),
-            "rooms are locked by another session of the database; their sends wait"
+            "rooms are locked by another session of the database; their messages wait"
         );
         if self.rooms.is_empty() {
-            self.delay = MIN_RETRY_DELAY;
-            self.retry_at = Instant::now() + self.delay;
+            self.backoff = Backoff::new();
+            self.retry_at = Instant::now() + self.backoff.next_delay();
         }
-        for send in blocked {
-            self.rooms
-                .entry(send.draft.room_id.clone())
-                .or_default()
-                .push_back(send);
+        for pending in blocked {
+            self.queue(pending.room_id().clone()).push_back(pending);
         }
     }
 
-    /// Takes the next step: begins an attempt when it is time, or waits for the end of the one
-    /// under way. May be given up while it waits.
+    fn queue(&mut self, room: RoomId) -> &mut VecDeque<Pending> {
+        self.rooms.entry(room).or_default()
+    }
+
+    /// Takes the next step: begins an attempt when it is due, or waits for the end of the one in
+    /// flight. Cancel safe.
     pub(super) async fn progress(&mut self) {
         let Some(attempt) = &mut self.attempt else {
             sleep_until(self.retry_at).await;
-            return self.try_again();
+            return self.begin_attempt();
         };
         let blocked = attempt.await.unwrap_or_default();
         self.attempt = None;
         self.end_attempt(blocked);
     }
 
-    fn try_again(&mut self) {
-        let mut batch = Batch::default();
-        'full: for room in self.rooms.values_mut() {
-            let (over, waiting) = room.drain(..).partition::<VecDeque<_>, _>(Waiting::is_over);
-            self.commits.give_up(over.into_iter());
-            *room = waiting;
-            while let Some(send) = room.pop_front() {
-                if let Some(send) = batch.push(send) {
-                    room.push_front(send);
-                    break 'full;
-                }
-            }
-        }
+    fn begin_attempt(&mut self) {
+        let entries = self.next_batch().into_entries();
         let commits = self.commits.clone();
-        let attempt = async move { commits.commit(batch.into_sends()).await };
+        let attempt = async move { commits.commit(entries).await };
         self.attempt = Some(AbortOnDropHandle::new(tokio::spawn(attempt)));
     }
 
-    fn end_attempt(&mut self, blocked: Vec<Waiting>) {
-        if blocked.is_empty() {
-            self.delay = Duration::ZERO;
-        } else {
-            self.delay = (self.delay * 2).clamp(MIN_RETRY_DELAY, MAX_RETRY_DELAY);
+    /// Fills a batch room by room, and gives up abandoned entries on the way.
+    fn next_batch(&mut self) -> Batch {
+        let mut batch = Batch::default();
+        for room in self.rooms.values_mut() {
+            let (over, waiting) = room
+                .drain(..)
+                .partition::<VecDeque<_>, _>(Pending::is_abandoned);
+            self.commits.give_up(over.into_iter());
+            *room = waiting;
+            while let Some(pending) = room.pop_front() {
+                if let Some(pending) = batch.push(pending) {
+                    room.push_front(pending);
+                    return batch;
+                }
+            }
         }
-        self.retry_at = Instant::now() + self.delay;
-        for send in blocked.into_iter().rev() {
-            self.rooms
-                .entry(send.draft.room_id.clone())
-                .or_default()
-                .push_front(send);
+        batch
+    }
+
+    fn end_attempt(&mut self, blocked: Vec<Pending>) {
+        self.retry_at = Instant::now();
+        if blocked.is_empty() {
+            self.backoff = Backoff::new();
+        } else {
+            self.retry_at += self.backoff.next_delay();
+        }
+        for pending in blocked.into_iter().rev() {
+            self.queue(pending.room_id().clone()).push_front(pending);
         }
         self.rooms.retain(|_, waiting| !waiting.is_empty());
     }

@@ -132,7 +132,7 @@ fn a_secret_that_is_blank_or_one_character_again_and_again_is_refused() {
         "é".repeat(16),
     ] {
         for line in [
-            Verifier::of_secret(&secret).err(),
+            Verifier::from_secret(&secret).err(),
             claims.sign(&secret).err(),
         ] {
             assert!(
@@ -141,5 +141,5 @@ fn a_secret_that_is_blank_or_one_character_again_and_again_is_refused() {
             );
         }
     }
-    assert!(Verifier::of_secret(&"xy".repeat(16)).is_ok());
+    assert!(Verifier::from_secret(&"xy".repeat(16)).is_ok());
 }

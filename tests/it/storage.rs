@@ -11,7 +11,7 @@ use std::{
 
 use parlor::{
     model::Seq,
-    store::{Encryption, Keep, MigrateError, Page, StoreError, TRUSTED_REST},
+    store::{Encryption, IDLE_BEFORE_PING, Keep, MigrateError, Page, StoreError},
 };
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection, SqliteConnection};
@@ -418,7 +418,7 @@ async fn a_connection_that_postgres_ended_while_it_rested_is_replaced_unseen() {
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"
         ))
         .await;
-    tokio::time::sleep(TRUSTED_REST).await;
+    tokio::time::sleep(IDLE_BEFORE_PING).await;
     store.ping().await.unwrap();
 }
 

@@ -10,7 +10,8 @@ use parlor::{
     model::{Body, Draft, EncodedMessage, Outcome, RoomId, Seq, Stored},
     store::{Keep, MessageStore, Page, STATEMENT_TIMEOUT},
     writer::{
-        DOUBT, MAX_BATCH_BYTES, MAX_BATCH_MESSAGES, QUEUE_BYTES, QUEUE_CAPACITY, Receipt, Writer,
+        MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, QUEUE_BYTES, QUEUE_CAPACITY, Receipt, UNHEALTHY_FOR,
+        Writer,
     },
 };
 use tokio::task::JoinHandle;
@@ -108,7 +109,7 @@ async fn what_queues_up_during_a_commit_goes_out_as_the_next_batches() {
         !bench.store.batches().is_empty()
     })
     .await;
-    let rest: Vec<_> = (0..MAX_BATCH_MESSAGES * 2 + 10)
+    let rest: Vec<_> = (0..MAX_BATCH_ENTRIES * 2 + 10)
         .map(|number| bench.send(&number.to_string()))
         .collect();
     bench.store.open(4);
@@ -117,7 +118,7 @@ async fn what_queues_up_during_a_commit_goes_out_as_the_next_batches() {
     }
     assert_eq!(
         bench.store.batches(),
-        [1, MAX_BATCH_MESSAGES, MAX_BATCH_MESSAGES, 10]
+        [1, MAX_BATCH_ENTRIES, MAX_BATCH_ENTRIES, 10]
     );
     let expected =
         std::iter::once("first".to_owned()).chain((0..).map(|number| number.to_string()));
@@ -126,7 +127,7 @@ async fn what_queues_up_during_a_commit_goes_out_as_the_next_batches() {
             .log()
             .await
             .into_iter()
-            .eq(expected.take(MAX_BATCH_MESSAGES * 2 + 11))
+            .eq(expected.take(MAX_BATCH_ENTRIES * 2 + 11))
     );
 }
 
@@ -327,7 +328,7 @@ async fn a_full_queue_refuses_at_once() {
 async fn stopping_settles_what_is_queued_and_takes_no_more() {
     let bench = Bench::new(Database::sqlite(), &[], DEADLINE).await;
     bench.store.close();
-    let receipts: Vec<_> = (0..MAX_BATCH_MESSAGES + 1)
+    let receipts: Vec<_> = (0..MAX_BATCH_ENTRIES + 1)
         .map(|_| bench.send("queued"))
         .collect();
     bench.stop.cancel();
@@ -373,8 +374,8 @@ async fn a_failed_attempt_that_nobody_repeats_is_no_news_any_more_after_a_while(
     let health = bench.writer.health();
     eventually("the failed attempt", async || !health.is_good()).await;
     tokio::time::pause();
-    tokio::time::advance(DOUBT / 2).await;
+    tokio::time::advance(UNHEALTHY_FOR / 2).await;
     assert!(!health.is_good());
-    tokio::time::advance(DOUBT).await;
+    tokio::time::advance(UNHEALTHY_FOR).await;
     assert!(health.is_good());
 }

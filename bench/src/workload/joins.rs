@@ -12,8 +12,8 @@ use crate::{
     crowd,
     lab::{Lab, Run},
     server::Contestant,
-    wire::Carrier,
 };
+use testkit::wire::Carrier;
 
 const CLIENTS: usize = 5_000;
 const STORED: usize = 500;

@@ -10,6 +10,7 @@ use std::{
 use anyhow::ensure;
 use async_trait::async_trait;
 use hdrhistogram::Histogram;
+use testkit::wire::Carrier;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{Figure, Workload, persist, shares};
@@ -18,7 +19,6 @@ use crate::{
     crowd::{self, Counts, Crowd, Sequence},
     lab::{Lab, Run},
     server::Contestant,
-    wire::Carrier,
 };
 
 const ROOMS: usize = 200;

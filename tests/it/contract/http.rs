@@ -9,11 +9,7 @@ use reqwest::{
     },
 };
 use serde_json::Value;
-use tokio::net::TcpStream;
-use tokio_tungstenite::{
-    client_async,
-    tungstenite::{self, client::IntoClientRequest},
-};
+use testkit::wire::{Carrier, Endpoint, HandshakeError, WebSocket};
 
 use super::assert_error;
 use crate::support::{Database, Server, within_deadline};
@@ -44,20 +40,13 @@ async fn handshake(server: &Server, origin: &str) -> Response {
 
 /// The status of a WebSocket's handshake.
 async fn websocket(server: &Server, origin: Option<&str>) -> u16 {
-    let tcp = TcpStream::connect(server.address()).await.unwrap();
-    let url = format!(
-        "ws://{}/socket.io/?EIO=4&transport=websocket",
-        server.address()
-    );
-    let mut request = url.into_client_request().unwrap();
-    if let Some(origin) = origin {
-        request
-            .headers_mut()
-            .insert("origin", origin.parse().unwrap());
-    }
-    match within_deadline("the handshake", client_async(request, tcp)).await {
-        Ok((_, response)) => response.status().as_u16(),
-        Err(tungstenite::Error::Http(response)) => response.status().as_u16(),
+    let endpoint = Endpoint::new(server.address());
+    let query = endpoint.query(Carrier::WebSocket, None);
+    let origin = origin.map(|origin| ("origin", origin));
+    let opening = WebSocket::open(&endpoint, &query, origin.as_slice());
+    match within_deadline("the handshake", opening).await {
+        Ok(_) => 101,
+        Err(HandshakeError::Refused(status)) => status,
         Err(other) => panic!("{other}"),
     }
 }

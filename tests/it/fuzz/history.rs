@@ -5,11 +5,9 @@ use std::{ops::RangeInclusive, sync::Arc};
 use parlor::{
     auth::Identity,
     chat::{Chat, Limits, MAX_HISTORY, Participant, Range},
-    model::{EncodedMessage, RoomId, Seq},
+    model::{EncodedMessage, RoomId, Seq, Signal},
     rates::Rate,
-    room::{
-        Departure, Fanout, Joined, Presence, PresenceSettings, Reset, RoomContext, Rooms, Typing,
-    },
+    room::{Departure, Fanout, Joined, Presence, PresenceSettings, Reset, RoomContext, Rooms},
     store::{Keep, MessageStore, Page},
     writer::Writer,
 };
@@ -33,7 +31,7 @@ impl Fanout for Nobody {
 
     fn reset(&self, _: &Reset) {}
 
-    fn typing(&self, _: &Typing) {}
+    fn signal(&self, _: &RoomId, _: &Signal) {}
 }
 
 /// Rooms of all sizes, and the use cases.
@@ -98,10 +96,10 @@ impl House {
         limit: Option<usize>,
     ) -> Joined {
         let (sender, joined) = oneshot::channel();
-        let admit = move |joined| sender.send(joined).is_ok();
+        let welcome = move |joined| sender.send(joined).is_ok();
         let joining = self
             .chat
-            .join(participant, room(size), None, last_seq, limit, admit);
+            .join(participant, room(size), None, last_seq, limit, welcome);
         within_deadline("a join", joining).await.unwrap();
         joined.await.unwrap()
     }

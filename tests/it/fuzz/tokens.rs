@@ -19,7 +19,7 @@ use super::{
 const SECRET: &str = "a secret that has as many bytes as it needs";
 
 fn verifier() -> Verifier {
-    Verifier::of_secret(SECRET).unwrap()
+    Verifier::from_secret(SECRET).unwrap()
 }
 
 fn signed(claims: &Value) -> String {

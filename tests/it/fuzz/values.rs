@@ -161,12 +161,12 @@ fn an_origin_may_connect_just_when_it_is_listed() {
         };
         for origin in listed.iter().chain([&other, &noise]) {
             assert_eq!(
-                allowed.allow(origin, Some("a.host")),
+                allowed.allows(origin, Some("a.host")),
                 is_listed(origin),
                 "{origin:?}"
             );
             assert_eq!(
-                allowed.allow(&written(origin), Some("a.host")),
+                allowed.allows(&written(origin), Some("a.host")),
                 is_listed(origin),
                 "{origin:?}"
             );
@@ -194,9 +194,9 @@ fn without_a_list_only_pages_of_the_same_host_may_connect() {
     let origins = prop_oneof!["https?://[a-c]{1,2}(:[1-9])?", any::<String>()];
     check(1, &(origins, hosts), |(origin, host)| {
         let own = AllowedOrigins::default();
-        assert!(!own.allow(&origin, None));
+        assert!(!own.allows(&origin, None));
         let is_plain = host.starts_with(['a', 'b', 'c']) && host.len() < 5 && host.is_ascii();
-        assert!(!is_plain || own.allow(&format!("https://{host}"), Some(&*host)));
+        assert!(!is_plain || own.allows(&format!("https://{host}"), Some(&*host)));
         let authority = origin
             .split_once("://")
             .map(|(_, authority)| authority.to_lowercase());
@@ -205,7 +205,7 @@ fn without_a_list_only_pages_of_the_same_host_may_connect() {
                 || without_default(&origin) == format!("https://{host}")
         };
         assert!(
-            !is_plain || !own.allow(&origin, Some(&*host)) || is_own(),
+            !is_plain || !own.allows(&origin, Some(&*host)) || is_own(),
             "{origin:?} at {host:?}"
         );
     });
@@ -221,7 +221,7 @@ fn any_list_of_origins_is_taken_or_refused() {
     ];
     check(1, &lists, |text| match text.parse::<AllowedOrigins>() {
         Ok(allowed) => {
-            let allows_all = allowed.allow("https://nobody.lists.this", None);
+            let allows_all = allowed.allows("https://nobody.lists.this", None);
             assert_eq!(
                 allows_all,
                 text.trim_matches(|one: char| one == ',' || one.is_whitespace()) == "*",

@@ -1,26 +1,13 @@
-//! Engine.IO packet by packet, as it goes over the wire: polling by single HTTP requests, WebSocket
-//! by single frames.
+//! Engine.IO packet by packet, on the kit's wire: polling by single HTTP requests, WebSocket by
+//! single frames, each within the deadline.
 
-use std::net::SocketAddr;
+use std::{io, net::SocketAddr};
 
-use futures_util::{SinkExt, StreamExt};
-use reqwest::{Body, Client, Method, RequestBuilder};
+use bytes::{Bytes, BytesMut};
+use reqwest::{Client, Method, RequestBuilder};
 use serde_json::Value;
+use testkit::wire::{self, HandshakeError, Headers, Kind};
 use tokio::net::TcpStream;
-use tokio_tungstenite::{
-    WebSocketStream, client_async,
-    tungstenite::{
-        Error, Message,
-        client::IntoClientRequest,
-        protocol::{
-            Role,
-            frame::{
-                Frame as RawFrame,
-                coding::{Data, OpCode},
-            },
-        },
-    },
-};
 
 use super::within_deadline;
 
@@ -34,6 +21,7 @@ pub struct Endpoint {
     /// Without a slash at its end.
     pub path: &'static str,
     pub version: u8,
+    /// For requests that are no session's.
     pub http: Client,
 }
 
@@ -46,9 +34,12 @@ impl Endpoint {
         )
     }
 
-    fn query(&self, transport: &str, sid: Option<&str>) -> String {
-        let sid = sid.map_or(String::new(), |sid| format!("&sid={sid}"));
-        format!("EIO={}&transport={transport}{sid}", self.version)
+    fn wire(&self) -> wire::Endpoint {
+        wire::Endpoint {
+            path: self.path,
+            version: self.version,
+            ..wire::Endpoint::new(self.address)
+        }
     }
 }
 
@@ -63,7 +54,7 @@ pub async fn answer(request: RequestBuilder) -> Answer {
 
 /// A session by HTTP long-polling.
 pub struct Polling {
-    endpoint: Endpoint,
+    session: wire::Polling,
     /// The open packet's payload.
     pub handshake: Value,
 }
@@ -81,24 +72,21 @@ impl Polling {
 
     /// Opens a session.
     pub async fn unanswered(endpoint: &Endpoint) -> Self {
-        let (status, open) =
-            answer(endpoint.request(Method::GET, &endpoint.query("polling", None))).await;
-        assert_eq!(status, 200, "{open}");
-        let handshake = open.find('{').expect("an open packet");
-        Self {
-            endpoint: endpoint.clone(),
-            handshake: serde_json::from_str(&open[handshake..]).unwrap(),
-        }
+        let endpoint = endpoint.wire();
+        let opening = wire::Polling::open(&endpoint);
+        let session = within_deadline("an open packet", opening).await.unwrap();
+        let handshake = session.handshake.clone();
+        Self { session, handshake }
     }
 
     /// Waits for packets.
     pub async fn poll(&self) -> Answer {
-        answer(self.request(Method::GET)).await
+        text(within_deadline("an HTTP answer", self.session.poll()).await)
     }
 
     /// Sends packets.
-    pub async fn post(&self, payload: impl Into<Body>) -> Answer {
-        answer(self.request(Method::POST).body(payload)).await
+    pub async fn post(&self, payload: impl Into<Bytes>) -> Answer {
+        text(within_deadline("an HTTP answer", self.session.post(payload)).await)
     }
 
     /// Waits until the session is over; what came before.
@@ -119,8 +107,8 @@ impl Polling {
 
     /// Opens the WebSocket of an upgrade.
     pub async fn websocket(&self) -> WebSocket {
-        let query = self.endpoint.query("websocket", self.sid());
-        WebSocket::attempt(&self.endpoint, &query).await.unwrap()
+        let opening = within_deadline("the WebSocket's handshake", self.session.websocket());
+        WebSocket(opening.await.unwrap())
     }
 
     /// Opens the WebSocket of an upgrade, and finds it to work.
@@ -130,19 +118,15 @@ impl Polling {
         assert_eq!(socket.text().await, "3probe");
         socket
     }
+}
 
-    fn request(&self, method: Method) -> RequestBuilder {
-        self.endpoint
-            .request(method, &self.endpoint.query("polling", self.sid()))
-    }
-
-    fn sid(&self) -> Option<&str> {
-        self.handshake["sid"].as_str()
-    }
+fn text(answer: anyhow::Result<wire::Answer>) -> Answer {
+    let (status, body) = answer.unwrap();
+    (status, String::from_utf8(body.into()).unwrap())
 }
 
 /// A WebSocket, whatever is spoken on it.
-pub struct WebSocket(WebSocketStream<TcpStream>);
+pub struct WebSocket(wire::WebSocket);
 
 /// What comes on a WebSocket.
 #[derive(Debug, PartialEq)]
@@ -177,12 +161,10 @@ impl WebSocket {
 
     /// Opens a session; the open packet's payload.
     pub async fn unanswered(endpoint: &Endpoint) -> (Self, Value) {
-        let mut socket = Self::attempt(endpoint, &endpoint.query("websocket", None))
-            .await
-            .unwrap();
-        let open = socket.text().await;
-        let handshake = open.strip_prefix('0').expect("an open packet");
-        (socket, serde_json::from_str(handshake).unwrap())
+        let endpoint = endpoint.wire();
+        let opening = wire::WebSocket::open_session(&endpoint);
+        let (socket, handshake) = within_deadline("an open packet", opening).await.unwrap();
+        (Self(socket), handshake)
     }
 
     /// Opens a WebSocket with this query, or gives the status of the refusal.
@@ -192,66 +174,77 @@ impl WebSocket {
 
     /// The same, with further headers.
     pub async fn attempt_with(
-        headers: &[(&'static str, &str)],
+        headers: Headers<'_>,
         endpoint: &Endpoint,
         query: &str,
     ) -> Result<Self, u16> {
-        let tcp = TcpStream::connect(endpoint.address).await.unwrap();
-        tcp.set_nodelay(true).unwrap();
-        let url = format!("ws://{}{}/?{query}", endpoint.address, endpoint.path);
-        let mut request = url.into_client_request().unwrap();
-        for (name, value) in headers {
-            request.headers_mut().insert(*name, value.parse().unwrap());
-        }
-        match within_deadline("the WebSocket's handshake", client_async(request, tcp)).await {
-            Ok((stream, _)) => Ok(Self(stream)),
-            Err(Error::Http(refusal)) => Err(refusal.status().as_u16()),
+        let endpoint = endpoint.wire();
+        let opening = wire::WebSocket::open(&endpoint, query, headers);
+        match within_deadline("the WebSocket's handshake", opening).await {
+            Ok(socket) => Ok(Self(socket)),
+            Err(HandshakeError::Refused(status)) => Err(status),
             Err(other) => panic!("{other}"),
         }
     }
 
     /// Sends a frame of text.
-    pub async fn send(&mut self, text: impl Into<String>) {
-        self.0.send(Message::text(text.into())).await.unwrap();
+    pub async fn send(&mut self, text: impl AsRef<str>) {
+        self.try_send(text).await.unwrap();
     }
 
     /// Sends a frame of bytes.
-    pub async fn send_bytes(&mut self, bytes: impl Into<Vec<u8>>) {
-        self.0.send(Message::binary(bytes.into())).await.unwrap();
+    pub async fn send_bytes(&mut self, bytes: impl AsRef<[u8]>) {
+        self.try_send_bytes(bytes).await.unwrap();
     }
 
     /// Sends a frame of text.
     ///
     /// Errors when the connection is over.
-    pub async fn try_send(&mut self, text: impl Into<String>) -> Result<(), Error> {
-        self.0.send(Message::text(text.into())).await
+    pub async fn try_send(&mut self, text: impl AsRef<str>) -> io::Result<()> {
+        self.send_frame(Kind::Text, text.as_ref().as_bytes()).await
     }
 
     /// Sends a frame of bytes.
     ///
     /// Errors when the connection is over.
-    pub async fn try_send_bytes(&mut self, bytes: impl Into<Vec<u8>>) -> Result<(), Error> {
-        self.0.send(Message::binary(bytes.into())).await
+    pub async fn try_send_bytes(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.send_frame(Kind::Binary, bytes.as_ref()).await
     }
 
     /// Sends a frame that says it is text.
-    pub async fn send_invalid_text(&mut self, bytes: &'static [u8]) {
-        let frame = RawFrame::message(bytes, OpCode::Data(Data::Text), true);
-        self.0.send(Message::Frame(frame)).await.unwrap();
+    pub async fn send_invalid_text(&mut self, bytes: &[u8]) {
+        self.send_frame(Kind::Text, bytes).await.unwrap();
+    }
+
+    async fn send_frame(&mut self, kind: Kind, payload: &[u8]) -> io::Result<()> {
+        self.0.push(kind, payload);
+        self.0.flush().await
     }
 
     /// Closes the WebSocket.
     pub async fn close(&mut self) {
-        self.0.close(None).await.unwrap();
+        self.send_frame(Kind::Close, b"").await.unwrap();
     }
 
     /// The next frame.
     pub async fn frame(&mut self) -> Frame {
-        match within_deadline("a frame", self.0.next()).await {
-            Some(Ok(Message::Text(text))) => Frame::Text(text.as_str().to_owned()),
-            Some(Ok(Message::Binary(bytes))) => Frame::Binary(bytes.into()),
-            Some(Ok(Message::Close(_)) | Err(_)) | None => Frame::Closed,
-            Some(Ok(other)) => panic!("{other:?}"),
+        let Some(frame) = self.next().await else {
+            return Frame::Closed;
+        };
+        match frame.kind {
+            Kind::Text => Frame::Text(String::from_utf8(frame.payload.into()).unwrap()),
+            Kind::Binary => Frame::Binary(frame.payload.into()),
+            Kind::Close => Frame::Closed,
+            Kind::Ping | Kind::Pong => panic!("{frame:?}"),
+        }
+    }
+
+    /// The next frame, WebSocket's own included; nothing when the connection is over.
+    async fn next(&mut self) -> Option<wire::Frame> {
+        match within_deadline("a frame", self.0.frame()).await {
+            Ok(frame) => frame,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => panic!("{error}"),
+            Err(_) => None,
         }
     }
 
@@ -265,20 +258,22 @@ impl WebSocket {
 
     /// The connection itself.
     pub fn into_stream(self) -> TcpStream {
-        self.0.into_inner()
+        self.0.into_stream()
     }
 
     /// A WebSocket that has been opened already.
     pub async fn resumed(connection: TcpStream) -> Self {
-        Self(WebSocketStream::from_raw_socket(connection, Role::Client, None).await)
+        Self(wire::WebSocket::resume(connection, BytesMut::new()))
     }
 
     /// The next frame's text, whatever comes of WebSocket's own before it.
     pub async fn text_beside_pongs(&mut self) -> String {
         loop {
-            match within_deadline("a frame", self.0.next()).await {
-                Some(Ok(Message::Text(text))) => return text.as_str().to_owned(),
-                Some(Ok(Message::Pong(_))) => {}
+            match self.next().await {
+                Some(frame) if frame.kind == Kind::Text => {
+                    return String::from_utf8(frame.payload.into()).unwrap();
+                }
+                Some(frame) if frame.kind == Kind::Pong => {}
                 other => panic!("{other:?}"),
             }
         }

@@ -1,30 +1,18 @@
 //! The server's program, as a process of its own.
 
 use std::{
-    net::SocketAddr,
+    ops::Deref,
     process::{ExitStatus, Stdio},
 };
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::{Pid, geteuid},
-};
-use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
-    process::{Child, ChildStderr, Command},
-    task::JoinHandle,
-};
+use nix::unistd::geteuid;
+use testkit::process::{self, Announcement, Log};
+use tokio::process::Command;
 
-use super::{Database, postgres::limit_files, within_deadline};
+use super::Database;
 
 /// A running `parlor`; killed when dropped.
-pub struct Process {
-    child: Child,
-    /// Reads what it logs, lest it wait for a reader.
-    log: JoinHandle<String>,
-    /// Where it listens.
-    pub address: SocketAddr,
-}
+pub struct Process(process::Process);
 
 /// Runs a command to which a file that may not grow is an error, not its end.
 const OUTLIVES_LIMITS: &str = r#"trap '' XFSZ; exec "$@""#;
@@ -98,16 +86,15 @@ impl Process {
     pub async fn waiting(database: &Database, flags: &[&str]) -> Self {
         let mut command = Self::command();
         command.args(flags);
-        Self::spawn_until("listening", 0, database, command).await
+        Self::spawn_until(Announcement::Listening, 0, database, command).await
     }
 
     async fn spawn(port: u16, database: &Database, command: Command) -> Self {
-        Self::spawn_until("ready", port, database, command).await
+        Self::spawn_until(Announcement::Ready, port, database, command).await
     }
 
-    /// Starts it, and waits until it logs that it is so far.
     async fn spawn_until(
-        state: &str,
+        announcement: Announcement,
         port: u16,
         database: &Database,
         mut command: Command,
@@ -118,76 +105,20 @@ impl Process {
             "--host=127.0.0.1",
             "--log-format=json",
         ]);
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap());
-        let line = line_with(&mut log, "listening").await;
-        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-        let address = line["address"].as_str().unwrap().parse().unwrap();
-        if state == "ready" {
-            line_with(&mut log, "\"ready\"").await;
-        }
-        let log = tokio::spawn(async move {
-            let mut rest = String::new();
-            log.read_to_string(&mut rest).await.unwrap();
-            rest
-        });
-        Self {
-            child,
-            log,
-            address,
-        }
-    }
-
-    /// Its process id.
-    pub fn id(&self) -> u32 {
-        self.child.id().expect("the process runs")
-    }
-
-    /// Lets none of its files grow beyond so many bytes, as on a full disk.
-    pub fn fill_disk(&self, bytes: u64) {
-        assert!(
-            limit_files(self.id(), &bytes.to_string())
-                .status()
-                .unwrap()
-                .success()
-        );
-    }
-
-    /// Lets its files grow again.
-    pub fn free_disk(&self) {
-        assert!(
-            limit_files(self.id(), "unlimited")
-                .status()
-                .unwrap()
-                .success()
-        );
-    }
-
-    /// Sends it a signal.
-    pub fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.id().try_into().unwrap()), signal).unwrap();
+        let spawning = process::Process::spawn(command, announcement, Log::Keep);
+        Self(spawning.await.unwrap())
     }
 
     /// Waits for its end: how it ended, and the rest of its log.
-    pub async fn ended(mut self) -> (ExitStatus, String) {
-        let status = within_deadline("the process to end", self.child.wait())
-            .await
-            .unwrap();
-        (status, self.log.await.unwrap())
+    pub async fn ended(self) -> (ExitStatus, String) {
+        self.0.ended().await
     }
 }
 
-async fn line_with(log: &mut BufReader<ChildStderr>, text: &str) -> String {
-    let reading = async {
-        let mut seen = String::new();
-        loop {
-            let begin = seen.len();
-            let read = log.read_line(&mut seen).await.unwrap();
-            assert!(read > 0, "the process ended: {seen}");
-            if seen[begin..].contains(text) {
-                return seen.split_off(begin);
-            }
-        }
-    };
-    within_deadline(&format!("a log line with {text}"), reading).await
+impl Deref for Process {
+    type Target = process::Process;
+
+    fn deref(&self) -> &process::Process {
+        &self.0
+    }
 }

@@ -1,24 +1,23 @@
-//! A Socket.IO client made of bare WebSocket frames: for load, for pipelining, and for packets that
-//! no stock client sends.
+//! A Socket.IO client made of single frames on the kit's wire: for load, for pipelining, and for
+//! packets that no stock client sends.
 //!
 //! A frame is an Engine.IO packet's digit, then a Socket.IO packet's, then an ack id, then JSON:
 //! <https://socket.io/docs/v4/socket-io-protocol/#packet-encoding>.
 
-use std::net::SocketAddr;
+use std::{io, net::SocketAddr};
 
-use futures_util::{SinkExt, StreamExt};
+use bytes::Bytes;
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
-use tokio_tungstenite::{
-    WebSocketStream, client_async,
-    tungstenite::{Error, Message},
+use testkit::{
+    client,
+    wire::{Endpoint, Kind, WebSocket},
 };
 
 use super::within_deadline;
 
 /// A connected client.
 pub struct RawClient {
-    stream: WebSocketStream<TcpStream>,
+    socket: WebSocket,
     next_id: u64,
 }
 
@@ -59,21 +58,16 @@ impl RawClient {
 
     /// Opens the transport only.
     pub async fn open(address: SocketAddr) -> Self {
-        let tcp = TcpStream::connect(address).await.unwrap();
-        tcp.set_nodelay(true).unwrap();
-        let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
-        let (stream, _) = within_deadline("the WebSocket", client_async(url, tcp))
-            .await
-            .unwrap();
-        let mut client = Self { stream, next_id: 0 };
-        let open = client.frame().await;
-        assert!(open.starts_with('0'), "no open packet: {open}");
-        client
+        let endpoint = Endpoint::new(address);
+        let opening = within_deadline("an open packet", WebSocket::open_session(&endpoint));
+        let (socket, _) = opening.await.unwrap();
+        Self { socket, next_id: 0 }
     }
 
     /// Sends a frame as it is.
     pub async fn send(&mut self, frame: String) {
-        self.stream.send(Message::text(frame)).await.unwrap();
+        self.queue(&frame);
+        self.flush().await;
     }
 
     /// Queues an event that asks for an ack; its id.
@@ -83,36 +77,27 @@ impl RawClient {
 
     /// Queues an event that asks for an ack, given as its packet's JSON, `["name",…]`; its id.
     pub async fn emit_json(&mut self, arguments: &str) -> u64 {
-        let id = self.next_id;
-        self.next_id += 1;
-        self.stream
-            .feed(Message::text(format!("42{id}{arguments}")))
-            .await
-            .unwrap();
+        let id = self.new_id();
+        self.queue(&format!("42{id}{arguments}"));
         id
     }
 
     /// Emits an event that asks for an ack and has one attachment, whose placeholder stands in the
     /// packet's JSON; its id.
     pub async fn emit_binary(&mut self, arguments: &str, attachment: &[u8]) -> u64 {
-        let id = self.next_id;
-        self.next_id += 1;
-        self.send(format!("451-{id}{arguments}")).await;
-        self.stream
-            .send(Message::binary(attachment.to_vec()))
-            .await
-            .unwrap();
+        let id = self.new_id();
+        self.queue(&format!("451-{id}{arguments}"));
+        self.socket.push(Kind::Binary, attachment);
+        self.flush().await;
         id
     }
 
     /// Sends an event that asks for an ack.
     ///
     /// Errors when the connection is over.
-    pub async fn try_emit(&mut self, event: &str, payload: &Value) -> Result<u64, Error> {
-        let id = self.next_id;
-        self.next_id += 1;
-        let frame = format!("42{id}{}", json!([event, payload]));
-        self.stream.send(Message::text(frame)).await?;
+    pub async fn try_emit(&mut self, event: &str, payload: &Value) -> io::Result<u64> {
+        let id = self.emit(event, payload).await;
+        self.socket.flush().await?;
         Ok(id)
     }
 
@@ -123,7 +108,16 @@ impl RawClient {
 
     /// Sends what is queued.
     pub async fn flush(&mut self) {
-        self.stream.flush().await.unwrap();
+        self.socket.flush().await.unwrap();
+    }
+
+    fn queue(&mut self, frame: &str) {
+        self.socket.push(Kind::Text, frame.as_bytes());
+    }
+
+    fn new_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id - 1
     }
 
     /// Emits an event and waits for its ack; what else comes is dropped.
@@ -172,13 +166,16 @@ impl RawClient {
     pub async fn frame(&mut self) -> String {
         let receiving = async {
             loop {
-                match self.stream.next().await {
-                    Some(Ok(Message::Text(text))) if text.as_str() == "2" => {
+                match self.socket.frame().await {
+                    Ok(Some(frame)) if frame.kind == Kind::Text && &*frame.payload == b"2" => {
                         self.send("3".into()).await
                     }
-                    Some(Ok(Message::Text(text))) => return text.as_str().to_owned(),
-                    Some(Ok(Message::Close(_)) | Err(_)) | None => return String::new(),
-                    Some(Ok(_)) => {}
+                    Ok(Some(frame)) if frame.kind == Kind::Text => {
+                        return String::from_utf8(frame.payload.into()).unwrap();
+                    }
+                    Ok(Some(frame)) if frame.kind != Kind::Close => {}
+                    Err(error) if error.kind() == io::ErrorKind::InvalidData => panic!("{error}"),
+                    Ok(_) | Err(_) => return String::new(),
                 }
             }
         };
@@ -187,20 +184,16 @@ impl RawClient {
 }
 
 fn parse(frame: &str) -> Option<Packet> {
-    let (kind, rest) = (frame.get(..2)?, frame.get(2..)?);
-    let digits = rest.find('[')?;
-    let mut arguments: Vec<Value> = serde_json::from_str(&rest[digits..]).ok()?;
-    match kind {
-        "42" if arguments.len() == 2 => {
-            let payload = arguments.pop()?;
-            Some(Packet::Event(
-                arguments.pop()?.as_str()?.to_owned(),
-                payload,
-            ))
+    let arguments = |json: Bytes| serde_json::from_slice::<Vec<Value>>(&json).ok();
+    match client::Packet::parse(Bytes::copy_from_slice(frame.as_bytes())) {
+        client::Packet::Event(json) => {
+            let [name, payload] = arguments(json)?.try_into().ok()?;
+            Some(Packet::Event(name.as_str()?.to_owned(), payload))
         }
-        "43" if arguments.len() == 1 => {
-            Some(Packet::Ack(rest[..digits].parse().ok()?, arguments.pop()?))
+        client::Packet::Ack(id, json) => {
+            let [answer] = arguments(json)?.try_into().ok()?;
+            Some(Packet::Ack(id, answer))
         }
-        _ => None,
+        client::Packet::Other(_) => None,
     }
 }

@@ -214,7 +214,7 @@ fn new_directory() -> PathBuf {
 }
 
 /// Makes a command run in the directory, as the user whom the server runs as.
-pub(super) fn unprivileged(directory: &Path, command: &mut Command) {
+pub fn unprivileged(directory: &Path, command: &mut Command) {
     if let Some(user) = unprivileged_user() {
         command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::{error::Error, words};
+use crate::{error::Error, json_error};
 
 /// How a character beyond the first 65,536 begins as two escapes:
 /// <https://www.rfc-editor.org/rfc/rfc8259#section-7>.
@@ -30,8 +30,14 @@ pub fn parse<T: DeserializeOwned>(json: &str) -> Result<T, Error> {
     serde_path_to_error::deserialize(deserializer).map_err(|error| {
         let path = error.path().to_string();
         let path = if path == "." { "" } else { &path };
-        Error::InvalidPayload(words::complaint(path, error.inner()))
+        Error::InvalidPayload(json_error::explain(path, error.inner()))
     })
+}
+
+/// Returns the name of an event packet, `["name", …]`. The library takes no name with an escape in
+/// it.
+pub fn event_name(packet: &str) -> &str {
+    packet.split('"').nth(1).unwrap_or_default()
 }
 
 /// The first argument of an event packet, `["name", first, …]`.

@@ -1,0 +1,117 @@
+//! Identities: users and operators, and the rooms open to them.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use crate::{
+    error::Error,
+    model::{RoomId, UserId},
+};
+
+/// The user a client acts as. Fixed for the client's life; a new token may change its role and
+/// rooms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    pub(super) user: UserId,
+    pub(super) operator: bool,
+    /// The rooms open to the user; none: all rooms.
+    pub(super) rooms: Option<Arc<[RoomPattern]>>,
+}
+
+/// A room's id, or a prefix of ids, with `*` at its end.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(super) struct RoomPattern(String);
+
+impl RoomPattern {
+    fn matches(&self, room: &RoomId) -> bool {
+        match self.0.strip_suffix('*') {
+            Some(prefix) => room.as_str().starts_with(prefix),
+            None => room.as_str() == self.0,
+        }
+    }
+}
+
+impl Identity {
+    /// Returns the identity of an ordinary user.
+    pub fn user(user: UserId) -> Self {
+        Self {
+            user,
+            operator: false,
+            rooms: None,
+        }
+    }
+
+    /// Returns the identity of a user acting as an operator.
+    pub fn operator(user: UserId) -> Self {
+        Self {
+            operator: true,
+            ..Self::user(user)
+        }
+    }
+
+    /// Returns the identity claimed by a client as it joins: a user, or an operator if it names no
+    /// user.
+    pub fn claimed(user_id: Option<UserId>, operator_id: Option<UserId>) -> Option<Self> {
+        match (user_id, operator_id) {
+            (Some(user), _) => Some(Self::user(user)),
+            (None, Some(operator)) => Some(Self::operator(operator)),
+            (None, None) => None,
+        }
+    }
+
+    /// Checks that this identity includes a claimed one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Forbidden`] when the claim names another user, or claims to be an operator without
+    /// the rank.
+    pub fn covers(&self, claim: &Self) -> Result<(), Error> {
+        self.check_user(&claim.user)?;
+        if claim.operator && !self.operator {
+            return Err(Error::Forbidden(
+                "operatorId: this connection does not speak for an operator".into(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Checks that the identity is `user`'s.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Forbidden`] when it is another user's.
+    pub fn check_user(&self, user: &UserId) -> Result<(), Error> {
+        if *user != self.user {
+            return Err(Error::Forbidden(format!(
+                "userId: this connection speaks for {:?}",
+                self.user
+            )));
+        }
+        Ok(())
+    }
+
+    /// Checks that a room is open to the identity.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Forbidden`] when it is not.
+    pub fn may_enter(&self, room: &RoomId) -> Result<(), Error> {
+        match &self.rooms {
+            Some(rooms) if !rooms.iter().any(|pattern| pattern.matches(room)) => Err(
+                Error::Forbidden("roomId: the token is not for this room".into()),
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the user's id.
+    pub fn user_id(&self) -> &UserId {
+        &self.user
+    }
+
+    /// Returns the user's id if the user acts as an operator.
+    pub fn operator_id(&self) -> Option<&UserId> {
+        self.operator.then_some(&self.user)
+    }
+}

@@ -1,0 +1,12 @@
+//! Authentication: users, their rank and their rooms, as a token grants them or a guest claims
+//! them.
+
+mod identity;
+mod token;
+
+pub use self::{
+    identity::Identity,
+    token::{
+        Grant, LEEWAY_SECONDS, MAX_TOKEN_BYTES, MIN_SECRET_BYTES, OPERATOR, TokenClaims, Verifier,
+    },
+};

@@ -1,0 +1,189 @@
+//! Identifiers of rooms, users and messages, and places in a room's log.
+
+use std::{fmt, sync::Arc};
+
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::{number::WholeNumber, visible};
+
+/// The most bytes of UTF-8 in an identifier.
+pub const MAX_IDENTIFIER_BYTES: usize = 128;
+
+/// The reason why a text is no identifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidIdentifier {
+    /// It is empty, or over [`MAX_IDENTIFIER_BYTES`].
+    #[error("must be 1 to {MAX_IDENTIFIER_BYTES} bytes of UTF-8")]
+    Length,
+    /// It has a control character.
+    #[error("must be without control characters")]
+    Control,
+    /// It was cut in the middle of a character, or read in the wrong encoding.
+    #[error("must be without half emoji and other damaged characters (U+FFFD)")]
+    Damaged,
+    /// It has a space at an end.
+    #[error("must not begin or end with a space")]
+    Space,
+    /// It has a character by which it would only look like another identifier.
+    #[error("must be without U+{:04X}, which cannot be seen or looks like a space", u32::from(*.0))]
+    Disguise(char),
+}
+
+/// Checks an identifier for programs.
+fn check_identifier(text: &str) -> Result<(), InvalidIdentifier> {
+    if !(1..=MAX_IDENTIFIER_BYTES).contains(&text.len()) {
+        return Err(InvalidIdentifier::Length);
+    }
+    if text.chars().any(char::is_control) {
+        return Err(InvalidIdentifier::Control);
+    }
+    if text.contains(char::REPLACEMENT_CHARACTER) {
+        return Err(InvalidIdentifier::Damaged);
+    }
+    Ok(())
+}
+
+/// Checks an identifier for people, too: two different ones must not look the same because of
+/// invisible characters.
+fn check_name(text: &str) -> Result<(), InvalidIdentifier> {
+    check_identifier(text)?;
+    if let Some(c) = visible::disguise(text) {
+        return Err(InvalidIdentifier::Disguise(c));
+    }
+    if text.starts_with(visible::is_space) || text.ends_with(visible::is_space) {
+        return Err(InvalidIdentifier::Space);
+    }
+    Ok(())
+}
+
+/// An identifier read from the log: checked when it was stored, perhaps by a server with laxer
+/// rules.
+pub(crate) trait FromStore {
+    /// Takes the text without a check.
+    fn from_store(text: String) -> Self;
+}
+
+macro_rules! identifier {
+    ($(#[$doc:meta])* $name:ident, $check:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+        #[serde(try_from = "String")]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Returns the identifier as its client wrote it.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidIdentifier;
+
+            fn try_from(text: String) -> Result<Self, InvalidIdentifier> {
+                $check(&text)?;
+                Ok(Self(text.into()))
+            }
+        }
+
+        impl FromStore for $name {
+            fn from_store(text: String) -> Self {
+                Self(text.into())
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = InvalidIdentifier;
+
+            fn try_from(text: &str) -> Result<Self, InvalidIdentifier> {
+                text.to_owned().try_into()
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+identifier! {
+    /// A room's identifier.
+    RoomId, check_name
+}
+identifier! {
+    /// A user's identifier, the same on all tabs and devices of a person.
+    UserId, check_name
+}
+identifier! {
+    /// The sender's own identifier of a message; a repeated send has the same one.
+    ClientMessageId, check_identifier
+}
+
+/// A message's place in its room: 1, 2, 3, …; 0 stands before the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "WholeNumber")]
+pub struct Seq(i64);
+
+impl Seq {
+    /// Before the first message of a room.
+    pub const ZERO: Self = Self(0);
+    /// After every message of a room.
+    pub const END: Self = Self(i64::MAX);
+
+    /// Returns the next place.
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
+    /// Returns the previous place, at least [`Seq::ZERO`].
+    pub fn previous(self) -> Self {
+        Self(self.0.saturating_sub(1).max(0))
+    }
+
+    /// Returns the number of places after `earlier`, up to and including this one; 0 unless
+    /// `earlier` is earlier.
+    pub fn since(self, earlier: Self) -> usize {
+        usize::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
+    }
+
+    /// Returns the number, as in databases and on the wire.
+    pub fn get(self) -> i64 {
+        self.0
+    }
+}
+
+impl TryFrom<WholeNumber> for Seq {
+    type Error = &'static str;
+
+    fn try_from(number: WholeNumber) -> Result<Self, Self::Error> {
+        i64::try_from(number.0)
+            .map(Self)
+            .map_err(|_| "is too large")
+    }
+}
+
+impl TryFrom<i64> for Seq {
+    type Error = &'static str;
+
+    fn try_from(number: i64) -> Result<Self, Self::Error> {
+        if number >= 0 {
+            Ok(Self(number))
+        } else {
+            Err("must not be negative")
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Messages, from the draft to the JSON for clients.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
+use serde::{Serialize, Serializer};
+use serde_json::value::{RawValue, to_raw_value};
+use uuid::Uuid;
+
+use super::{
+    ids::{ClientMessageId, RoomId, Seq, UserId},
+    visible,
+};
+use crate::error::Error;
+
+/// A message's text: visible, without NUL, within the server's limit of length.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Body(Arc<str>);
+
+impl Body {
+    /// Parses a text of at most `limit` bytes of UTF-8.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MessageTooLarge`] over the limit; [`Error::InvalidPayload`] when nothing of the
+    /// text can be seen, or with a NUL, as Postgres cannot store one in a text.
+    pub fn parse(text: &str, limit: usize) -> Result<Self, Error> {
+        if text.len() > limit {
+            return Err(Error::MessageTooLarge { limit });
+        }
+        if visible::is_blank(text) {
+            return Err(Error::InvalidPayload(
+                "message: must not be blank: nothing of it can be seen".into(),
+            ));
+        }
+        if text.contains('\0') {
+            return Err(Error::InvalidPayload(
+                "message: must not contain NUL".into(),
+            ));
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// Returns the text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Takes a text read from the log, checked when it was stored.
+    pub(crate) fn from_store(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+/// A message on its way into the log, complete but for the `seq`.
+///
+/// A draft has its id before the first attempt to store it, so that an attempt with an unknown
+/// outcome can be retried without storing the message twice.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// UUID version 7.
+    pub id: Uuid,
+    /// The message's room.
+    pub room_id: RoomId,
+    /// Its author.
+    pub user_id: UserId,
+    /// The author again, when acting as an operator.
+    pub operator_id: Option<UserId>,
+    /// Its text.
+    pub body: Body,
+    /// The time at which the server accepted it, in whole milliseconds.
+    pub timestamp: DateTime<Utc>,
+    /// The sender's own identifier of it.
+    pub client_message_id: Option<ClientMessageId>,
+}
+
+impl Draft {
+    /// Returns a draft with a new id and the present time.
+    pub fn new(
+        room_id: RoomId,
+        user_id: UserId,
+        operator_id: Option<UserId>,
+        body: Body,
+        client_message_id: Option<ClientMessageId>,
+    ) -> Self {
+        Self {
+            id: Uuid::now_v7(),
+            room_id,
+            user_id,
+            operator_id,
+            body,
+            timestamp: Utc::now().trunc_subsecs(3),
+            client_message_id,
+        }
+    }
+
+    /// Returns the draft's message at a place in the log.
+    pub fn at(&self, seq: Seq) -> Message {
+        let draft = self.clone();
+        Message {
+            id: draft.id,
+            room_id: draft.room_id,
+            seq,
+            user_id: draft.user_id,
+            operator_id: draft.operator_id,
+            body: draft.body,
+            timestamp: draft.timestamp,
+            client_message_id: draft.client_message_id,
+        }
+    }
+}
+
+/// A message, as in the log and as sent to every client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Message {
+    /// UUID version 7.
+    pub id: Uuid,
+    /// The message's room.
+    pub room_id: RoomId,
+    /// Its place in the room.
+    pub seq: Seq,
+    /// Its author.
+    pub user_id: UserId,
+    /// The author again, when acting as an operator.
+    pub operator_id: Option<UserId>,
+    /// Its text.
+    #[serde(rename = "message")]
+    pub body: Body,
+    /// The time at which the server accepted it, in whole milliseconds.
+    #[serde(serialize_with = "iso8601_millis")]
+    pub timestamp: DateTime<Utc>,
+    /// The sender's own identifier of it.
+    pub client_message_id: Option<ClientMessageId>,
+}
+
+/// Serializes a time in the form for clients.
+pub(crate) fn iso8601_millis<S: Serializer>(
+    time: &DateTime<Utc>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true))
+}
+
+/// A message's JSON, as rooms keep it and clients get it. It is written once, however many clients
+/// get it and however often.
+///
+/// The answers to joins take it from there (`bench/`, workload `joins`), and a send's ack and
+/// fan-out share it.
+#[derive(Debug, Clone)]
+pub struct EncodedMessage {
+    /// The message's id.
+    pub id: Uuid,
+    /// The message's room.
+    pub room_id: RoomId,
+    /// Its place in the room.
+    pub seq: Seq,
+    json: Arc<RawValue>,
+}
+
+impl EncodedMessage {
+    /// Returns the message's JSON.
+    pub fn json(&self) -> &str {
+        self.json.get()
+    }
+}
+
+impl From<&Message> for EncodedMessage {
+    fn from(message: &Message) -> Self {
+        let json = to_raw_value(message).expect("texts, numbers and times are JSON");
+        Self {
+            id: message.id,
+            room_id: message.room_id.clone(),
+            seq: message.seq,
+            json: json.into(),
+        }
+    }
+}
+
+impl Serialize for EncodedMessage {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.json.serialize(serializer)
+    }
+}
+
+/// A send's outcome, and the body of its ack.
+#[derive(Debug, Clone, Serialize)]
+pub struct Stored<M> {
+    /// The message of this send, or of the first one with the same `clientMessageId`.
+    pub message: M,
+    /// True when an earlier send stored it.
+    pub duplicate: bool,
+}
+
+impl Stored<Arc<Message>> {
+    /// Encodes the message for clients.
+    pub fn encode(&self) -> Stored<EncodedMessage> {
+        Stored {
+            message: EncodedMessage::from(&*self.message),
+            duplicate: self.duplicate,
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Signals: told to the members that are there at the time, and neither stored, numbered nor
+//! resumed.
+
+use super::UserId;
+
+/// An event that passes through a room without a place in its log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signal {
+    /// A user started or stopped typing.
+    Typing {
+        /// The user; none of its own clients is told.
+        user_id: UserId,
+        /// False when the user stopped.
+        is_typing: bool,
+    },
+}
