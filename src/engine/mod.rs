@@ -73,7 +73,7 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
     /// The time that a session may go on whose client is not in the chat.
-    pub idle_timeout: Duration,
+    pub handshake_timeout: Duration,
     /// The time that a client may take to send a payload, or a large packet.
     pub payload_timeout: Duration,
     /// The most bytes of a payload, or of a packet by WebSocket.

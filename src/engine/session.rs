@@ -270,9 +270,9 @@ impl Session {
 
     fn cut_later(&self) -> impl Future<Output = ()> + use<> {
         let session = Arc::downgrade(&self.0);
-        let idle_timeout = self.0.sessions.settings().idle_timeout;
+        let timeout = self.0.sessions.settings().handshake_timeout;
         async move {
-            tokio::time::sleep(idle_timeout).await;
+            tokio::time::sleep(timeout).await;
             if let Some(session) = session.upgrade() {
                 session.cut();
             }

@@ -56,9 +56,9 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 pub struct Timeouts {
     /// How long a client may take no bytes that wait for it (`TCP_USER_TIMEOUT`, Linux only), be it
     /// that it has gone or that it does not read; zero: as long as the operating system allows.
-    pub user: Duration,
+    pub tcp_user_timeout: Duration,
     /// How long a client may take until its first request's headers have come.
-    pub handshake: Duration,
+    pub handshake_timeout: Duration,
 }
 
 /// The port that is listened on.
@@ -164,8 +164,8 @@ impl Listener {
     fn set_options(&self, stream: &TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
         #[cfg(any(target_os = "android", target_os = "linux"))]
-        if !self.timeouts.user.is_zero() {
-            SockRef::from(stream).set_tcp_user_timeout(Some(self.timeouts.user))?;
+        if !self.timeouts.tcp_user_timeout.is_zero() {
+            SockRef::from(stream).set_tcp_user_timeout(Some(self.timeouts.tcp_user_timeout))?;
         }
         Ok(())
     }
@@ -184,7 +184,7 @@ pub struct Peer {
 /// end with this future; those that have become WebSockets go on by themselves.
 pub async fn serve(mut listener: Listener, router: Router, stopping: CancellationToken) {
     let mut connections = JoinSet::new();
-    let handshake = listener.timeouts.handshake;
+    let handshake = listener.timeouts.handshake_timeout;
     loop {
         tokio::select! {
             (connection, peer) = listener.accept() => {
