@@ -12,21 +12,21 @@ use crate::{
     store::{Keep, MessageStore, Page},
 };
 
-/// The most messages that one answer carries.
+/// The most messages in one answer.
 pub const MAX_HISTORY: usize = CAPACITY;
 
-/// Which part of a room's history is asked for.
+/// A part of a room's history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Range {
-    /// The newest ones.
+    /// The newest messages.
     Newest,
-    /// The newest ones before a message.
+    /// The newest messages before one.
     Before(Seq),
-    /// The oldest ones after a message.
+    /// The oldest messages after one.
     After(Seq),
 }
 
-/// A read of a room's log that is allowed and has not begun.
+/// An admitted read of a room's log, not yet begun.
 #[must_use]
 pub struct Reading<'a> {
     store: &'a dyn MessageStore,
@@ -38,8 +38,8 @@ pub struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// Reads the page: its messages, oldest first, and whether there are more in the direction
-    /// asked for.
+    /// Reads the page. Returns its messages, oldest first, and true when the log has more of them in
+    /// the direction of the range.
     ///
     /// # Errors
     ///
@@ -62,12 +62,12 @@ impl Reading<'_> {
 }
 
 impl Chat {
-    /// Allows a read of a part of the room's log, or refuses it.
+    /// Admits a read of a part of a room's log.
     ///
     /// # Errors
     ///
-    /// [`Error::NotInRoom`], [`Error::RateLimited`], [`Error::Unavailable`] when the server is
-    /// stopping.
+    /// [`Error::NotInRoom`] for a room the client is not in, [`Error::RateLimited`] for too many
+    /// requests, [`Error::Unavailable`] when the server is stopping.
     pub fn history<'a>(
         &'a self,
         participant: &Participant,

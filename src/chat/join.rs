@@ -14,12 +14,18 @@ use crate::{
 };
 
 impl Chat {
-    /// Joins a room, or joins it again: `welcome` answers the caller and subscribes it.
+    /// Joins a room, or joins it again; `welcome` answers the client and subscribes it.
     ///
-    /// Errors, without `welcome` being called: no identity ([`Error::InvalidPayload`]), another
-    /// identity than before or a room that it may not enter, or too many rooms
-    /// ([`Error::Forbidden`]), too many requests ([`Error::RateLimited`]), the log cannot be read
-    /// ([`Error::Unavailable`]).
+    /// # Errors
+    ///
+    /// - [`Error::InvalidPayload`] without an identity;
+    /// - [`Error::Forbidden`] for another identity than before, a room the identity may not enter,
+    ///   or one room too many;
+    /// - [`Error::RateLimited`] for too many requests;
+    /// - [`Error::Unavailable`] when the log cannot be read or the server is stopping.
+    ///
+    /// On all of these, `welcome` has not been called. [`Error::Unavailable`] is also the answer
+    /// when `welcome` returns false.
     pub async fn join(
         &self,
         participant: &Arc<Participant>,
@@ -50,9 +56,9 @@ impl Chat {
         result
     }
 
-    /// Notes the room with the participant before the room knows of the participant: whenever the
-    /// connection ends from here on,
-    /// [`Chat::disconnect`] tells the room.
+    /// Notes the room with the participant, and returns its handle; true if it was noted before.
+    /// This comes before the room knows the client, so [`Chat::disconnect`] reaches the room
+    /// whenever the client goes.
     fn enter(&self, participant: &Participant, room: &RoomId) -> Result<(RoomHandle, bool), Error> {
         let mut joined = participant.joined();
         if joined.closed {
@@ -72,9 +78,11 @@ impl Chat {
         Ok((handle, false))
     }
 
-    /// Leaves a room; afterwards the room knows nothing of the connection.
+    /// Leaves a room, and waits until the room has forgotten the client.
     ///
-    /// Errors: [`Error::NotInRoom`].
+    /// # Errors
+    ///
+    /// [`Error::NotInRoom`] for a room the client is not in.
     pub async fn leave(&self, participant: &Participant, room: &RoomId) -> Result<(), Error> {
         let handle = participant.joined().rooms.remove(room);
         let handle = handle.ok_or(Error::NotInRoom)?;
@@ -82,10 +90,12 @@ impl Chat {
         Ok(())
     }
 
-    /// Gives a connection other rights of the same user; it leaves the rooms that they do not
-    /// cover, which are returned.
+    /// Replaces a participant's rights, and leaves the rooms not covered by the new ones. Returns
+    /// these rooms.
     ///
-    /// Errors: [`Error::Forbidden`] when the user is another one.
+    /// # Errors
+    ///
+    /// [`Error::Forbidden`] for another user.
     pub async fn renew(
         &self,
         participant: &Participant,
@@ -98,8 +108,8 @@ impl Chat {
         Ok(lost)
     }
 
-    /// Ends a connection's part: it leaves all its rooms at once, and waits until they have forgotten
-    /// it. A room whose mailbox is full holds up none of the others.
+    /// Ends a participant: it leaves all its rooms at once. Waits until they have forgotten it; a
+    /// room with a full mailbox delays none of the others.
     pub async fn disconnect(&self, participant: &Participant, how: Departure) {
         let rooms = {
             let mut joined = participant.joined();
@@ -114,8 +124,7 @@ impl Chat {
     }
 }
 
-/// A join that waited in the room's queue while its connection ended must not leave a member
-/// behind.
+/// Wraps a welcome for a client that may go while its join waits: it must leave no member behind.
 fn unless_closed(
     participant: Arc<Participant>,
     welcome: impl FnOnce(Joined) -> bool + Send + 'static,

@@ -1,4 +1,4 @@
-//! What one can do: join, leave, send, read the history, type. Knows no sockets and no HTTP.
+//! The use cases: join, leave, send, read history, type. Knows neither sockets nor HTTP.
 
 mod history;
 mod join;
@@ -27,25 +27,24 @@ use crate::{
     writer::Writer,
 };
 
-/// What a deployment may set.
+/// The limits of a deployment.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// The most bytes of UTF-8 in a message.
     pub max_message_bytes: usize,
-    /// How many messages an answer carries when the client does not say; at most [`MAX_HISTORY`].
+    /// The messages in an answer to a request without a limit; at most [`MAX_HISTORY`].
     pub history_limit: usize,
-    /// The most rooms that one connection may be in: each costs memory, whether anybody speaks in
-    /// it or not.
+    /// The most rooms of one client: even a silent room costs memory.
     pub max_rooms: usize,
-    /// How often a user may send; and likewise, counted apart, say that it is typing, which as many
-    /// others are told.
+    /// The rate of a user's messages and, counted apart, of its typing signals, as these reach as
+    /// many others.
     pub messages: Rate,
-    /// How often a user may ask for what the server has to look up: joins, history reads, new
-    /// tokens.
+    /// The rate of a user's requests that make the server look something up: joins, history reads,
+    /// new tokens.
     pub requests: Rate,
 }
 
-/// The use cases, for all connections of this node.
+/// The use cases, for all clients of this node.
 pub struct Chat {
     rooms: Rooms,
     writer: Writer,
@@ -59,7 +58,7 @@ pub struct Chat {
 }
 
 impl Chat {
-    /// Puts the use cases together.
+    /// Creates the use cases on a node's rooms, writer and log.
     pub fn new(rooms: Rooms, writer: Writer, store: Arc<dyn MessageStore>, limits: Limits) -> Self {
         Self {
             rooms,
@@ -74,27 +73,27 @@ impl Chat {
         }
     }
 
-    /// Begins a connection's part in the chat.
+    /// Creates the participant of a new client.
     pub fn connect(&self, identity: Option<Identity>) -> Participant {
         Participant::new(self.clients.fetch_add(1, Ordering::Relaxed), identity)
     }
 
-    /// From now on every request is answered with [`Error::Unavailable`]; those under way go on.
+    /// Refuses all further requests with [`Error::Unavailable`]; those in flight go on.
     pub fn stop(&self) {
         self.stopping.cancel();
     }
 
-    /// Waits until [`Chat::stop`].
+    /// Waits for [`Chat::stop`].
     pub async fn stopped(&self) {
         self.stopping.cancelled().await;
     }
 
-    /// Returns the most rooms that a client may be in.
+    /// Returns the most rooms of one client.
     pub fn max_rooms(&self) -> usize {
         self.limits.max_rooms
     }
 
-    /// Charges the user's request limit for a request that is handled elsewhere.
+    /// Charges the user's request limit for a request handled elsewhere.
     ///
     /// # Errors
     ///

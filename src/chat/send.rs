@@ -9,12 +9,11 @@ use crate::{
 };
 
 impl Chat {
-    /// Queues a participant's message; its place among this participant's messages is settled when
-    /// this returns.
+    /// Queues a member's message. Its place among the member's messages is settled on return.
     ///
     /// # Errors
     ///
-    /// [`Error::NotInRoomYet`], and those of [`Chat::publish`].
+    /// [`Error::NotInRoomYet`] for a room the client is not in; the errors of [`Chat::publish`].
     pub fn send(
         &self,
         participant: &Participant,
@@ -23,7 +22,7 @@ impl Chat {
         client_message_id: Option<ClientMessageId>,
     ) -> Result<Receipt, Error> {
         let Ok((author, _)) = participant.member(&room) else {
-            // Joining does not help a text that cannot be sent.
+            // A bad text is refused as such: joining would not help it.
             self.check_running()?;
             self.body(text)?;
             return Err(Error::NotInRoomYet);
@@ -31,14 +30,15 @@ impl Chat {
         self.publish(&author, room, text, client_message_id)
     }
 
-    /// Queues a message of somebody who need not be in the room.
+    /// Queues a message by an author who need not be in the room.
     ///
     /// # Errors
     ///
-    /// A blank body ([`Error::InvalidPayload`]), a body that is too large
-    /// ([`Error::MessageTooLarge`]), a room that the author may not enter ([`Error::Forbidden`]),
-    /// too many messages ([`Error::RateLimited`]), a full queue or a stop
-    /// ([`Error::Unavailable`]).
+    /// - [`Error::InvalidPayload`] for a blank text or one with a NUL;
+    /// - [`Error::MessageTooLarge`] for a text over [`Limits::max_message_bytes`](super::Limits);
+    /// - [`Error::Forbidden`] for a room the author may not enter;
+    /// - [`Error::RateLimited`] for too many messages;
+    /// - [`Error::Unavailable`] when the queue is full or the server is stopping.
     pub fn publish(
         &self,
         author: &Identity,

@@ -7,10 +7,13 @@ use crate::{
 };
 
 impl Chat {
-    /// Tells the others in the room that the user types, or has stopped; a room that is busy does
-    /// not.
+    /// Tells the others in a room that the user started or stopped typing. A busy room drops the
+    /// signal.
     ///
-    /// Errors: [`Error::NotInRoom`], [`Error::RateLimited`].
+    /// # Errors
+    ///
+    /// [`Error::NotInRoom`] for a room the client is not in, [`Error::RateLimited`] for too many
+    /// signals.
     pub fn typing(
         &self,
         participant: &Participant,

@@ -20,15 +20,15 @@ use crate::{
 pub struct Join {
     /// The client.
     pub client: ClientId,
-    /// The user it speaks for.
+    /// The client's user.
     pub user_id: UserId,
-    /// The newest message that it has.
+    /// The newest message the client has.
     pub last_seq: Option<Seq>,
-    /// The most messages that it wants.
+    /// The most messages in the answer.
     pub limit: usize,
-    /// The end of its patience.
+    /// The latest time for an answer.
     pub deadline: Instant,
-    /// Called with the answer.
+    /// The callback that takes the answer.
     pub welcome: Welcome,
 }
 
@@ -39,11 +39,12 @@ pub(super) type Done = oneshot::Sender<Result<Step, Error>>;
 pub(super) enum Step {
     /// The joiner was welcomed.
     Welcomed,
-    /// The joiner reads a page of the log, which the room's memory does not reach, and asks again.
+    /// The room's memory does not reach far enough: the joiner is to read a page of the log and to
+    /// ask again.
     Read(Box<ToRead>),
 }
 
-/// A page of the log for a joiner to read.
+/// A page of the log to be read by a joiner.
 pub(super) struct ToRead {
     pub(super) join: Join,
     pub(super) store: Arc<dyn MessageStore>,
@@ -52,7 +53,7 @@ pub(super) struct ToRead {
     pub(super) hold: Hold,
 }
 
-/// A join together with the page that the joiner has read for it.
+/// A join with the page its client has read for it, if any.
 pub(super) struct Joining {
     pub(super) join: Join,
     pub(super) older: Option<Older>,
@@ -65,7 +66,7 @@ impl From<Join> for Joining {
 }
 
 impl Joining {
-    /// Returns the newest message that the joiner has read.
+    /// Returns the newest message of the joiner's page.
     pub(super) fn newest_read(&self) -> Option<&EncodedMessage> {
         self.older.as_ref()?.messages.last()
     }

@@ -1,4 +1,4 @@
-//! Reads of a room's log, none of which the room's task waits for.
+//! Reads of a room's log.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,17 +11,17 @@ use crate::{
     store::{MessageStore, Page, StoreError},
 };
 
-/// The longest that a room or a joiner waits for the log.
+/// The longest wait for a page of the log.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(5);
-/// The pause before a failed read is tried again.
+/// The pause between a failed read and the next attempt.
 pub const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// A failed read.
+/// The failure of a read.
 #[derive(Debug)]
 pub(super) enum Unread {
-    /// The log did not answer in time.
+    /// The database did not answer in time.
     TimedOut,
-    /// The log cannot be read.
+    /// The database failed.
     Failed(StoreError),
 }
 
@@ -34,7 +34,11 @@ impl From<Unread> for Error {
     }
 }
 
-/// Reads a page of a room's log by a deadline.
+/// Reads a page of a room's log.
+///
+/// # Errors
+///
+/// [`Unread`], at the deadline at the latest.
 pub(super) async fn read(
     store: Arc<dyn MessageStore>,
     room: RoomId,
@@ -47,7 +51,7 @@ pub(super) async fn read(
     }
 }
 
-/// A read that goes on beside the room's task; dropping it ends it.
+/// A read in flight beside the room's task; dropping it aborts the read.
 pub(super) struct Reading<P> {
     purpose: P,
     page: BoxFuture<'static, Result<Vec<Message>, Unread>>,
@@ -71,7 +75,7 @@ impl<P: Copy> Reading<P> {
         self.purpose
     }
 
-    /// Waits for the page. A call that is dropped before loses nothing; none may follow the page.
+    /// Waits for the page; not to be called again once it has returned. Cancel safe.
     pub(super) async fn page(&mut self) -> Result<Vec<Message>, Unread> {
         (&mut self.page).await
     }

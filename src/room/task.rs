@@ -22,7 +22,7 @@ use crate::{
     model::{RoomId, Seq},
 };
 
-/// The lifetime of a node's rooms.
+/// The lifetime of all rooms' tasks on a node.
 #[derive(Default)]
 pub(super) struct Lifetime {
     tasks: TaskTracker,
@@ -30,7 +30,7 @@ pub(super) struct Lifetime {
 }
 
 impl Lifetime {
-    /// Ends all rooms, and waits until they have ended.
+    /// Stops all tasks, and waits for their end.
     pub(super) async fn end(&self) {
         self.stop.cancel();
         self.tasks.close();
@@ -38,7 +38,7 @@ impl Lifetime {
     }
 }
 
-/// Starts a room's task, which calls `ended` at its end.
+/// Starts a room's task; it calls `ended` when it is over.
 pub(super) fn spawn(
     id: RoomId,
     context: Arc<RoomContext>,
@@ -79,12 +79,12 @@ impl Room {
         }
     }
 
-    /// Works until nobody holds a handle any more, or until `stop`.
+    /// Runs until all handles are dropped, or until `stop`.
     async fn run(mut self, stop: CancellationToken) {
         loop {
             let next_tick = self.next_tick();
             tokio::select! {
-                // What was stored before the stop is delivered.
+                // Commands before the stop: messages already stored are still delivered.
                 biased;
                 read = self.tail.read() => self.finish(read),
                 command = self.inbox.recv() => match command {
@@ -131,9 +131,8 @@ impl Room {
         }
     }
 
-    /// Takes the end of a read. A read that failed refuses all who wait for the room's first
-    /// messages, or for those of a log that went back; one that took too long refuses nobody, as
-    /// some may have come later.
+    /// Handles the end of a read. While the room is not loaded, a failure refuses all waiting
+    /// joiners. A timeout refuses none: some may have come later, and have time for another read.
     fn finish(&mut self, read: Result<(), Unread>) {
         match read {
             Ok(()) => self.tell_reset(),
@@ -158,7 +157,7 @@ impl Room {
         });
     }
 
-    /// Answers the joiners that wait for no read any more, and those whose time is up.
+    /// Answers the waiting joiners once no read is in flight, and any joiner at its deadline.
     fn answer_waiting(&mut self) {
         let is_time = |deadline| deadline <= Instant::now();
         if !self.tail.is_reading() || self.waiting.next_deadline().is_some_and(is_time) {
@@ -176,8 +175,8 @@ impl Room {
         }
     }
 
-    /// Returns true when a joiner's answer waits for a read of the room's, which is begun if need
-    /// be. A joiner that has read the log itself waits for none.
+    /// Returns true when a joiner has to wait for a read by the room, and begins that read if need
+    /// be. A joiner with a page of its own does not wait again.
     fn has_to_wait(&mut self, waiting: &mut Waiting) -> bool {
         let Joining { join, older } = &*waiting.joining;
         if self.tail.is_loaded() {
@@ -207,14 +206,14 @@ impl Room {
         done.send(step).ok();
     }
 
-    /// Welcomes a joiner with its answer.
+    /// Makes a joiner a member and answers it.
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`] when it is gone.
+    /// [`Error::Unavailable`] when the client is gone.
     fn welcome(&mut self, join: Join, (messages, has_more): Answer) -> Result<(), Error> {
-        // One whose connection is gone already was never here, or, if it was here before, may
-        // be back soon.
+        // If the client is gone already, a new user leaves at once; a known one gets the grace
+        // period.
         let gone = if self.members.contains(&join.user_id) {
             Departure::Broken
         } else {
@@ -237,7 +236,7 @@ impl Room {
         Err(Error::Unavailable)
     }
 
-    /// Tells the members of a log that has been read anew.
+    /// Sends the members a log that was read anew.
     fn tell_reset(&mut self) {
         let Some((messages, has_more)) = self.tail.take_reset() else {
             return;

@@ -1,4 +1,4 @@
-//! The joiners whose answers wait for a read of the room's.
+//! Joiners waiting for a read by the room.
 
 use tokio::time::Instant;
 
@@ -8,11 +8,11 @@ use super::{
 };
 use crate::error::Error;
 
-/// A joiner that waits for its answer.
+/// A waiting joiner.
 pub(super) struct Waiting {
     pub(super) joining: Box<Joining>,
     pub(super) done: Done,
-    /// True once the room has looked for the newest message that the joiner claims to have.
+    /// True once the room has looked for the joiner's newest message in the log.
     pub(super) looked: bool,
 }
 
@@ -22,11 +22,12 @@ impl Waiting {
     }
 }
 
-/// The joiners that wait, none beyond its deadline.
+/// The waiting joiners. Each is answered at its deadline at the latest, and a client waits in one
+/// place at a time, so connections bound their number.
 #[derive(Default)]
 pub(super) struct WaitingList {
     joiners: Vec<Waiting>,
-    /// The first of their deadlines, or an earlier time.
+    /// The earliest deadline, or an earlier time.
     next_deadline: Option<Instant>,
 }
 
@@ -42,13 +43,13 @@ impl WaitingList {
         self.next_deadline
     }
 
-    /// Takes out all joiners, in the order in which they came.
+    /// Takes all joiners, in order of arrival.
     pub(super) fn take(&mut self) -> Vec<Waiting> {
         self.next_deadline = None;
         std::mem::take(&mut self.joiners)
     }
 
-    /// Drops a client's joins, which are thereby refused.
+    /// Refuses a client's joins.
     pub(super) fn forget(&mut self, client: ClientId) {
         self.joiners
             .retain(|waiting| waiting.joining.join.client != client);

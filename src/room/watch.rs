@@ -1,17 +1,16 @@
-//! The watch that a room keeps on its log after a write of unknown outcome.
+//! Repeated looks into the log after a commit of unknown outcome.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long a room looks into the log now and then after the outcome of a write was unknown: a
-/// database may still commit what nobody waits for.
+/// The time in which a room keeps looking into the log after a commit of unknown outcome: the
+/// database may still commit it after its sender has given up.
 pub const WATCH_PERIOD: Duration = Duration::from_secs(300);
-/// The pause before the first of these looks. The pauses grow with the time that has passed, up to
-/// a quarter of it.
+/// The pause before the first look. Later pauses grow to a quarter of the time since the commit.
 pub const FIRST_LOOK: Duration = Duration::from_secs(1);
 
-/// The time after an unknown outcome.
+/// A schedule of looks into the log.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Watch {
     since: Instant,
@@ -31,7 +30,7 @@ impl Watch {
         self.next_look
     }
 
-    /// Returns the watch that goes on after a look at `now`; none when that was the last one.
+    /// Returns the schedule after a look at `now`; none after the last look.
     pub(super) fn after_look(self, now: Instant) -> Option<Self> {
         let passed = now - self.since;
         (passed <= WATCH_PERIOD).then(|| Self {

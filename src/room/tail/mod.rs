@@ -1,13 +1,13 @@
-//! The end of a room's log, as the room follows it: by the writer's reports, and by reading where
-//! these do not suffice.
+//! The end of a room's log, followed by the writer's reports and, where these leave a gap, by
+//! reading.
 //!
-//! Each look into the log begins with the newest message that the room had when the need for it
-//! arose. Another message in its place shows that the log went back, as after a restore, or when a
-//! database takes over that lags behind.
+//! Each read begins with the room's newest message at the time the need arose. If the log has
+//! another message in its place, the log went back: after a restore, or when a lagging replica took
+//! over.
 //!
-//! A read goes on beside the room's task, one at a time. Reports that come meanwhile are delivered
-//! if they follow the room's newest message; otherwise the room notes how far they reach, and reads
-//! on if the page does not reach as far.
+//! At most one read is in flight, beside the room's task. Reports during a read are delivered if
+//! they follow the newest message. Otherwise the room notes the highest `seq`, and reads on if the
+//! page ends before it.
 
 mod need;
 mod reads;
@@ -31,15 +31,15 @@ use crate::{
     store::{Keep, Page},
 };
 
-/// The least time between two looks because of joiners that claim to have more than the room knows
-/// of, and between two because of messages that the room cannot compare any more.
+/// The least time between two looks for messages claimed by joiners, and between two because of
+/// messages too old to be compared.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
 /// A joiner's history.
 pub(super) enum History {
-    /// Its messages.
+    /// The answer, from memory.
     Answer(Answer),
-    /// The page that the joiner has to read first, as memory does not reach so far.
+    /// The page the joiner has to read first, as memory does not reach far enough.
     Read(Page, Hold),
 }
 
@@ -48,19 +48,19 @@ pub(super) struct Tail {
     id: RoomId,
     context: Arc<RoomContext>,
     budget: Arc<Budget>,
-    /// None before the first successful read of the log.
+    /// None before the first successful read.
     recent: Option<Recent>,
-    /// The need that has arisen since the read under way began.
+    /// The need since the last read began.
     need: Need,
-    /// The newest message that was reported since then.
+    /// The newest message reported since then.
     reported: Seq,
-    /// The room's newest message when the need arose; the next read begins with it.
+    /// The room's newest message when the need arose, and the start of the next read.
     mark: Option<Mark>,
     reading: Option<Reading<Purpose>>,
     retry_at: Option<Instant>,
     watch: Option<Watch>,
     verified_at: Option<Instant>,
-    /// The newest message that a joiner claimed to have, and when that was looked for.
+    /// The newest message claimed by a joiner, and the time of the look for it.
     claim: Option<(Seq, Instant)>,
     reset: Option<Answer>,
 }
@@ -84,13 +84,12 @@ impl Tail {
         }
     }
 
-    /// Returns the newest `seq` that was delivered; 0 before the first read of the log.
+    /// Returns the newest delivered `seq`; 0 before the first read.
     pub(super) fn cursor(&self) -> Seq {
         self.recent.as_ref().map_or(Seq::ZERO, Recent::cursor)
     }
 
-    /// Returns when [`Tail::keep_up`] has to be called next; the end of a read is told by
-    /// [`Tail::read`].
+    /// Returns the time of the next [`Tail::keep_up`]; none while [`Tail::read`] is in flight.
     pub(super) fn next_tick(&self) -> Option<Instant> {
         if self.reading.is_some() {
             return None;
@@ -100,31 +99,31 @@ impl Tail {
         retry_at.into_iter().chain(looking).min()
     }
 
-    /// Takes what the members are to be told of a log that was read anew.
+    /// Takes the messages for the members of a log that was read anew.
     pub(super) fn take_reset(&mut self) -> Option<Answer> {
         self.reset.take()
     }
 
-    /// Looks into the log at the next chance.
+    /// Asks for a look into the log.
     pub(super) fn look(&mut self) {
         self.require(Need::Behind);
     }
 
-    /// Looks into the log now and for a while: a write of unknown outcome may be committed yet.
+    /// Asks for looks into the log now and for a while, after a commit of unknown outcome.
     pub(super) fn watch(&mut self) {
         self.watch = Some(Watch::begin());
         self.look();
     }
 
-    /// Looks into the log for a message that it is said to hold, unless the room has it.
+    /// Takes a report that the log has reached `seq`; asks for a look if the room has not.
     pub(super) fn wake(&mut self, seq: Seq) {
         self.reported = self.reported.max(seq);
         self.set_mark();
     }
 
-    /// Delivers what the writer has stored. A message that does not follow the last one means that
-    /// another process wrote in between; a repeat beyond the cursor, that its first attempt was
-    /// committed without a word: the log is to be read first.
+    /// Delivers messages the writer has stored. A gap before a message means that another process
+    /// wrote; a repeat beyond the cursor, that its first attempt was committed unreported. In both
+    /// cases the log is read first.
     pub(super) fn stored(&mut self, stored: Vec<Stored<EncodedMessage>>) {
         for Stored { message, duplicate } in stored {
             let Some(recent) = self.recent.as_ref().filter(|_| !self.is_loading()) else {
@@ -143,7 +142,7 @@ impl Tail {
         }
     }
 
-    /// Notices a message of the log that the room has not had.
+    /// Takes a report of a message read from the log by somebody else.
     pub(super) fn seen(&mut self, seq: Seq, id: Uuid) {
         match &self.recent {
             Some(recent) if seq <= recent.cursor() && !self.is_loading() => {
@@ -159,7 +158,7 @@ impl Tail {
         match comparison {
             Comparison::Other => self.went_back(),
             Comparison::Gap if !duplicate => self.went_back(),
-            // A look may have brought more than is kept before the writer's word came.
+            // A read may have brought more than memory keeps before the writer's report came.
             Comparison::Forgotten if !duplicate && is_past(self.verified_at) => {
                 self.require(Need::Suspect);
             }
@@ -183,7 +182,7 @@ impl Tail {
         self.set_mark();
     }
 
-    /// Marks the room's newest message, unless one was marked when an earlier need arose.
+    /// Marks the room's newest message, unless an earlier need has a mark.
     fn set_mark(&mut self) {
         if self.mark.is_none() && self.need() > Need::None {
             self.mark = self.newest();
@@ -205,7 +204,7 @@ impl Tail {
         }
     }
 
-    /// Returns true while the log is not suspected to have gone back.
+    /// Returns false while the log is suspected to have gone back.
     fn is_trusted(&self) -> bool {
         let reading = match self.purpose() {
             Some(Purpose::CatchUp(_, need)) => need,
@@ -215,12 +214,12 @@ impl Tail {
         self.need.max(reading) <= Need::Behind
     }
 
-    /// Returns true while the room's messages are to be read anew, or are read.
+    /// Returns true while the room's messages are being read anew, or are to be.
     fn is_loading(&self) -> bool {
         self.need == Need::Anew || matches!(self.purpose(), Some(Purpose::Load))
     }
 
-    /// Returns true when the room's messages are in memory and are those of the log.
+    /// Returns true when memory has messages, and they are those of the log.
     pub(super) fn is_loaded(&self) -> bool {
         self.recent.is_some() && !self.is_loading()
     }
@@ -235,7 +234,7 @@ impl Tail {
         }
     }
 
-    /// Returns true while a read is under way.
+    /// Returns true while a read is in flight.
     pub(super) fn is_reading(&self) -> bool {
         self.reading.is_some()
     }
@@ -244,7 +243,7 @@ impl Tail {
         self.reading.as_ref().map(Reading::purpose)
     }
 
-    /// Looks for a message that a joiner claims to have, unless that was done a moment ago.
+    /// Asks for a look for a message claimed by a joiner, unless there was one a moment ago.
     pub(super) fn look_for(&mut self, claimed: Seq) {
         let looked = self
             .claim
@@ -255,8 +254,8 @@ impl Tail {
         }
     }
 
-    /// Returns a joiner's history: the newest `limit` messages after its last one. Returns none when
-    /// the log cannot be read.
+    /// Returns the newest `limit` messages after a joiner's last one, or the page to read for them.
+    /// Returns `None` while the room is not loaded.
     pub(super) fn history(
         &mut self,
         last_seq: Option<Seq>,
@@ -286,7 +285,7 @@ impl Tail {
     }
 }
 
-/// Returns true when a time is far enough in the past for the next look.
+/// Returns true when a time is at least [`LOOK_PAUSE`] ago.
 fn is_past(time: Option<Instant>) -> bool {
     time.is_none_or(|time| time.elapsed() >= LOOK_PAUSE)
 }

@@ -4,20 +4,20 @@ use uuid::Uuid;
 
 use crate::model::{Message, Seq};
 
-/// The reason to read the log; later ones count more.
+/// A reason to read the log, in ascending order of weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Need {
-    /// None: everything up to the cursor was delivered, and nothing is known to follow.
+    /// None: everything up to the cursor is delivered, and nothing is known to follow.
     None,
-    /// There may be messages after the cursor.
+    /// The log may have messages after the cursor.
     Behind,
-    /// A message was stored before the cursor, and the room does not keep what it had there.
+    /// A message was stored before the cursor, at a place the room no longer remembers.
     Suspect,
     /// The log went back.
     Anew,
 }
 
-/// The newest message that the room had at some time.
+/// The room's newest message at some time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Mark {
     pub(super) seq: Seq,
@@ -28,14 +28,14 @@ pub(super) struct Mark {
 /// The purpose of a read.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Purpose {
-    /// The newest messages, in place of those that the room had before.
+    /// The newest messages, in place of the room's own.
     Load,
-    /// The messages after the mark.
+    /// The messages after the mark, for a need.
     CatchUp(Mark, Need),
 }
 
-/// Returns true when the log goes on from the mark, by the first of its messages from there on. The
-/// one at the mark may have been removed by hand.
+/// Returns true when the log goes on from the mark, given the first of its messages from there on.
+/// The message at the mark may have been removed by hand.
 pub(super) fn goes_on(first: Option<&Message>, mark: Mark, need: Need) -> bool {
     match first {
         Some(first) if first.seq == mark.seq => mark.id == Some(first.id),

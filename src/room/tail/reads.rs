@@ -1,4 +1,4 @@
-//! A room's own reads of its log: beside its task, one at a time.
+//! A room's own reads of its log, beside its task and one at a time.
 
 use tokio::time::Instant;
 
@@ -18,12 +18,12 @@ use crate::{
 };
 
 impl Tail {
-    /// Returns true while messages that the members have missed are read.
+    /// Returns true while messages missed by the members are being read.
     pub(in crate::room) fn is_catching_up(&self) -> bool {
         matches!(self.purpose(), Some(Purpose::CatchUp(..)))
     }
 
-    /// Begins the read that a joiner has to wait for; returns false when there is none.
+    /// Begins the read a joiner depends on, if any. Returns true while a read is in flight.
     pub(in crate::room) fn prepare(&mut self) -> bool {
         if self.reading.is_none() {
             if !self.is_loaded() {
@@ -35,7 +35,7 @@ impl Tail {
         self.reading.is_some()
     }
 
-    /// Begins a read of the log if there is need; one that failed is tried again after a pause.
+    /// Begins a read if there is need, after a failure not before [`RETRY_DELAY`].
     pub(in crate::room) fn keep_up(&mut self) {
         if self.reading.is_some() {
             return;
@@ -73,7 +73,7 @@ impl Tail {
         self.begin(Purpose::Load, page);
     }
 
-    /// Begins to read what follows the mark, if there is need.
+    /// Begins to read from the mark on, if there is need.
     fn catch_up(&mut self) {
         let need = self.need();
         let Some(mark) = self.mark.or_else(|| self.newest()) else {
@@ -99,12 +99,11 @@ impl Tail {
         self.retry_at = None;
     }
 
-    /// Waits for the read under way, and takes what it brings. A call that is dropped before loses
-    /// nothing.
+    /// Waits for the read in flight, and takes its page. Cancel safe.
     ///
     /// # Errors
     ///
-    /// The read has failed.
+    /// [`Unread`] when the read failed; it is tried again.
     pub(in crate::room) async fn read(&mut self) -> Result<(), Unread> {
         let Some(reading) = &mut self.reading else {
             return std::future::pending().await;
@@ -122,7 +121,7 @@ impl Tail {
         Ok(())
     }
 
-    /// Takes the newest messages, in place of those that the room had before.
+    /// Replaces the room's messages by the newest ones of the log.
     fn start_from(&mut self, newest: &[Message]) {
         if self.recent.is_some() {
             let messages = newest.iter().map(EncodedMessage::from);
@@ -131,13 +130,13 @@ impl Tail {
         self.recent = Some(Recent::new(
             newest,
             newest.len() <= CAPACITY,
-            Share::of(self.budget.clone()),
+            Share::new(self.budget.clone()),
         ));
         self.mark = None;
         self.set_mark();
     }
 
-    /// Delivers what the log holds after the mark, or a part of it.
+    /// Delivers the messages of a page after the mark; asks for another page if there may be more.
     fn go_on(&mut self, messages: &[Message], mark: Mark, need: Need) {
         if !goes_on(messages.first(), mark, need) {
             self.went_back();
@@ -159,7 +158,7 @@ impl Tail {
         self.set_mark();
     }
 
-    /// Notes that a failed read is to be tried again. A first one is tried when somebody joins.
+    /// Restores the need for a failed read. The first load is tried again by the next joiner only.
     fn retry(&mut self, failed: Purpose) {
         if self.recent.is_none() {
             return;

@@ -269,7 +269,7 @@ async fn what_is_committed_a_while_after_an_unknown_outcome_is_delivered() {
 }
 
 #[tokio::test]
-async fn a_wake_up_for_a_message_that_the_room_has_costs_no_read() {
+async fn a_wake_up_for_a_message_the_room_has_costs_no_read() {
     let database = Database::sqlite();
     let store = FaultyStore::new(database.store().await, &[]);
     let house = House::on(database, store.clone());

@@ -1,4 +1,4 @@
-//! A log that is slow to read holds up nobody who does not need it.
+//! A slow log delays the joins that need it, and nothing else.
 
 use std::{sync::mpsc, time::Duration};
 
@@ -8,14 +8,14 @@ use tokio::time::timeout;
 use super::*;
 use crate::support::log;
 
-/// Much less than a read may take.
+/// Much less than the longest read.
 const PROMPT: Duration = READ_TIMEOUT.checked_div(2).unwrap();
-/// A message of which a room keeps few: 48 kB as JSON.
+/// The bytes of a long message, 48 kB as JSON. A room keeps few of these in memory.
 const LONG: usize = 8_000;
-/// More long messages than a room keeps in memory, and less than half an answer.
+/// More long messages than a room keeps in memory, but less than half an answer.
 const OLD: usize = 9;
 
-/// A house on a store whose reads can be held.
+/// A house, and its store to hold reads on.
 async fn house(database: Database) -> (Arc<House>, Arc<FaultyStore>) {
     let store = FaultyStore::new(database.store().await, &[]);
     let house = House::on(database, store.clone());
@@ -27,7 +27,7 @@ async fn promptly<T>(what: &str, future: impl Future<Output = T>) -> T {
     result.unwrap_or_else(|_| panic!("{what} was held up"))
 }
 
-/// Waits until so many reads are under way.
+/// Waits until `count` reads are in flight.
 async fn until_reading(store: &FaultyStore, count: usize) {
     eventually("the reads", async || store.reading() == count).await;
 }
@@ -119,7 +119,7 @@ async fn a_join_whose_old_messages_cannot_be_read_in_time_is_unavailable() {
     assert_eq!(house.join(&ann).await.member_count, 1);
 }
 
-/// What comes while a joiner reads is more than a room keeps even then.
+/// More comes during the read than the room holds for the joiner.
 #[tokio::test]
 async fn a_join_reads_on_when_the_room_has_moved_on_too_far() {
     let database = Database::sqlite();
@@ -169,7 +169,7 @@ async fn a_first_read_that_hangs_holds_up_neither_leaving_nor_stopping() {
 }
 
 #[tokio::test]
-async fn joiners_of_a_room_that_cannot_be_read_share_one_read_and_wait_no_longer_than_their_time() {
+async fn joiners_of_an_unreadable_room_share_one_read_and_are_refused_in_time() {
     let (house, store) = house(Database::sqlite()).await;
     store.hold_reads(&room());
     let joiners: Vec<_> = (0..100)
@@ -213,12 +213,12 @@ async fn messages_that_come_while_the_room_reads_are_delivered_once_in_order() {
     store.hold_reads(&room());
     house.rooms.observe(Outcome::Unknown(vec![room()]));
     until_reading(&store, 1).await;
-    // These follow what the room has, so they need no read.
+    // These follow the room's newest message and need no read.
     for text in ["1", "2"] {
         promptly("a send", house.send(&ann, text)).await;
     }
     eventually("live messages", async || house.sent().len() == 2).await;
-    // The next one does not, and the read under way began before it.
+    // The next one leaves a gap, and the read in flight began before it.
     house.store.append(&[draft("3")]).await.unwrap();
     promptly("a send", house.send(&ann, "4")).await;
     let late = join_old(&house, "bob");
@@ -251,7 +251,7 @@ async fn a_log_that_goes_back_while_a_joiner_reads_it_is_read_again() {
     ] {
         house.database.execute(statement).await;
     }
-    // The room reads anew, and what it reads does not have this one.
+    // The room reads anew; this read begins before the next message.
     promptly("a send", house.send(&ann, "new")).await;
     until_reading(&store, 2).await;
     promptly("a send", house.send(&ann, "newer")).await;
@@ -265,7 +265,7 @@ async fn a_log_that_goes_back_while_a_joiner_reads_it_is_read_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_ends_leaves_its_other_rooms_though_one_is_stuck() {
+async fn a_client_that_goes_leaves_its_other_rooms_though_one_is_stuck() {
     const ROOMS: usize = 200;
     let house = House::new().await;
     let (eve, ann) = (house.user("eve"), house.user("ann"));

@@ -33,7 +33,7 @@ pub struct FaultyStore {
     most_reading: AtomicUsize,
     reads: AtomicUsize,
     panicking: AtomicBool,
-    /// The rooms whose reads wait.
+    /// The rooms with held reads.
     held: watch::Sender<HashSet<RoomId>>,
     /// An append takes one permit; there are plenty unless held up.
     gate: Semaphore,
@@ -76,7 +76,7 @@ impl FaultyStore {
         self.batches.lock().unwrap().clone()
     }
 
-    /// Lets no read of the room's log end until [`FaultyStore::release_reads`].
+    /// Holds reads of the room's log until [`FaultyStore::release_reads`].
     pub fn hold_reads(&self, room: &RoomId) {
         self.held.send_modify(|held| _ = held.insert(room.clone()));
     }
@@ -86,12 +86,12 @@ impl FaultyStore {
         self.held.send_modify(|held| _ = held.remove(room));
     }
 
-    /// Returns the number of reads that have begun.
+    /// Returns the number of reads so far.
     pub fn reads(&self) -> usize {
         self.reads.load(Ordering::Relaxed)
     }
 
-    /// Returns the number of reads that are under way.
+    /// Returns the number of reads in flight.
     pub fn reading(&self) -> usize {
         self.reading.load(Ordering::Relaxed)
     }
@@ -135,7 +135,7 @@ impl MessageStore for FaultyStore {
         );
         self.reads.fetch_add(1, Ordering::Relaxed);
         let _reading = Reading::begin(self);
-        // What a held read brings is what the log held when it began.
+        // A held read brings the log as of its beginning.
         let read = self.inner.read(room, page).await;
         let released = |held: &HashSet<RoomId>| !held.contains(room);
         self.held.subscribe().wait_for(released).await.unwrap();
@@ -151,7 +151,7 @@ impl MessageStore for FaultyStore {
     }
 }
 
-/// A read under way; dropping it counts it out, as when its reader gives up.
+/// A read in flight; dropping it counts it out, as when its reader gives up.
 struct Reading<'a>(&'a AtomicUsize);
 
 impl<'a> Reading<'a> {
