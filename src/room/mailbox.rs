@@ -114,14 +114,17 @@ impl RoomHandle {
     /// [`Error::Unavailable`] when the log cannot be read by the deadline or the client is gone;
     /// [`Error::Internal`] when the log holds nothing readable.
     pub async fn join(&self, join: Join) -> Result<(), Error> {
-        let mut joining = Joining::from(join);
-        for _ in 0..=MAX_READS {
-            match self.ask(joining).await? {
+        let mut step = self.ask(Joining::from(join)).await?;
+        for _ in 0..MAX_READS {
+            match step {
                 Step::Welcomed => return Ok(()),
-                Step::Read(page) => joining = page.read().await?,
+                Step::Read(page) => step = self.ask(page.read().await?).await?,
             }
         }
-        Err(Error::Unavailable)
+        match step {
+            Step::Welcomed => Ok(()),
+            Step::Read(_) => Err(Error::Unavailable),
+        }
     }
 
     async fn ask(&self, joining: Joining) -> Result<Step, Error> {
