@@ -127,11 +127,10 @@ impl Tail {
             let messages = newest.iter().map(EncodedMessage::from);
             self.reset = Some(fit(messages, self.context.history_limit, Keep::Newest));
         }
-        self.recent = Some(Recent::new(
-            newest,
-            newest.len() <= CAPACITY,
-            Share::new(self.budget.clone()),
-        ));
+        let kept = &newest[newest.len().saturating_sub(CAPACITY)..];
+        let complete = kept.len() == newest.len();
+        let share = Share::new(self.budget.clone());
+        self.recent = Some(Recent::new(kept, complete, share));
         self.mark = None;
         self.set_mark();
     }
