@@ -3,6 +3,7 @@
 mod history;
 mod join;
 mod participant;
+mod reading;
 mod send;
 mod signal;
 
@@ -14,8 +15,8 @@ use std::sync::{
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
-    history::{MAX_HISTORY, Range, Reading},
     participant::{Participant, READS_AT_ONCE},
+    reading::{MAX_HISTORY, Range, Reading},
 };
 use crate::{
     auth::Identity,
