@@ -1,5 +1,6 @@
 //! Rooms as tasks: they start and end, and heal what they were not told of.
 
+mod interleavings;
 mod slow_log;
 
 use std::sync::{
