@@ -12,9 +12,13 @@ RUN apt-get -qq update && apt-get -qq install -y --no-install-recommends make &&
 WORKDIR /parlor
 COPY --from=client /parlor/node_modules node_modules
 COPY Cargo.toml Cargo.lock build.rs ./
-COPY bench bench
-COPY benches benches
-COPY examples examples
+COPY bench/Cargo.toml bench/
+COPY examples/conformance/Cargo.toml examples/conformance/
+COPY testkit/Cargo.toml testkit/
+# Cargo wants every target that the workspace's manifests name, also those that it does not build.
+RUN mkdir -p bench/src bench/benches examples/clients examples/conformance/src testkit/src && \
+    touch bench/src/lib.rs bench/benches/soak.rs bench/benches/writer.rs examples/clients/rust.rs \
+    examples/conformance/src/lib.rs testkit/src/lib.rs
 COPY migrations migrations
 COPY static static
 COPY src src
