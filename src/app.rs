@@ -1,34 +1,44 @@
 //! The parts put together, started, and stopped in order.
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::{Router, http::StatusCode, routing::any};
+use backon::{ExponentialBuilder, Retryable};
+use secrecy::ExposeSecret;
 use tokio::{
     task::JoinHandle,
-    time::{Instant, sleep_until, timeout_at},
+    time::{Instant, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     auth::Verifier,
-    chat::{Chat, Limits},
+    chat::Chat,
     config::Config,
-    engine::{self, Engine},
+    engine::Engine,
     http::{self, Readiness},
-    net::{self, Admission, Listener, Timeouts},
-    rates::Rate,
+    net::{self, Admission, AdmissionSettings, Listener},
     realtime::{self, Realtime},
-    room::{PresenceSettings, RoomContext, Rooms},
+    room::{RoomContext, Rooms},
     store::{self, MessageStore, MigrateError},
     writer::{Health, Writer},
 };
 
-/// The pause before a database that was away is tried again; it doubles up to
-/// [`MAX_DATABASE_DELAY`].
-pub const MIN_DATABASE_DELAY: Duration = Duration::from_millis(250);
-/// The longest pause before a database that was away is tried again.
-pub const MAX_DATABASE_DELAY: Duration = Duration::from_secs(5);
+/// The shortest pause before an absent database is tried again; pauses double up to half of
+/// [`MAX_DATABASE_DELAY`], and as much again is added by chance.
+const MIN_DATABASE_DELAY: Duration = Duration::from_millis(250);
+/// The longest pause before an absent database is tried again.
+const MAX_DATABASE_DELAY: Duration = Duration::from_secs(5);
+
+/// Many servers may wait for one database: by chance they do not all come back at the same moment.
+const DATABASE_BACKOFF: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(MIN_DATABASE_DELAY)
+    .with_max_delay(Duration::from_millis(
+        MAX_DATABASE_DELAY.as_millis() as u64 / 2,
+    ))
+    .without_max_times()
+    .with_jitter();
 
 /// A server, bound to its port.
 pub struct App {
@@ -64,38 +74,15 @@ impl App {
             .resolve()
             .map_err(|reason| anyhow::anyhow!("HOST: {reason}"))?;
         let address = SocketAddr::new(host, config.port);
-        let timeouts = Timeouts {
-            user: config.tcp_user_timeout_ms,
-            handshake: config.handshake_timeout_ms,
-        };
-        let admission = Admission::from(config.admission());
-        let listener = net::listen(address, timeouts, admission.clone())
+        let admission = Admission::from(AdmissionSettings::from(config));
+        let listener = net::listen(address, config.into(), admission.clone())
             .with_context(|| format!("cannot listen on {address} (HOST, PORT)"))?;
-        let settings = realtime::Settings {
-            ping_interval: config.ping_interval_ms,
-            ping_timeout: config.ping_timeout_ms,
-            max_message_bytes: config.max_message_bytes as usize,
-            send_queue_packets: config.send_queue_packets as usize,
-            connect_timeout: config.handshake_timeout_ms,
-        };
         let verifier = config.verifier().map_err(anyhow::Error::msg)?.map(Arc::new);
-        let (socket_io, realtime) = realtime::prepare(settings, any(StatusCode::NOT_FOUND));
+        let (socket_io, realtime) = realtime::prepare(config.into(), any(StatusCode::NOT_FOUND));
         let parts = Parts::start(config, store, realtime, verifier);
-        let origins = config.allowed_origins.clone();
-        let sessions = engine::Settings {
-            idle_timeout: config.handshake_timeout_ms,
-            // Within this time a client is to answer a ping, which it does by a payload.
-            payload_timeout: config.ping_interval_ms + config.ping_timeout_ms,
-            max_payload: settings.max_payload(),
-            packets: Rate {
-                per_second: config.events_per_second,
-                burst: realtime::EVENT_BURST,
-            },
-            guarded: true,
-        };
         let router = http::router(
-            Engine::new(socket_io, admission, sessions),
-            origins,
+            Engine::new(socket_io, &admission, config.into()),
+            config.allowed_origins.clone(),
             parts.readiness(),
         );
         Ok(Self {
@@ -128,9 +115,13 @@ impl App {
             self.router,
             self.parts.stopping.clone(),
         ));
+        let mut shutdown = pin!(shutdown);
         let prepared = tokio::select! {
-            () = shutdown => Ok(()),
-            Err(error) = self.parts.serve() => Err(error),
+            () = &mut shutdown => Ok(()),
+            prepared = self.parts.prepare_database() => match prepared {
+                Ok(()) => Ok(shutdown.await),
+                failed => failed,
+            }
         };
         self.parts.stop(server).await;
         prepared
@@ -147,11 +138,8 @@ impl Parts {
         let rooms = Rooms::new(RoomContext {
             store: store.clone(),
             fanout: Arc::new(realtime.fanout()),
-            history_limit: config.history_limit.into(),
-            presence: PresenceSettings {
-                grace: config.presence_grace_ms,
-                large_room: config.presence_names_limit,
-            },
+            history_limit: config.history_limit,
+            presence: config.into(),
         });
         let stop_writer = CancellationToken::new();
         let observer = rooms.clone();
@@ -162,22 +150,14 @@ impl Parts {
             stop_writer.clone(),
         );
         let writing = queue.health().clone();
-        let limits = Limits {
-            max_message_bytes: config.max_message_bytes as usize,
-            history_limit: config.history_limit.into(),
-            max_rooms: config.max_rooms_per_socket as usize,
-            messages: Rate {
-                per_second: config.messages_per_second,
-                burst: config.message_burst,
-            },
-            requests: Rate {
-                per_second: config.requests_per_second,
-                burst: config.request_burst(),
-            },
-        };
-        let chat = Arc::new(Chat::new(rooms.clone(), queue, store.clone(), limits));
+        let chat = Arc::new(Chat::new(
+            rooms.clone(),
+            queue,
+            store.clone(),
+            config.into(),
+        ));
         let unanswered = TaskTracker::new();
-        realtime.serve(chat.clone(), verifier, unanswered.clone());
+        realtime.register(chat.clone(), verifier, unanswered.clone());
         Self {
             store,
             chat,
@@ -195,44 +175,42 @@ impl Parts {
     }
 
     fn readiness(&self) -> Readiness {
+        let (store, writing) = (self.store.clone(), self.writing.clone());
         Readiness {
-            store: self.store.clone(),
-            writing: self.writing.clone(),
+            ping_database: Arc::new(move || {
+                let store = store.clone();
+                Box::pin(async move { store.ping().await.is_ok() })
+            }),
+            is_storing: Arc::new(move || writing.is_good()),
             migrated: self.migrated.clone(),
             stopping: self.stopping.clone(),
         }
     }
 
-    /// Brings the tables up to date, once the database is there; then there is nothing to do but
-    /// serve.
+    /// Waits until the database is there, and brings its tables up to date.
     ///
     /// # Errors
     ///
-    /// The database's reason, when it cannot be used, or cannot be used in time.
-    async fn serve(&self) -> anyhow::Result<()> {
+    /// The database's reason, if it cannot be used, or cannot be used in time.
+    async fn prepare_database(&self) -> anyhow::Result<()> {
         let deadline = self.start_timeout.map(|timeout| Instant::now() + timeout);
-        let mut delay = MIN_DATABASE_DELAY;
-        loop {
-            match self.store.migrate().await {
-                Ok(()) => break,
-                Err(MigrateError::Unavailable(cause))
-                    if deadline.is_none_or(|deadline| Instant::now() < deadline) =>
-                {
-                    tracing::warn!(%cause, "waiting for the database");
-                    let next = Instant::now() + delay;
-                    sleep_until(deadline.map_or(next, |deadline| deadline.min(next))).await;
-                    delay = (delay * 2).min(MAX_DATABASE_DELAY);
-                }
-                Err(error @ MigrateError::Unavailable(_)) => {
-                    let waited = self.start_timeout.unwrap_or_default().as_secs();
-                    anyhow::bail!("{error}; waited {waited} s for it (DATABASE_START_TIMEOUT)");
-                }
-                Err(failed) => return Err(failed.into()),
+        let migrated = (|| self.store.migrate())
+            .retry(DATABASE_BACKOFF)
+            .when(|error| matches!(error, MigrateError::Unavailable(_)))
+            .adjust(|_, delay| before(deadline, delay?))
+            .notify(|error, _| warn_unavailable(error));
+        match migrated.await {
+            Ok(()) => {
+                self.migrated.cancel();
+                tracing::info!("ready");
+                Ok(())
             }
+            Err(error @ MigrateError::Unavailable(_)) => {
+                let waited = self.start_timeout.unwrap_or_default().as_secs();
+                anyhow::bail!("{error}; waited {waited} s for it (DATABASE_START_TIMEOUT)")
+            }
+            Err(failed) => Err(failed.into()),
         }
-        self.migrated.cancel();
-        tracing::info!("ready");
-        std::future::pending().await
     }
 
     async fn stop(self, server: JoinHandle<()>) {
@@ -279,16 +257,60 @@ impl Parts {
     }
 }
 
+fn warn_unavailable(error: &MigrateError) {
+    if let MigrateError::Unavailable(cause) = error {
+        tracing::warn!(%cause, "waiting for the database");
+    }
+}
+
+/// Returns the part of a delay that is left before a deadline, or none if the deadline has passed.
+fn before(deadline: Option<Instant>, delay: Duration) -> Option<Duration> {
+    match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+        None => Some(delay),
+        Some(Duration::ZERO) => None,
+        Some(left) => Some(delay.min(left)),
+    }
+}
+
 /// Opens the configured database.
 ///
 /// Errors when its URL is malformed.
 pub fn store(config: &Config) -> anyhow::Result<Arc<dyn MessageStore>> {
     let connections = config.database_max_connections;
     store::open_in(
-        config.database_url.expose(),
+        config.database_url.expose_secret(),
         connections,
-        config.encryption(),
+        config.into(),
         config.database_schema.clone(),
     )
     .map_err(|error| anyhow::anyhow!("DATABASE_URL: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use backon::BackoffBuilder;
+
+    use super::*;
+
+    #[test]
+    fn pauses_before_the_database_is_tried_again_keep_their_bounds_and_never_end() {
+        let pauses: Vec<_> = DATABASE_BACKOFF.build().take(100).collect();
+        let bounds = MIN_DATABASE_DELAY..=MAX_DATABASE_DELAY;
+        assert_eq!(pauses.len(), 100);
+        assert!(
+            pauses.iter().all(|pause| bounds.contains(pause)),
+            "{pauses:?}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_pause_outlasts_the_deadline_and_none_follows_it() {
+        let second = Duration::from_secs(1);
+        let deadline = Instant::now() + second;
+        assert_eq!(before(None, 2 * second), Some(2 * second));
+        assert_eq!(before(Some(deadline), 2 * second), Some(second));
+        assert_eq!(before(Some(deadline), second / 2), Some(second / 2));
+        tokio::time::advance(second).await;
+        assert_eq!(before(Some(deadline), second), None);
+    }
 }

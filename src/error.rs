@@ -1,15 +1,15 @@
-//! The one error of the domain, with the stable codes that clients see.
+//! The domain's one error, its stable codes, and its form for clients.
 
 use std::{borrow::Cow, time::Duration};
 
 use serde::Serialize;
 use uuid::Uuid;
 
-/// The most characters of a parser's words that an error repeats: it may quote all that it was
-/// given.
+/// The most characters of a parser's text repeated in an error: a parser may quote all of its
+/// input.
 pub const MAX_CAUSE_CHARS: usize = 120;
 
-/// Why a request was refused or could not be carried out.
+/// The reason for refusing a request or failing to carry it out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// A field is missing or wrong; the text names it.
@@ -21,42 +21,42 @@ pub enum Error {
         /// The most bytes that a body may have.
         limit: usize,
     },
-    /// No such event in the contract.
+    /// The contract has no such event.
     #[error("there is no event {0:?}")]
     UnknownEvent(String),
-    /// The connection has not joined the room that it speaks of.
+    /// The client has not joined the room of its request.
     #[error("join the room first")]
     NotInRoom,
-    /// The same for a message: repeated once the room is joined, it is stored.
+    /// The client has not joined its message's room; a repeat after joining is stored.
     #[error("join the room first, then send again")]
     NotInRoomYet,
-    /// No token, or one that does not count; the text says why.
+    /// The token is missing or invalid; the text says why.
     #[error("{0}")]
     Unauthorized(String),
-    /// The token's time is over.
-    #[error("the token is out of date")]
+    /// The token has expired.
+    #[error("the token has expired")]
     TokenExpired,
-    /// Not for this identity.
+    /// The request is not open to this identity.
     #[error("{0}")]
     Forbidden(String),
     /// Too many requests at once.
     #[error("too many requests at once")]
     RateLimited {
-        /// How long to wait before trying again.
+        /// The wait before a retry.
         retry_after: Duration,
     },
     /// The database did not answer in time, or the server is stopping. Nothing acknowledged was
-    /// lost. A message so refused may be stored nevertheless; repeated under its `clientMessageId`,
+    /// lost. The refused message may be stored nevertheless; repeated under its `clientMessageId`,
     /// it is stored once.
     #[error("the server cannot store or read messages right now; try again")]
     Unavailable,
-    /// A bug. What happened is in the log, under this id.
+    /// A bug; the log has its details under this id.
     #[error("internal error {0}")]
     Internal(Uuid),
 }
 
 impl Error {
-    /// The code that clients may rely on.
+    /// Returns the stable code for clients.
     pub fn code(&self) -> &'static str {
         match self {
             Self::InvalidPayload(_) => "INVALID_PAYLOAD",
@@ -72,15 +72,15 @@ impl Error {
         }
     }
 
-    /// Whether the same request may succeed later.
-    pub fn retryable(&self) -> bool {
+    /// Returns true when the same request may succeed later.
+    pub fn is_retryable(&self) -> bool {
         matches!(
             self,
             Self::NotInRoomYet | Self::RateLimited { .. } | Self::Unavailable
         )
     }
 
-    /// How long to wait before trying again, where the server can say.
+    /// Returns the wait before a retry, where the server knows it.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after } => Some(*retry_after),
@@ -88,7 +88,7 @@ impl Error {
         }
     }
 
-    /// Logs `cause` under a new id and gives the error that carries only the id.
+    /// Logs `cause` under a new id, and returns an error with only the id.
     pub fn internal(cause: impl std::fmt::Display) -> Self {
         let id = Uuid::now_v7();
         tracing::error!(%id, %cause, "internal error");
@@ -96,7 +96,7 @@ impl Error {
     }
 }
 
-/// An error, as clients get it.
+/// An error's form for clients.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorBody<'a> {
@@ -113,21 +113,21 @@ impl<'a> From<&'a Error> for ErrorBody<'a> {
         Self {
             code: error.code(),
             message: error.to_string(),
-            retryable: error.retryable(),
+            retryable: error.is_retryable(),
             retry_after_ms: retry_after.map(whole_millis),
         }
     }
 }
 
-/// Rounded up, as who waits so long has waited long enough; not 0, which programs take for nothing
-/// said.
+/// Rounds up, so that a client obeying the number has waited long enough. Never 0: programs take 0
+/// for an absent value.
 fn whole_millis(wait: Duration) -> u64 {
     u64::try_from(wait.as_nanos().div_ceil(1_000_000))
         .unwrap_or(u64::MAX)
         .max(1)
 }
 
-/// A text, cut to so many characters.
+/// Cuts a text to at most `max_chars` characters.
 pub(crate) fn shortened(text: &str, max_chars: usize) -> Cow<'_, str> {
     match text.char_indices().nth(max_chars) {
         Some((end, _)) => format!("{}…", &text[..end]).into(),
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wait_is_told_in_whole_milliseconds_that_suffice() {
+    fn a_wait_is_rounded_up_to_whole_milliseconds() {
         for (nanos, millis) in [
             (0, 1),
             (1, 1),

@@ -1,28 +1,28 @@
-//! A JSON parser's complaint in words for the programmers of clients, who know JSON and not Rust.
+//! A JSON parser's errors, in terms of JSON instead of Rust, for the programmers of clients.
 
 use std::borrow::Cow;
 
 use crate::error::{MAX_CAUSE_CHARS, shortened};
 
-/// Says what is wrong with a field, whose path in the JSON is given (none: empty).
+/// Describes the fault of a field. `path` leads to it in the JSON; it is empty at the top.
 pub(crate) fn explain(path: &str, error: &serde_json::Error) -> String {
     let cause = error.to_string();
-    // Where in the text the parser stood tells a caller nothing that the field's name does not.
+    // The parser's position in the text adds nothing to the field's name.
     let cause = cause
         .rsplit_once(" at line ")
         .map_or(&*cause, |(cause, _)| cause);
-    let of_its_own = |beginning| {
+    let field_after = |beginning| {
         cause
             .strip_prefix(beginning)
             .and_then(|field: &str| field.strip_suffix('`'))
     };
-    if let Some(field) = of_its_own("missing field `") {
+    if let Some(field) = field_after("missing field `") {
         return named(&below(path, field), "is required");
     }
-    if let Some(field) = of_its_own("duplicate field `") {
+    if let Some(field) = field_after("duplicate field `") {
         return named(&below(path, field), "is given twice");
     }
-    named(path, &in_words(cause))
+    named(path, &translated(cause))
 }
 
 fn named(path: &str, words: &str) -> String {
@@ -41,9 +41,9 @@ fn below<'a>(path: &'a str, field: &'a str) -> Cow<'a, str> {
     }
 }
 
-/// serde's words for a value that does not fit:
+/// Translates serde's text for an unexpected value:
 /// <https://docs.rs/serde/1/serde/de/enum.Unexpected.html>.
-fn in_words(cause: &str) -> Cow<'_, str> {
+fn translated(cause: &str) -> Cow<'_, str> {
     let unfit = cause
         .strip_prefix("invalid type: ")
         .or_else(|| cause.strip_prefix("invalid value: "));
@@ -65,10 +65,10 @@ fn in_words(cause: &str) -> Cow<'_, str> {
 }
 
 fn as_json(found: &str) -> &str {
-    let of_a_kind = ["integer `", "floating point `", "boolean `"]
+    let scalar = ["integer `", "floating point `", "boolean `"]
         .iter()
         .find_map(|kind| found.strip_prefix(kind));
-    match (of_a_kind, found) {
+    match (scalar, found) {
         (Some(value), _) => value.trim_end_matches('`'),
         (None, "map") => "an object",
         (None, "sequence") => "an array",
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_serde_says_is_said_in_the_words_of_json() {
+    fn errors_of_serde_are_told_in_terms_of_json() {
         for (json, words) in [
             ("5", "a: must be a string, not 5"),
             ("-1.5", "a: must be a string, not -1.5"),
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_is_missing_or_there_twice_is_named() {
+    fn a_missing_or_duplicate_field_is_named() {
         assert_eq!(said::<Payload>("", "{}"), "text: is required");
         assert_eq!(
             said::<Payload>("list[0]", "{}"),

@@ -11,6 +11,7 @@ use parlor::{
     store::MessageStore,
     telemetry,
 };
+use secrecy::ExposeSecret;
 use tikv_jemallocator::Jemalloc;
 use tokio::{
     runtime::{Builder, Runtime},
@@ -97,7 +98,7 @@ fn token(config: &Config, request: &TokenRequest) -> Result<String, String> {
         aud: config.jwt_audience.as_deref(),
     };
     claims
-        .sign(secret.expose())
+        .sign(secret.expose_secret())
         .map_err(|reason| format!("JWT_SECRET: {reason}"))
 }
 

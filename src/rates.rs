@@ -1,5 +1,4 @@
-//! How fast one may go on this node: a user, by however many connections and in however many rooms;
-//! a connection.
+//! Rate limits on this node: of a user, over all of its clients and rooms, and of a session.
 
 use std::{
     hash::Hash,
@@ -17,16 +16,16 @@ use governor::{
 
 use crate::error::Error;
 
-/// How often at most a [`Limiter`] forgets those who have paused for so long that they may do all
-/// of their burst again.
+/// The shortest time between two sweeps of a [`Limiter`], which forget the keys with a full burst
+/// again.
 pub const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How often somebody may do something.
+/// A sustained rate, and a burst.
 #[derive(Debug, Clone, Copy)]
 pub struct Rate {
-    /// How often a second in the long run; 0: as often as they like.
+    /// Events per second, sustained; 0: no limit.
     pub per_second: u32,
-    /// How often at once after a pause.
+    /// Events at once after a pause.
     pub burst: NonZeroU32,
 }
 
@@ -42,7 +41,7 @@ impl Rate {
             .map(|per_second| Quota::per_second(per_second).allow_burst(self.burst))
     }
 
-    /// How long so many take in the long run.
+    /// Returns the time in which the sustained rate allows `count` events.
     pub fn time_for(self, count: u32) -> Duration {
         Duration::from_secs(count.into())
             .checked_div(self.per_second)
@@ -50,10 +49,10 @@ impl Rate {
     }
 }
 
-/// Counts how often each does something, and refuses what is too often.
+/// A rate limiter with a state per key, such as a user.
 ///
-/// One is known from the first time on until one could do one's whole burst again. So a user who
-/// comes back has no more than by waiting, and costs nothing once gone for long.
+/// A key is remembered until its whole burst is available again. So a user gains nothing by leaving
+/// and coming back, and costs nothing once gone for long.
 #[derive(Debug)]
 pub struct Limiter<K: Key, C: Clock = DefaultClock> {
     known: Option<Known<K, C>>,
@@ -62,7 +61,7 @@ pub struct Limiter<K: Key, C: Clock = DefaultClock> {
     sweep_at: Mutex<C::Instant>,
 }
 
-/// What those who are counted are known by.
+/// The key of a [`Limiter`].
 pub trait Key: Hash + Eq + Clone {}
 
 impl<K: Hash + Eq + Clone> Key for K {}
@@ -70,7 +69,7 @@ impl<K: Hash + Eq + Clone> Key for K {}
 type Known<K, C> = RateLimiter<K, HashMapStateStore<K>, C, NoOpMiddleware<<C as Clock>::Instant>>;
 
 impl<K: Key> Limiter<K> {
-    /// Lets each keep to `rate`.
+    /// Returns a limiter of each key to `rate`.
     pub fn new(rate: Rate) -> Self {
         Self::with_clock(rate, DefaultClock::default())
     }
@@ -89,14 +88,20 @@ impl<K: Key, C: Clock + Clone> Limiter<K, C> {
         }
     }
 
-    /// Counts one more of somebody's.
+    /// Counts one event of `key`.
     ///
-    /// Errors, and does not count it: [`Error::RateLimited`].
+    /// # Errors
+    ///
+    /// [`Error::RateLimited`]; then the event is not counted.
     pub fn check(&self, key: &K) -> Result<(), Error> {
         self.check_many(key, NonZeroU32::MIN)
     }
 
-    /// The same, of so many; of more than a burst, as of a burst.
+    /// Counts `count` events at once; more than a burst counts as one burst.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RateLimited`]; then none of them is counted.
     pub fn check_many(&self, key: &K, count: NonZeroU32) -> Result<(), Error> {
         let Some(known) = &self.known else {
             return Ok(());
@@ -121,7 +126,7 @@ impl<K: Key, C: Clock + Clone> Limiter<K, C> {
     }
 }
 
-/// A limiter with one owner, such as a session.
+/// A rate limiter with a single owner, such as a session.
 #[derive(Debug)]
 pub struct DirectLimiter {
     rate: Rate,
@@ -136,7 +141,7 @@ type Direct = RateLimiter<
 >;
 
 impl DirectLimiter {
-    /// A limiter at this rate.
+    /// Returns a limiter to `rate`.
     pub fn new(rate: Rate) -> Self {
         Self {
             rate,
@@ -144,10 +149,11 @@ impl DirectLimiter {
         }
     }
 
-    /// Counts `count` at once; more than a burst count as a burst.
+    /// Counts `count` events at once; more than a burst counts as one burst.
     ///
     /// # Errors
-    /// [`Error::RateLimited`], and nothing is counted.
+    ///
+    /// [`Error::RateLimited`]; then none of them is counted.
     pub fn check(&self, count: u32) -> Result<(), Error> {
         let (Some(limiter), Some(count)) = (&self.limiter, NonZeroU32::new(count)) else {
             return Ok(());
@@ -161,7 +167,7 @@ impl DirectLimiter {
         })
     }
 
-    /// Returns the time that `count` take at the sustained rate.
+    /// Returns the time in which the sustained rate allows `count` events.
     pub fn time_for(&self, count: u32) -> Duration {
         self.rate.time_for(count)
     }
@@ -203,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_as_long_as_told_gets_one_more_through_and_not_a_moment_earlier() {
+    fn a_wait_of_retry_after_admits_one_more_and_not_a_moment_earlier() {
         let (limiter, clock) = limiter(3, 5);
         let ann = user("ann");
         assert_eq!(passed(&limiter, &ann, 10), 5);
@@ -217,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn in_the_long_run_as_many_get_through_as_the_rate_says_however_many_are_tried() {
+    fn the_sustained_rate_holds_under_any_number_of_attempts() {
         let (limiter, clock) = limiter(50, 100);
         let ann = user("ann");
         let mut all = 0;
@@ -229,13 +235,13 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_of_zero_is_none() {
+    fn a_rate_of_zero_is_no_limit() {
         let (limiter, _) = limiter(0, 1);
         assert_eq!(passed(&limiter, &user("ann"), 1_000), 1_000);
     }
 
     #[test]
-    fn many_at_once_count_as_many_and_more_than_a_burst_as_a_burst() {
+    fn several_events_at_once_count_each_and_at_most_a_burst() {
         let (limiter, clock) = limiter(1, 10);
         let [ann, bob] = [user("ann"), user("bob")];
         let count = |count| NonZeroU32::new(count).unwrap();
@@ -250,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn who_came_once_is_forgotten_and_who_has_not_waited_long_enough_is_not() {
+    fn a_key_is_forgotten_once_its_burst_is_full_again_and_not_earlier() {
         let (limiter, clock) = limiter(1, 120);
         for number in 0..10_000 {
             limiter.check(&user(&number.to_string())).unwrap();

@@ -1,5 +1,5 @@
 /**
- * The page: the entry form, and the conversation that it leads to.
+ * The page: the entry form, and the conversation behind it.
  *
  * @import { Words } from "./words.js"
  */
@@ -12,7 +12,7 @@ import { showWords } from "./text.js";
 const NAME_KEY = "parlorName";
 const INCOMPLETE = { text: "The page is incomplete: the Socket.IO client did not load.", detail: "" };
 
-/** Shows the form. A reload keeps the history entry's state, so it goes straight back into the room. */
+/** Shows the form or, after a reload, the room: the history entry's state survives it. */
 function start() {
   const room = new URLSearchParams(location.search).get("room") ?? "lobby";
   const { name, refusal } = history.state ?? {};
@@ -25,7 +25,7 @@ function start() {
   page.join.disabled = false;
 }
 
-/** Fills in what nobody has typed yet, and takes the focus from nobody. @param {string} name @param {string} room */
+/** Fills in empty fields, without stealing the focus. @param {string} name @param {string} room */
 function fillIn(name, room) {
   page.name.value ||= name;
   page.room.value ||= room;
@@ -41,7 +41,7 @@ function enter(userId, roomId) {
 }
 
 /**
- * Goes back to the form, with the reason if it was not the user's wish. The page begins anew: nothing is left of the room.
+ * Returns to the form, with the reason unless the user chose to leave. The page reloads, so nothing is left of the room.
  * @param {Words} [refusal]
  */
 function leave(refusal) {

@@ -1,24 +1,24 @@
-/** The box to write in. A text that was not sent yet outlives a reload. */
+/** The message box. An unsent draft survives a reload. */
 
 import { keep, kept } from "./kept.js";
 import { page } from "./page.js";
 
-/** A device without a mouse: its keyboard has no Shift+Enter. */
+/** Matches devices without a mouse: their keyboards have no Shift+Enter. */
 const touch = window.matchMedia("(hover: none) and (pointer: coarse)");
 
 export class Composer {
   #key;
-  #tellTyping;
+  #notifyTyping;
   #send;
 
   /**
    * @param {string} userId
    * @param {string} roomId
-   * @param {{ tellTyping: (isTyping: boolean) => void, send: (text: string) => void }} actions
+   * @param {{ notifyTyping: (isTyping: boolean) => void, send: (text: string) => void }} actions
    */
-  constructor(userId, roomId, { tellTyping, send }) {
+  constructor(userId, roomId, { notifyTyping, send }) {
     this.#key = `parlorDraft:${JSON.stringify([userId, roomId])}`;
-    this.#tellTyping = tellTyping;
+    this.#notifyTyping = notifyTyping;
     this.#send = send;
     page.text.value ||= kept(this.#key);
     page.text.enterKeyHint = touch.matches ? "enter" : "send";
@@ -27,7 +27,7 @@ export class Composer {
     this.#listen();
   }
 
-  /** Puts a text into the box, after what is there. @param {string} text */
+  /** Appends a text to the box. @param {string} text */
   add(text) {
     this.#write([page.text.value, text].filter(Boolean).join("\n"));
     page.text.focus();
@@ -40,10 +40,10 @@ export class Composer {
     });
     page.text.addEventListener("input", () => {
       keep(this.#key, page.text.value);
-      this.#tellTyping(page.text.value.trim() !== "");
+      this.#notifyTyping(page.text.value.trim() !== "");
     });
     page.text.addEventListener("keydown", (event) => {
-      if (!sends(event)) return;
+      if (!isSendKey(event)) return;
       event.preventDefault();
       this.#submit();
     });
@@ -55,7 +55,7 @@ export class Composer {
     const text = page.text.value;
     if (text.trim() === "") return;
     this.#write("");
-    this.#tellTyping(false);
+    this.#notifyTyping(false);
     this.#send(text);
   }
 
@@ -66,11 +66,11 @@ export class Composer {
   }
 }
 
-/** The code of a key that an input method has taken: Safari says so of the Enter that ends a word, and no longer that it composes. */
-const TAKEN = 229;
+/** The `keyCode` of keys handled by an input method: in Safari, the Enter that ends a word has it, but no `isComposing`. */
+const INPUT_METHOD_KEY = 229;
 
-/** Whether a key sends what is written: Enter, but on a phone's keyboard it breaks the line. @param {KeyboardEvent} event */
-function sends({ key, shiftKey, ctrlKey, metaKey, isComposing, keyCode }) {
-  if (key !== "Enter" || isComposing || keyCode === TAKEN) return false;
+/** Returns true for keys that send: Enter, except on a phone, where it breaks the line. @param {KeyboardEvent} event */
+function isSendKey({ key, shiftKey, ctrlKey, metaKey, isComposing, keyCode }) {
+  if (key !== "Enter" || isComposing || keyCode === INPUT_METHOD_KEY) return false;
   return ctrlKey || metaKey || !(shiftKey || touch.matches);
 }

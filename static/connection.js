@@ -1,5 +1,5 @@
 /**
- * The connection's state, in words.
+ * The connection's state, in words for people.
  *
  * @import { ParlorSocket } from "./parlor-client.js"
  * @import { ConnectError } from "./words.js"
@@ -11,7 +11,7 @@ import { troubled } from "./words.js";
 
 const TRANSPORTS = { websocket: "WebSocket", polling: "polling" };
 
-/** Shows the state of a socket from now on. @param {ParlorSocket} socket */
+/** Shows the state of a socket, now and after each change. @param {ParlorSocket} socket */
 export function showConnection(socket) {
   let wasConnected = false;
   const show = () => {
@@ -32,7 +32,7 @@ export function showConnection(socket) {
   });
   window.addEventListener("offline", show);
   window.addEventListener("online", () => {
-    // At once, rather than after the pause that the client has come to.
+    // Reconnects at once, not after the client's current backoff.
     if (!socket.connected) socket.disconnect().connect();
     show();
   });

@@ -19,7 +19,7 @@ import { TypingLine } from "./typing.js";
 import { refusedEntry } from "./words.js";
 
 /**
- * Joins a room and shows it, until `leave` is called; with the reason when the server does not want one there.
+ * Joins a room and shows it until the user leaves. Calls `leave`, with the reason if the server refused or ended the room.
  * @param {string} userId
  * @param {string} roomId
  * @param {(reason?: Words) => void} leave
@@ -28,7 +28,7 @@ export async function converse(userId, roomId, leave) {
   page.title.textContent = roomId;
   document.title = `${plainlyIsolated(roomId)} · Parlor`;
   page.loading.hidden = false;
-  // The server may be at the root, or behind a proxy under a path of its own.
+  // The server may be at the root, or behind a proxy under another path.
   const { pathname: path } = new URL("socket.io/", document.baseURI);
   const socket = /** @type {ParlorSocket} */ (/** @type {any} */ (window).io({ path, auth: { userId } }));
   showConnection(socket);
@@ -42,15 +42,16 @@ export async function converse(userId, roomId, leave) {
   const room = await new Parlor(socket).joinRoom(roomId, { timeoutMs: Infinity }).catch(refused);
   if (!room) return;
   room.on("closed", refused);
-  // The page begins anew, in the same room: nothing that was shown need be there any more.
+  // A reload shows the room from its new log; the messages on the page may no longer exist.
   room.on("reset", () => location.reload());
   new Conversation(socket, room).start();
 }
 
-/** How many messages are shown at most, and after that, while the reader follows them. */
+/** The page is trimmed beyond so many messages, while the reader follows them. */
 const MOST_SHOWN = 300;
+/** Messages left after trimming. */
 const STILL_SHOWN = 150;
-/** How many earlier messages are shown at once. */
+/** Earlier messages shown at once. */
 const EARLIER = 50;
 
 class Conversation {
@@ -61,7 +62,7 @@ class Conversation {
   #unread = 0;
   #loading = false;
   #settling = false;
-  /** The last `seq` of those missed while away, and whether one of them was shown. */
+  /** The last `seq` missed while away, and true once the first of them is shown. */
   #missed = { until: 0, shown: false };
 
   /** @param {ParlorSocket} socket @param {Room} room */
@@ -70,12 +71,12 @@ class Conversation {
     this.#timeline = new Timeline(page.messages, page.outbox, room.userId);
     const typing = new TypingLine(socket, room.roomId, (...line) => page.typing.replaceChildren(...line));
     this.#scroller = new Scroller(page.scroll, page.older, {
-      moved: () => this.#read(),
+      moved: () => this.#markRead(),
       nearBeginning: () => this.#loadOlder(),
       asideHeight: () => this.#timeline.failedHeight,
     });
     this.#composer = new Composer(room.userId, room.roomId, {
-      tellTyping: (isTyping) => typing.tell(isTyping),
+      notifyTyping: (isTyping) => typing.notify(isTyping),
       send: (text) => {
         room.send(text);
         this.#scroller.toEnd();
@@ -98,7 +99,7 @@ class Conversation {
     room.on("state", () => this.#showOutbox());
     page.older.addEventListener("click", () => this.#loadOlder());
     page.newest.addEventListener("click", () => this.#scroller.toEnd());
-    document.addEventListener("visibilitychange", () => this.#read());
+    document.addEventListener("visibilitychange", () => this.#markRead());
     page.text.focus();
   }
 
@@ -118,7 +119,7 @@ class Conversation {
     this.#unread += 1;
   }
 
-  /** Moves the view, once for messages that come together. */
+  /** Moves the view, once for messages in one burst. */
   #settle() {
     if (this.#settling) return;
     this.#settling = true;
@@ -132,8 +133,8 @@ class Conversation {
     });
   }
 
-  /** What is in view has been read. */
-  #read() {
+  /** Counts the messages in view as read. */
+  #markRead() {
     if (this.#scroller.atEnd && document.visibilityState === "visible") this.#unread = 0;
     const title = `${plainlyIsolated(this.#room.roomId)} · Parlor`;
     document.title = this.#unread > 0 ? `(${this.#unread}) ${title}` : title;
@@ -159,7 +160,7 @@ class Conversation {
     }
   }
 
-  /** How many messages are here that come before those shown. */
+  /** The number of loaded messages before the first on the page. */
   get #earlier() {
     const { first } = this.#timeline;
     return first ? Math.max(this.#room.messages.findIndex(({ seq }) => seq === first.seq), 0) : 0;

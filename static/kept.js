@@ -1,4 +1,4 @@
-/** Texts that the browser keeps, unless its settings forbid it or its storage is full. */
+/** Texts kept in the browser's storage, unless its settings forbid it or it is full. */
 
 import { browserStorage } from "./parlor-outbox.js";
 
@@ -7,7 +7,7 @@ const storage = browserStorage();
 /** @param {string} key */
 export const kept = (key) => storage?.getItem(key) ?? "";
 
-/** Keeps a text; an empty one is forgotten. @param {string} key @param {string} text */
+/** Keeps a text; an empty text removes the key. @param {string} key @param {string} text */
 export function keep(key, text) {
   try {
     if (text === "") storage?.removeItem(key);

@@ -1,4 +1,4 @@
-/** The list of who is there: beside the conversation where there is room, else over it when asked for. */
+/** The list of members: beside the conversation on a wide page, else over it on demand. */
 
 /** @import { Room } from "./parlor-client.js" */
 
@@ -23,29 +23,29 @@ function member(name, own) {
 }
 
 /** @param {boolean} open */
-function open(open) {
+function setOpen(open) {
   page.chat.classList.toggle("with-members", open);
   page.membersButton.ariaExpanded = String(open);
 }
 
 const isOpen = () => page.chat.classList.contains("with-members");
 
-/** Whether there is room for it beside the conversation. */
+/** Matches pages with room for the list beside the conversation. */
 const wide = window.matchMedia("(min-width: 60rem)");
 
-page.membersButton.addEventListener("click", () => open(!isOpen()));
+page.membersButton.addEventListener("click", () => setOpen(!isOpen()));
 page.closeMembers.addEventListener("click", () => {
-  open(false);
+  setOpen(false);
   page.membersButton.focus();
 });
-page.scroll.addEventListener("click", () => open(isOpen() && wide.matches));
-wide.addEventListener("change", () => open(wide.matches));
+page.scroll.addEventListener("click", () => setOpen(isOpen() && wide.matches));
+wide.addEventListener("change", () => setOpen(wide.matches));
 document.addEventListener("keydown", ({ key, isComposing }) => {
   if (key !== "Escape" || isComposing || !isOpen()) return;
-  // The text box is left to those who write in it.
+  // While somebody writes, Escape belongs to the text box.
   const writing = document.activeElement === page.text;
   if (writing && wide.matches) return;
-  open(false);
+  setOpen(false);
   if (!writing) page.membersButton.focus();
 });
-open(wide.matches);
+setOpen(wide.matches);

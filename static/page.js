@@ -1,4 +1,4 @@
-/** The page's elements that scripts work with. */
+/** The page's elements, by name. */
 
 /**
  * @template {typeof HTMLElement} Kind

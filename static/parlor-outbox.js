@@ -1,15 +1,15 @@
 /**
- * Messages on their way to the server, in the order sent; kept by the browser, so that they outlive a reload.
+ * Unconfirmed messages, in the order sent; kept in the browser's storage, so that they survive a reload.
  *
  * @import { Message } from "./parlor.js"
  * @import { Refusal } from "./parlor-client.js"
  *
- * @typedef {object} Unconfirmed A message that the server has not stored, or that has not come back to its room yet.
- * @property {string} clientMessageId a UUID; the server stores a message once, however often it is sent
+ * @typedef {object} Unconfirmed A message not yet stored, or stored and not yet back in its room.
+ * @property {string} clientMessageId a UUID; the server stores repeated sends once
  * @property {string} message
  * @property {number} sentAt milliseconds since 1970
  * @property {"sending" | "sent" | "failed"} status
- * @property {Refusal} [refusal] why it failed
+ * @property {Refusal} [refusal] the reason of a failure
  */
 
 /** A list of {@link Unconfirmed}. */
@@ -34,8 +34,8 @@ export class Outbox {
   }
 
   /**
-   * Takes up what an earlier page left. Each message has a key of its own, so that two tabs do not undo each other's work;
-   * both may then send it, which the server's answer settles.
+   * Takes over the messages of an earlier page. Each message has its own key, so that two tabs do not overwrite each other; if
+   * both send it, the server stores it once.
    * @param {string} owner the user and the room
    */
   open(owner) {
@@ -44,7 +44,7 @@ export class Outbox {
     if (!storage) return;
     const keys = Array.from({ length: storage.length }, (_, place) => storage.key(place) ?? "");
     const texts = keys.filter((key) => key.startsWith(this.#prefix)).map((key) => storage.getItem(key));
-    // Another tab may have removed one meanwhile.
+    // Another tab may have removed a message meanwhile.
     const left = texts.flatMap((text) => (text === null ? [] : JSON.parse(text)));
     this.entries = left.sort((a, b) => a.sentAt - b.sentAt).map((entry) => ({ ...entry, status: "sending" }));
     this.#changed(this.entries);
@@ -52,27 +52,27 @@ export class Outbox {
 
   /**
    * @param {string} message
-   * @returns {Promise<Message>} its fate
+   * @returns {Promise<Message>} the stored message, or a rejection
    */
   add(message) {
-    // Unique, as the order of what is read back depends on it.
+    // Unique, because the order after a reload depends on it.
     this.#lastSentAt = Math.max(this.#lastSentAt + 1, Date.now());
     const entry = { clientMessageId: newId(), message, sentAt: this.#lastSentAt };
     this.#save(entry);
     const fate = new Promise((resolve, reject) => this.#receipts.set(entry.clientMessageId, { resolve, reject }));
-    // Who does not ask for it need not handle its rejection.
+    // Callers may ignore the rejection.
     fate.catch(() => {});
     this.entries.push({ ...entry, status: "sending" });
     this.#changed(this.entries);
     return fate;
   }
 
-  /** The oldest that is on its way. */
+  /** The oldest message not yet sent. */
   next() {
     return this.entries.find(({ status }) => status === "sending");
   }
 
-  /** Sends one that failed once more. @param {Unconfirmed} entry */
+  /** Marks a failed message to be sent again. @param {Unconfirmed} entry */
   retry(entry) {
     Object.assign(entry, { status: "sending", refusal: undefined });
     this.#changed(this.entries);
@@ -86,14 +86,14 @@ export class Outbox {
     this.#changed(this.entries);
   }
 
-  /** Rejects what has no answer yet; the entries stay. @param {Refusal} refusal */
+  /** Rejects the promises of unanswered messages; the entries stay. @param {Refusal} refusal */
   settle(refusal) {
     for (const { reject } of this.#receipts.values()) reject(refusal);
     this.#receipts.clear();
   }
 
   /**
-   * The server has stored a message; it leaves the list once it is `shown` in its room.
+   * Marks a message as stored; it leaves the list once it is `shown` in its room.
    * @param {Message} message
    * @param {boolean} shown
    */
@@ -108,7 +108,7 @@ export class Outbox {
     this.#changed(this.entries);
   }
 
-  /** Gives one up. @param {Unconfirmed} entry */
+  /** Removes a message. @param {Unconfirmed} entry */
   discard(entry) {
     this.#storage?.removeItem(this.#prefix + entry.clientMessageId);
     this.entries = this.entries.filter((other) => other !== entry);
@@ -125,7 +125,7 @@ export class Outbox {
   }
 }
 
-/** `localStorage`, which there is in browsers, unless their settings forbid it. */
+/** Returns `localStorage`, if the environment has it and permits it. */
 export function browserStorage() {
   try {
     return globalThis.localStorage ?? null;
@@ -134,7 +134,7 @@ export function browserStorage() {
   }
 }
 
-/** A random UUID. `randomUUID` is missing on plain HTTP, which a page on a local network has. */
+/** Makes a random UUID. `randomUUID` is missing on plain HTTP, as for a page on a local network. */
 function newId() {
   if (crypto.randomUUID) return crypto.randomUUID();
   const bytes = crypto.getRandomValues(new Uint8Array(16));

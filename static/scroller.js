@@ -1,8 +1,8 @@
-/** A scrolled list that follows its end, unless the reader has gone up to read, and asks for more at its beginning. */
+/** A scrolled list: it follows its end until the reader scrolls up, and loads older messages near its beginning. */
 
-/** So near its end, in pixels, the list follows again when the reader comes down. */
+/** The distance from the end, in pixels, at which the list follows again when the reader scrolls down. */
 const END_PX = 48;
-/** So far before its beginning, in pixels, older messages are asked for. */
+/** The distance from the beginning, in pixels, at which older messages are requested. */
 const AHEAD_PX = 300;
 /** Positions may be fractions of a pixel. */
 const FRACTION_PX = 1;
@@ -10,7 +10,7 @@ const FRACTION_PX = 1;
 const UPWARD_KEYS = ["ArrowUp", "PageUp", "Home"];
 
 export class Scroller {
-  /** Whether the list follows its end: until the reader moves up, and again once the reader is back. */
+  /** True while the list follows its end: until the reader scrolls up, and again on return. */
   following = true;
 
   #element;
@@ -18,24 +18,24 @@ export class Scroller {
   #near;
   #moved;
   #asideHeight;
-  /** Where the list was seen last. */
+  /** The last seen position. */
   #top = 0;
 
   /**
    * @param {HTMLElement} scrolled
-   * @param {HTMLElement} beginning asked for older messages when it comes near
+   * @param {HTMLElement} beginning requests older messages when it comes near
    * @param {object} owner
-   * @param {() => void} owner.moved called when the reader has moved
+   * @param {() => void} owner.moved called after the reader has scrolled
    * @param {() => void} owner.nearBeginning called when older messages are to be loaded
-   * @param {() => number} owner.asideHeight how much of the list's end, in pixels, is not what the reader follows
+   * @param {() => number} owner.asideHeight pixels at the list's end to ignore when following
    */
   constructor(scrolled, beginning, { moved, nearBeginning, asideHeight }) {
     this.#element = scrolled;
     this.#beginning = beginning;
     this.#moved = moved;
     this.#asideHeight = asideHeight;
-    scrolled.addEventListener("scroll", () => this.#look());
-    // Both come before the list moves: a browser may move it step by step, and a message must not stop that.
+    scrolled.addEventListener("scroll", () => this.#noticeScroll());
+    // Both precede the scrolling: a browser may animate it, and a new message must not interrupt that.
     scrolled.addEventListener("wheel", ({ deltaY, ctrlKey }) => deltaY < 0 && !ctrlKey && this.#goUp(), { passive: true });
     scrolled.addEventListener("keydown", ({ key, shiftKey }) => {
       if (UPWARD_KEYS.includes(key) || (key === " " && shiftKey)) this.#goUp();
@@ -49,35 +49,35 @@ export class Scroller {
     this.#near.observe(beginning);
   }
 
-  /** Whether the newest message is in view. */
+  /** True while the newest message is in view. */
   get atEnd() {
     return this.following || this.#fromEnd() < END_PX;
   }
 
-  /** Shows the end, if it was shown before. */
+  /** Shows the end, unless the reader has scrolled up. */
   follow() {
-    this.#look();
+    this.#noticeScroll();
     if (this.following) this.toEnd();
   }
 
-  /** Shows the newest message, and as much of what comes after it as half of the view holds. */
+  /** Shows the newest message, and after it at most half a view of failed messages. */
   toEnd() {
     this.following = true;
     this.#goTo(this.#end());
   }
 
-  /** Shows the last of what there is, if the end was shown before. */
+  /** Shows the very bottom, unless the reader has scrolled up. */
   toBottom() {
-    this.#look();
+    this.#noticeScroll();
     if (this.following) this.#goTo(this.#element.scrollHeight);
   }
 
-  /** Makes a change before what is in view, which stays in its place. @param {() => void} change */
+  /** Applies a change above the view, and keeps the view in place. @param {() => void} change */
   keep(change) {
     const fromEnd = this.#element.scrollHeight - this.#element.scrollTop;
     change();
     this.#goTo(this.#element.scrollHeight - fromEnd);
-    // It tells changes only, but the beginning may still be near.
+    // An observer reports changes only, but the beginning may still be near.
     this.#near.unobserve(this.#beginning);
     this.#near.observe(this.#beginning);
   }
@@ -103,8 +103,8 @@ export class Scroller {
     this.#moved();
   }
 
-  /** Sees where the reader has moved. At the end, a list that has become shorter moves by itself. */
-  #look() {
+  /** Notices the reader's scrolling. A list that became shorter also moves, by itself, but stays at its end. */
+  #noticeScroll() {
     const { scrollTop } = this.#element;
     const [up, down] = [scrollTop < this.#top, scrollTop > this.#top];
     this.#top = scrollTop;

@@ -1,8 +1,8 @@
-/** Copying the address, which leads others into the room. */
+/** Copies the page's address, the room's link. */
 
 import { page } from "./page.js";
 
-/** How long the button says that the link was copied. */
+/** The time for which the button confirms the copy. */
 const COPIED_MS = 2_000;
 
 /** Copies the address, or shows it where the browser allows no copying. */
@@ -30,7 +30,7 @@ async function copy(text) {
   }
 }
 
-/** The way before there was `navigator.clipboard`. @param {string} text */
+/** Copies without `navigator.clipboard`. @param {string} text */
 function copySelected(text) {
   const focused = /** @type {HTMLElement | null} */ (document.activeElement);
   const box = document.createElement("textarea");

@@ -1,20 +1,20 @@
 /**
- * What the page writes: times, days, names, links, reasons. All of it as text nodes; nothing is read as HTML.
+ * Texts on the page: times, days, names, links, reasons. All are text nodes; nothing is parsed as HTML.
  *
  * @import { Words } from "./words.js"
  */
 
 const LINK = /https?:\/\/[^\s<>"']+/g;
-/** What ends a sentence rather than a link that stands in it. */
+/** Punctuation after a link, which belongs to the sentence. */
 const TRAILING = /[.,;:!?…)\]}*_~]+$/;
 
-/** Letters that are written from right to left, and marks that turn directions. */
+/** Right-to-left letters, and marks that change the direction. */
 const TURNING = /[\u0590-\u08ff\u200e\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufdff\ufe70-\ufeff\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
 
-/** Finds letters with their marks, where the browser can. */
+/** Splits text into letters with their marks, if the browser can. */
 const letters = "Segmenter" in Intl ? new Intl.Segmenter() : null;
 
-/** How many colours there are for users. */
+/** The number of colours for users. */
 const HUES = 12;
 
 const clockFormat = new Intl.DateTimeFormat([], { timeStyle: "short" });
@@ -25,7 +25,7 @@ const relativeFormat = new Intl.RelativeTimeFormat([], { numeric: "auto" });
 /** @param {Date} at */
 export const clock = (at) => clockFormat.format(at);
 
-/** The day's name, as seen from `now`. @param {Date} at */
+/** Returns a day's name, seen from `now`. @param {Date} at */
 export function day(at, now = new Date()) {
   const midnight = new Date(now).setHours(0, 0, 0, 0);
   // Rounded, as days are an hour longer or shorter twice a year.
@@ -34,7 +34,7 @@ export function day(at, now = new Date()) {
   return (at.getFullYear() === now.getFullYear() ? dayFormat : yearFormat).format(at);
 }
 
-/** Whether two times are on one day, here. @param {Date} a @param {Date} b */
+/** Returns true for two times on one local day. @param {Date} a @param {Date} b */
 export const sameDay = (a, b) => a.toDateString() === b.toDateString();
 
 /** @param {number} count @param {string} one */
@@ -44,7 +44,7 @@ export const counted = (count, one) => `${count} ${count === 1 ? one : `${one}s`
 const capitalized = (text) => text.charAt(0).toLocaleUpperCase() + text.slice(1);
 
 /**
- * An element with a text.
+ * Makes an element with content.
  * @param {string} tag
  * @param {string} className
  * @param {...(Node | string)} content
@@ -56,10 +56,10 @@ export function element(tag, className = "", ...content) {
   return made;
 }
 
-/** A name or a text, which turns nothing around it to its own direction. @param {string} text */
+/** Isolates a name or a text, so that its direction does not affect its surroundings. @param {string} text */
 export const isolated = (text) => element("bdi", "", text);
 
-/** The same where there are no elements: the marks that isolate it, if it needs them. @param {string} text */
+/** The same for plain text: adds isolating marks, if necessary. @param {string} text */
 export const plainlyIsolated = (text) => (TURNING.test(text) ? `\u2068${text}\u2069` : text);
 
 /** Shows a reason, with its small print, or hides it. @param {HTMLElement} where @param {Words | null} words */
@@ -71,7 +71,7 @@ export function showWords(where, words) {
 /** @param {Words} words */
 export const smallPrint = ({ detail }) => (detail ? [element("small", "", detail)] : []);
 
-/** A user's first letter, on a colour of their own. @param {string} userId */
+/** Makes a user's avatar: the first letter on the user's colour. @param {string} userId */
 export function avatar(userId) {
   const name = userId.toLocaleUpperCase();
   const [letter = ""] = letters ? Array.from(letters.segment(name), ({ segment }) => segment) : name;
@@ -83,7 +83,7 @@ export function avatar(userId) {
   return made;
 }
 
-/** The text's parts, with its web addresses as links that tell their target nothing. @param {string} text */
+/** Splits a text into parts, with web addresses as links without referrer. @param {string} text */
 export function linked(text) {
   /** @type {(Node | string)[]} */
   const parts = [];
@@ -97,7 +97,7 @@ export function linked(text) {
   return [...parts, text.slice(end)];
 }
 
-/** A closing bracket belongs to the link if the link opened one. @param {string} address */
+/** Cuts off trailing punctuation. A closing bracket belongs to a link with an opening one. @param {string} address */
 function withoutTrailing(address) {
   const trimmed = address.replace(TRAILING, "");
   return address[trimmed.length] === ")" && trimmed.includes("(") ? `${trimmed})` : trimmed;

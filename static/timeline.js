@@ -1,34 +1,34 @@
 /**
- * The conversation as a list: grouped by author and day, and after it what is on its way.
+ * The conversation as a list, grouped by author and day, with the outbox after it.
  *
  * @import { Message } from "./parlor.js"
  * @import { Unconfirmed } from "./parlor-outbox.js"
  *
  * @typedef {{ message: Message, item: HTMLElement }} Shown
- * @typedef {Record<"retry" | "edit" | "discard", (failed: Unconfirmed) => void>} Actions what one can do with what failed
+ * @typedef {Record<"retry" | "edit" | "discard", (failed: Unconfirmed) => void>} Actions the buttons of a failed message
  */
 
 import { avatar, clock, day, element, isolated, linked, sameDay, smallPrint } from "./text.js";
 import { refusedSend } from "./words.js";
 
-/** Messages of one author that are closer than this stand together. */
+/** One author's messages within this time form a group. */
 const GROUP_MS = 5 * 60_000;
 
 export class Timeline {
   #messages;
   #outbox;
   #userId;
-  /** The messages in the list, which are consecutive. @type {Shown[]} */
+  /** The messages in the list, consecutive by `seq`. @type {Shown[]} */
   #shown = [];
-  /** Says that one was away, before the first of so many messages that were missed. */
+  /** The line before the first missed message, with their number. */
   #away = { item: element("li", "away"), before: 0, missed: 0 };
-  /** What is in the outbox, by its `clientMessageId`. @type {Map<string, { state: string, item: HTMLElement }>} */
+  /** The outbox's items, by `clientMessageId`. @type {Map<string, { state: string, item: HTMLElement }>} */
   #waiting = new Map();
 
   /**
    * @param {HTMLElement} messages a list for the messages
-   * @param {HTMLElement} outbox a list for what is on its way
-   * @param {string} userId whose messages are one's own
+   * @param {HTMLElement} outbox a list for unconfirmed messages
+   * @param {string} userId the page's user
    */
   constructor(messages, outbox, userId) {
     this.#messages = messages;
@@ -45,7 +45,7 @@ export class Timeline {
     this.#shown.push(shown);
   }
 
-  /** Names the days anew: the one that was today is yesterday now. */
+  /** Updates the names of days after midnight: today became yesterday. */
   #nameDays() {
     for (const heading of this.#messages.querySelectorAll(".day:not([hidden])")) {
       const time = heading.parentElement?.querySelector("time");
@@ -53,7 +53,7 @@ export class Timeline {
     }
   }
 
-  /** Shows messages before the others. @param {Message[]} messages oldest first; not none */
+  /** Shows messages before the others. @param {Message[]} messages oldest first, at least one */
   prepend(messages) {
     /** @type {Shown[]} */
     const shown = [];
@@ -64,17 +64,17 @@ export class Timeline {
     shown.find(({ message }) => message.seq === this.#away.before)?.item.before(this.#away.item);
   }
 
-  /** How many messages are shown. */
+  /** The number of messages in the list. */
   get length() {
     return this.#shown.length;
   }
 
-  /** The first message shown. */
+  /** The first message in the list. */
   get first() {
     return this.#shown[0]?.message;
   }
 
-  /** Takes all but the last messages out of the list. @param {number} count how many stay, at least one */
+  /** Removes all but the last messages. @param {number} count the number to keep, at least one */
   keepLast(count) {
     this.#shown.splice(0, this.#shown.length - count);
     const [first] = this.#shown;
@@ -82,7 +82,7 @@ export class Timeline {
     arrange(first);
   }
 
-  /** Shows a message that came while one was away; `first` begins a new count of them. @param {Message} message */
+  /** Shows a message missed while away; `first` starts a new count. @param {Message} message */
   appendMissed(message, first = false) {
     if (first) {
       Object.assign(this.#away, { before: message.seq, missed: 0 });
@@ -94,7 +94,7 @@ export class Timeline {
   }
 
   /**
-   * Shows what is on its way, and after it what failed; says whether something has failed since.
+   * Shows messages on their way, and after them failed ones. Returns true if another one has failed since the last call.
    * @param {Unconfirmed[]} entries
    * @param {boolean} joined
    * @param {Actions} actions
@@ -103,7 +103,7 @@ export class Timeline {
     const before = this.#waiting;
     const failed = entries.filter(({ status }) => status === "failed");
     const ordered = [...entries.filter(({ status }) => status !== "failed"), ...failed];
-    // Those that stay as they are keep the focus that their buttons may have.
+    // Unchanged items are kept, so that their buttons keep the focus.
     const shown = ordered.map((entry) => {
       const known = before.get(entry.clientMessageId);
       const now = state(entry, joined);
@@ -114,7 +114,7 @@ export class Timeline {
     return failed.some(({ clientMessageId }) => before.get(clientMessageId) !== this.#waiting.get(clientMessageId));
   }
 
-  /** Puts items into the outbox, moving none that is in its place. @param {HTMLElement[]} items */
+  /** Puts items into the outbox without moving those in place. @param {HTMLElement[]} items */
   #arrangeOutbox(items) {
     for (const item of [...this.#outbox.children]) if (!items.includes(/** @type {HTMLElement} */ (item))) item.remove();
     items.forEach((item, place) => {
@@ -123,7 +123,7 @@ export class Timeline {
     });
   }
 
-  /** How much of the list's end is messages that failed, in pixels. */
+  /** The height of the failed messages at the list's end, in pixels. */
   get failedHeight() {
     const first = this.#outbox.querySelector(".failed");
     return first ? this.#outbox.getBoundingClientRect().bottom - first.getBoundingClientRect().top : 0;
@@ -143,7 +143,7 @@ export class Timeline {
 /** @param {Message} message */
 const timeOf = ({ timestamp }) => new Date(timestamp);
 
-/** Says the day and the author where they are not those of the message before. @param {Shown} shown @param {Message} [before] */
+/** Shows the day and the author only where they differ from the previous message. @param {Shown} shown @param {Message} [before] */
 function arrange({ message, item }, before) {
   const at = timeOf(message);
   const earlier = before && timeOf(before);

@@ -1,5 +1,5 @@
 /**
- * Who is typing: telling it, and hearing it.
+ * The typing indicator: sends the user's state, and shows that of others.
  *
  * @import { ParlorSocket } from "./parlor-client.js"
  * @import { UserTyping } from "./parlor.js"
@@ -7,18 +7,18 @@
 
 import { isolated } from "./text.js";
 
-/** How often others are told while one goes on typing. */
+/** The interval of repeats while the user keeps typing. */
 const REPEAT_MS = 2_000;
-/** After this a typist who was not heard of again has stopped. */
+/** A typist without a repeat for this long has stopped. */
 const EXPIRES_MS = 5_000;
 
 export class TypingLine {
   #socket;
   #roomId;
   #show;
-  /** Who types, and when that is forgotten. @type {Map<string, ReturnType<typeof setTimeout>>} */
+  /** The current typists, each with the timer of its expiry. @type {Map<string, ReturnType<typeof setTimeout>>} */
   #typists = new Map();
-  #toldAt = 0;
+  #notifiedAt = 0;
 
   /**
    * @param {ParlorSocket} socket
@@ -33,12 +33,12 @@ export class TypingLine {
     socket.on("newMessage", (message) => message.roomId === roomId && this.#change({ ...message, isTyping: false }));
   }
 
-  /** Tells the others; to be called at each key. @param {boolean} isTyping */
-  tell(isTyping) {
-    const due = isTyping ? Date.now() - this.#toldAt > REPEAT_MS : this.#toldAt > 0;
+  /** Notifies the others; call it at each key. @param {boolean} isTyping */
+  notify(isTyping) {
+    const due = isTyping ? Date.now() - this.#notifiedAt > REPEAT_MS : this.#notifiedAt > 0;
     if (!due) return;
-    this.#toldAt = isTyping ? Date.now() : 0;
-    // Not `volatile`, which drops it while a request is under way or the transport changes; and not kept for a later connection.
+    this.#notifiedAt = isTyping ? Date.now() : 0;
+    // Not `volatile`, because that drops it during a request or a change of transport; nor kept for a later connection.
     if (this.#socket.connected) this.#socket.emit("typing", { roomId: this.#roomId, isTyping });
   }
 

@@ -1,20 +1,20 @@
 /**
- * Refusals in people's words.
+ * Refusals in words for people.
  *
  * @import { ErrorBody } from "./parlor.js"
  *
  * @typedef {object} Words
  * @property {string} text for people
- * @property {string} detail for whoever is asked for help: the code, and what the server says
+ * @property {string} detail for support: the code and the server's message
  *
  * @typedef {Error & { description?: unknown, context?: { responseText?: string } }} ConnectError
  */
 
-const SIGN_IN = "This page cannot do that: open the chat from the application that it belongs to.";
+const SIGN_IN = "This page cannot do that: open the chat from the application it belongs to.";
 const ORIGIN =
-  "This server does not accept the address at which you opened the page. Whoever runs it can allow the address (ALLOWED_ORIGINS), or have its proxy pass on the Host header.";
+  "This server does not accept the address of this page. Its administrator can allow the address (ALLOWED_ORIGINS), or make the proxy pass on the Host header.";
 
-/** What keeps somebody out of a room, by code. A pattern's sentence stands before the code's own. @type {Record<string, [RegExp, string][]>} */
+/** Reasons for a refused entry, by code; the first matching pattern of the server's message counts. @type {Record<string, [RegExp, string][]>} */
 const ENTRY = {
   INVALID_PAYLOAD: [[/./, "The server did not understand this page. Reload it: there may be a newer one."]],
   FORBIDDEN: [
@@ -29,18 +29,18 @@ const ENTRY = {
   UNAVAILABLE: [[/./, "The server cannot reach its messages right now. Try again in a moment."]],
   INTERNAL: [
     [/lost messages/, "The server has lost messages of this room. Join again to see what is there."],
-    [/./, "Something went wrong on the server. Try again; if it happens again, tell whoever runs it."],
+    [/./, "Something went wrong on the server. Try again; if it happens again, tell its administrator."],
   ],
-  UNKNOWN_EVENT: [[/./, "The server does not know what this page asks for. Reload the page: there may be a newer one."]],
+  UNKNOWN_EVENT: [[/./, "The server does not know this page's request. Reload the page: there may be a newer one."]],
   NOT_IN_ROOM: [[/./, "You are not in this room any more. Join again."]],
   MESSAGE_TOO_LARGE: [[/./, "A message is too long for this server."]],
 };
 
-/** What keeps a message from being sent, by code. @type {typeof ENTRY} */
+/** Reasons for a refused message, by code. @type {typeof ENTRY} */
 const SEND = {
   MESSAGE_TOO_LARGE: [[/./, "It is too long. Shorten it, or send it in parts."]],
   INVALID_PAYLOAD: [
-    [/blank|empty|visible/, "There is nothing in it to be seen."],
+    [/blank|empty|visible/, "There is nothing visible in it."],
     [/NUL|character/, "It has a character that cannot be sent."],
     [/./, "The server did not understand it."],
   ],
@@ -54,7 +54,7 @@ const SEND = {
   INTERNAL: [[/./, "Something went wrong on the server. Try again."]],
 };
 
-/** What keeps a connection from being made, by the status of the answer. @type {Record<number, string>} */
+/** Reasons for a failed connection, by HTTP status. @type {Record<number, string>} */
 const STATUS = {
   400: "The server ended the connection. Trying again.",
   403: ORIGIN,
@@ -66,21 +66,21 @@ const STATUS = {
   504: "The server does not answer in time. Trying again.",
 };
 
-/** The statuses that say what these codes do when it is a connection that is refused for now. @type {Record<string, number>} */
+/** Codes of a temporarily refused connection, with the status of the same meaning. @type {Record<string, number>} */
 const RETRIED = { RATE_LIMITED: 429, UNAVAILABLE: 503 };
 
 const AWAY = "The server cannot be reached. Trying again.";
 
-/** What may be wrong with a name. @type {[RegExp, string][]} */
+/** Faults of a name. @type {[RegExp, string][]} */
 const NAME_FAULTS = [
-  [/bytes.*control/, "is too long, or has characters that cannot be seen"],
+  [/bytes.*control/, "is too long, or has invisible characters"],
   [/bytes/, "is too long"],
   [/damaged|half/, "has a broken character"],
   [/begin or end/, "begins or ends with a space"],
-  [/./, "has characters that cannot be seen"],
+  [/./, "has invisible characters"],
 ];
 
-/** Why one is not in a room. @param {Pick<ErrorBody, "code" | "message">} refusal @returns {Words} */
+/** Explains a refused or ended room. @param {Pick<ErrorBody, "code" | "message">} refusal @returns {Words} */
 export function refusedEntry(refusal) {
   const words = inWords(ENTRY, refusal, "The server does not let you in.");
   const field = /\b(roomId|userId|operatorId)\b/.exec(refusal.message)?.[1];
@@ -89,10 +89,10 @@ export function refusedEntry(refusal) {
   return { ...words, text: `This ${field === "roomId" ? "room's name" : "name"} cannot be used: it ${fault}. Choose another one.` };
 }
 
-/** Why a message was not sent. @param {Pick<ErrorBody, "code" | "message">} refusal @returns {Words} */
+/** Explains a refused message. @param {Pick<ErrorBody, "code" | "message">} refusal @returns {Words} */
 export const refusedSend = (refusal) => inWords(SEND, refusal, "The server did not take it.");
 
-/** Why there is no connection, as a socket's `connect_error` says. @param {ConnectError} error @returns {Words} */
+/** Explains a failed connection, from a socket's `connect_error`. @param {ConnectError} error @returns {Words} */
 export function troubled({ message, description, context }) {
   const [, code, says] = /^([A-Z_]+): (.*)/s.exec(message) ?? [];
   if (code) {
@@ -111,7 +111,7 @@ function inWords(sentences, { code, message }, otherwise) {
   return { text, detail: `${code}: ${says}` };
 }
 
-/** The code and the message of an answer's body, if it has them. @param {string} json */
+/** Extracts the code and the message from a response's body. @param {string} json */
 function bodyOf(json) {
   try {
     const { code, message } = JSON.parse(json).error;

@@ -4,8 +4,8 @@ import { io } from "socket.io-client";
 
 const socket = io(process.env.PARLOR_URL ?? "http://localhost:3000", { auth: { userId: "node" } });
 const roomId = "lobby";
-const ahead = new Map(); // messages that came before those before them
-const outbox = []; // the first one is sent until it has its answer, the others wait
+const ahead = new Map(); // messages received ahead of earlier ones
+const outbox = []; // the first message is sent until it is answered, the others wait
 let lastSeq = 0;
 let sending = false;
 
@@ -20,7 +20,7 @@ createInterface({ input: process.stdin }).on("line", say);
 say("hello from node");
 
 function join() {
-  // After a reconnect, lastSeq asks for just what was missed.
+  // After a reconnect, lastSeq requests only the missed messages.
   socket.emit("joinRoom", { roomId, lastSeq }, ({ error, messages, hasMore }) => {
     if (error) return refused(error);
     if (hasMore && lastSeq > 0) catchUp();
@@ -31,7 +31,7 @@ function join() {
 }
 
 function catchUp() {
-  ahead.clear(); // The answer has them, and what it passes over does not exist.
+  ahead.clear(); // The answer includes them. A skipped seq does not exist.
   socket.emit("getHistory", { roomId, afterSeq: lastSeq }, ({ error, messages, hasMore }) => {
     if (error) return refused(error);
     messages.forEach(show);
@@ -58,7 +58,7 @@ function send() {
   const [first] = outbox;
   socket.timeout(20_000).emit("sendMessage", first, (noAnswer, answer) => {
     const error = noAnswer ?? answer.error;
-    // Then it is sent again after a join; its clientMessageId has it stored once.
+    // It is sent again after a join; the clientMessageId keeps it from being stored twice.
     if (error && refused(error)) return;
     if (outbox[0] === first) outbox.shift();
     sending = false;
@@ -66,7 +66,7 @@ function send() {
   });
 }
 
-// Whether it was for now: without an answer, or with one that says so.
+// Returns true for a temporary refusal: no answer, or a retryable one.
 function refused(error) {
   console.error(error);
   const isForNow = !error.code || error.retryable || error.code === "NOT_IN_ROOM";

@@ -4,8 +4,8 @@ const io = require("socket.io-client"); // 2.x
 
 const socket = io(process.env.PARLOR_URL || "http://localhost:3000");
 const roomId = "lobby";
-const ahead = new Map(); // messages that came before those before them
-const outbox = []; // the first one is sent until it has its answer, the others wait
+const ahead = new Map(); // messages received ahead of earlier ones
+const outbox = []; // the first message is sent until it is answered, the others wait
 let lastSeq = 0;
 let sending = false;
 
@@ -20,7 +20,7 @@ createInterface({ input: process.stdin }).on("line", say);
 say("hello from old");
 
 function join() {
-  // Its handshake carries no auth, so the join says who this is. After a reconnect, lastSeq asks for just what was missed.
+  // Version 2 has no auth in the handshake, so the join names the user. After a reconnect, lastSeq requests only the missed messages.
   socket.emit("joinRoom", { roomId, userId: "old", lastSeq }, ({ error, messages, hasMore }) => {
     if (error) return refused(error);
     if (hasMore && lastSeq > 0) catchUp();
@@ -31,7 +31,7 @@ function join() {
 }
 
 function catchUp() {
-  ahead.clear(); // The answer has them, and what it passes over does not exist.
+  ahead.clear(); // The answer includes them. A skipped seq does not exist.
   socket.emit("getHistory", { roomId, afterSeq: lastSeq }, ({ error, messages, hasMore }) => {
     if (error) return refused(error);
     messages.forEach(show);
@@ -56,7 +56,7 @@ function send() {
   if (sending || outbox.length === 0 || !socket.connected) return;
   sending = true;
   const [first] = outbox;
-  // Without an answer, or refused for now, it is sent again after a join; its clientMessageId has it stored once.
+  // Unanswered or refused for now, it is sent again after a join; the clientMessageId keeps it from being stored twice.
   socket.emit("sendMessage", first, ({ error }) => {
     if (error && refused(error)) return;
     if (outbox[0] === first) outbox.shift();
@@ -65,7 +65,7 @@ function send() {
   });
 }
 
-// Whether it was for now.
+// Returns true for a temporary refusal.
 function refused(error) {
   console.error(error);
   const isForNow = error.retryable || error.code === "NOT_IN_ROOM";

@@ -9,18 +9,18 @@ from engineio.payload import Payload
 
 URL = os.environ.get("PARLOR_URL", "http://localhost:3000")
 ROOM = "lobby"
-Payload.max_decode_packets = 10_000  # By polling, an answer may hold more packets than its default of 16.
+Payload.max_decode_packets = 10_000  # A polling response may hold more packets than the default of 16.
 
 
 class Chat(socketio.AsyncClientNamespace):
     last_seq = 0
-    ahead = {}  # messages that came before those before them
+    ahead = {}  # messages received ahead of earlier ones
 
     async def on_connect(self):
         asyncio.create_task(self.join())
 
     async def join(self):
-        # After a reconnect, lastSeq asks for just what was missed.
+        # After a reconnect, lastSeq requests only the missed messages.
         room = await self.request("joinRoom", lastSeq=self.last_seq)
         if room.get("hasMore") and self.last_seq > 0:
             await self.catch_up()
@@ -38,7 +38,7 @@ class Chat(socketio.AsyncClientNamespace):
     async def catch_up(self):
         page = {"hasMore": True}
         while page.get("hasMore"):
-            self.ahead.clear()  # The answer has them, and what it passes over does not exist.
+            self.ahead.clear()  # The answer includes them. A skipped seq does not exist.
             page = await self.request("getHistory", afterSeq=self.last_seq)
             self.show(page.get("messages", []))
 
@@ -52,12 +52,12 @@ class Chat(socketio.AsyncClientNamespace):
             self.show([self.ahead[self.last_seq + 1]])
 
     async def talk(self, outbox):
-        while True:  # One at a time, so that they stay in order. Its clientMessageId has each stored once.
+        while True:  # One at a time keeps the order. The clientMessageId keeps a retry from being stored twice.
             text = await outbox.get()
             await self.request("sendMessage", message=text, clientMessageId=str(uuid.uuid4()))
 
     async def request(self, event, **payload):
-        while True:  # until there is an answer, and a final one
+        while True:  # until the answer is final
             try:
                 answer = await self.call(event, {"roomId": ROOM, **payload}, timeout=10)
                 error = answer.get("error", {})

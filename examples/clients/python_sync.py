@@ -10,19 +10,19 @@ from engineio.payload import Payload
 
 URL = os.environ.get("PARLOR_URL", "http://localhost:3000")
 ROOM = "lobby"
-Payload.max_decode_packets = 10_000  # By polling, an answer may hold more packets than its default of 16.
+Payload.max_decode_packets = 10_000  # A polling response may hold more packets than the default of 16.
 
 
 class Chat(socketio.ClientNamespace):
     last_seq = 0
-    ahead = {}  # messages that came before those before them: this client runs each event in a thread of its own
+    ahead = {}  # messages received ahead of earlier ones: this client runs each event in its own thread
     lock = threading.RLock()
 
     def on_connect(self):
         threading.Thread(target=self.join).start()
 
     def join(self):
-        # After a reconnect, lastSeq asks for just what was missed.
+        # After a reconnect, lastSeq requests only the missed messages.
         room = self.request("joinRoom", lastSeq=self.last_seq)
         if room.get("hasMore") and self.last_seq > 0:
             self.catch_up()
@@ -41,7 +41,7 @@ class Chat(socketio.ClientNamespace):
     def catch_up(self):
         page = {"hasMore": True}
         while page.get("hasMore"):
-            self.ahead.clear()  # The answer has them, and what it passes over does not exist.
+            self.ahead.clear()  # The answer includes them. A skipped seq does not exist.
             page = self.request("getHistory", afterSeq=self.last_seq)
             self.show(page.get("messages", []))
 
@@ -56,11 +56,11 @@ class Chat(socketio.ClientNamespace):
                 self.show([self.ahead[self.last_seq + 1]])
 
     def talk(self, outbox):
-        while True:  # One at a time, so that they stay in order. Its clientMessageId has each stored once.
+        while True:  # One at a time keeps the order. The clientMessageId keeps a retry from being stored twice.
             self.request("sendMessage", message=outbox.get(), clientMessageId=str(uuid.uuid4()))
 
     def request(self, event, **payload):
-        while True:  # until there is an answer, and a final one
+        while True:  # until the answer is final
             try:
                 answer = self.call(event, {"roomId": ROOM, **payload}, timeout=10)
                 error = answer.get("error", {})

@@ -29,7 +29,7 @@ static LOG: Mutex<Log> = Mutex::new(Log {
 
 struct Log {
     last_seq: i64,
-    /// Messages that came before those before them.
+    /// Messages received ahead of earlier ones.
     ahead: BTreeMap<i64, Value>,
 }
 
@@ -59,14 +59,14 @@ async fn main() -> anyhow::Result<()> {
     future::pending().await
 }
 
-/// Lets work go on in a task of its own, as this client takes nothing while it calls back.
+/// Runs work in its own task, because this client receives nothing during a callback.
 fn detach(work: impl Future<Output = ()> + Send + 'static) -> BoxFuture<'static, ()> {
     tokio::spawn(work);
     future::ready(()).boxed()
 }
 
 async fn join(client: Client) {
-    // After a reconnect, lastSeq asks for just what was missed.
+    // After a reconnect, lastSeq requests only the missed messages.
     let last_seq = log().last_seq;
     let room = request(
         &client,
@@ -93,7 +93,7 @@ async fn receive(message: Value, client: Client) {
 
 async fn catch_up(client: &Client) {
     loop {
-        // The answer has them, and what it passes over does not exist.
+        // The answer includes them. A skipped seq does not exist.
         log().ahead.clear();
         let after = log().last_seq;
         let page = request(
@@ -109,7 +109,7 @@ async fn catch_up(client: &Client) {
     }
 }
 
-/// Sends one after the other, so that they stay in order. Its clientMessageId has each stored once.
+/// Sends one message at a time, in order. The clientMessageId keeps a retry from being stored twice.
 async fn talk(client: Client, mut texts: mpsc::UnboundedReceiver<String>) {
     while let Some(text) = texts.recv().await {
         let message =
@@ -118,7 +118,7 @@ async fn talk(client: Client, mut texts: mpsc::UnboundedReceiver<String>) {
     }
 }
 
-/// Asks until there is an answer, and a final one.
+/// Repeats a request until its answer is final.
 async fn request(client: &Client, event: &str, payload: Value) -> Value {
     loop {
         let no_answer = || json!({ "error": { "message": "no answer", "retryable": true } });
@@ -160,13 +160,13 @@ fn log() -> MutexGuard<'static, Log> {
 }
 
 impl Log {
-    /// Takes a message as it comes.
+    /// Receives a live message.
     fn receive(&mut self, message: Value) {
         self.ahead.insert(seq(&message), message);
         self.show(&json!([]));
     }
 
-    /// Shows what follows each other in the room.
+    /// Shows messages, and those held back that follow them.
     fn show(&mut self, messages: &Value) {
         for message in messages.as_array().into_iter().flatten() {
             self.show_one(message);
@@ -191,7 +191,7 @@ fn seq(message: &Value) -> i64 {
     message["seq"].as_i64().unwrap_or_default()
 }
 
-/// An event's payload comes as it is, an ack's in one more array.
+/// Unwraps a payload: an ack's arrives in one more array than an event's.
 fn first(payload: Payload) -> Value {
     let Payload::Text(mut values) = payload else {
         return Value::Null;

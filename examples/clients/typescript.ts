@@ -6,8 +6,8 @@ type ChatSocket = Socket<ServerToClientEvents, ClientToServerEvents>;
 const socket: ChatSocket = io("http://localhost:3000", { auth: { userId: "typescript" } });
 const roomId = "lobby";
 const NO_ANSWER: ErrorBody = { code: "UNAVAILABLE", message: "no answer", retryable: true };
-const ahead = new Map<number, Message>(); // messages that came before those before them
-const outbox: SendMessage[] = []; // the first one is sent until it has its answer, the others wait
+const ahead = new Map<number, Message>(); // messages received ahead of earlier ones
+const outbox: SendMessage[] = []; // the first message is sent until it is answered, the others wait
 let lastSeq = 0;
 let sending = false;
 
@@ -21,7 +21,7 @@ socket.on("newMessage", (message) => {
 say("hello from typescript");
 
 function join() {
-  // After a reconnect, lastSeq asks for just what was missed.
+  // After a reconnect, lastSeq requests only the missed messages.
   socket.emit("joinRoom", { roomId, lastSeq }, (room) => {
     if (room.status === "error") return refused(room.error);
     if (room.hasMore && lastSeq > 0) catchUp();
@@ -32,7 +32,7 @@ function join() {
 }
 
 function catchUp() {
-  ahead.clear(); // The answer has them, and what it passes over does not exist.
+  ahead.clear(); // The answer includes them. A skipped seq does not exist.
   socket.emit("getHistory", { roomId, afterSeq: lastSeq }, (page) => {
     if (page.status === "error") return refused(page.error);
     page.messages.forEach(show);
@@ -59,7 +59,7 @@ function send() {
   if (sending || !first || !socket.connected) return;
   sending = true;
   socket.timeout(20_000).emit("sendMessage", first, (noAnswer: Error | null, sent) => {
-    // Refused for now, or without an answer, it is sent again after a join; its clientMessageId has it stored once.
+    // Unanswered or refused for now, it is sent again after a join; the clientMessageId keeps it from being stored twice.
     if (noAnswer ? refused(NO_ANSWER) : sent.status === "error" && refused(sent.error)) return;
     if (outbox[0] === first) outbox.shift();
     sending = false;
@@ -67,7 +67,7 @@ function send() {
   });
 }
 
-// Whether it was for now.
+// Returns true for a temporary refusal.
 function refused(error: ErrorBody) {
   console.error(error);
   const isForNow = error.retryable || error.code === "NOT_IN_ROOM";

@@ -1,4 +1,4 @@
-//! Users, operators, and the rooms that they may enter.
+//! Identities: users and operators, and the rooms open to them.
 
 use std::sync::Arc;
 
@@ -9,31 +9,31 @@ use crate::{
     model::{RoomId, UserId},
 };
 
-/// Whom a connection speaks for. Who that is stays so for the life of the connection; a new token
-/// may change the rest.
+/// The user a client acts as. Fixed for the client's life; a new token may change its role and
+/// rooms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     pub(super) user: UserId,
     pub(super) operator: bool,
-    /// None: it may enter all rooms.
+    /// The rooms open to the user; none: all rooms.
     pub(super) rooms: Option<Arc<[RoomPattern]>>,
 }
 
-/// A room's id, or, with `*` at its end, what ids begin with.
+/// A room's id, or a prefix of ids, with `*` at its end.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(super) struct RoomPattern(String);
 
 impl RoomPattern {
     fn matches(&self, room: &RoomId) -> bool {
         match self.0.strip_suffix('*') {
-            Some(beginning) => room.as_str().starts_with(beginning),
+            Some(prefix) => room.as_str().starts_with(prefix),
             None => room.as_str() == self.0,
         }
     }
 }
 
 impl Identity {
-    /// An ordinary user.
+    /// Returns the identity of an ordinary user.
     pub fn user(user: UserId) -> Self {
         Self {
             user,
@@ -42,7 +42,7 @@ impl Identity {
         }
     }
 
-    /// A user who speaks as an operator.
+    /// Returns the identity of a user acting as an operator.
     pub fn operator(user: UserId) -> Self {
         Self {
             operator: true,
@@ -50,7 +50,8 @@ impl Identity {
         }
     }
 
-    /// What a client says of itself when joining: a user, or, naming no user, an operator.
+    /// Returns the identity claimed by a client as it joins: a user, or an operator if it names no
+    /// user.
     pub fn claimed(user_id: Option<UserId>, operator_id: Option<UserId>) -> Option<Self> {
         match (user_id, operator_id) {
             (Some(user), _) => Some(Self::user(user)),
@@ -59,36 +60,42 @@ impl Identity {
         }
     }
 
-    /// Whether one who is `self` may also call itself `claim`.
+    /// Checks that this identity includes a claimed one.
     ///
-    /// Errors: [`Error::Forbidden`] when the claim names somebody else, or the rank of an operator
-    /// that `self` has not.
+    /// # Errors
+    ///
+    /// [`Error::Forbidden`] when the claim names another user, or claims to be an operator without
+    /// the rank.
     pub fn covers(&self, claim: &Self) -> Result<(), Error> {
         self.check_user(&claim.user)?;
         if claim.operator && !self.operator {
             return Err(Error::Forbidden(
-                "operatorId: this connection does not speak for an operator".into(),
+                "operatorId: this client does not act as an operator".into(),
             ));
         }
         Ok(())
     }
 
-    /// Whether it is this user.
+    /// Checks that the identity is `user`'s.
     ///
-    /// Errors: [`Error::Forbidden`] when it is not.
+    /// # Errors
+    ///
+    /// [`Error::Forbidden`] when it is another user's.
     pub fn check_user(&self, user: &UserId) -> Result<(), Error> {
         if *user != self.user {
             return Err(Error::Forbidden(format!(
-                "userId: this connection speaks for {:?}",
+                "userId: this client acts as {:?}",
                 self.user
             )));
         }
         Ok(())
     }
 
-    /// Whether it may enter a room.
+    /// Checks that a room is open to the identity.
     ///
-    /// Errors: [`Error::Forbidden`] when it may not.
+    /// # Errors
+    ///
+    /// [`Error::Forbidden`] when it is not.
     pub fn may_enter(&self, room: &RoomId) -> Result<(), Error> {
         match &self.rooms {
             Some(rooms) if !rooms.iter().any(|pattern| pattern.matches(room)) => Err(
@@ -98,12 +105,12 @@ impl Identity {
         }
     }
 
-    /// The user's id.
+    /// Returns the user's id.
     pub fn user_id(&self) -> &UserId {
         &self.user
     }
 
-    /// The user's id, if it speaks as an operator.
+    /// Returns the user's id if the user acts as an operator.
     pub fn operator_id(&self) -> Option<&UserId> {
         self.operator.then_some(&self.user)
     }

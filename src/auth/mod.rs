@@ -1,5 +1,5 @@
-//! Who a connection speaks for, and which rooms it may enter: as a token says, or as a guest says
-//! of itself.
+//! Authentication: users, their rank and their rooms, as a token grants them or a guest claims
+//! them.
 
 mod identity;
 mod token;

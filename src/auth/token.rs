@@ -1,4 +1,4 @@
-//! JSON Web Tokens: their verification, and tokens for trying out.
+//! JSON Web Tokens: their verification, and the making of test tokens.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -16,29 +16,29 @@ use crate::{
     model::UserId,
 };
 
-/// The least bytes of a secret for HS256, as many as its hash has:
+/// The fewest bytes of a secret for HS256, the length of its hash:
 /// <https://www.rfc-editor.org/rfc/rfc7518#section-3.2>.
 pub const MIN_SECRET_BYTES: usize = 32;
 
-/// The least bytes of an RSA key's modulus: <https://www.rfc-editor.org/rfc/rfc7518#section-3.3>.
+/// The fewest bytes of an RSA key's modulus: <https://www.rfc-editor.org/rfc/rfc7518#section-3.3>.
 const MIN_RSA_BYTES: usize = 256;
 
 /// The bytes of a point on the curve P-256, uncompressed.
 const P256_POINT_BYTES: usize = 65;
 
-/// The most bytes of a token; longer ones are not looked at.
+/// The most bytes of a token; longer ones are refused unread.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
-/// How far the clock of whoever signs may be ahead, in seconds: a token counts that long before its
-/// `nbf`. Its `exp` is kept to the letter.
+/// The tolerance for a signer's clock running ahead, in seconds: a token is valid this long before
+/// its `nbf`. Its `exp` is exact.
 pub const LEEWAY_SECONDS: u64 = 5;
 
-/// What a token gives: an identity, for a time.
+/// A token's grant: an identity, for a time.
 #[derive(Debug, Clone)]
 pub struct Grant {
-    /// Whom its bearer speaks for.
+    /// The identity of the token's bearer.
     pub identity: Identity,
-    /// Until when.
+    /// The end of the grant.
     pub expires_at: DateTime<Utc>,
 }
 
@@ -55,10 +55,10 @@ struct Claims {
     rooms: Option<Vec<RoomPattern>>,
 }
 
-/// The `role` that makes an operator.
+/// The `role` of operators.
 pub const OPERATOR: &str = "operator";
 
-/// Only a claim that is not there means all rooms: `null` does not.
+/// An absent claim means all rooms; `null` is invalid.
 fn present<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Vec<RoomPattern>>, D::Error> {
@@ -75,7 +75,7 @@ impl Claims {
             operator,
             rooms: self.rooms.map(Arc::from),
         };
-        // A time after the calendar's end is as good as its end.
+        // A time after the calendar's end counts as its end.
         let expires_at = DateTime::from_timestamp_millis((self.exp * 1000.0) as i64)
             .unwrap_or(DateTime::<Utc>::MAX_UTC);
         if expires_at <= Utc::now() {
@@ -88,8 +88,7 @@ impl Claims {
     }
 }
 
-/// Whose tokens count: a key with the one algorithm that it is for, and what else their claims must
-/// say.
+/// The rules for valid tokens: a key with its one algorithm, and the demands on the claims.
 #[derive(Debug)]
 pub struct Verifier {
     key: DecodingKey,
@@ -97,19 +96,22 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// Tokens signed by HS256.
+    /// Accepts tokens signed by HS256.
     ///
-    /// Errors when the secret has less than [`MIN_SECRET_BYTES`], or is blank or one character
-    /// repeated.
+    /// # Errors
+    ///
+    /// When the secret has less than [`MIN_SECRET_BYTES`], or is blank or one character repeated.
     pub fn from_secret(secret: &str) -> Result<Self, &'static str> {
         let key = DecodingKey::from_secret(long_enough(secret)?.as_bytes());
         Ok(Self::new(key, Algorithm::HS256))
     }
 
-    /// Tokens signed by the private key of this public one, in PEM: RS256, ES256 or EdDSA, by the
-    /// key's kind.
+    /// Accepts tokens signed by the private key of this public one, in PEM. The key's kind decides
+    /// on RS256, ES256 or EdDSA.
     ///
-    /// Errors when it is no such key, or a weak one.
+    /// # Errors
+    ///
+    /// When the text is no such key, or the key is weak.
     pub fn from_public_key(pem: &str) -> Result<Self, &'static str> {
         if !pem.contains("PUBLIC KEY-----") {
             return Err("must be a public key in PEM");
@@ -143,22 +145,25 @@ impl Verifier {
         Self { key, validation }
     }
 
-    /// Only tokens whose `iss` is this.
+    /// Restricts valid tokens to this `iss`.
     pub fn require_issuer(&mut self, issuer: &str) {
         self.validation.set_issuer(&[issuer]);
         self.validation.required_spec_claims.insert("iss".into());
     }
 
-    /// Only tokens whose `aud` is this, or has this; without it, those that have an `aud` are for
-    /// somebody else.
+    /// Restricts valid tokens to this `aud`, alone or in a list. Without such a restriction, a
+    /// token with an `aud` is for somebody else.
     pub fn require_audience(&mut self, audience: &str) {
         self.validation.set_audience(&[audience]);
         self.validation.required_spec_claims.insert("aud".into());
     }
 
-    /// What a token gives.
+    /// Verifies a token.
     ///
-    /// Errors: [`Error::Unauthorized`], [`Error::TokenExpired`].
+    /// # Errors
+    ///
+    /// [`Error::TokenExpired`] after its time; [`Error::Unauthorized`] when it is invalid
+    /// otherwise.
     pub fn check(&self, token: &str) -> Result<Grant, Error> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Error::Unauthorized(format!(
@@ -168,79 +173,78 @@ impl Verifier {
         let decoded = decode::<Claims>(token, &self.key, &self.validation).map_err(|error| {
             match error.kind() {
                 ErrorKind::ExpiredSignature => Error::TokenExpired,
-                kind => Error::Unauthorized(format!("token: {}", in_words(kind))),
+                kind => Error::Unauthorized(format!("token: {}", describe(kind))),
             }
         })?;
-        // The library passes over one that is neither a text nor texts.
+        // The library ignores an `aud` of another kind than a text or a list of texts.
         if self.validation.aud.is_none() && decoded.claims.aud.is_some() {
             return Err(Error::Unauthorized(
-                "token: aud: it is for somebody else".into(),
+                "token: aud: is for another audience".into(),
             ));
         }
-        // Extensions that must be understood, and are not:
+        // Critical extensions, of which this server knows none:
         // https://www.rfc-editor.org/rfc/rfc7515#section-4.1.11.
         if decoded.header.crit.is_some() {
             return Err(Error::Unauthorized(
-                "token: crit: there is no such extension here".into(),
+                "token: crit: names an unknown extension".into(),
             ));
         }
         decoded.claims.grant()
     }
 }
 
-/// Why a token does not count.
-fn in_words(why: &ErrorKind) -> Cow<'static, str> {
-    match why {
+/// Describes the fault of a token.
+fn describe(fault: &ErrorKind) -> Cow<'static, str> {
+    match fault {
         ErrorKind::InvalidToken | ErrorKind::Base64(_) | ErrorKind::Utf8(_) => {
-            "is no JSON Web Token".into()
+            "is not a JSON Web Token".into()
         }
-        ErrorKind::InvalidSignature => "is not signed by the key of this server".into(),
+        ErrorKind::InvalidSignature => "is not signed by this server's key".into(),
         ErrorKind::InvalidAlgorithm
         | ErrorKind::InvalidAlgorithmName
-        | ErrorKind::UnsupportedAlgorithm => "alg: is not the one of this server's key".into(),
+        | ErrorKind::UnsupportedAlgorithm => "alg: does not fit this server's key".into(),
         ErrorKind::MissingRequiredClaim(claim) => {
             format!("{}: is required", shortened(claim, MAX_CAUSE_CHARS)).into()
         }
-        ErrorKind::InvalidClaimFormat(claim) => format!(
-            "{}: is of the wrong kind",
-            shortened(claim, MAX_CAUSE_CHARS)
-        )
-        .into(),
-        ErrorKind::InvalidIssuer => "iss: is not the one asked for".into(),
-        ErrorKind::InvalidAudience => "aud: it is for somebody else".into(),
-        ErrorKind::InvalidSubject => "sub: is not the one asked for".into(),
-        ErrorKind::ImmatureSignature => "nbf: its time has not come".into(),
+        ErrorKind::InvalidClaimFormat(claim) => {
+            format!("{}: has the wrong type", shortened(claim, MAX_CAUSE_CHARS)).into()
+        }
+        ErrorKind::InvalidIssuer => "iss: is not the required issuer".into(),
+        ErrorKind::InvalidAudience => "aud: is for another audience".into(),
+        ErrorKind::InvalidSubject => "sub: is not the required subject".into(),
+        ErrorKind::ImmatureSignature => "nbf: is not valid yet".into(),
         ErrorKind::Json(error) => json_error::explain("", error).into(),
         _ => "cannot be checked".into(),
     }
 }
 
-/// The claims of a token for trying out.
+/// The claims of a test token.
 #[derive(Debug, Serialize)]
 pub struct TokenClaims<'a> {
-    /// Whom its bearer speaks for.
+    /// The bearer's user id.
     pub sub: &'a UserId,
-    /// Until when, in seconds since 1970.
+    /// The end of its validity, in seconds since 1970.
     pub exp: i64,
-    /// [`OPERATOR`], or nothing.
+    /// [`OPERATOR`], or none for an ordinary user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<&'static str>,
     /// Room ids and patterns; none: all rooms.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     pub rooms: &'a [String],
-    /// Who signs it.
+    /// The issuer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub iss: Option<&'a str>,
-    /// Whom it is for.
+    /// The audience.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aud: Option<&'a str>,
 }
 
 impl TokenClaims<'_> {
-    /// Signs it by HS256.
+    /// Signs a token by HS256.
     ///
-    /// Errors when the secret has less than [`MIN_SECRET_BYTES`], or is blank or one character
-    /// repeated.
+    /// # Errors
+    ///
+    /// When the secret has less than [`MIN_SECRET_BYTES`], or is blank or one character repeated.
     pub fn sign(&self, secret: &str) -> Result<String, &'static str> {
         let key = EncodingKey::from_secret(long_enough(secret)?.as_bytes());
         encode(&Header::new(Algorithm::HS256), self, &key).map_err(|_| "cannot sign")

@@ -8,7 +8,7 @@ use super::{Chat, Participant};
 use crate::{
     error::Error,
     model::{EncodedMessage, RoomId, Seq},
-    room::{READ_TIMEOUT, RoomHandle, fit, unread},
+    room::{READ_TIMEOUT, RoomHandle, fit},
     store::{Keep, Page},
 };
 
@@ -65,8 +65,7 @@ impl Chat {
         };
         let messages = timeout(READ_TIMEOUT, reading)
             .await
-            .map_err(|_| Error::Unavailable)?
-            .map_err(unread)?;
+            .map_err(|_| Error::Unavailable)??;
         if let Some(newest) = messages.last() {
             handle.saw(newest.seq, newest.id);
         }

@@ -108,14 +108,13 @@ impl Chat {
         let user_id = identity.user_id().clone();
         self.requests.check(&user_id)?;
         let (handle, joined_before) = self.enter(participant, &room)?;
-        let joining = handle.join(|done| Join {
+        let joining = handle.join(Join {
             client: participant.client,
             user_id,
             last_seq,
             limit: self.limit(limit),
             deadline: Instant::now() + READ_TIMEOUT,
             welcome: unless_closed(participant.clone(), welcome),
-            done,
         });
         let result = joining.await;
         if result.is_err() && !joined_before {

@@ -2,8 +2,8 @@
 
 mod command;
 mod host;
+mod layers;
 mod refusal;
-mod secret;
 mod value;
 
 use std::{
@@ -18,30 +18,22 @@ use clap::{
     builder::{ArgPredicate, NonEmptyStringValueParser, Resettable},
     error::ErrorKind,
 };
+use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::filter::Targets;
 
-use self::value::{events_per_second, millis, positive_millis, seconds, targets};
+use self::value::{count, events_per_second, millis, positive_millis, seconds, targets};
 pub use self::{
     command::{Command, Role, TokenRequest},
     host::Host,
-    secret::Secret,
 };
 use crate::{
-    auth::Verifier,
-    chat::MAX_HISTORY,
-    http::AllowedOrigins,
-    net::{AdmissionSettings, TrustedProxies},
-    rates::Rate,
-    store::{Encryption, Schema},
+    chat::MAX_HISTORY, http::AllowedOrigins, net::TrustedProxies, store::Schema,
     telemetry::LogFormat,
 };
 
 /// The default of `SHUTDOWN_TIMEOUT_MS` on a Heroku dyno, where stopping is to take less than ten
 /// seconds.
 const DYNO_SHUTDOWN_TIMEOUT_MS: &str = "8000";
-
-/// How many connections of one user may join all their rooms at once.
-const TABS: u32 = 8;
 
 /// A Socket.IO-compatible real-time chat server: rooms, history, acknowledgements; one binary, one
 /// database.
@@ -70,7 +62,7 @@ pub struct Config {
         hide_env_values = true,
         default_value = "sqlite://data/parlor.db"
     )]
-    pub database_url: Secret,
+    pub database_url: SecretString,
 
     /// Schema of a Postgres database for the tables, made when missing, so that programs can share
     /// a database. Unset: the first one of the database's `search_path`.
@@ -95,12 +87,12 @@ pub struct Config {
     /// Secret that clients' tokens (JWT) are signed with by HS256, at least 32 bytes. Neither this
     /// nor `JWT_PUBLIC_KEY`: clients are guests, who are who they say they are.
     #[arg(long, env, global = true, hide_env_values = true)]
-    pub jwt_secret: Option<Secret>,
+    pub jwt_secret: Option<SecretString>,
 
     /// Public key, in PEM, of whoever signs clients' tokens: RSA (RS256), P-256 (ES256) or Ed25519
     /// (EdDSA). Its line ends may be written as `\n`.
     #[arg(long, env, hide_env_values = true)]
-    pub jwt_public_key: Option<Secret>,
+    pub jwt_public_key: Option<SecretString>,
 
     /// What a token's `iss` must be.
     #[arg(long, env, global = true, value_parser = NonEmptyStringValueParser::new())]
@@ -111,16 +103,16 @@ pub struct Config {
     pub jwt_audience: Option<String>,
 
     /// Most bytes of UTF-8 in a message.
-    #[arg(long, env, default_value_t = 8192, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
-    pub max_message_bytes: u32,
+    #[arg(long, env, default_value_t = 8192, value_parser = count(1, 1_048_576))]
+    pub max_message_bytes: usize,
 
     /// How many messages a join or a history read answers with when the client does not say.
-    #[arg(long, env, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=MAX_HISTORY as i64))]
-    pub history_limit: u16,
+    #[arg(long, env, default_value_t = 50, value_parser = count(1, MAX_HISTORY))]
+    pub history_limit: usize,
 
     /// Most rooms that one connection may be in.
-    #[arg(long, env, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub max_rooms_per_socket: u32,
+    #[arg(long, env, default_value_t = 256, value_parser = count(1, 100_000))]
+    pub max_rooms_per_socket: usize,
 
     /// How many messages a second a user may send in the long run, by all connections and in all
     /// rooms; 0 sets no limit. As often, it may tell that it is typing.
@@ -180,13 +172,13 @@ pub struct Config {
 
     /// Most connections at once; further ones are closed. Unset: as many as the process may open
     /// files, but 128.
-    #[arg(long, env, value_parser = clap::value_parser!(u32).range(1..))]
-    pub max_connections: Option<u32>,
+    #[arg(long, env, value_parser = count(1, u32::MAX as usize))]
+    pub max_connections: Option<usize>,
 
     /// Most connections at once from one address, or, of IPv6, from one network of 64 bits; 0 is no
     /// limit. Behind a proxy, set it only together with `TRUSTED_PROXIES`.
     #[arg(long, env, default_value_t = 0)]
-    pub max_connections_per_address: u32,
+    pub max_connections_per_address: usize,
 
     /// How many sessions a second one address may begin in the long run; 0 is no limit. Behind a
     /// proxy, set it only together with `TRUSTED_PROXIES`.
@@ -205,8 +197,8 @@ pub struct Config {
 
     /// How many packets may wait for a client; one that has more waiting loses its connection, and
     /// comes back for them.
-    #[arg(long, env, default_value_t = 8192, value_parser = clap::value_parser!(u32).range(16..=1_048_576))]
-    pub send_queue_packets: u32,
+    #[arg(long, env, default_value_t = 8192, value_parser = count(16, 1_048_576))]
+    pub send_queue_packets: usize,
 
     /// What to log, such as `info` or `parlor=debug`.
     #[arg(long, env, global = true, default_value = "info,sqlx=warn", value_parser = targets)]
@@ -217,8 +209,8 @@ pub struct Config {
     pub log_format: LogFormat,
 
     /// Threads that the work is spread over. Unset: as many as there are processors.
-    #[arg(long, env, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub tokio_worker_threads: Option<u16>,
+    #[arg(long, env, value_parser = count(1, 1024))]
+    pub tokio_worker_threads: Option<usize>,
 
     /// Name of the Heroku dyno that this is, set by Heroku. On a dyno, whose disk is lost at every
     /// restart, `DATABASE_URL` must name a Postgres; that is reached with `sslmode=require` unless
@@ -252,62 +244,10 @@ impl Config {
         Ok(config)
     }
 
-    /// Who may connect, and how many.
-    pub fn admission(&self) -> AdmissionSettings {
-        let some = |number: u32| (number > 0).then_some(number as usize);
-        AdmissionSettings {
-            max_connections: self.max_connections.and_then(some),
-            max_per_address: some(self.max_connections_per_address),
-            sessions: Rate {
-                per_second: self.connects_per_second,
-                burst: self.connect_burst,
-            },
-            trusted_proxies: self.trusted_proxies.clone(),
-        }
-    }
-
-    /// How many requests a user may make at once: as many as several of its connections need to
-    /// join all their rooms.
-    pub fn request_burst(&self) -> NonZeroU32 {
-        NonZeroU32::MIN.saturating_add(TABS * self.max_rooms_per_socket - 1)
-    }
-
     /// Returns the number of threads that the work is spread over.
     pub fn worker_threads(&self) -> usize {
         let processors = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        self.tokio_worker_threads
-            .map_or_else(processors, usize::from)
-    }
-
-    /// Whether a database may be reached unencrypted when its URL does not say.
-    pub fn encryption(&self) -> Encryption {
-        match self.dyno {
-            Some(_) => Encryption::Required,
-            None => Encryption::Optional,
-        }
-    }
-
-    /// Whose tokens let clients in; none: guests come without.
-    ///
-    /// Errors: one line that names the variable whose value is bad, and does not show it.
-    pub fn verifier(&self) -> Result<Option<Verifier>, String> {
-        let mut verifier = match (&self.jwt_secret, &self.jwt_public_key) {
-            (None, None) => return self.check_unused().map(|()| None),
-            (Some(_), Some(_)) => {
-                return Err("JWT_SECRET: set it or JWT_PUBLIC_KEY, not both".into());
-            }
-            (Some(secret), None) => Verifier::from_secret(secret.expose())
-                .map_err(|reason| format!("JWT_SECRET: {reason}"))?,
-            (None, Some(pem)) => Verifier::from_public_key(&pem.expose().replace("\\n", "\n"))
-                .map_err(|reason| format!("JWT_PUBLIC_KEY: {reason}"))?,
-        };
-        if let Some(issuer) = &self.jwt_issuer {
-            verifier.require_issuer(issuer);
-        }
-        if let Some(audience) = &self.jwt_audience {
-            verifier.require_audience(audience);
-        }
-        Ok(Some(verifier))
+        self.tokio_worker_threads.unwrap_or_else(processors)
     }
 
     /// The variable that has the key of clients' tokens; none: guests come without.
@@ -316,21 +256,9 @@ impl Config {
         secret.or(self.jwt_public_key.as_ref().map(|_| "JWT_PUBLIC_KEY"))
     }
 
-    /// Whoever says what tokens must be like does not mean to let everybody in.
-    fn check_unused(&self) -> Result<(), String> {
-        let unused = [
-            ("JWT_ISSUER", &self.jwt_issuer),
-            ("JWT_AUDIENCE", &self.jwt_audience),
-        ];
-        match unused.iter().find(|(_, value)| value.is_some()) {
-            Some((variable, _)) => Err(format!("{variable}: needs JWT_SECRET or JWT_PUBLIC_KEY")),
-            None => Ok(()),
-        }
-    }
-
     /// What no single value shows.
     fn check(&self) -> Result<(), String> {
-        if self.dyno.is_some() && self.database_url.expose().starts_with("sqlite:") {
+        if self.dyno.is_some() && self.database_url.expose_secret().starts_with("sqlite:") {
             return Err(
                 "DATABASE_URL: must name a Postgres on a Heroku dyno, whose disk is lost at every restart".into()
             );
@@ -424,6 +352,9 @@ mod tests {
         ]);
         let config = config.unwrap();
         assert!(!format!("{config:?}").contains("pass"));
-        assert_eq!(config.database_url.expose(), "postgres://ann:pass@host/db");
+        assert_eq!(
+            config.database_url.expose_secret(),
+            "postgres://ann:pass@host/db"
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{num::ParseIntError, time::Duration};
 
+use clap::builder::RangedU64ValueParser;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 /// The crates in the server that log, or could.
@@ -21,6 +22,11 @@ const LOGGING_CRATES: [&str; 14] = [
     "tower_http",
     "tungstenite",
 ];
+
+/// Parses a number from `least` to `most`, both included.
+pub(super) fn count(least: usize, most: usize) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(least as u64..=most as u64)
+}
 
 pub(super) fn millis(text: &str) -> Result<Duration, ParseIntError> {
     Ok(Duration::from_millis(text.parse::<u32>()?.into()))

@@ -7,8 +7,7 @@ use super::{
 
 /// An entry on its way into a room's log.
 ///
-/// Every kind goes through the writer's one queue, so that the entries of a sender keep their order
-/// and share a commit.
+/// All kinds share the writer's queue, so a sender's entries keep their order and share a commit.
 #[derive(Debug, Clone)]
 pub enum Entry {
     /// A new message.
@@ -37,12 +36,12 @@ impl From<Draft> for Entry {
     }
 }
 
-/// The outcome of a commit, for the rooms that it concerns.
+/// The outcome of a commit, for the rooms concerned.
 #[derive(Debug)]
 pub enum Outcome {
     /// These entries were committed, in this order.
     Stored(Vec<Stored<EncodedMessage>>),
     /// Entries may have been committed to these rooms, or may be yet; their senders wait no longer.
-    /// Reported again when no such commit is possible any more.
+    /// Reported again once no such commit is possible any more.
     Unknown(Vec<RoomId>),
 }

@@ -1,4 +1,4 @@
-//! The names of rooms, users and messages, and places in a room's log.
+//! Identifiers of rooms, users and messages, and places in a room's log.
 
 use std::{fmt, sync::Arc};
 
@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::{number::WholeNumber, visible};
 
-/// The most bytes of UTF-8 that an identifier may have.
+/// The most bytes of UTF-8 in an identifier.
 pub const MAX_IDENTIFIER_BYTES: usize = 128;
 
-/// The text is no identifier.
+/// The reason why a text is no identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidIdentifier {
     /// It is empty, or over [`MAX_IDENTIFIER_BYTES`].
@@ -24,12 +24,12 @@ pub enum InvalidIdentifier {
     /// It has a space at an end.
     #[error("must not begin or end with a space")]
     Space,
-    /// It would only look like another one.
+    /// It has a character by which it would only look like another identifier.
     #[error("must be without U+{:04X}, which cannot be seen or looks like a space", u32::from(*.0))]
     Disguise(char),
 }
 
-/// Checks a text that programs compare.
+/// Checks an identifier for programs.
 fn check_identifier(text: &str) -> Result<(), InvalidIdentifier> {
     if !(1..=MAX_IDENTIFIER_BYTES).contains(&text.len()) {
         return Err(InvalidIdentifier::Length);
@@ -43,8 +43,8 @@ fn check_identifier(text: &str) -> Result<(), InvalidIdentifier> {
     Ok(())
 }
 
-/// Checks a text that people read, too: two that are not the same are not to look the same by what
-/// cannot be seen.
+/// Checks an identifier for people, too: two different ones must not look the same because of
+/// invisible characters.
 fn check_name(text: &str) -> Result<(), InvalidIdentifier> {
     check_identifier(text)?;
     if let Some(c) = visible::disguise(text) {
@@ -56,9 +56,10 @@ fn check_name(text: &str) -> Result<(), InvalidIdentifier> {
     Ok(())
 }
 
-/// A text that was checked when it was stored, perhaps by a server that took more than this one.
+/// An identifier read from the log: checked when it was stored, perhaps by a server with laxer
+/// rules.
 pub(crate) trait FromStore {
-    /// Takes it as it is.
+    /// Takes the text without a check.
     fn from_store(text: String) -> Self;
 }
 
@@ -70,7 +71,7 @@ macro_rules! identifier {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// The identifier as it came.
+            /// Returns the identifier as its client wrote it.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -120,15 +121,15 @@ macro_rules! identifier {
 }
 
 identifier! {
-    /// A room's name.
+    /// A room's identifier.
     RoomId, check_name
 }
 identifier! {
-    /// Who speaks; the same on every tab and device of a person.
+    /// A user's identifier, the same on all tabs and devices of a person.
     UserId, check_name
 }
 identifier! {
-    /// The sender's own name for a message, by which a repeated send is known.
+    /// The sender's own identifier of a message; a repeated send has the same one.
     ClientMessageId, check_identifier
 }
 
@@ -143,23 +144,23 @@ impl Seq {
     /// After every message of a room.
     pub const END: Self = Self(i64::MAX);
 
-    /// The place after this one.
+    /// Returns the next place.
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
 
-    /// The place before this one; nothing is before [`Seq::ZERO`].
+    /// Returns the previous place, at least [`Seq::ZERO`].
     pub fn previous(self) -> Self {
         Self(self.0.saturating_sub(1).max(0))
     }
 
-    /// How many places lie after `earlier`, up to and with this one; 0 when `earlier` is not
-    /// earlier.
+    /// Returns the number of places after `earlier`, up to and including this one; 0 unless
+    /// `earlier` is earlier.
     pub fn since(self, earlier: Self) -> usize {
         usize::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
     }
 
-    /// The number, as databases and clients know it.
+    /// Returns the number, as in databases and on the wire.
     pub fn get(self) -> i64 {
         self.0
     }

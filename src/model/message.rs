@@ -1,4 +1,4 @@
-//! Messages, from a draft to the JSON that clients get.
+//! Messages, from the draft to the JSON for clients.
 
 use std::sync::Arc;
 
@@ -13,15 +13,17 @@ use super::{
 };
 use crate::error::Error;
 
-/// What a message says: something that can be seen, no NUL, no longer than the server allows.
+/// A message's text: visible, without NUL, within the server's limit of length.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Body(Arc<str>);
 
 impl Body {
-    /// Accepts a text of at most `limit` bytes of UTF-8.
+    /// Parses a text of at most `limit` bytes of UTF-8.
     ///
-    /// Errors: [`Error::MessageTooLarge`] over the limit, [`Error::InvalidPayload`] when nothing
-    /// can be seen, or with a NUL (which Postgres cannot store in a text).
+    /// # Errors
+    ///
+    /// [`Error::MessageTooLarge`] over the limit; [`Error::InvalidPayload`] when nothing of the
+    /// text can be seen, or with a NUL, as Postgres cannot store one in a text.
     pub fn parse(text: &str, limit: usize) -> Result<Self, Error> {
         if text.len() > limit {
             return Err(Error::MessageTooLarge { limit });
@@ -39,41 +41,41 @@ impl Body {
         Ok(Self(text.into()))
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// A text that was checked when it was stored.
-    pub(crate) fn stored(text: String) -> Self {
+    /// Takes a text read from the log, checked when it was stored.
+    pub(crate) fn from_store(text: String) -> Self {
         Self(text.into())
     }
 }
 
-/// A message on its way into the log: all of it but the `seq`.
+/// A message on its way into the log, complete but for the `seq`.
 ///
-/// The id is given before the first attempt to store it, so an attempt with an unknown outcome can
-/// be repeated without storing it twice.
+/// A draft has its id before the first attempt to store it, so that an attempt with an unknown
+/// outcome can be retried without storing the message twice.
 #[derive(Debug, Clone)]
 pub struct Draft {
     /// UUID version 7.
     pub id: Uuid,
-    /// The room it goes to.
+    /// The message's room.
     pub room_id: RoomId,
     /// Its author.
     pub user_id: UserId,
-    /// The author again, when speaking as an operator.
+    /// The author again, when acting as an operator.
     pub operator_id: Option<UserId>,
-    /// What it says.
+    /// Its text.
     pub body: Body,
-    /// When the server took it, in whole milliseconds.
+    /// The time at which the server accepted it, in whole milliseconds.
     pub timestamp: DateTime<Utc>,
-    /// The sender's name for it.
+    /// The sender's own identifier of it.
     pub client_message_id: Option<ClientMessageId>,
 }
 
 impl Draft {
-    /// Gives a new message its id and time.
+    /// Returns a draft with a new id and the present time.
     pub fn new(
         room_id: RoomId,
         user_id: UserId,
@@ -92,7 +94,7 @@ impl Draft {
         }
     }
 
-    /// The message that the log holds once it has given the draft a place.
+    /// Returns the draft's message at a place in the log.
     pub fn at(&self, seq: Seq) -> Message {
         let draft = self.clone();
         Message {
@@ -108,31 +110,31 @@ impl Draft {
     }
 }
 
-/// A message as the log holds it and as every client gets it.
+/// A message, as in the log and as sent to every client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Message {
     /// UUID version 7.
     pub id: Uuid,
-    /// The room it was said in.
+    /// The message's room.
     pub room_id: RoomId,
     /// Its place in the room.
     pub seq: Seq,
     /// Its author.
     pub user_id: UserId,
-    /// The author again, when speaking as an operator.
+    /// The author again, when acting as an operator.
     pub operator_id: Option<UserId>,
-    /// What it says.
+    /// Its text.
     #[serde(rename = "message")]
     pub body: Body,
-    /// When the server took it, in whole milliseconds.
+    /// The time at which the server accepted it, in whole milliseconds.
     #[serde(serialize_with = "iso8601_millis")]
     pub timestamp: DateTime<Utc>,
-    /// The sender's name for it.
+    /// The sender's own identifier of it.
     pub client_message_id: Option<ClientMessageId>,
 }
 
-/// A time as clients get it.
+/// Serializes a time in the form for clients.
 pub(crate) fn iso8601_millis<S: Serializer>(
     time: &DateTime<Utc>,
     serializer: S,
@@ -140,16 +142,16 @@ pub(crate) fn iso8601_millis<S: Serializer>(
     serializer.collect_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true))
 }
 
-/// A message on its way to clients, and as rooms keep it: its JSON, which is written once, however
-/// many get it and however often.
+/// A message's JSON, as rooms keep it and clients get it. It is written once, however many clients
+/// get it and however often.
 ///
-/// A join's answer takes it from there (`bench/`, workload `joins`), and the ack and the fan-out of
-/// a send share it.
+/// The answers to joins take it from there (`bench/`, workload `joins`), and a send's ack and
+/// fan-out share it.
 #[derive(Debug, Clone)]
 pub struct EncodedMessage {
-    /// As in the log.
+    /// The message's id.
     pub id: Uuid,
-    /// The room it was said in.
+    /// The message's room.
     pub room_id: RoomId,
     /// Its place in the room.
     pub seq: Seq,
@@ -157,7 +159,7 @@ pub struct EncodedMessage {
 }
 
 impl EncodedMessage {
-    /// The message, as clients get it.
+    /// Returns the message's JSON.
     pub fn json(&self) -> &str {
         self.json.get()
     }
@@ -181,10 +183,10 @@ impl Serialize for EncodedMessage {
     }
 }
 
-/// A send's outcome, which is also the body of its ack.
+/// A send's outcome, and the body of its ack.
 #[derive(Debug, Clone, Serialize)]
 pub struct Stored<M> {
-    /// The message of this send, or of the first send with the same `clientMessageId`.
+    /// The message of this send, or of the first one with the same `clientMessageId`.
     pub message: M,
     /// True when an earlier send stored it.
     pub duplicate: bool,

@@ -1,4 +1,4 @@
-//! Values parsed at the edge, so that everything inside can trust them.
+//! Values parsed at the edge: all code inside can trust them.
 
 mod entry;
 mod ids;

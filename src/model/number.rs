@@ -1,4 +1,4 @@
-//! Whole numbers, however JSON writes them.
+//! Whole numbers in all notations of JSON.
 
 use std::fmt;
 
@@ -7,11 +7,11 @@ use serde::{
     de::{Error, Unexpected, Visitor},
 };
 
-/// The first number that is too large, 2^64.
+/// The smallest number out of range, 2^64.
 const TOO_LARGE: f64 = 18_446_744_073_709_551_616.0;
 
-/// A whole number, 0 or larger: `5`, `5.0` and `5e0` are one number, as in JSON there is one kind
-/// of them: <https://www.rfc-editor.org/rfc/rfc8259#section-6>.
+/// A whole number, 0 or larger. `5`, `5.0` and `5e0` are the same number, as JSON has one kind of
+/// numbers: <https://www.rfc-editor.org/rfc/rfc8259#section-6>.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WholeNumber(pub u64);
 
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_is_what_it_is_however_it_is_written() {
+    fn all_notations_of_a_number_are_equal() {
         for (json, number) in [
             ("5", 5),
             ("5.0", 5),

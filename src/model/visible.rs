@@ -1,8 +1,8 @@
-//! Characters that can be seen, and those by which a name would only look like another one.
+//! Visible characters, and the invisible ones by which a name would only look like another name.
 //!
 //! The properties are Unicode's: <https://www.unicode.org/reports/tr44/#Property_Index>. The
-//! joiners are allowed where <https://www.rfc-editor.org/rfc/rfc5892#appendix-A.1> has them, and in
-//! emoji: <https://www.unicode.org/reports/tr51/#def_emoji_zwj_sequence>.
+//! joiners are allowed as in <https://www.rfc-editor.org/rfc/rfc5892#appendix-A.1>, and in emoji:
+//! <https://www.unicode.org/reports/tr51/#def_emoji_zwj_sequence>.
 
 use icu_properties::{
     CodePointMapData, CodePointSetData,
@@ -12,30 +12,30 @@ use icu_properties::{
     },
 };
 
-/// Joins in Persian, for instance, what would be written apart, or the other way round.
+/// Keeps two letters apart, for instance in Persian, instead of writing them joined.
 const NON_JOINER: char = '\u{200C}';
-/// Joins emoji to one, and letters of India's scripts.
+/// Joins several emoji to one, and letters in India's scripts.
 const JOINER: char = '\u{200D}';
-/// Asks for the emoji instead of the sign.
+/// Selects the emoji instead of the plain sign.
 const EMOJI_STYLE: char = '\u{FE0F}';
-/// Makes a key of a digit.
+/// Turns a digit into a keycap.
 const KEYCAP: char = '\u{20E3}';
-/// The emoji that a region's tags follow.
+/// The emoji before the tags of a region.
 const FLAG: char = '\u{1F3F4}';
 const LAST_TAG: char = '\u{E007F}';
 const IDEOGRAPHIC_SPACE: char = '\u{3000}';
 
-/// Whether nothing of a text can be seen.
+/// Returns true when nothing of a text can be seen.
 pub(super) fn is_blank(text: &str) -> bool {
     text.chars().all(|c| c.is_whitespace() || is_empty(c))
 }
 
-/// Whether a space, of those that names may have.
+/// Returns true for the spaces allowed in names.
 pub(super) fn is_space(c: char) -> bool {
     matches!(c, ' ' | IDEOGRAPHIC_SPACE)
 }
 
-/// The first character by which a text would only look like another one.
+/// Returns the first character by which a text would only look like another one.
 pub(super) fn disguise(text: &str) -> Option<char> {
     if text.is_ascii() {
         return None;
@@ -50,7 +50,7 @@ fn has<P: BinaryProperty>(c: char) -> bool {
     CodePointSetData::new::<P>().contains(c)
 }
 
-/// Draws nothing, and is no space by its property either.
+/// Returns true for a character without a picture, other than white space.
 fn is_empty(c: char) -> bool {
     // An empty pattern of braille, an empty note, empty hieroglyphs, and marks of annotations.
     matches!(
@@ -63,7 +63,7 @@ fn is_hidden(c: char) -> bool {
     is_empty(c) || c.is_whitespace() && !is_space(c)
 }
 
-/// Whether a hidden character does something between those before it and those after it.
+/// Returns true when a hidden character has an effect between its neighbours.
 fn belongs(before: &[char], c: char, after: &[char]) -> bool {
     match c {
         NON_JOINER => follows_virama(before) || divides(before, after),
@@ -81,7 +81,7 @@ fn follows_virama(before: &[char]) -> bool {
         .is_some_and(|c| class.get(*c) == CanonicalCombiningClass::Virama)
 }
 
-/// Whether the letters around would be written together.
+/// Returns true between letters otherwise written together.
 fn divides(before: &[char], after: &[char]) -> bool {
     let kinds = CodePointMapData::<JoiningType>::new();
     let kind = |c: &char| Some(kinds.get(*c)).filter(|kind| *kind != JoiningType::Transparent);
@@ -116,7 +116,7 @@ fn follows_emoji(before: &[char], after: &[char]) -> bool {
     }
 }
 
-/// Whether it is one of the tags between the flag and the last tag, as in the flag of Wales.
+/// Returns true for a tag between the flag and the last tag, as in the flag of Wales.
 fn names_region(before: &[char], c: char, after: &[char]) -> bool {
     let is_tag = |c: &char| ('\u{E0020}'..=LAST_TAG).contains(c);
     let flag = before.iter().rev().find(|c| !is_tag(c));
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_emoji_and_scripts_need_is_no_disguise() {
+    fn characters_needed_by_emoji_and_scripts_are_no_disguise() {
         for name in [
             "ann",
             "müller",
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_another_name_is_one() {
+    fn hidden_characters_in_names_are_a_disguise() {
         for c in [
             '\u{200B}',
             '\u{200C}',

@@ -10,13 +10,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::mpsc;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
-
-use crate::{
-    model::{EncodedMessage, Outcome, RoomId, Stored},
-    room::{Budget, Command, MAILBOX_CAPACITY, Room, RoomContext, RoomHandle, Shared, tell},
+use super::{
+    RoomContext, RoomHandle,
+    budget::Budget,
+    mailbox::{Command, WeakRoomHandle},
+    task::{self, Lifetime},
 };
+use crate::model::{EncodedMessage, Outcome, RoomId, Seq, Stored};
 
 /// All active rooms of this node.
 #[derive(Clone)]
@@ -25,66 +25,46 @@ pub struct Rooms(Arc<Registry>);
 struct Registry {
     context: Arc<RoomContext>,
     budget: Arc<Budget>,
-    active: Mutex<HashMap<RoomId, Active>>,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-}
-
-struct Active {
-    mailbox: mpsc::WeakSender<Command>,
-    shared: Arc<Shared>,
+    active: Mutex<HashMap<RoomId, WeakRoomHandle>>,
+    lifetime: Lifetime,
 }
 
 impl Rooms {
-    /// A node without active rooms.
+    /// Returns a node without active rooms.
     pub fn new(context: RoomContext) -> Self {
         Self(Arc::new(Registry {
             context: Arc::new(context),
             budget: Arc::default(),
             active: Mutex::default(),
-            tasks: TaskTracker::new(),
-            stop: CancellationToken::new(),
+            lifetime: Lifetime::default(),
         }))
     }
 
-    /// A handle to the room's task, which is started if it does not run.
+    /// Returns a handle to the room's task, which is started if it does not run.
     pub fn enter(&self, id: &RoomId) -> RoomHandle {
         let mut active = self.active();
-        if let Some(room) = active.get(id)
-            && let Some(mailbox) = room.mailbox.upgrade()
-        {
-            return RoomHandle {
-                mailbox,
-                shared: room.shared.clone(),
-            };
+        if let Some(handle) = active.get(id).and_then(WeakRoomHandle::upgrade) {
+            return handle;
         }
-        let (mailbox, commands) = mpsc::channel(MAILBOX_CAPACITY);
-        let shared = Arc::<Shared>::default();
+        let (rooms, ended) = (self.clone(), id.clone());
         let Registry {
             context,
             budget,
-            tasks,
+            lifetime,
             ..
         } = &*self.0;
-        let room = Room::new(
+        let (handle, weak) = task::spawn(
             id.clone(),
             context.clone(),
             budget.clone(),
-            commands,
-            shared.clone(),
+            lifetime,
+            move || rooms.forget(&ended),
         );
-        tasks.spawn(self.clone().run(id.clone(), room));
-        active.insert(
-            id.clone(),
-            Active {
-                mailbox: mailbox.downgrade(),
-                shared: shared.clone(),
-            },
-        );
-        RoomHandle { mailbox, shared }
+        active.insert(id.clone(), weak);
+        handle
     }
 
-    /// Passes on what the writer has to say to the rooms that it concerns.
+    /// Passes a commit's outcome to the rooms that it concerns.
     pub fn observe(&self, outcome: Outcome) {
         match outcome {
             Outcome::Stored(stored) => {
@@ -94,51 +74,47 @@ impl Rooms {
             }
             Outcome::Unknown(rooms) => {
                 for room in rooms {
-                    self.tell(&room, Command::Wake);
+                    self.tell(&room, Command::Watch);
                 }
             }
         }
     }
 
-    /// How many rooms are active.
+    /// Tells a room that its log has reached `seq`. Costs no read when the room has that message.
+    pub fn wake(&self, room: &RoomId, seq: Seq) {
+        self.tell(room, Command::Wake(seq));
+    }
+
+    /// Returns the number of active rooms.
     pub fn count(&self) -> usize {
         self.active().len()
     }
 
     /// Ends all rooms, and waits until they have ended.
     pub async fn stop(&self) {
-        self.0.stop.cancel();
-        self.0.tasks.close();
-        self.0.tasks.wait().await;
+        self.0.lifetime.end().await;
     }
 
-    async fn run(self, id: RoomId, room: Room) {
-        room.run(self.0.stop.clone()).await;
+    /// Drops a room that has ended, unless another task for it has started meanwhile.
+    fn forget(&self, id: &RoomId) {
         let mut active = self.active();
-        if active
-            .get(&id)
-            .is_some_and(|room| room.mailbox.strong_count() == 0)
-        {
-            active.remove(&id);
+        if active.get(id).is_some_and(WeakRoomHandle::is_closed) {
+            active.remove(id);
         }
     }
 
     fn tell(&self, room: &RoomId, command: Command) {
-        let active = self.active();
-        let Some(room) = active.get(room) else {
-            return;
-        };
-        if let Some(mailbox) = room.mailbox.upgrade() {
-            tell(&mailbox, &room.shared, command);
+        if let Some(room) = self.active().get(room) {
+            room.tell(command);
         }
     }
 
-    fn active(&self) -> MutexGuard<'_, HashMap<RoomId, Active>> {
+    fn active(&self) -> MutexGuard<'_, HashMap<RoomId, WeakRoomHandle>> {
         self.0.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The writer's answers by room, in order.
+/// Groups stored messages by room, in order.
 fn by_room(stored: Vec<Stored<EncodedMessage>>) -> HashMap<RoomId, Vec<Stored<EncodedMessage>>> {
     let mut rooms = HashMap::<_, Vec<_>>::new();
     for stored in stored {

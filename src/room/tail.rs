@@ -11,11 +11,10 @@ use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::{
-    Budget, CAPACITY, READ_TIMEOUT, RETRY_DELAY, RoomContext,
+    RoomContext,
     answer::fit,
-    budget::Share,
-    recent::{Comparison, Recent},
-    unread,
+    budget::{Budget, Share},
+    recent::{CAPACITY, Comparison, Recent},
 };
 use crate::{
     error::Error,
@@ -23,9 +22,13 @@ use crate::{
     store::{Keep, Page},
 };
 
+/// The longest that a room or a joiner waits for the log.
+pub const READ_TIMEOUT: Duration = Duration::from_secs(5);
+/// The pause before a failed read is tried again.
+pub const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// How long a room looks into the log now and then after the outcome of a write was unknown: a
 /// database may still commit what nobody waits for.
-pub const DOUBT: Duration = Duration::from_secs(300);
+pub const WATCH_PERIOD: Duration = Duration::from_secs(300);
 /// The pause before the first of these looks. The pauses grow with the time that has passed, up to
 /// a quarter of it.
 pub const FIRST_LOOK: Duration = Duration::from_secs(1);
@@ -51,7 +54,7 @@ enum Need {
 
 /// The time after an unknown outcome.
 #[derive(Debug)]
-struct Doubt {
+struct Watch {
     since: Instant,
     next_look: Instant,
 }
@@ -65,7 +68,7 @@ pub(super) struct Tail {
     recent: Option<Recent>,
     need: Need,
     retry_at: Option<Instant>,
-    doubt: Option<Doubt>,
+    watch: Option<Watch>,
     verified_at: Option<Instant>,
     /// The newest message that a joiner claimed to have, and when that was looked for.
     claim: Option<(Seq, Instant)>,
@@ -81,7 +84,7 @@ impl Tail {
             recent: None,
             need: Need::None,
             retry_at: None,
-            doubt: None,
+            watch: None,
             verified_at: None,
             claim: None,
             reset: None,
@@ -95,7 +98,7 @@ impl Tail {
 
     /// Returns when [`Tail::keep_up`] has to be called next.
     pub(super) fn next_tick(&self) -> Option<Instant> {
-        let looking = self.doubt.as_ref().map(|doubt| doubt.next_look);
+        let looking = self.watch.as_ref().map(|watch| watch.next_look);
         self.retry_at.into_iter().chain(looking).min()
     }
 
@@ -109,14 +112,21 @@ impl Tail {
         self.need = self.need.max(Need::Behind);
     }
 
-    /// The same, and for a while: what nobody waits for may be committed yet.
-    pub(super) fn wake(&mut self) {
+    /// Looks into the log now and for a while: a write of unknown outcome may be committed yet.
+    pub(super) fn watch(&mut self) {
         let since = Instant::now();
-        self.doubt = Some(Doubt {
+        self.watch = Some(Watch {
             since,
             next_look: since + FIRST_LOOK,
         });
         self.look();
+    }
+
+    /// Looks into the log for a message that it is said to hold, unless the room has it.
+    pub(super) fn wake(&mut self, seq: Seq) {
+        if seq > self.cursor() {
+            self.look();
+        }
     }
 
     /// Delivers what the writer has stored. A message that does not follow the last one means that
@@ -260,7 +270,7 @@ impl Tail {
     /// Reads the log if there is need; what fails is tried again after a pause.
     pub(super) async fn keep_up(&mut self) {
         let now = Instant::now();
-        self.look_while_in_doubt(now);
+        self.look_while_watching(now);
         if self.recent.is_none() || self.retry_at.is_some_and(|retry_at| now < retry_at) {
             return;
         }
@@ -278,14 +288,14 @@ impl Tail {
         self.retry_at = None;
     }
 
-    fn look_while_in_doubt(&mut self, now: Instant) {
-        let Some(doubt) = self.doubt.as_mut().filter(|doubt| doubt.next_look <= now) else {
+    fn look_while_watching(&mut self, now: Instant) {
+        let Some(watch) = self.watch.as_mut().filter(|watch| watch.next_look <= now) else {
             return;
         };
-        let passed = now - doubt.since;
-        doubt.next_look = now + FIRST_LOOK.max(passed / 4);
-        if passed > DOUBT {
-            self.doubt = None;
+        let passed = now - watch.since;
+        watch.next_look = now + FIRST_LOOK.max(passed / 4);
+        if passed > WATCH_PERIOD {
+            self.watch = None;
         }
         self.look();
     }
@@ -335,7 +345,7 @@ impl Tail {
         let reading = self.context.store.read(&self.id, page);
         match timeout_at(deadline, reading).await {
             Ok(Ok(messages)) => Ok(messages),
-            Ok(Err(cause)) => Err(unread(cause)),
+            Ok(Err(cause)) => Err(cause.into()),
             Err(_) => Err(Error::Unavailable),
         }
     }

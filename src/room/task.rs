@@ -1,68 +1,94 @@
 //! A room's task.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
-use tokio::{sync::mpsc, time::Instant};
-use tokio_util::sync::CancellationToken;
+use tokio::time::Instant;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Budget, Command, Departure, Join, Joined, Reset, RoomContext, Shared, members::Members,
-    queued_bytes, tail::Tail,
+    Departure, Joined, Reset, RoomContext, RoomHandle,
+    budget::Budget,
+    joining::{Done, Join},
+    mailbox::{self, Command, Inbox, WeakRoomHandle},
+    members::Members,
+    tail::Tail,
 };
 use crate::{error::Error, model::RoomId};
 
-/// The state of a room's task.
-pub(crate) struct Room {
+/// The lifetime of a node's rooms.
+#[derive(Default)]
+pub(super) struct Lifetime {
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Lifetime {
+    /// Ends all rooms, and waits until they have ended.
+    pub(super) async fn end(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// Starts a room's task, which calls `ended` at its end.
+pub(super) fn spawn(
     id: RoomId,
     context: Arc<RoomContext>,
-    commands: mpsc::Receiver<Command>,
-    shared: Arc<Shared>,
+    budget: Arc<Budget>,
+    lifetime: &Lifetime,
+    ended: impl FnOnce() + Send + 'static,
+) -> (RoomHandle, WeakRoomHandle) {
+    let (handle, inbox) = mailbox::open();
+    let room = Room::new(id, context, budget, inbox);
+    let stop = lifetime.stop.clone();
+    lifetime.tasks.spawn(async move {
+        room.run(stop).await;
+        ended();
+    });
+    let weak = handle.downgrade();
+    (handle, weak)
+}
+
+/// The state of a room's task.
+struct Room {
+    id: RoomId,
+    context: Arc<RoomContext>,
+    inbox: Inbox,
     tail: Tail,
     members: Members,
 }
 
 impl Room {
-    pub(crate) fn new(
-        id: RoomId,
-        context: Arc<RoomContext>,
-        budget: Arc<Budget>,
-        commands: mpsc::Receiver<Command>,
-        shared: Arc<Shared>,
-    ) -> Self {
-        let members = Members::new(context.presence);
-        let tail = Tail::new(id.clone(), context.clone(), budget);
+    fn new(id: RoomId, context: Arc<RoomContext>, budget: Arc<Budget>, inbox: Inbox) -> Self {
         Self {
+            members: Members::new(context.presence),
+            tail: Tail::new(id.clone(), context.clone(), budget),
             id,
             context,
-            commands,
-            shared,
-            tail,
-            members,
+            inbox,
         }
     }
 
     /// Works until nobody holds a handle any more, or until `stop`.
-    pub(crate) async fn run(mut self, stop: CancellationToken) {
+    async fn run(mut self, stop: CancellationToken) {
         loop {
             let next_tick = self.next_tick();
             tokio::select! {
                 // What was stored before the stop is delivered.
                 biased;
-                command = self.commands.recv() => match command {
-                    Some(command) => self.obey(command).await,
+                command = self.inbox.recv() => match command {
+                    Some(command) => self.handle(command).await,
                     None => break,
                 },
                 () = stop.cancelled() => break,
                 () = sleep_until(next_tick) => {}
             }
-            if self.shared.missed.swap(false, Ordering::AcqRel) {
+            if self.inbox.take_missed() {
                 self.tail.look();
             }
             self.tail.keep_up().await;
             self.tell_reset();
-            self.shared
-                .cursor
-                .store(self.tail.cursor().get(), Ordering::Release);
             if let Some(presence) = self.members.tick(&self.id) {
                 self.context.fanout.presence(&presence);
             }
@@ -77,27 +103,23 @@ impl Room {
             .min()
     }
 
-    async fn obey(&mut self, command: Command) {
+    async fn handle(&mut self, command: Command) {
         match command {
-            Command::Join(join) => self.join(join).await,
+            Command::Join(join, done) => self.join(join, done).await,
             Command::Leave(client, how, done) => {
                 self.members.leave(client, how);
                 drop(done);
             }
-            Command::Stored(stored) => {
-                self.shared
-                    .queued
-                    .fetch_sub(queued_bytes(&stored), Ordering::Relaxed);
-                self.tail.stored(stored);
-            }
+            Command::Stored(stored) => self.tail.stored(stored),
             Command::Seen(seq, id) => self.tail.seen(seq, id),
-            Command::Wake => self.tail.wake(),
+            Command::Wake(seq) => self.tail.wake(seq),
+            Command::Watch => self.tail.watch(),
             Command::Signal(signal) => self.context.fanout.signal(&self.id, &signal),
             Command::Look => {}
         }
     }
 
-    async fn join(&mut self, join: Join) {
+    async fn join(&mut self, join: Join, done: Done) {
         let history = self
             .tail
             .history(join.last_seq, join.limit, join.deadline)
@@ -128,7 +150,7 @@ impl Room {
                 Err(Error::Unavailable)
             }
         });
-        join.done.send(result).ok();
+        done.send(result).ok();
     }
 
     /// Tells the members of a log that has been read anew.

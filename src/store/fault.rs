@@ -1,28 +1,26 @@
-//! What an error means for whoever asked: the one table of the databases' error codes.
+//! The one table of the databases' error codes, and their meaning for the caller.
 //!
-//! Only an error that the data itself causes refuses it. Whatever else goes wrong may be over
-//! later, without the sender's doing, and until then its message must not be lost.
-
-use std::borrow::Cow;
+//! Only an error caused by the data itself refuses the data. Every other fault may pass without the
+//! sender's help, and until then its message must not be lost.
 
 use sqlx::{
     Error, migrate::MigrateError as Migration, postgres::PgDatabaseError, sqlite::SqliteError,
 };
 
-use super::{MigrateError, StoreError};
+use super::error::{MigrateError, StoreError, reason};
 
-/// What stands in the way.
+/// The kind of an obstacle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
-    /// Somebody else wrote meanwhile.
+    /// Another writer was faster.
     Race,
-    /// Another session holds a lock, and has held it for as long as anybody waits for one.
+    /// Another database session has held a lock for longer than a statement waits.
     Lock,
-    /// The database is away, busy, full, or not the one to write to; that passes.
+    /// The database is away, busy, full, or not the primary: this passes.
     Away,
-    /// Somebody has to repair or allow something first.
+    /// An administrator has to repair or allow something first.
     Unfit,
-    /// The data, which would be refused again.
+    /// The data itself: a retry would be refused again.
     Data,
 }
 
@@ -42,8 +40,8 @@ impl From<&Error> for Fault {
 }
 
 impl Fault {
-    /// By [SQLSTATE](https://www.postgresql.org/docs/current/errcodes-appendix.html), whose first
-    /// two characters are a class.
+    /// Classifies a [SQLSTATE](https://www.postgresql.org/docs/current/errcodes-appendix.html); its
+    /// first two characters are a class.
     fn from_sqlstate(state: &str) -> Self {
         match (state, state.get(..2).unwrap_or_default()) {
             // unique violation, serialization failure, deadlock
@@ -61,11 +59,11 @@ impl Fault {
         }
     }
 
-    /// By [SQLite's result code](https://www.sqlite.org/rescode.html), whose lowest byte is the
-    /// primary one.
+    /// Classifies [SQLite's result code](https://www.sqlite.org/rescode.html); its lowest byte is
+    /// the primary code.
     fn from_result_code(code: i32) -> Self {
         match code & 0xff {
-            // TOOBIG, CONSTRAINT, MISMATCH, RANGE. No constraint is broken by a race: a batch looks
+            // TOOBIG, CONSTRAINT, MISMATCH, RANGE. No race breaks a constraint: a batch looks
             // before it writes, and nobody writes in between.
             18 | 19 | 20 | 25 => Self::Data,
             // ABORT, BUSY, LOCKED, NOMEM, INTERRUPT, IOERR, FULL, PROTOCOL, SCHEMA
@@ -82,7 +80,7 @@ fn code(error: &SqliteError) -> i32 {
         .unwrap_or_default()
 }
 
-/// What an error means to a server that is running: it outlives what somebody has to repair.
+/// Classifies an error for a running server: it waits even for an administrator's repair.
 pub(super) fn classify(error: Error) -> StoreError {
     match Fault::from(&error) {
         Fault::Race => StoreError::Conflict(error.into()),
@@ -91,8 +89,7 @@ pub(super) fn classify(error: Error) -> StoreError {
     }
 }
 
-/// What an error means to a server that is starting: it does not wait for what somebody has to
-/// repair.
+/// Classifies an error for a starting server: it does not wait for an administrator's repair.
 pub(super) fn classify_start(error: Error) -> MigrateError {
     match Fault::from(&error) {
         Fault::Race | Fault::Lock | Fault::Away => {
@@ -102,7 +99,7 @@ pub(super) fn classify_start(error: Error) -> MigrateError {
     }
 }
 
-/// The same, of an error of SQLite's migrations.
+/// Classifies an error of SQLite's migrations for a starting server.
 pub(super) fn classify_migration(error: Migration) -> MigrateError {
     match error {
         Migration::Execute(cause) | Migration::ExecuteMigration(cause, _) => classify_start(cause),
@@ -110,18 +107,18 @@ pub(super) fn classify_migration(error: Migration) -> MigrateError {
     }
 }
 
-/// Tells whether another session's lock is in the way.
+/// Returns true when another database session's lock is in the way.
 pub(super) fn is_lock_timeout(error: &Error) -> bool {
     Fault::from(error) == Fault::Lock
 }
 
-/// Tells whether another connection may serve better.
+/// Returns true when another connection may serve better.
 pub(super) fn is_connection_fault(error: &Error) -> bool {
     matches!(Fault::from(error), Fault::Away | Fault::Unfit)
 }
 
-/// Tells whether a pooler stands between: it refuses settings, or has given a prepared statement's
-/// name to another session.
+/// Returns true for an error caused by a pooler in between: it refuses settings, or has given a
+/// prepared statement's name to another database session.
 pub(super) fn is_pooler_refusal(error: &Error) -> bool {
     let Some(error) = error
         .as_database_error()
@@ -136,17 +133,6 @@ pub(super) fn is_pooler_refusal(error: &Error) -> bool {
             says("startup parameter") || says("options") || says("prepared statement")
         }
         _ => false,
-    }
-}
-
-/// An error in words for the log, without the places in programs' sources that the driver adds.
-pub(super) fn reason(error: &Error) -> Cow<'static, str> {
-    match error
-        .as_database_error()
-        .and_then(|error| error.try_downcast_ref::<PgDatabaseError>())
-    {
-        Some(error) => format!("{} ({})", error.message(), error.code()).into(),
-        None => error.to_string().into(),
     }
 }
 
@@ -180,7 +166,7 @@ mod tests {
                     "57014", "57P01", "57P02", "57P03", "58000", "58030", "26000",
                 ],
             ),
-            // password, database, rights, table, cached plan, damage, and what is not known
+            // password, database, rights, table, cached plan, damage, and unknown codes
             (
                 Fault::Unfit,
                 &[
@@ -232,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_database_said_is_the_way_to_it() {
+    fn an_error_without_a_code_is_one_of_the_connection() {
         let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
         for error in [
             Error::Io(reset),

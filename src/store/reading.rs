@@ -1,12 +1,15 @@
-//! A page of a room's log, read on until it is full, past rows that cannot be read.
+//! The reading of a page past unreadable rows, until the page is full.
 
-use super::{Keep, Page, StoreError};
+use super::{
+    error::StoreError,
+    page::{Keep, Page},
+};
 use crate::model::{Message, Seq};
 
-/// What has been read of a page.
+/// A page, as far as it is read.
 pub(super) struct Reading {
     page: Page,
-    /// The rest of the page; none when nothing is left to be read.
+    /// The rest of the page; none when the reading is done.
     rest: Option<Page>,
     messages: Vec<Message>,
     unreadable: Vec<StoreError>,
@@ -30,7 +33,7 @@ impl Reading {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unreadable`] when a row does not even have a place.
+    /// [`StoreError::Unreadable`] when the last row has no readable place.
     pub(super) fn take<T>(
         &mut self,
         rows: &[T],
@@ -43,13 +46,12 @@ impl Reading {
                 Err(error) => self.unreadable.push(error),
             }
         }
-        let full = self.page.limit.saturating_sub(self.messages.len());
-        let last = rows
-            .last()
-            .filter(|_| full > 0 && rows.len() >= self.rest.map_or(0, |rest| rest.limit));
-        self.rest = last
-            .map(|last| Ok(self.after(seq(last)?, full)))
-            .transpose()?;
+        let missing = self.page.limit.saturating_sub(self.messages.len());
+        let ended = self.rest.is_none_or(|rest| rows.len() < rest.limit);
+        self.rest = match rows.last() {
+            Some(last) if missing > 0 && !ended => Some(self.after(seq(last)?, missing)),
+            _ => None,
+        };
         Ok(())
     }
 
@@ -68,18 +70,18 @@ impl Reading {
         }
     }
 
-    /// The messages, oldest first.
+    /// Returns the messages, oldest first.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unreadable`] when there are rows and none can be read: that is no empty log.
+    /// [`StoreError::Unreadable`] when there are rows and all are unreadable: the log is not empty.
     pub(super) fn finish(mut self) -> Result<Vec<Message>, StoreError> {
         let count = self.unreadable.len();
         if let Some(first) = self.unreadable.into_iter().next() {
             if self.messages.is_empty() {
                 return Err(first);
             }
-            tracing::error!(count, %first, "rows passed over");
+            tracing::error!(count, %first, "unreadable rows skipped");
         }
         if self.page.keep == Keep::Newest {
             self.messages.reverse();

@@ -1,17 +1,17 @@
-//! Reading a row's columns into parsed values.
+//! Columns of a row, read into parsed values.
 
 use chrono::{DateTime, Utc};
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
-use super::StoreError;
+use super::error::StoreError;
 use crate::model::{FromStore, Seq};
 
-/// The earliest and the latest time that every client can read, in milliseconds since 1970: years 1
+/// The earliest and the latest time readable for every client, in milliseconds since 1970: years 1
 /// to 9999.
 const TIMES: (i64, i64) = (-62_135_596_800_000, 253_402_300_799_999);
 
-/// A time, given in microseconds since 1970; one that no client can read, such as Postgres'
-/// `infinity`, becomes the nearest that it can.
+/// Returns a time given in microseconds since 1970. One unreadable for clients, such as Postgres'
+/// `infinity`, becomes the nearest readable one.
 pub(super) fn time(micros: i64) -> DateTime<Utc> {
     let micros = micros.clamp(TIMES.0 * 1000, TIMES.1 * 1000);
     DateTime::from_timestamp_micros(micros).expect("years 1 to 9999 are times")
@@ -27,7 +27,7 @@ where
         .map_err(|error| unreadable(column, error))
 }
 
-/// A text column that holds an identifier.
+/// Reads an identifier out of a text column.
 pub(super) fn parsed<'r, R, T>(row: &'r R, column: &'static str) -> Result<T, StoreError>
 where
     R: Row,
@@ -39,7 +39,7 @@ where
     Ok(T::from_store(text))
 }
 
-/// A text column that holds an identifier or nothing.
+/// Reads an identifier or nothing out of a text column.
 pub(super) fn optional<'r, R, T>(row: &'r R, column: &'static str) -> Result<Option<T>, StoreError>
 where
     R: Row,

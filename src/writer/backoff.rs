@@ -9,7 +9,7 @@ pub const MIN_RETRY_DELAY: Duration = Duration::from_millis(50);
 /// The longest pause between two attempts.
 pub const MAX_RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// Growing pauses with jitter, so that nodes that lost the database together do not come back
+/// Exponential backoff with jitter: nodes lose the database together, but do not come back to it
 /// together.
 pub(super) struct Backoff(ExponentialBackoff);
 

@@ -22,13 +22,13 @@ use crate::{
     store::{MessageStore, STATEMENT_TIMEOUT, StoreError},
 };
 
-/// The most times in a row that a batch may meet a faster writer before it counts as refused.
+/// The most conflicts in a row with faster writers before a batch counts as refused.
 const MAX_CONFLICTS: u32 = 8;
 
-/// A callback that learns every outcome before the senders do.
+/// A callback for every outcome, called before the senders are answered.
 pub type Observer = Box<dyn Fn(Outcome) + Send + Sync>;
 
-/// A batch that the database does not take as it is.
+/// A batch, not to be stored in its present form.
 struct Unstored {
     entries: Vec<Pending>,
     why: Why,
@@ -37,7 +37,8 @@ struct Unstored {
 enum Why {
     /// The database refuses something in it.
     Refused(StoreError),
-    /// Another session has locked some of its rooms: these, or unknown ones when the list is empty.
+    /// Another database session has locked some of its rooms; the list is empty when they are
+    /// unknown.
     Locked(Vec<RoomId>),
 }
 
@@ -51,7 +52,7 @@ impl Unstored {
     }
 }
 
-/// Locked rooms, and the entries that wait for them.
+/// Locked rooms, and their waiting entries.
 #[derive(Default)]
 struct Blocked {
     rooms: HashSet<RoomId>,
@@ -59,20 +60,19 @@ struct Blocked {
 }
 
 impl Blocked {
-    /// Takes the entries of locked rooms out of a batch: a later entry must not overtake one that
-    /// waits.
+    /// Takes the entries of locked rooms out of a batch: no entry may overtake a waiting one.
     fn hold_back(&mut self, entries: &mut Vec<Pending>) {
         let waiting = entries.extract_if(.., |pending| self.rooms.contains(pending.room_id()));
         self.entries.extend(waiting);
     }
 }
 
-/// The way of batches into the store.
+/// The path of batches into the store.
 pub(super) struct Commits {
     store: Arc<dyn MessageStore>,
     observer: Arc<Observer>,
     health: Health,
-    /// Second reports of unknown outcomes, which wait for their time; aborted on drop.
+    /// Second reports of unknown outcomes, due later; aborted on drop.
     reminders: Mutex<JoinSet<()>>,
 }
 
@@ -88,8 +88,8 @@ impl Commits {
 
     /// Stores entries, and returns those of locked rooms, in order.
     ///
-    /// A batch that the database refuses is halved until the entry at fault stands alone, so that
-    /// it cannot fail its neighbours. A batch held up by a lock of an unknown room is halved, too.
+    /// A refused batch is halved until the entry at fault stands alone and cannot fail its
+    /// neighbours. A batch held up by a lock on an unknown room is halved, too.
     pub(super) async fn commit(&self, entries: Vec<Pending>) -> Vec<Pending> {
         let mut blocked = Blocked::default();
         let mut parts = vec![entries];
@@ -144,8 +144,8 @@ impl Commits {
         result
     }
 
-    /// Notes that an attempt begun at this time may have stored the entries, or may yet, and gives
-    /// up the abandoned ones.
+    /// Notes an attempt with an unknown outcome, begun at `begun`: it may have stored the entries,
+    /// or may yet. Gives up the abandoned ones.
     fn note_unknown(&self, entries: &mut Vec<Pending>, begun: Instant) {
         self.health.note_failure();
         for pending in entries.iter_mut() {
@@ -197,9 +197,9 @@ impl Commits {
     }
 }
 
-/// Splits a batch that was not stored into the parts to try next, in order.
+/// Splits an unstored batch into the parts to try next, in order.
 ///
-/// An entry that the database refuses alone is answered; entries of locked rooms are held back.
+/// An entry refused alone is answered; entries of locked rooms are held back.
 fn divide(unstored: Unstored, blocked: &mut Blocked) -> Vec<Vec<Pending>> {
     let Unstored { mut entries, why } = unstored;
     match why {

@@ -1,4 +1,4 @@
-//! The task that commits for all rooms, one batch after another.
+//! The committing task, one for all rooms: one batch after another.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ pub(super) struct Committer {
     queue: mpsc::Receiver<Pending>,
     /// True once the queue is closed and empty.
     drained: bool,
-    /// An entry taken from the queue that did not fit into the last batch.
+    /// An entry taken from the queue, too large for the last batch.
     held_over: Option<Pending>,
     parked: Parked,
 }
@@ -37,7 +37,7 @@ impl Committer {
         }
     }
 
-    /// Takes all that has queued up, within the bounds of a batch; none once stopped and empty.
+    /// Takes the queued entries, within the bounds of a batch; none once stopped and empty.
     async fn next_batch(&mut self, stop: &CancellationToken) -> Option<Vec<Pending>> {
         let mut next = Some(self.first(stop).await?);
         let mut batch = Batch::default();
@@ -55,7 +55,7 @@ impl Committer {
         Some(batch.into_entries())
     }
 
-    /// Waits for the next entry of a room that is not parked, and retries the parked ones meanwhile.
+    /// Waits for the next entry of an unparked room, and retries the parked ones meanwhile.
     async fn first(&mut self, stop: &CancellationToken) -> Option<Pending> {
         let mut next = self.held_over.take();
         loop {

@@ -7,17 +7,17 @@ use std::{
 
 use tokio::time::Instant;
 
-/// The time for which a failed commit keeps the writer unhealthy if no later one succeeds.
+/// The writer stays unhealthy for this time after a failed commit, unless a later one succeeds.
 pub const UNHEALTHY_FOR: Duration = Duration::from_secs(10);
 
-/// The log's readiness for messages, judged by the last attempt to store some.
+/// The log's readiness for messages, judged by the last commit.
 ///
 /// A full disk shows in no other way: the database still answers.
 #[derive(Debug, Clone, Default)]
 pub struct Health(Arc<Mutex<Option<Instant>>>);
 
 impl Health {
-    /// Returns true unless the last attempt failed less than [`UNHEALTHY_FOR`] ago.
+    /// Returns true unless the last commit failed less than [`UNHEALTHY_FOR`] ago.
     pub fn is_good(&self) -> bool {
         let failed_at = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         failed_at.is_none_or(|failed_at| failed_at.elapsed() > UNHEALTHY_FOR)

@@ -1,4 +1,4 @@
-//! Group commit: entries that queue up while one batch commits go out as the next one.
+//! Group commit: entries queue up while one batch commits and go out together as the next one.
 //!
 //! Storing a message alone costs a round trip and a flush to disk; a batch of hundreds costs little
 //! more. One task commits for all rooms, so entries are stored in the order in which they were
@@ -43,7 +43,7 @@ pub const QUEUE_BYTES: usize = 64 * 1024 * 1024;
 /// An entry's bytes in memory besides its texts.
 const ENTRY_OVERHEAD: usize = 512;
 
-/// The queue in front of the task that commits for all rooms.
+/// The queue in front of the committing task.
 #[derive(Clone)]
 pub struct Writer {
     queue: mpsc::Sender<Pending>,
@@ -53,8 +53,8 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the committing task. Once `stop` is cancelled, it settles the entries queued so far
-    /// and ends.
+    /// Spawns the committing task. Once `stop` is cancelled, it settles the queued entries and
+    /// ends.
     ///
     /// An entry waits for its commit at most `timeout`.
     pub fn start(
@@ -81,7 +81,7 @@ impl Writer {
         &self.health
     }
 
-    /// Queues an entry, which fixes its place among the caller's entries for the room.
+    /// Queues an entry. Its place among the caller's entries for the room is fixed from here on.
     ///
     /// # Errors
     ///

@@ -12,15 +12,15 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{backoff::Backoff, batch::Batch, commits::Commits, pending::Pending};
 use crate::model::RoomId;
 
-/// The most entries that wait for one locked room; further ones are refused.
+/// The most waiting entries of one locked room; further ones are refused.
 pub const MAX_PARKED_PER_ROOM: usize = 1024;
 
-/// The parked rooms. One attempt is in flight at a time, on a connection of its own. A room stays
-/// parked until nothing waits for it, which keeps its order.
+/// The parked rooms. One attempt is in flight at a time, on a connection of its own. A room keeps
+/// its order, as it stays parked until none of its entries wait.
 pub(super) struct Parked {
     commits: Arc<Commits>,
     rooms: HashMap<RoomId, VecDeque<Pending>>,
-    /// The attempt in flight, which returns the entries of rooms that are still locked.
+    /// The attempt in flight; it returns the entries of rooms still locked.
     attempt: Option<AbortOnDropHandle<Vec<Pending>>>,
     backoff: Backoff,
     retry_at: Instant,

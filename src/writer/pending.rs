@@ -1,4 +1,4 @@
-//! Entries that wait for their commit, and the receipts that their senders hold.
+//! Entries on their way to a commit, and their senders' receipts.
 
 use std::{
     sync::{
@@ -18,14 +18,14 @@ use crate::{
     model::{EncodedMessage, Entry, RoomId, Stored},
 };
 
-/// The extra time that a receipt waits beyond its deadline while its entry's commit is in flight,
-/// so that the sender learns the outcome.
+/// The extra wait of a receipt beyond its deadline while the entry's commit is in flight, so that
+/// the sender learns the outcome.
 pub const OUTCOME_GRACE: Duration = Duration::from_secs(2);
 
-/// The outcome that a sender gets.
+/// A sender's answer.
 pub(super) type Answer = Result<Stored<EncodedMessage>, Error>;
 
-/// An entry that waits for its commit.
+/// An entry on its way to a commit.
 pub(super) struct Pending {
     entry: Entry,
     answer: oneshot::Sender<Answer>,
@@ -38,7 +38,7 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    /// Returns an entry that waits until `deadline`, and the receipt for its sender.
+    /// Returns the entry, which waits until `deadline`, and its sender's receipt.
     pub(super) fn new(
         entry: Entry,
         deadline: Instant,
@@ -75,12 +75,12 @@ impl Pending {
         self.answer.is_closed() || self.deadline <= Instant::now()
     }
 
-    /// Marks whether a commit of the entry is in flight.
+    /// Marks a commit of the entry as in flight, or as over.
     pub(super) fn set_in_flight(&self, in_flight: bool) {
         self.in_flight.set(in_flight);
     }
 
-    /// Answers the sender; a sender that has stopped waiting has its answer already.
+    /// Answers the sender, unless it has stopped waiting.
     pub(super) fn settle(self, answer: Answer) {
         self.answer.send(answer).ok();
     }

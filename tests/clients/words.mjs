@@ -37,7 +37,7 @@ test("each of several reasons with one code has its words", () => {
     ["userId: must be 1 to 128 bytes of UTF-8", "too long"],
     ["auth: userId: must be without half emoji and other damaged characters (U+FFFD)", "broken"],
     ["userId: must not begin or end with a space", "space"],
-    ["userId: must be without U+200B, which cannot be seen or looks like a space", "cannot be seen"],
+    ["userId: must be without U+200B, which cannot be seen or looks like a space", "invisible"],
   ]) {
     assert.match(entry("INVALID_PAYLOAD", message), new RegExp(`^This name cannot be used: .*${fault}`));
     assert.match(entry("INVALID_PAYLOAD", message.replace("userId", "roomId")), /^This room's name cannot be used/);

@@ -1,6 +1,11 @@
-//! What the docs say of the tests is true.
+//! The documentation against the program: names of tests and files, settings, links.
 
-use std::{collections::HashSet, env, fs, path::Path, process::Command};
+use std::{
+    collections::{BTreeMap, HashSet},
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use clap::CommandFactory;
 use parlor::config::Config;
@@ -47,15 +52,95 @@ fn the_files_that_the_readme_names_exist() {
     assert!(missing.is_empty(), "{missing:?}");
 }
 
+/// The settings that a page documents: the name and the default of each row, the latter without one
+/// where no text in backticks states it.
+fn documented(page: &str) -> BTreeMap<&str, &str> {
+    page.lines()
+        .filter_map(|row| row.strip_prefix("| `")?.split_once("` | "))
+        .map(|(name, rest)| {
+            let (default, _) = rest.split_once(" |").expect("a row has three cells");
+            let default = default.strip_prefix('`').unwrap_or_default();
+            (name, default.split('`').next().unwrap_or_default())
+        })
+        .collect()
+}
+
 #[test]
-fn every_setting_is_described() {
-    let page = fs::read_to_string("docs/settings.md").unwrap();
+fn the_documented_settings_are_those_of_the_help_with_the_same_defaults() {
+    let page = fs::read_to_string("docs/configuration.md").unwrap();
     let command = Config::command();
-    let variables = command
-        .get_arguments()
-        .filter_map(|argument| argument.get_env()?.to_str());
-    let missing: Vec<_> = variables
-        .filter(|name| !page.contains(&format!("`{name}`")))
+    let defaults = command.get_arguments().filter_map(|argument| {
+        let defaults = argument.get_default_values().iter();
+        let default: Vec<_> = defaults.filter_map(|value| value.to_str()).collect();
+        Some((argument.get_env()?.to_str()?, default.join(",")))
+    });
+    let helped: BTreeMap<_, _> = defaults.collect();
+    let helped = helped
+        .iter()
+        .map(|(name, default)| (*name, default.as_str()));
+    assert_eq!(documented(&page), helped.collect());
+}
+
+#[test]
+fn the_documents_link_to_pages_and_headings_that_exist() {
+    let documents = || {
+        [
+            "README.md",
+            "CHANGELOG.md",
+            "CONTRIBUTING.md",
+            "SECURITY.md",
+            "bench/README.md",
+        ]
+        .map(PathBuf::from)
+        .into_iter()
+        .chain(
+            fs::read_dir("docs")
+                .unwrap()
+                .map(|file| file.unwrap().path()),
+        )
+        .filter(|file| file.extension().is_some_and(|extension| extension == "md"))
+    };
+    let broken: Vec<_> = documents()
+        .flat_map(|document| {
+            let text = fs::read_to_string(&document).unwrap();
+            let links = links(&text).map(str::to_owned).collect::<Vec<_>>();
+            links.into_iter().filter_map(move |link| {
+                (!leads_somewhere(&document, &link)).then(|| (document.clone(), link))
+            })
+        })
         .collect();
-    assert!(missing.is_empty(), "{missing:?}");
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+/// The targets of the links to files and headings of the repository.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    text.split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next())
+        .filter(|link| !link.contains("://"))
+}
+
+fn leads_somewhere(document: &Path, link: &str) -> bool {
+    let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+    let file = match file {
+        "" => document.to_owned(),
+        file => document.with_file_name(file),
+    };
+    if heading.is_empty() {
+        return file.exists();
+    }
+    fs::read_to_string(file).is_ok_and(|text| headings(&text).any(|found| found == heading))
+}
+
+/// The anchors that GitHub gives to a page's headings.
+fn headings(text: &str) -> impl Iterator<Item = String> {
+    let titles = text.lines().filter(|line| line.starts_with('#'));
+    titles.map(|line| {
+        let title = line.trim_start_matches('#').trim().to_lowercase();
+        title
+            .chars()
+            .filter(|c| c.is_alphanumeric() || " -_".contains(*c))
+            .map(|c| if c == ' ' { '-' } else { c })
+            .collect()
+    })
 }

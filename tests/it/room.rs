@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use parlor::{
     auth::Identity,
     chat::{Chat, Limits, Participant, READS_AT_ONCE, Range},
-    model::{Body, Draft, EncodedMessage, Outcome, RoomId, Signal, Stored},
+    model::{Body, Draft, EncodedMessage, Outcome, RoomId, Seq, Signal, Stored},
     rates::Rate,
     room::{
         Departure, Fanout, Joined, MAILBOX_BYTES, Presence, PresenceSettings, Reset, RoomContext,
@@ -247,6 +247,35 @@ async fn what_is_committed_a_while_after_an_unknown_outcome_is_delivered() {
         eventually("the message", async || !house.sent().is_empty()).await;
         assert_eq!(house.sent(), ["late"]);
     }
+}
+
+#[tokio::test]
+async fn a_wake_up_for_a_message_that_the_room_has_costs_no_read() {
+    let database = Database::sqlite();
+    let store = FaultyStore::new(database.store().await, &[]);
+    let house = House::on(database, store.clone());
+    let ann = house.user("ann");
+    house.join(&ann).await;
+    house.send(&ann, "1").await;
+    eventually("the message", async || house.sent().len() == 1).await;
+    let before = store.reads();
+    let first = Seq::ZERO.next();
+    for _ in 0..100 {
+        house.rooms.wake(&room(), first);
+    }
+    // By this the room has taken all of them.
+    house.join(&ann).await;
+    assert_eq!(store.reads(), before);
+
+    let body = Body::parse("2", 10).unwrap();
+    let draft = Draft::new(room(), "other".try_into().unwrap(), None, body, None);
+    house.store.append(&[draft]).await.unwrap();
+    house.rooms.wake(&room(), first.next());
+    eventually("the next message", async || house.sent().len() == 2).await;
+    assert_eq!(
+        (house.sent(), store.reads()),
+        (vec!["1".into(), "2".into()], before + 1)
+    );
 }
 
 #[tokio::test]

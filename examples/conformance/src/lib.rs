@@ -1,12 +1,12 @@
 //! A server for the official protocol test suites: Parlor's listener, layers and limits, with the
-//! behaviour that the suites expect instead of a chat.
+//! suites' expected behaviour in place of a chat.
 //!
-//! `cargo run --package parlor-conformance` listens on port 3000 (`PORT`, `HOST`), where the suites look
-//! for it. Their newest form is in <https://github.com/socketio/socket.io>:
+//! `cargo run --package parlor-conformance` listens on port 3000 (`PORT`, `HOST`), as the suites
+//! expect. Their newest form is in <https://github.com/socketio/socket.io>:
 //! `docs/engine.io-protocol/v4-test-suite`, `docs/engine.io-protocol/v3-test-suite` for old
 //! clients, and `docs/socket.io-protocol/v5-test-suite`. Of their 25, 23 and 32 tests, about 15, 23
-//! and 28 pass; Node's server passes all. `docs/upstream.md` names those that fail and the reasons,
-//! which are nearly all one: the library sends its first ping at once.
+//! and 28 pass; Node's server passes all. `docs/upstream.md` names each failure with its reason,
+//! nearly always the same: the library sends its first ping at once.
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
@@ -31,8 +31,7 @@ use serde::{
 use serde_json::Value;
 use socketioxide::extract::{AckSender, Data, SocketRef};
 
-/// The times that the suites know, and a chat's limits: the payload that these give is the one that
-/// the suites know, too.
+/// The suites' heartbeat, and a chat's limits; the maximum payload that results is the suites', too.
 pub const SETTINGS: Settings = Settings {
     ping_interval: Duration::from_millis(300),
     ping_timeout: Duration::from_millis(200),
@@ -41,19 +40,19 @@ pub const SETTINGS: Settings = Settings {
     connect_timeout: Duration::from_secs(1),
 };
 
-/// Where Engine.IO is served by itself.
+/// The path of bare Engine.IO.
 pub const ENGINE_PATH: &str = "/engine.io";
 
-/// As the server's defaults are.
+/// The server's defaults.
 pub const TIMEOUTS: Timeouts = Timeouts {
     user: Duration::from_secs(25),
     handshake: Duration::from_secs(15),
 };
 
-/// How long a client may take to send a payload.
+/// The time limit for a client's payload.
 const PAYLOAD_TIMEOUT: Duration = Duration::from_secs(40);
 
-/// Socket.IO, and Engine.IO by itself.
+/// Routes to Socket.IO, and to bare Engine.IO.
 pub fn router(settings: Settings) -> Router {
     let (socket_io, io) =
         realtime::builder(settings).build_with_inner_svc(any(StatusCode::NOT_FOUND));
@@ -67,14 +66,15 @@ pub fn router(settings: Settings) -> Router {
     let engine_io = EngineIoService::with_config(Arc::new(Echo), engine_io);
     let admission = Admission::from(AdmissionSettings::default());
     let sessions = engine::Settings {
+        sessions: Rate::UNLIMITED,
         idle_timeout: settings.connect_timeout,
         payload_timeout: PAYLOAD_TIMEOUT,
         max_payload: settings.max_payload(),
         packets: Rate::UNLIMITED,
         guarded: false,
     };
-    let socket_io = Engine::new(socket_io, Admission::clone(&admission), sessions);
-    let engine_io = Engine::new(engine_io, admission, sessions);
+    let socket_io = Engine::new(socket_io, &admission, sessions);
+    let engine_io = Engine::new(engine_io, &admission, sessions);
     Router::new()
         .merge(http::endpoint(
             realtime::PATH,
@@ -88,7 +88,7 @@ pub fn router(settings: Settings) -> Router {
         ))
 }
 
-/// Engine.IO that sends back what it gets.
+/// An Engine.IO handler that echoes every message.
 #[derive(Debug)]
 struct Echo;
 
@@ -124,10 +124,10 @@ async fn connected(socket: SocketRef, Data(auth): Data<Value>) {
     socket.emit("auth", &auth).ok();
 }
 
-/// An event's arguments, however many: the library takes one for each place of a tuple.
+/// An event's arguments, of any number: the library expects a tuple.
 struct Arguments(Vec<Argument>);
 
-/// JSON that may have attachments in it.
+/// JSON with attachments.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Argument {
@@ -153,7 +153,7 @@ impl<'de> Deserialize<'de> for Arguments {
     }
 }
 
-/// Takes as many elements as there are.
+/// Reads any number of elements.
 struct Elements;
 
 impl<'de> Visitor<'de> for Elements {

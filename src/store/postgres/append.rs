@@ -1,28 +1,33 @@
-//! Statements that store a batch.
+//! Storing of batches.
 
 use std::collections::{BTreeMap, HashMap};
 
 use sqlx::postgres::PgRow;
 
-use super::super::{StoreError, row};
+use super::{
+    super::{batch::Answers, error::StoreError, fault, row},
+    pools::{Pools, Query},
+    read::message,
+    work::Work,
+};
 use crate::model::{ClientMessageId, Draft, Message, RoomId, Seq, UserId};
 
 /// Stores a batch in one statement, so that it costs one round trip and one commit.
 ///
-/// Rooms are counted up in the order of their names, in which they come, so that two writers cannot
-/// wait for each other in a circle. A row counted up stays locked until the commit, which is what
-/// makes a room's messages visible in `seq` order.
+/// Rooms are counted up in the order of their names, the order of the arrays, so that two writers
+/// cannot deadlock. A counted row stays locked until the commit; this makes a room's messages
+/// visible in `seq` order.
 ///
-/// It does not look for messages that the log holds already. A repeated send breaks a unique index;
-/// so does one that another writer commits meanwhile. [`HELD`] then finds the message. Looking
+/// The statement does not look for messages in the log. A repeated send breaks a unique index, even
+/// when another writer commits the first one meanwhile. [`HELD`] then finds the message. Looking
 /// costs nearly as much as storing (`benches/writer.rs`: 24 thousand messages a second with it and
 /// 37 thousand without), and repeated sends are rare.
 ///
-/// The planner, which takes every array for ten rows, joins drafts and rooms by hashing.
+/// The planner takes every array for ten rows, and joins drafts and rooms by hashing.
 ///
-/// What can be worked out here is not asked of the database: with window functions that numbered
-/// the messages, and a row of answer for each, the statement took half as long again for a batch of
-/// 512 and twice as long for a single message.
+/// The messages are numbered here, not in the database: with window functions for it, and a row of
+/// answer for each message, the statement took half as long again for a batch of 512 and twice as
+/// long for a single message.
 const APPEND: &str = r#"
 WITH counted AS (
     INSERT INTO rooms (room_id, last_seq)
@@ -38,7 +43,7 @@ WITH counted AS (
 )
 SELECT room_id, last_seq AS seq FROM counted"#;
 
-/// The drafts of a batch that are in the log already, by their place in the batch, from 1.
+/// Finds the drafts of a batch in the log, with their places in the batch, from 1.
 const HELD: &str = r#"
 SELECT place, held.*
 FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[]) WITH ORDINALITY
@@ -51,8 +56,8 @@ CROSS JOIN LATERAL (
         AND m.client_message_id = draft.client_message_id COLLATE "C"
 ) AS held"#;
 
-/// Those of some rooms whose rows another session has locked. Waits only where a whole table is
-/// locked.
+/// Finds the rooms with a row locked by another database session. Waits only for a lock on a whole
+/// table.
 const LOCKED: &str = r#"
 WITH nothing AS (
     INSERT INTO messages SELECT * FROM messages WHERE false
@@ -61,16 +66,68 @@ WITH nothing AS (
 )
 SELECT room_id FROM rooms WHERE room_id = ANY($1) EXCEPT SELECT room_id FROM free"#;
 
-/// How a batch's drafts are spread over rooms.
-pub(super) struct ByRoom<'a> {
-    /// How many messages each room gets, in the order of the rooms' names.
+/// Stores a batch, and returns its messages in order.
+pub(super) async fn append(pools: &Pools, drafts: &[&Draft]) -> Result<Vec<Message>, StoreError> {
+    match store(pools, drafts).await {
+        Err(StoreError::Conflict(_)) => look_and_store(pools, drafts).await,
+        outcome => outcome,
+    }
+}
+
+/// Stores drafts new to the log.
+///
+/// # Errors
+///
+/// [`StoreError::Conflict`] when the log holds one of them, [`StoreError::Locked`] when another
+/// database session has locked some of the rooms.
+async fn store(pools: &Pools, drafts: &[&Draft]) -> Result<Vec<Message>, StoreError> {
+    if drafts.is_empty() {
+        return Ok(vec![]);
+    }
+    let batch = ByRoom::new(drafts);
+    match pools.fetch(Work::Write, || insert(drafts, &batch)).await {
+        Ok(rows) => batch.numbered(drafts, &rows),
+        Err(cause) if fault::is_lock_timeout(&cause) => Err(blocked(pools, drafts, cause).await),
+        Err(cause) => Err(fault::classify(cause)),
+    }
+}
+
+/// Returns an error with the locked rooms, unless a whole table is locked.
+async fn blocked(pools: &Pools, drafts: &[&Draft], cause: sqlx::Error) -> StoreError {
+    let rows = pools.fetch(Work::Inspect, || locked(drafts)).await;
+    match rows.map_err(fault::classify).and_then(|rows| rooms(&rows)) {
+        Ok(rooms) => StoreError::Locked {
+            rooms,
+            cause: cause.into(),
+        },
+        Err(_) => StoreError::Unavailable(cause.into()),
+    }
+}
+
+/// Looks for the drafts in the log, and stores the missing ones.
+async fn look_and_store(pools: &Pools, drafts: &[&Draft]) -> Result<Vec<Message>, StoreError> {
+    let rows = pools
+        .fetch(Work::Write, || held(drafts))
+        .await
+        .map_err(fault::classify)?;
+    let mut answers = Answers::new(drafts.len());
+    for row in &rows {
+        answers.put(row::value::<_, i64>(row, "place")? - 1, message(row)?)?;
+    }
+    let stored = store(pools, &answers.missing(drafts)).await?;
+    answers.complete(stored)
+}
+
+/// A batch's drafts, counted by room.
+struct ByRoom<'a> {
+    /// The number of new messages of each room, in the order of the rooms' names.
     new: BTreeMap<&'a str, i64>,
-    /// For each draft, how many later ones are for the same room.
+    /// For each draft, the number of later ones for the same room.
     later: Vec<i64>,
 }
 
 impl<'a> ByRoom<'a> {
-    pub(super) fn new(drafts: &[&'a Draft]) -> Self {
+    fn new(drafts: &[&'a Draft]) -> Self {
         let mut new = BTreeMap::new();
         let mut later: Vec<_> = drafts
             .iter()
@@ -85,12 +142,8 @@ impl<'a> ByRoom<'a> {
         Self { new, later }
     }
 
-    /// The drafts as messages, given the rooms' counts after them.
-    pub(super) fn numbered(
-        &self,
-        drafts: &[&Draft],
-        rows: &[PgRow],
-    ) -> Result<Vec<Message>, StoreError> {
+    /// Returns the drafts' messages, given the rooms' counts after them.
+    fn numbered(&self, drafts: &[&Draft], rows: &[PgRow]) -> Result<Vec<Message>, StoreError> {
         let counted = rows
             .iter()
             .map(|row| Ok((row::value(row, "room_id")?, row::seq(row)?)));
@@ -108,13 +161,11 @@ impl<'a> ByRoom<'a> {
     }
 }
 
-pub(super) type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
-
 fn column<'a, T>(drafts: &[&'a Draft], field: impl Fn(&'a Draft) -> T) -> Vec<T> {
     drafts.iter().map(|draft| field(draft)).collect()
 }
 
-pub(super) fn append(drafts: &[&Draft], batch: &ByRoom<'_>) -> Query<'static> {
+fn insert(drafts: &[&Draft], batch: &ByRoom<'_>) -> Query<'static> {
     sqlx::query(APPEND)
         .bind(batch.new.keys().copied().collect::<Vec<_>>())
         .bind(batch.new.values().copied().collect::<Vec<_>>())
@@ -135,7 +186,7 @@ pub(super) fn append(drafts: &[&Draft], batch: &ByRoom<'_>) -> Query<'static> {
         .bind(column(drafts, |draft| draft.timestamp))
 }
 
-pub(super) fn held(drafts: &[&Draft]) -> Query<'static> {
+fn held(drafts: &[&Draft]) -> Query<'static> {
     sqlx::query(HELD)
         .bind(column(drafts, |draft| draft.room_id.as_str()))
         .bind(column(drafts, |draft| draft.id))
@@ -148,12 +199,12 @@ pub(super) fn held(drafts: &[&Draft]) -> Query<'static> {
         }))
 }
 
-pub(super) fn locked(drafts: &[&Draft]) -> Query<'static> {
+fn locked(drafts: &[&Draft]) -> Query<'static> {
     let rooms: Vec<_> = ByRoom::new(drafts).new.into_keys().collect();
     sqlx::query(LOCKED).bind(rooms)
 }
 
-/// The rooms that a query answers with.
-pub(super) fn rooms(rows: &[PgRow]) -> Result<Vec<RoomId>, StoreError> {
+/// Returns the rooms in a query's answer.
+fn rooms(rows: &[PgRow]) -> Result<Vec<RoomId>, StoreError> {
     rows.iter().map(|row| row::parsed(row, "room_id")).collect()
 }

@@ -1,17 +1,22 @@
-//! Bringing the tables up to date, in one transaction: a pooler may give each transaction to
-//! another session.
+//! The migration of the tables, in one transaction: a pooler may run each transaction on another
+//! connection.
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, migrate::Migration};
 
 use super::{
-    super::{MigrateError, PROBE, fault, migration},
-    session::Schema,
+    super::{
+        error::{MigrateError, reason},
+        fault,
+        tables::{PROBE, migration},
+    },
+    pools::Pools,
+    schema::Schema,
 };
 
-/// The key of the lock under which processes that start together migrate one after another.
+/// Takes the lock by which processes starting together migrate one after another.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('parlor migrate ' || coalesce(current_schema(), ''), 0))";
 
-/// The table of what has been done, as `sqlx` keeps it.
+/// Creates the table of finished migrations, in the form of `sqlx`.
 const HISTORY: &str = "
 CREATE TABLE IF NOT EXISTS _sqlx_migrations (
     version bigint PRIMARY KEY,
@@ -25,7 +30,7 @@ CREATE TABLE IF NOT EXISTS _sqlx_migrations (
 const NOTE: &str = "
 INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES ($1, $2, true, $3, -1)";
 
-/// The only encoding that holds every message.
+/// The only encoding with room for every message.
 const ENCODING: &str = "UTF8";
 
 fn steps() -> [Migration; 2] {
@@ -48,7 +53,16 @@ fn steps() -> [Migration; 2] {
 /// # Errors
 ///
 /// See [`MigrateError`].
-pub(super) async fn migrate(
+pub(super) async fn migrate(pools: &Pools) -> Result<(), MigrateError> {
+    let connecting = pools.connect().await;
+    let mut connection =
+        connecting.map_err(|cause| MigrateError::Unavailable(reason(&cause).into_owned()))?;
+    let result = migrate_on(&mut connection, pools.schema()).await;
+    connection.close().await.ok();
+    result
+}
+
+async fn migrate_on(
     connection: &mut PgConnection,
     schema: Option<&Schema>,
 ) -> Result<(), MigrateError> {
@@ -77,15 +91,15 @@ async fn check_encoding(connection: &mut PgConnection) -> Result<(), MigrateErro
     if encoding == ENCODING {
         return Ok(());
     }
-    let advice = "create another one, with ENCODING 'UTF8' TEMPLATE template0";
+    let advice = "create another database, with ENCODING 'UTF8' TEMPLATE template0";
     Err(MigrateError::Failed(format!(
         "its encoding is {encoding}, not {ENCODING}: {advice}"
     )))
 }
 
-/// Has the rest of the transaction find its tables in the schema, which is made if there is none.
+/// Lets the rest of the transaction find its tables in the schema. Creates a missing schema.
 async fn enter(connection: &mut PgConnection, schema: &Schema) -> Result<(), sqlx::Error> {
-    // Making it needs a right even when it is there.
+    // `CREATE SCHEMA IF NOT EXISTS` needs a right even when the schema exists.
     let looking = sqlx::query("SELECT 1 FROM pg_namespace WHERE nspname = $1")
         .bind(schema.as_str())
         .persistent(false);
@@ -130,7 +144,7 @@ async fn bring_up_to_date(connection: &mut PgConnection) -> Result<(), MigrateEr
         .map_err(fault::classify_start)
 }
 
-/// The versions and the checksums of the steps that have been done.
+/// Returns the versions and checksums of the finished steps.
 async fn done(connection: &mut PgConnection) -> Result<Vec<(i64, Vec<u8>)>, sqlx::Error> {
     let asking = sqlx::query("SELECT version, checksum FROM _sqlx_migrations ORDER BY version")
         .persistent(false);
@@ -140,19 +154,19 @@ async fn done(connection: &mut PgConnection) -> Result<Vec<(i64, Vec<u8>)>, sqlx
         .collect()
 }
 
-/// Refuses tables that another program, or a newer version of this one, has made.
+/// Rejects tables of another program, or of a newer version of this one.
 fn check(done: &[(i64, Vec<u8>)], steps: &[Migration]) -> Result<(), MigrateError> {
     for (place, (version, checksum)) in done.iter().enumerate() {
         let known = steps.get(place).filter(|step| step.version == *version);
         let Some(step) = known else {
             let newer = format!(
-                "its tables are of another, probably newer, version of Parlor (migration {version})"
+                "its tables belong to another, probably newer, version of Parlor (migration {version})"
             );
             return Err(MigrateError::Failed(newer));
         };
         if *step.checksum != **checksum {
             return Err(MigrateError::Failed(format!(
-                "migration {version} was another one than this version's"
+                "migration {version} differs from this version's"
             )));
         }
     }

@@ -1,5 +1,5 @@
-//! The database's file in its place: deleted or replaced under the server, it would take messages
-//! that nobody finds again.
+//! A watch on the database's file: once deleted or replaced under a running server, it would take
+//! messages and lose them.
 
 use std::{
     fs, io,
@@ -10,18 +10,18 @@ use std::{
     },
 };
 
-use crate::store::{Cause, StoreError};
+use super::super::error::{Cause, StoreError};
 
-/// A file's identity, whatever it is called: its device and its number there.
+/// A file's identity under any name: its device and its number there.
 type FileId = (u64, u64);
 
-/// The path of the database, and the files that were opened there.
+/// The path of the database, and the files opened there.
 #[derive(Debug)]
 pub(super) struct Place {
     file: PathBuf,
     log: PathBuf,
     opened: Mutex<Opened>,
-    /// Whether the last look found other files; told in the server's log once.
+    /// Set while other files are in their places, so that each change is logged once.
     moved: AtomicBool,
 }
 
@@ -29,9 +29,9 @@ pub(super) struct Place {
 struct Opened {
     /// None before the tables are up to date.
     file: Option<FileId>,
-    /// The write-ahead log, which the writing connection keeps open; none before it has written.
+    /// The write-ahead log, kept open by the writing connection; none before its first write.
     log: Option<FileId>,
-    /// Whether the write-ahead log is gone, with messages that were in it only.
+    /// Set once the write-ahead log is gone, and with it the messages only it had.
     log_lost: bool,
 }
 
@@ -47,25 +47,25 @@ impl Place {
         }
     }
 
-    /// Notes the file as the one that is used from here on.
+    /// Notes the file as the one in use from here on.
     pub(super) fn note(&self) -> io::Result<()> {
         let file = identity(&self.file)?;
         self.opened().file.get_or_insert(file);
         Ok(())
     }
 
-    /// Notes that the writing connection ends or is a new one: the next one's write-ahead log may
-    /// be another file.
+    /// Forgets the write-ahead log, as the writing connection ends or is a new one: its next log
+    /// may be another file.
     pub(super) fn forget_log(&self) {
         self.opened().log = None;
     }
 
-    /// Compares the files in their places with those that were opened. It costs two looks into a
-    /// folder, and no connection.
+    /// Compares the files in their places with the opened ones, at the cost of two looks into a
+    /// folder and no connection.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unavailable`] when they are others, or gone.
+    /// [`StoreError::Unavailable`] when a file is another one, or gone.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         self.look()
             .map_err(|error| StoreError::Unavailable(Cause::from(error)))
@@ -78,7 +78,7 @@ impl Place {
             if same {
                 tracing::info!(%file, "the database's file is in its place again");
             } else {
-                tracing::error!(%file, "the database's file was deleted or replaced: no messages are taken before it is back in its place; another one is used after a restart");
+                tracing::error!(%file, "the database's file was deleted or replaced: no messages are taken until it is back in its place; after a restart, the file there is used");
             }
         }
         if same {
@@ -102,7 +102,7 @@ impl Place {
         file_same && !opened.log_lost
     }
 
-    /// Notes the write-ahead log, once the writing connection has written.
+    /// Notes the write-ahead log after the writing connection's first write.
     pub(super) fn note_log(&self) {
         let mut opened = self.opened();
         if opened.log.is_none() {
@@ -122,7 +122,7 @@ fn identity(path: &Path) -> io::Result<FileId> {
     Ok((metadata.dev(), metadata.ino()))
 }
 
-/// Elsewhere a file that is open can be neither deleted nor replaced.
+/// Elsewhere, an open file can be neither deleted nor replaced.
 #[cfg(not(unix))]
 fn identity(path: &Path) -> io::Result<FileId> {
     fs::metadata(path).map(|_| (0, 0))

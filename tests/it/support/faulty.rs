@@ -1,8 +1,11 @@
 //! A real store with faults that a real database does not show on demand.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -10,7 +13,7 @@ use parlor::{
     model::{Draft, Message, RoomId, Stored},
     store::{MessageStore, MigrateError, Page, StoreError},
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// What happens to an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +31,10 @@ pub struct FaultyStore {
     batches: Mutex<Vec<usize>>,
     reading: AtomicUsize,
     most_reading: AtomicUsize,
+    reads: AtomicUsize,
     panicking: AtomicBool,
+    /// The rooms whose reads wait.
+    held: watch::Sender<HashSet<RoomId>>,
     /// An append takes one permit; there are plenty unless held up.
     gate: Semaphore,
 }
@@ -43,6 +49,8 @@ impl FaultyStore {
             batches: Mutex::default(),
             reading: AtomicUsize::default(),
             most_reading: AtomicUsize::default(),
+            reads: AtomicUsize::default(),
+            held: watch::Sender::default(),
             panicking: AtomicBool::default(),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
         })
@@ -66,6 +74,26 @@ impl FaultyStore {
     /// How many messages each append so far had.
     pub fn batches(&self) -> Vec<usize> {
         self.batches.lock().unwrap().clone()
+    }
+
+    /// Lets no read of the room's log end until [`FaultyStore::release_reads`].
+    pub fn hold_reads(&self, room: &RoomId) {
+        self.held.send_modify(|held| _ = held.insert(room.clone()));
+    }
+
+    /// Lets the room's reads go on.
+    pub fn release_reads(&self, room: &RoomId) {
+        self.held.send_modify(|held| _ = held.remove(room));
+    }
+
+    /// Returns the number of reads that have begun.
+    pub fn reads(&self) -> usize {
+        self.reads.load(Ordering::Relaxed)
+    }
+
+    /// Returns the number of reads that are under way.
+    pub fn reading(&self) -> usize {
+        self.reading.load(Ordering::Relaxed)
     }
 
     /// How many reads there were at once, at most.
@@ -105,10 +133,12 @@ impl MessageStore for FaultyStore {
             !self.panicking.load(Ordering::Relaxed),
             "a fault of the test"
         );
-        let reading = self.reading.fetch_add(1, Ordering::Relaxed) + 1;
-        self.most_reading.fetch_max(reading, Ordering::Relaxed);
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        let _reading = Reading::begin(self);
+        // What a held read brings is what the log held when it began.
         let read = self.inner.read(room, page).await;
-        self.reading.fetch_sub(1, Ordering::Relaxed);
+        let released = |held: &HashSet<RoomId>| !held.contains(room);
+        self.held.subscribe().wait_for(released).await.unwrap();
         read
     }
 
@@ -118,5 +148,22 @@ impl MessageStore for FaultyStore {
 
     async fn close(&self) {
         self.inner.close().await;
+    }
+}
+
+/// A read under way; dropping it counts it out, as when its reader gives up.
+struct Reading<'a>(&'a AtomicUsize);
+
+impl<'a> Reading<'a> {
+    fn begin(store: &'a FaultyStore) -> Self {
+        let reading = store.reading.fetch_add(1, Ordering::Relaxed) + 1;
+        store.most_reading.fetch_max(reading, Ordering::Relaxed);
+        Self(&store.reading)
+    }
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

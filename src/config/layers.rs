@@ -1,0 +1,158 @@
+//! The settings of each layer, taken from the configuration. The layers do not know where their
+//! settings come from.
+
+use std::num::NonZeroU32;
+
+use secrecy::ExposeSecret;
+
+use super::Config;
+use crate::{
+    auth::Verifier,
+    chat::Limits,
+    engine,
+    net::{AdmissionSettings, Timeouts},
+    rates::Rate,
+    realtime,
+    room::PresenceSettings,
+    store::Encryption,
+};
+
+/// The number of connections of one user that may join all their rooms at once.
+const REJOIN_FACTOR: u32 = 8;
+
+impl From<&Config> for Timeouts {
+    fn from(config: &Config) -> Self {
+        Self {
+            user: config.tcp_user_timeout_ms,
+            handshake: config.handshake_timeout_ms,
+        }
+    }
+}
+
+impl From<&Config> for AdmissionSettings {
+    fn from(config: &Config) -> Self {
+        let per_address = config.max_connections_per_address;
+        Self {
+            max_connections: config.max_connections,
+            max_per_address: (per_address > 0).then_some(per_address),
+            trusted_proxies: config.trusted_proxies.clone(),
+        }
+    }
+}
+
+impl From<&Config> for engine::Settings {
+    fn from(config: &Config) -> Self {
+        Self {
+            sessions: Rate {
+                per_second: config.connects_per_second,
+                burst: config.connect_burst,
+            },
+            idle_timeout: config.handshake_timeout_ms,
+            // Within this time a client must answer a ping, and it answers with a payload.
+            payload_timeout: config.ping_interval_ms + config.ping_timeout_ms,
+            max_payload: realtime::Settings::from(config).max_payload(),
+            packets: Rate {
+                per_second: config.events_per_second,
+                burst: realtime::EVENT_BURST,
+            },
+            guarded: true,
+        }
+    }
+}
+
+impl From<&Config> for realtime::Settings {
+    fn from(config: &Config) -> Self {
+        Self {
+            ping_interval: config.ping_interval_ms,
+            ping_timeout: config.ping_timeout_ms,
+            max_message_bytes: config.max_message_bytes,
+            send_queue_packets: config.send_queue_packets,
+            connect_timeout: config.handshake_timeout_ms,
+        }
+    }
+}
+
+impl From<&Config> for Limits {
+    fn from(config: &Config) -> Self {
+        Self {
+            max_message_bytes: config.max_message_bytes,
+            history_limit: config.history_limit,
+            max_rooms: config.max_rooms_per_socket,
+            messages: Rate {
+                per_second: config.messages_per_second,
+                burst: config.message_burst,
+            },
+            requests: Rate {
+                per_second: config.requests_per_second,
+                burst: request_burst(config.max_rooms_per_socket),
+            },
+        }
+    }
+}
+
+impl From<&Config> for PresenceSettings {
+    fn from(config: &Config) -> Self {
+        Self {
+            grace: config.presence_grace_ms,
+            large_room: config.presence_names_limit,
+        }
+    }
+}
+
+impl From<&Config> for Encryption {
+    fn from(config: &Config) -> Self {
+        match config.dyno {
+            Some(_) => Self::Required,
+            None => Self::Optional,
+        }
+    }
+}
+
+impl Config {
+    /// Returns the verifier of clients' tokens, or none if clients come as guests.
+    ///
+    /// # Errors
+    ///
+    /// One line that names the variable with a bad value, and does not show the value.
+    pub fn verifier(&self) -> Result<Option<Verifier>, String> {
+        let mut verifier = match (&self.jwt_secret, &self.jwt_public_key) {
+            (None, None) => return self.check_unused_claims().map(|()| None),
+            (Some(_), Some(_)) => {
+                return Err("JWT_SECRET: set it or JWT_PUBLIC_KEY, not both".into());
+            }
+            (Some(secret), None) => Verifier::from_secret(secret.expose_secret())
+                .map_err(|reason| format!("JWT_SECRET: {reason}"))?,
+            (None, Some(pem)) => {
+                Verifier::from_public_key(&pem.expose_secret().replace("\\n", "\n"))
+                    .map_err(|reason| format!("JWT_PUBLIC_KEY: {reason}"))?
+            }
+        };
+        if let Some(issuer) = &self.jwt_issuer {
+            verifier.require_issuer(issuer);
+        }
+        if let Some(audience) = &self.jwt_audience {
+            verifier.require_audience(audience);
+        }
+        Ok(Some(verifier))
+    }
+
+    /// Rejects requirements on tokens where guests need none: the operator did not mean to let
+    /// everybody in.
+    fn check_unused_claims(&self) -> Result<(), String> {
+        let unused = [
+            ("JWT_ISSUER", &self.jwt_issuer),
+            ("JWT_AUDIENCE", &self.jwt_audience),
+        ];
+        match unused.iter().find(|(_, value)| value.is_some()) {
+            Some((variable, _)) => Err(format!("{variable}: needs JWT_SECRET or JWT_PUBLIC_KEY")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Returns the burst of a user's requests, enough for [`REJOIN_FACTOR`] connections to join all
+/// their rooms again after a break.
+fn request_burst(max_rooms: usize) -> NonZeroU32 {
+    let max_rooms = u32::try_from(max_rooms).unwrap_or(u32::MAX);
+    NonZeroU32::new(REJOIN_FACTOR.saturating_mul(max_rooms)).unwrap_or(NonZeroU32::MIN)
+}

@@ -1,0 +1,52 @@
+//! The log's interface, common to all databases.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{
+    error::{MigrateError, StoreError},
+    page::Page,
+};
+use crate::model::{Draft, Message, RoomId, Stored};
+
+/// The log, as the rest of the program sees it.
+#[async_trait]
+pub trait MessageStore: Send + Sync + 'static {
+    /// Brings the tables up to date, under a lock: processes starting together migrate one after
+    /// another.
+    ///
+    /// # Errors
+    ///
+    /// See [`MigrateError`].
+    async fn migrate(&self) -> Result<(), MigrateError>;
+
+    /// Stores a batch, all of it or nothing, and answers in the batch's order.
+    ///
+    /// A repeated draft is answered with the first message of its id or its `(room, user,
+    /// clientMessageId)`, in the log or earlier in the batch.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    async fn append(&self, drafts: &[Draft]) -> Result<Vec<Stored<Arc<Message>>>, StoreError>;
+
+    /// Reads a part of a room's log, oldest first. Unreadable rows, not written by this program,
+    /// are skipped unless there are no others.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    async fn read(&self, room: &RoomId, page: Page) -> Result<Vec<Message>, StoreError>;
+
+    /// Checks that the database answers and would take a message, as far as possible without
+    /// writing one.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Closes all connections once their statements have ended.
+    async fn close(&self);
+}

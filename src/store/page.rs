@@ -1,0 +1,25 @@
+//! Parts of a room's log.
+
+use crate::model::Seq;
+
+/// The end of a range kept by a limited read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// The smallest `seq`s.
+    Oldest,
+    /// The largest `seq`s.
+    Newest,
+}
+
+/// A part of a room's log: the messages between `after` and `before`, both excluded.
+#[derive(Debug, Clone, Copy)]
+pub struct Page {
+    /// Only messages with a larger `seq`.
+    pub after: Seq,
+    /// Only messages with a smaller `seq`.
+    pub before: Seq,
+    /// The most messages.
+    pub limit: usize,
+    /// The end to keep when there are more.
+    pub keep: Keep,
+}

@@ -1,0 +1,231 @@
+//! Connection pools, to Postgres itself or to a pooler in between that lends its connections for
+//! one transaction at a time.
+
+use std::{
+    fmt,
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use sqlx::{
+    AssertSqlSafe, Connection, PgConnection, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions, PgRow},
+};
+use tokio::time::timeout;
+
+use super::{
+    super::{
+        error::reason,
+        fault,
+        limits::{ACQUIRE_TIMEOUT, STATEMENT_TIMEOUT},
+    },
+    schema::Schema,
+    work::Work,
+};
+
+/// A setting to tell a direct connection from one through a pooler: a pooler may drop settings
+/// without an error, and then it is missing.
+const MARK: &str = "parlor.direct";
+
+/// A connection idle for longer is pinged before use. To ping it each time would cost every batch
+/// and every read a round trip.
+pub const IDLE_BEFORE_PING: Duration = Duration::from_secs(1);
+
+/// A query to Postgres.
+pub(super) type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
+
+/// The connections, a pool for writing and one for reading.
+pub(super) struct Pools {
+    writers: PgPool,
+    readers: PgPool,
+    schema: Option<Schema>,
+    /// The options of a connection through a pooler.
+    plain: PgConnectOptions,
+    /// Set once a pooler is found in between. Then a connection is lent for one transaction at a
+    /// time, and keeps no settings and no prepared statements.
+    behind_pooler: Arc<AtomicBool>,
+}
+
+impl Pools {
+    /// Prepares pools of at most `max_connections` together; they connect when first used.
+    pub(super) fn new(
+        options: PgConnectOptions,
+        max_connections: u32,
+        schema: Option<Schema>,
+    ) -> Self {
+        // Poolers refuse this setting. It concerns floating-point numbers; the log has none.
+        let plain = options.application_name("parlor").extra_float_digits(None);
+        let behind_pooler = Arc::new(AtomicBool::new(false));
+        // Parked rooms are stored beside the others, on a connection of their own.
+        let writing = if max_connections < 4 { 1 } else { 2 };
+        let direct = |work: Work| {
+            plain
+                .clone()
+                .options(work.settings(schema.as_ref()))
+                .options([(MARK, "on")])
+        };
+        let writers = pool(writing, behind_pooler.clone()).connect_lazy_with(direct(Work::Write));
+        let readers = match max_connections - writing {
+            0 => writers.clone(),
+            reading => pool(reading, behind_pooler.clone()).connect_lazy_with(direct(Work::Read)),
+        };
+        Self {
+            writers,
+            readers,
+            schema,
+            plain,
+            behind_pooler,
+        }
+    }
+
+    /// Runs a query, and once more if its error shows a pooler in between.
+    pub(super) async fn fetch<'q>(
+        &self,
+        work: Work,
+        query: impl Fn() -> Query<'q>,
+    ) -> Result<Vec<PgRow>, sqlx::Error> {
+        let direct = !self.is_behind_pooler();
+        match self.fetch_once(work, query()).await {
+            Err(error) if direct && self.detect_pooler(&error) => {
+                self.fetch_once(work, query()).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// Runs a query on a connection of the work's pool.
+    ///
+    /// A connection that fails, or is too slow, is thrown away: it may lead to a former primary, or
+    /// be read-only for its whole life, as with `default_transaction_read_only`. A new one may
+    /// serve.
+    async fn fetch_once(&self, work: Work, query: Query<'_>) -> Result<Vec<PgRow>, sqlx::Error> {
+        let mut connection = self.pool(work).acquire().await?;
+        let answer = in_time(
+            STATEMENT_TIMEOUT,
+            self.fetch_on(&mut connection, work, query),
+        )
+        .await;
+        if answer.as_ref().is_err_and(fault::is_connection_fault) {
+            drop(connection.detach());
+        }
+        answer
+    }
+
+    async fn fetch_on(
+        &self,
+        connection: &mut PgConnection,
+        work: Work,
+        query: Query<'_>,
+    ) -> Result<Vec<PgRow>, sqlx::Error> {
+        if work != Work::Probe && !self.is_behind_pooler() {
+            return query.fetch_all(connection).await;
+        }
+        let begin = AssertSqlSafe(work.begin(self.schema.as_ref()));
+        let mut transaction = connection.begin_with(begin).await?;
+        let rows = query.persistent(false).fetch_all(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(rows)
+    }
+
+    fn pool(&self, work: Work) -> &PgPool {
+        match work {
+            Work::Write | Work::Inspect => &self.writers,
+            Work::Read | Work::Probe => &self.readers,
+        }
+    }
+
+    /// Opens a connection outside the pools and without their settings: making an index may take
+    /// long.
+    pub(super) async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
+        in_time(ACQUIRE_TIMEOUT, PgConnection::connect_with(&self.plain)).await
+    }
+
+    pub(super) fn schema(&self) -> Option<&Schema> {
+        self.schema.as_ref()
+    }
+
+    fn is_behind_pooler(&self) -> bool {
+        self.behind_pooler.load(Ordering::Relaxed)
+    }
+
+    /// Returns true when an error shows a pooler in between, and adapts the pools to it.
+    fn detect_pooler(&self, error: &sqlx::Error) -> bool {
+        if !fault::is_pooler_refusal(error) {
+            return false;
+        }
+        if !self.behind_pooler.swap(true, Ordering::Relaxed) {
+            tracing::info!(reason = %reason(error), "{POOLED}");
+        }
+        for pool in [&self.writers, &self.readers] {
+            pool.set_connect_options(self.plain.clone());
+        }
+        true
+    }
+
+    pub(super) async fn close(&self) {
+        self.readers.close().await;
+        self.writers.close().await;
+    }
+}
+
+impl fmt::Debug for Pools {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pools")
+            .field("behind_pooler", &self.is_behind_pooler())
+            .finish_non_exhaustive()
+    }
+}
+
+const POOLED: &str =
+    "the database is behind a pooler: each statement runs in a transaction of its own, unprepared";
+
+fn pool(max_connections: u32, behind_pooler: Arc<AtomicBool>) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(max_connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .before_acquire(|connection, rest| {
+            Box::pin(async move { test(connection, rest.idle_for).await })
+        })
+        .after_connect(move |connection, _| {
+            let behind_pooler = behind_pooler.clone();
+            Box::pin(async move { check_mark(connection, &behind_pooler).await })
+        })
+}
+
+/// Pings a connection idle for too long to be trusted.
+async fn test(connection: &mut PgConnection, rest: Duration) -> Result<bool, sqlx::Error> {
+    if rest >= IDLE_BEFORE_PING {
+        connection.ping().await?;
+    }
+    Ok(true)
+}
+
+/// Detects a pooler in between that drops settings instead of refusing them.
+async fn check_mark(
+    connection: &mut PgConnection,
+    behind_pooler: &AtomicBool,
+) -> Result<(), sqlx::Error> {
+    if behind_pooler.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    let asking =
+        sqlx::raw_sql("SELECT coalesce(current_setting('parlor.direct', true), '') = 'on'");
+    let direct = sqlx::Row::try_get::<bool, _>(&asking.fetch_one(connection).await?, 0)?;
+    if !direct && !behind_pooler.swap(true, Ordering::Relaxed) {
+        tracing::info!("{POOLED}");
+    }
+    Ok(())
+}
+
+async fn in_time<T>(
+    limit: std::time::Duration,
+    work: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    let timed_out = |_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
+    timeout(limit, work).await.unwrap_or_else(timed_out)
+}

@@ -1,0 +1,96 @@
+//! Reads of the log.
+
+use chrono::{DateTime, Utc};
+use sqlx::{
+    Decode, Postgres, Type,
+    error::BoxDynError,
+    postgres::{PgRow, PgTypeInfo, PgValueRef},
+};
+
+use super::{
+    super::{
+        error::StoreError,
+        fault,
+        page::{Keep, Page},
+        reading::Reading,
+        row,
+    },
+    pools::{Pools, Query},
+    work::Work,
+};
+use crate::model::{Body, Message, RoomId};
+
+const READ_OLDEST: &str = r#"
+SELECT room_id, seq, id, user_id, operator_id, message, client_message_id, "timestamp" FROM messages
+WHERE room_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq LIMIT $4"#;
+
+const READ_NEWEST: &str = r#"
+SELECT room_id, seq, id, user_id, operator_id, message, client_message_id, "timestamp" FROM messages
+WHERE room_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq DESC LIMIT $4"#;
+
+/// Reads a page, oldest first.
+pub(super) async fn read(
+    pools: &Pools,
+    room: &RoomId,
+    page: Page,
+) -> Result<Vec<Message>, StoreError> {
+    let mut reading = Reading::new(page);
+    while let Some(page) = reading.rest() {
+        let rows = pools
+            .fetch(Work::Read, || select(room, page))
+            .await
+            .map_err(fault::classify)?;
+        reading.take(&rows, |row| row::seq(row), message)?;
+    }
+    reading.finish()
+}
+
+fn select(room: &RoomId, page: Page) -> Query<'_> {
+    let sql = match page.keep {
+        Keep::Oldest => READ_OLDEST,
+        Keep::Newest => READ_NEWEST,
+    };
+    let limit = i64::try_from(page.limit).unwrap_or(i64::MAX);
+    sqlx::query(sql)
+        .bind(room.as_str())
+        .bind(page.after.get())
+        .bind(page.before.get())
+        .bind(limit)
+}
+
+/// A `timestamptz` in Postgres' encoding, in microseconds since 2000. Some are out of `chrono`'s
+/// range.
+struct Micros(i64);
+
+/// 2000-01-01 in microseconds since 1970.
+const EPOCH: i64 = 946_684_800_000_000;
+
+impl Type<Postgres> for Micros {
+    fn type_info() -> PgTypeInfo {
+        <DateTime<Utc> as Type<Postgres>>::type_info()
+    }
+}
+
+impl<'r> Decode<'r, Postgres> for Micros {
+    fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
+        <i64 as Decode<Postgres>>::decode(value).map(Self)
+    }
+}
+
+/// Reads a message out of its row.
+pub(super) fn message(row: &PgRow) -> Result<Message, StoreError> {
+    Ok(Message {
+        id: row::value(row, "id")?,
+        room_id: row::parsed(row, "room_id")?,
+        seq: row::seq(row)?,
+        user_id: row::parsed(row, "user_id")?,
+        operator_id: row::optional(row, "operator_id")?,
+        body: Body::from_store(row::value(row, "message")?),
+        timestamp: row::time(
+            row::value::<_, Micros>(row, "timestamp")?
+                .0
+                .saturating_add(EPOCH),
+        ),
+        client_message_id: row::optional(row, "client_message_id")?,
+    })
+}
