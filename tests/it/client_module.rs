@@ -19,7 +19,7 @@ async fn the_client_module_settles_what_it_was_asked_whatever_happens() {
     node::run("parlor_client_ends.mjs", &[&server.url(), "websocket"]).await;
 }
 
-/// Rows that somebody deleted by hand; the newest one too.
+/// Rows deleted by hand, the newest one among them.
 const DELETED: &str = "3, 120, 121, 122, 430, 450";
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,7 +12,7 @@ use crate::support::{
     raw::Packet,
 };
 
-/// Makes a test of each function that takes a transport, for each transport.
+/// Generates a test for each transport from each function of a transport.
 macro_rules! by_each_transport {
     ($($name:ident),+ $(,)?) => {
         by_each_transport!(polling: $($name),+);
@@ -52,8 +52,7 @@ async fn the_official_client_comes_back_by_itself_and_gets_exactly_what_it_misse
     .await;
 }
 
-/// Stops the server when that is asked for in the room, and starts another in its place, which has
-/// more messages.
+/// Stops the server when the room asks for it, and starts another with more messages in its place.
 async fn replace(server: Server, mut bob: Witness, port: u16) -> Server {
     bob.until_said("stop").await;
     let (database, ended) = server.stop().await;
@@ -77,7 +76,7 @@ async fn replace(server: Server, mut bob: Witness, port: u16) -> Server {
     server
 }
 
-/// A member that hears what is said, and has heard what was said.
+/// A member that knows the room's history and hears its messages.
 struct Witness {
     client: RawClient,
     history: Value,
@@ -109,10 +108,10 @@ impl Witness {
     }
 }
 
-/// Together they are more than kernels keep for a connection whose peer does not read.
+/// Together more than kernels buffer for a connection whose peer does not read.
 const MESSAGES: i64 = 1000;
 const BODY_BYTES: usize = 8000;
-/// So many are sent at a time; with their acks, far fewer than a queue takes.
+/// Messages sent at a time; with their acks, far fewer than a queue takes.
 const TOGETHER: usize = 10;
 
 async fn the_official_client_comes_back_by_itself_after_it_was_cut_for_reading_too_slowly(
@@ -143,8 +142,7 @@ async fn the_official_client_comes_back_by_itself_after_it_was_cut_for_reading_t
     assert!(seqs.iter().copied().eq(1..=MESSAGES), "{seqs:?}");
 }
 
-/// Says [`TOGETHER`] messages, and reads until the last one has come, so that no more wait for this
-/// client.
+/// Sends [`TOGETHER`] messages, and reads up to the last one, so that no more wait for this client.
 async fn say_up_to(client: &mut RawClient, last: i64) {
     let message = json!({ "roomId": "room", "message": "x".repeat(BODY_BYTES) });
     for _ in 0..TOGETHER {

@@ -8,7 +8,7 @@ use crate::support::{
     node,
 };
 
-/// A conversation, with the minutes that it is old.
+/// A conversation, with the age of each message in minutes.
 const GARDEN_CLUB: [(i64, &str, &str); 6] = [
     (
         1_445,
@@ -82,8 +82,8 @@ async fn a_message_under_way_when_the_server_is_killed_arrives_once() {
     join(node::run("page_killed.mjs", &[&url, &id]), replaced).await;
 }
 
-/// A server whose room "old" has `message 1` to `message 130`, and whose room "yesterday" has one
-/// message, a day old.
+/// Starts a server with the rooms "old", with `message 1` to `message 130`, and "yesterday", with
+/// one message, a day old.
 async fn server_with_history() -> Server {
     let database = Database::sqlite();
     append_old(

@@ -1,4 +1,4 @@
-//! Rooms as tasks: they start and end, and heal what they were not told of.
+//! Rooms as tasks: they start, end, and find messages that nobody announced.
 
 use std::sync::{
     Arc, Mutex,
@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{DEADLINE, Database, eventually, faulty::FaultyStore, said, within_deadline};
 
-/// What rooms sent.
+/// The rooms' deliveries.
 #[derive(Default)]
 struct Recorder(Mutex<Vec<EncodedMessage>>);
 
@@ -38,7 +38,7 @@ impl Fanout for Recorder {
     fn signal(&self, _: &RoomId, _: &Signal) {}
 }
 
-/// Rooms and the use cases, without sockets.
+/// Rooms and use cases, without sockets.
 struct House {
     rooms: Rooms,
     chat: Chat,
@@ -239,7 +239,7 @@ async fn what_is_committed_a_while_after_an_unknown_outcome_is_delivered() {
         let ann = house.user("ann");
         house.join(&ann).await;
         house.rooms.observe(Outcome::Unknown(vec![room()]));
-        // By this the room has looked, and found nothing.
+        // By now the room has looked, and found nothing.
         house.join(&ann).await;
         let body = Body::parse("late", 10).unwrap();
         let draft = Draft::new(room(), "ann".try_into().unwrap(), None, body, None);
@@ -263,7 +263,7 @@ async fn a_wake_up_for_a_message_that_the_room_has_costs_no_read() {
     for _ in 0..100 {
         house.rooms.wake(&room(), first);
     }
-    // By this the room has taken all of them.
+    // By now the room has taken all of them.
     house.join(&ann).await;
     assert_eq!(store.reads(), before);
 
@@ -355,7 +355,7 @@ async fn stopping_delivers_what_was_stored_and_ends_all_rooms() {
     assert_eq!(house.sent(), ["last"]);
 }
 
-/// Each of them may take long, and the database has few connections.
+/// Each read may take long, and the database has few connections.
 #[tokio::test]
 async fn one_connection_has_few_reads_of_the_log_at_once() {
     let database = Database::sqlite();

@@ -29,7 +29,7 @@ pub enum Transport {
 /// A client in the namespace.
 pub struct Client {
     client: testkit::Client,
-    /// Whether the client pings, as in Engine.IO 3.
+    /// True when the client pings, as in Engine.IO 3.
     pings: bool,
     user: String,
     /// Messages received.

@@ -18,7 +18,7 @@ use super::{HOW_TO_GET_TOOLS, database::admin_url, free_port, postgres::unprivil
 const START_DEADLINE: Duration = Duration::from_secs(20);
 const POSTGRES_PORT: u16 = 5432;
 
-/// Debian keeps it where users do not look.
+/// Debian keeps it outside the path of users.
 const PLACES: [&str; 3] = [
     "/usr/sbin/pgbouncer",
     "/usr/bin/pgbouncer",
@@ -33,7 +33,7 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Starts it with a mode, such as `transaction`, and more settings, one a line.
+    /// Starts the pooler in a mode, such as `transaction`, with further settings, one a line.
     pub fn start(mode: &str, settings: &str) -> Self {
         let folder = TempDir::with_prefix("parlor-pgbouncer-").unwrap();
         let port = free_port();
@@ -66,7 +66,7 @@ impl PgBouncer {
         pooler
     }
 
-    /// The URL of a database, by way of it.
+    /// Returns the URL of a database behind the pooler.
     pub fn url(&self, direct: &str) -> String {
         let database = Url::parse(direct)
             .unwrap()
@@ -105,7 +105,7 @@ fn program() -> PathBuf {
         .unwrap_or_else(|| "pgbouncer".into())
 }
 
-/// Where the tests' Postgres listens, as PgBouncer wants it.
+/// Returns the host and port of the tests' Postgres, in PgBouncer's terms.
 fn server() -> (String, u16) {
     let url = Url::parse(&admin_url()).unwrap();
     let folder = url
@@ -118,7 +118,7 @@ fn server() -> (String, u16) {
     (host, url.port().unwrap_or(POSTGRES_PORT))
 }
 
-/// Whoever it runs as may read its settings.
+/// Lets every user read its settings.
 fn allow_entry(folder: &TempDir) {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
