@@ -18,7 +18,7 @@ use nix::{
 };
 use tempfile::TempDir;
 
-const START_DEADLINE: Duration = Duration::from_secs(60);
+use crate::DEADLINE;
 
 /// The lines of `postmaster.pid` with the process id and the progress of the start:
 /// <https://www.postgresql.org/docs/current/storage-file-layout.html>.
@@ -279,7 +279,7 @@ fn wait_until_ready(directory: &Path, previous: &str) {
     while line(PID_LINE) == previous || line(STATUS_LINE) != "ready" {
         let log = || fs::read_to_string(directory.join("log")).unwrap_or_default();
         assert!(
-            begun.elapsed() < START_DEADLINE,
+            begun.elapsed() < DEADLINE,
             "Postgres did not start: {}",
             log()
         );

@@ -31,7 +31,7 @@ macro_rules! by_each_transport {
 
 by_each_transport!(
     the_official_client_finds_the_contract_kept,
-    the_official_client_comes_back_by_itself_and_gets_exactly_what_it_missed,
+    the_official_client_comes_back_by_itself_and_gets_exactly_the_missed_messages,
     the_official_client_comes_back_by_itself_after_it_was_cut_for_reading_too_slowly,
 );
 
@@ -40,7 +40,9 @@ async fn the_official_client_finds_the_contract_kept(transport: &str) {
     node::run("chat.mjs", &[&server.url(), transport]).await;
 }
 
-async fn the_official_client_comes_back_by_itself_and_gets_exactly_what_it_missed(transport: &str) {
+async fn the_official_client_comes_back_by_itself_and_gets_exactly_the_missed_messages(
+    transport: &str,
+) {
     let port = free_port();
     let server = Server::at(port, Database::sqlite()).await;
     let url = server.url();
@@ -159,7 +161,7 @@ async fn the_official_client_of_2020_chats_with_todays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_official_client_sends_before_it_has_joined_again_is_stored_once_and_in_order() {
+async fn sends_of_the_official_client_before_its_rejoin_are_stored_once_and_in_order() {
     let server = Server::start().await;
     node::run("asleep_stock.mjs", &[&server.url(), "websocket"]).await;
 }

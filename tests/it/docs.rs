@@ -30,7 +30,7 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
 }
 
 #[test]
-fn the_tests_that_show_the_guarantees_exist() {
+fn the_tests_of_the_guarantees_exist() {
     let (page, tests) = (fs::read_to_string("docs/guarantees.md").unwrap(), tests());
     let named: Vec<_> = quoted(&page)
         .filter(|name| name.contains("::") && *name != "file::test")
@@ -44,7 +44,7 @@ fn the_tests_that_show_the_guarantees_exist() {
 }
 
 #[test]
-fn the_files_that_the_readme_names_exist() {
+fn the_files_named_by_the_readme_exist() {
     let readme = fs::read_to_string("README.md").unwrap();
     let missing: Vec<_> = quoted(&readme)
         .filter(|name| name.starts_with("tests/") && !Path::new(name).exists())

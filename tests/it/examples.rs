@@ -60,18 +60,18 @@ macro_rules! examples {
             }
 
             #[tokio::test(flavor = "multi_thread")]
-            async fn sends_each_message_once_and_in_order_although_it_is_refused_for_now() {
-                super::sends_each_message_once_and_in_order_although_it_is_refused_for_now(stringify!($user)).await;
+            async fn sends_each_message_once_and_in_order_despite_temporary_refusals() {
+                super::sends_each_message_once_and_in_order_despite_temporary_refusals(stringify!($user)).await;
             }
 
             #[tokio::test(flavor = "multi_thread")]
-            async fn shows_all_that_is_said_at_once_by_each_transport() {
-                super::shows_all_that_is_said_at_once_by_each_transport(stringify!($user)).await;
+            async fn shows_all_messages_sent_at_once_by_each_transport() {
+                super::shows_all_messages_sent_at_once_by_each_transport(stringify!($user)).await;
             }
 
             #[tokio::test(flavor = "multi_thread")]
-            async fn reads_all_that_it_missed_and_passes_over_what_was_deleted() {
-                super::reads_all_that_it_missed_and_passes_over_what_was_deleted(stringify!($user)).await;
+            async fn reads_all_missed_messages_and_skips_deleted_ones() {
+                super::reads_all_missed_messages_and_skips_deleted_ones(stringify!($user)).await;
             }
         })+
     };
@@ -86,7 +86,7 @@ macro_rules! sleepers {
         mod asleep {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $user() {
-                super::sends_once_and_in_order_what_was_written_right_after_a_sleep(stringify!($user)).await;
+                super::stores_lines_written_right_after_a_sleep_once_and_in_order(stringify!($user)).await;
             })+
         }
     };
@@ -170,7 +170,7 @@ async fn says_why_a_message_was_refused(user: &str) {
     example.end().await;
 }
 
-async fn sends_each_message_once_and_in_order_although_it_is_refused_for_now(user: &str) {
+async fn sends_each_message_once_and_in_order_despite_temporary_refusals(user: &str) {
     let (port, site) = (free_port(), free_port());
     let server = start(
         Database::sqlite(),
@@ -209,7 +209,7 @@ async fn sends_each_message_once_and_in_order_although_it_is_refused_for_now(use
 /// order.
 const AT_ONCE: usize = 150;
 
-async fn shows_all_that_is_said_at_once_by_each_transport(user: &str) {
+async fn shows_all_messages_sent_at_once_by_each_transport(user: &str) {
     let site = free_port();
     let server = start(Database::sqlite(), 0, site, &[]).await;
     // The relay keeps clients from upgrading to a WebSocket.
@@ -229,7 +229,7 @@ async fn shows_all_that_is_said_at_once_by_each_transport(user: &str) {
     }
 }
 
-async fn reads_all_that_it_missed_and_passes_over_what_was_deleted(user: &str) {
+async fn reads_all_missed_messages_and_skips_deleted_ones(user: &str) {
     let (database, port, site) = (Database::sqlite(), free_port(), free_port());
     append(
         &database,
@@ -272,7 +272,7 @@ async fn reads_all_that_it_missed_and_passes_over_what_was_deleted(user: &str) {
 
 /// The library sees by the wall clock that the heartbeat is overdue, and keeps sends for the next
 /// connection.
-async fn sends_once_and_in_order_what_was_written_right_after_a_sleep(user: &str) {
+async fn stores_lines_written_right_after_a_sleep_once_and_in_order(user: &str) {
     let site = free_port();
     let server = start(Database::sqlite(), 0, site, &[]).await;
     let mut example = Example::start(user, &server.url(), site).await;
@@ -534,7 +534,7 @@ fn repository(path: &str) -> PathBuf {
 }
 
 #[tokio::test]
-async fn the_types_allow_what_the_contract_does_and_forbid_mistakes() {
+async fn the_types_allow_the_contract_and_forbid_mistakes() {
     run(TSC, &["-p", "tests/clients", "--noEmit"]).await;
 }
 

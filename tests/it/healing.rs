@@ -111,13 +111,13 @@ async fn count(connection: &mut PgConnection, query: &'static str) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_committed_after_its_sender_gave_up_is_heard_without_a_repeat() {
+async fn a_message_committed_after_its_sender_gave_up_is_delivered_without_a_repeat() {
     let mut late = Late::new().await;
     assert_eq!(late.bob.next("newMessage").await["message"], "late");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repeat_of_a_message_committed_after_its_sender_gave_up_is_heard_once() {
+async fn a_repeat_of_a_message_committed_after_its_sender_gave_up_is_delivered_once() {
     let Late {
         mut ann,
         mut bob,
@@ -136,7 +136,7 @@ async fn a_repeat_of_a_message_committed_after_its_sender_gave_up_is_heard_once(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_that_holds_more_than_the_room_knows_of_wakes_the_room() {
+async fn a_page_with_messages_new_to_the_room_wakes_it() {
     for server in Server::on_each_kind().await {
         let (mut ann, mut bob) = (member(&server, "ann").await, member(&server, "bob").await);
         send(&mut ann, "1").await;
@@ -155,7 +155,7 @@ async fn a_page_that_holds_more_than_the_room_knows_of_wakes_the_room() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_joiner_that_has_more_than_the_room_knows_of_wakes_the_room() {
+async fn a_joiner_ahead_of_the_room_wakes_it() {
     for server in Server::on_each_kind().await {
         let mut bob = member(&server, "bob").await;
         log::append(&server.database, "r", "other", &["1", "2", "3"]).await;
@@ -246,7 +246,7 @@ async fn a_page_of_a_log_that_went_back_tells_the_room() {
 
 /// Rows removed by hand leave a gap, and nothing waits for them.
 #[tokio::test(flavor = "multi_thread")]
-async fn messages_removed_by_hand_are_passed_over() {
+async fn messages_removed_by_hand_are_skipped() {
     for server in Server::on_each_kind().await {
         let (mut ann, mut bob) = (member(&server, "ann").await, member(&server, "bob").await);
         for text in ["1", "2", "3", "4"] {

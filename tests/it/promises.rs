@@ -323,7 +323,7 @@ async fn fire_at(address: SocketAddr, room: &str, count: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn members_get_what_another_process_wrote_in_between_before_the_next_message() {
+async fn members_get_another_process_messages_before_the_next_one() {
     const ROUNDS: i64 = 20;
     let database = Database::postgres().await;
     let nodes = [

@@ -22,7 +22,11 @@ use super::{DEADLINE, HOW_TO_GET_TOOLS};
 
 /// The deadline of a script, whose steps have deadlines of their own: browsers are slow beside a
 /// busy compiler.
-const SCRIPT_DEADLINE: Duration = Duration::from_secs(120);
+const SCRIPT_DEADLINE: Duration = DEADLINE.saturating_mul(3);
+
+/// The deadline of a script's step: shorter than the wait for its next line, so that the script
+/// can say what is missing.
+const STEP_DEADLINE: Duration = Duration::from_secs(DEADLINE.as_secs() / 2);
 
 /// The TypeScript compiler, relative to the scripts.
 pub const TSC: &str = "../../node_modules/typescript/bin/tsc";
@@ -105,6 +109,7 @@ fn spawn(script: &str, arguments: &[&str], output: Stdio, errors: &File) -> Chil
     command
         .arg(format!("{SCRIPTS}/{script}"))
         .args(arguments)
+        .env("DEADLINE_MS", STEP_DEADLINE.as_millis().to_string())
         .kill_on_drop(true)
         .stdin(Stdio::null());
     command.stdout(output).stderr(errors.try_clone().unwrap());

@@ -13,9 +13,8 @@ use std::{
 use reqwest::Url;
 use tempfile::TempDir;
 
-use super::{HOW_TO_GET_TOOLS, database::admin_url, free_port, postgres::unprivileged};
+use super::{DEADLINE, HOW_TO_GET_TOOLS, database::admin_url, free_port, postgres::unprivileged};
 
-const START_DEADLINE: Duration = Duration::from_secs(20);
 const POSTGRES_PORT: u16 = 5432;
 
 /// Debian keeps it outside the path of users.
@@ -81,7 +80,7 @@ impl PgBouncer {
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             let log = || fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
             assert!(
-                begun.elapsed() < START_DEADLINE,
+                begun.elapsed() < DEADLINE,
                 "PgBouncer did not start: {}",
                 log()
             );
