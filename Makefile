@@ -1,4 +1,4 @@
-# rustup's directory, so that a shell opened before its installation finds cargo too.
+# rustup's directory, for shells opened before its installation.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
 .DEFAULT_GOAL := help
@@ -16,7 +16,7 @@ build: rust client ## Build the server: target/release/parlor (or below CARGO_TA
 setup: ## Install the system packages of the tests, as root or by sudo
 	@scripts/setup
 
-test: rust setup test-packages ## Install what the tests need and run them all (ARGS="name of a test")
+test: rust setup test-packages ## Install the tests' packages and run all tests (ARGS="name of a test")
 	cargo test --locked --workspace $(ARGS)
 
 bench: rust client bench-packages ## Measure Parlor beside a Node server and write bench/RESULTS.md (ARGS="--only idle")

@@ -27,7 +27,7 @@ can_apt() { have apt-get && { [ "$(id -u)" -eq 0 ] || have sudo; }; }
 apt_install() {
   local log
   log=$(mktemp)
-  # A configuration file that is there already is kept: asking about it would be a question.
+  # Existing configuration files are kept without a question.
   if as_root apt-get -qq update >"$log" 2>&1 &&
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
       -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@" >>"$log" 2>&1 </dev/null; then
@@ -39,8 +39,7 @@ apt_install() {
   fi
 }
 
-# npm_here PACKAGE...: returns true when the packages of the lock are installed and up to date, and each named one is
-# among them.
+# npm_here PACKAGE...: returns true when the lock's packages are installed and up to date, and each named one is there.
 npm_here() {
   local package
   [ -e node_modules/.package-lock.json ] || return 1
@@ -50,13 +49,13 @@ npm_here() {
   done
 }
 
-# npm_install [OPTION...]: installs exactly what the lock says.
+# npm_install [OPTION...]: installs exactly the lock's packages.
 npm_install() {
   say "Installing node packages"
   npm ci --no-audit --no-fund --loglevel=error "$@"
 }
 
-# npm_add: installs the packages of the lock that are missing, and leaves the files of the others alone.
+# npm_add: installs the lock's missing packages, and leaves the others' files alone.
 npm_add() {
   say "Adding node packages"
   npm install --include=dev --no-save --no-audit --no-fund --loglevel=error
