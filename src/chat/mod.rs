@@ -15,6 +15,7 @@ pub use self::{
     history::{MAX_HISTORY, READS_AT_ONCE, Range},
     participant::Participant,
 };
+pub use crate::writer::Receipt;
 use crate::{
     auth::Identity,
     error::Error,
@@ -22,7 +23,7 @@ use crate::{
     rates::{Limiter, Rate},
     room::{Departure, Join, Joined, READ_TIMEOUT, RoomHandle, Rooms, Welcome},
     store::MessageStore,
-    writer::{Receipt, Writer},
+    writer::Writer,
 };
 
 /// What a deployment may set.

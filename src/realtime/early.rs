@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{protocol::SendMessage, turn::Turns};
-use crate::{error::Error, model::RoomId, writer::Receipt};
+use crate::{chat::Receipt, error::Error, model::RoomId};
 
 /// The time that a connection has for its first join; sends wait until then.
 pub const JOIN_WAIT: Duration = Duration::from_secs(5);

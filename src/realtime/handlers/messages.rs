@@ -5,6 +5,7 @@ use std::slice;
 use futures_util::FutureExt;
 
 use crate::{
+    chat::Receipt,
     error::Error,
     model::{EncodedMessage, Stored},
     realtime::{
@@ -13,7 +14,6 @@ use crate::{
         overflow,
         protocol::{GetHistory, HistoryPage, SendMessage},
     },
-    writer::Receipt,
 };
 
 pub fn handler(event: &str) -> Option<Handler> {
