@@ -19,12 +19,11 @@ use crate::{
     error::Error,
 };
 
-/// The longest sleep before the clock is read again: it may be set, and no timer reaches to the end
-/// of time.
+/// The longest sleep before the clock is read again: it may be set meanwhile, and no timer reaches
+/// to the end of time.
 const LONGEST_SLEEP: Duration = Duration::from_secs(2);
 
-/// Returns a client's identity, if it is known yet, and the lease that its token gives; guests have
-/// none.
+/// Returns a client's identity, if known yet, and the lease of its token; guests have none.
 ///
 /// # Errors
 /// [`Error::Unauthorized`], [`Error::TokenExpired`]; [`Error::Forbidden`] when the client names

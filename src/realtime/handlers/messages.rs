@@ -16,6 +16,7 @@ use crate::{
     },
 };
 
+/// Returns the handler of an event, if it is one of this file.
 pub fn handler(event: &str) -> Option<Handler> {
     Some(match event {
         GetHistory::EVENT => |call| call.answer(get_history).boxed(),
