@@ -1,12 +1,11 @@
-//! The payloads of answers and of the server's events. Messages, [`room::Joined`] and
-//! [`room::Presence`] go over the wire as they are.
+//! The payloads of the server's events. Messages, [`room::Joined`] and [`room::Presence`] go over the
+//! wire as they are.
 
-use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::{
     error::ErrorBody,
-    model::{EncodedMessage, RoomId, UserId, iso8601_millis},
+    model::{RoomId, UserId},
     room,
 };
 
@@ -33,37 +32,6 @@ pub struct Reset<'a> {
     #[serde(flatten)]
     pub room: &'a room::Reset,
 }
-
-/// The answer to `leaveRoom`.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Left {
-    /// The room.
-    pub room_id: RoomId,
-}
-
-/// The answer to `getHistory`.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct HistoryPage {
-    /// The messages, oldest first.
-    pub messages: Vec<EncodedMessage>,
-    /// True when the room has more messages in the direction of the read.
-    pub has_more: bool,
-}
-
-/// The answer to `refreshAuth`.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Refreshed {
-    /// The token's end.
-    #[serde(serialize_with = "iso8601_millis")]
-    pub expires_at: DateTime<Utc>,
-}
-
-/// An answer without content.
-#[derive(Debug, Serialize)]
-pub struct Empty {}
 
 /// `typing`, to the other users in the room.
 #[derive(Debug, Serialize)]

@@ -12,9 +12,9 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 pub use self::{
-    events::{Empty, Failure, HistoryPage, Left, Refreshed, Reset, UserTyping},
+    events::*,
     payload::{event_name, first_argument, parse},
-    requests::{Auth, GetHistory, JoinRoom, LeaveRoom, RefreshAuth, SendMessage, Typing},
+    requests::*,
 };
 use crate::error::{ErrorBody, shortened};
 

@@ -1,12 +1,13 @@
-//! Clients' requests: the name and the payload of each event.
+//! Clients' requests: the name, the payload and the answer of each event.
 
-use serde::Deserialize;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     auth::Identity,
     chat::Range,
     error::Error,
-    model::{ClientMessageId, RoomId, Seq, UserId, WholeNumber},
+    model::{ClientMessageId, EncodedMessage, RoomId, Seq, UserId, WholeNumber, iso8601_millis},
 };
 
 /// A client's handshake. Without `Debug`, as it contains a token.
@@ -31,6 +32,15 @@ pub struct RefreshAuth {
 impl RefreshAuth {
     /// The event's name.
     pub const EVENT: &str = "refreshAuth";
+}
+
+/// The answer to `refreshAuth`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Refreshed {
+    /// The token's end.
+    #[serde(serialize_with = "iso8601_millis")]
+    pub expires_at: DateTime<Utc>,
 }
 
 /// `joinRoom`: joins a room.
@@ -72,6 +82,14 @@ pub struct LeaveRoom {
 impl LeaveRoom {
     /// The event's name.
     pub const EVENT: &str = "leaveRoom";
+}
+
+/// The answer to `leaveRoom`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Left {
+    /// The room.
+    pub room_id: RoomId,
 }
 
 /// `sendMessage`: sends a message to a room.
@@ -127,6 +145,16 @@ impl GetHistory {
     }
 }
 
+/// The answer to `getHistory`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryPage {
+    /// The messages, oldest first.
+    pub messages: Vec<EncodedMessage>,
+    /// True when the room has more messages in the direction of the read.
+    pub has_more: bool,
+}
+
 /// `typing`: tells the other users in a room.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -141,6 +169,10 @@ impl Typing {
     /// The event's name.
     pub const EVENT: &str = "typing";
 }
+
+/// An answer without content.
+#[derive(Debug, Serialize)]
+pub struct Empty {}
 
 /// Saturates: a number too large for a `usize` is larger than any limit.
 fn saturating(limit: WholeNumber) -> usize {
