@@ -39,7 +39,7 @@ pub const SETTINGS: Settings = Settings {
     ping_timeout: Duration::from_millis(200),
     max_message_bytes: 8192,
     send_queue_packets: 8192,
-    connect_timeout: Duration::from_secs(1),
+    handshake_timeout: Duration::from_secs(1),
 };
 
 /// The path of bare Engine.IO.
@@ -47,8 +47,8 @@ pub const ENGINE_PATH: &str = "/engine.io";
 
 /// The server's defaults.
 pub const TIMEOUTS: Timeouts = Timeouts {
-    user: Duration::from_secs(25),
-    handshake: Duration::from_secs(15),
+    tcp_user_timeout: Duration::from_secs(25),
+    handshake_timeout: Duration::from_secs(15),
 };
 
 /// The time limit for a client's payload.
@@ -89,14 +89,15 @@ pub fn router(settings: Settings) -> Router {
     let engine_io = EngineIoService::with_config(Arc::new(Echo), engine_io);
     let admission = Admission::from(AdmissionSettings::default());
     let sessions = engine::Settings {
-        idle_timeout: settings.connect_timeout,
+        sessions: Rate::UNLIMITED,
+        handshake_timeout: settings.handshake_timeout,
         payload_timeout: PAYLOAD_TIMEOUT,
         max_payload: settings.max_payload(),
         packets: Rate::UNLIMITED,
         guarded: false,
     };
-    let socket_io = Engine::new(socket_io, Admission::clone(&admission), sessions);
-    let engine_io = Engine::new(engine_io, admission, sessions);
+    let socket_io = Engine::new(socket_io, &admission, sessions);
+    let engine_io = Engine::new(engine_io, &admission, sessions);
     Router::new()
         .merge(http::endpoint(
             realtime::PATH,

@@ -76,7 +76,7 @@ pub struct Settings {
     /// connection. The queue takes memory only as it fills.
     pub send_queue_packets: usize,
     /// The time for a client to enter the chat on a new connection.
-    pub connect_timeout: Duration,
+    pub handshake_timeout: Duration,
 }
 
 impl Settings {
@@ -113,7 +113,7 @@ pub fn builder(settings: Settings) -> SocketIoBuilder {
         .req_path(PATH)
         .ping_interval(settings.ping_interval)
         .ping_timeout(settings.ping_timeout)
-        .connect_timeout(settings.connect_timeout)
+        .connect_timeout(settings.handshake_timeout)
         .max_buffer_size(settings.send_queue_packets)
         .ws_read_buffer_size(READ_BUFFER_BYTES)
         .max_payload(max_payload as u64)

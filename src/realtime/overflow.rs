@@ -30,7 +30,7 @@ pub fn cut(socket: &Socket) {
     client
         .span()
         .in_scope(|| tracing::warn!("a client that does not read in time loses its connection"));
-    session.cut();
+    session.close();
 }
 
 /// Returns true when a client's queue is full, or the client has been cut already.
@@ -66,7 +66,7 @@ pub fn count_answer(client: &Client, socket: &Socket, messages: &[EncodedMessage
     };
     let bytes = messages.iter().map(|message| message.json().len() as u64);
     let bytes = bytes.sum();
-    if client.backlog.add(bytes, session.taken()) > MAX_WAITING_BYTES {
+    if client.backlog.add(bytes, session.bytes_taken()) > MAX_WAITING_BYTES {
         cut(socket);
     }
     if client.backlogs.count(bytes) {
@@ -86,7 +86,7 @@ pub fn check(client: &Client, socket: &Socket) -> Result<(), Error> {
     if backlogs.is_full() && backlogs.may_sweep() {
         sweep(backlogs);
     }
-    if client.backlog.add(0, session.taken()) > MAX_UNREAD_BYTES || backlogs.is_full() {
+    if client.backlog.add(0, session.bytes_taken()) > MAX_UNREAD_BYTES || backlogs.is_full() {
         return Err(Error::RateLimited {
             retry_after: RETRY_AFTER,
         });
@@ -108,6 +108,6 @@ fn sweep(backlogs: &Backlogs) {
 fn slow(socket: SocketRef) -> Option<Slow<SocketRef>> {
     // The library lists a socket before it has its client.
     let client = socket.extensions.get::<Arc<Client>>()?;
-    let taken = session(&socket)?.taken();
+    let taken = session(&socket)?.bytes_taken();
     client.backlog.slow(taken, socket)
 }
