@@ -39,7 +39,7 @@ pub const SETTINGS: Settings = Settings {
     ping_timeout: Duration::from_millis(200),
     max_message_bytes: 8192,
     send_queue_packets: 8192,
-    connect_timeout: Duration::from_secs(1),
+    handshake_timeout: Duration::from_secs(1),
 };
 
 /// The path of bare Engine.IO.
@@ -47,8 +47,8 @@ pub const ENGINE_PATH: &str = "/engine.io";
 
 /// The server's defaults.
 pub const TIMEOUTS: Timeouts = Timeouts {
-    user: Duration::from_secs(25),
-    handshake: Duration::from_secs(15),
+    tcp_user_timeout: Duration::from_secs(25),
+    handshake_timeout: Duration::from_secs(15),
 };
 
 /// The time limit for a client's payload.
@@ -90,7 +90,7 @@ pub fn router(settings: Settings) -> Router {
     let admission = Admission::from(AdmissionSettings::default());
     let sessions = engine::Settings {
         sessions: Rate::UNLIMITED,
-        idle_timeout: settings.connect_timeout,
+        handshake_timeout: settings.handshake_timeout,
         payload_timeout: PAYLOAD_TIMEOUT,
         max_payload: settings.max_payload(),
         packets: Rate::UNLIMITED,

@@ -157,7 +157,7 @@ impl Parts {
             config.into(),
         ));
         let unanswered = TaskTracker::new();
-        realtime.serve(chat.clone(), verifier, unanswered.clone());
+        realtime.register(chat.clone(), verifier, unanswered.clone());
         Self {
             store,
             chat,

@@ -21,6 +21,7 @@
 pub mod app;
 pub mod auth;
 pub mod chat;
+mod commands;
 pub mod config;
 pub mod engine;
 pub mod error;
@@ -34,3 +35,5 @@ pub mod room;
 pub mod store;
 pub mod telemetry;
 pub mod writer;
+
+pub use self::commands::run;

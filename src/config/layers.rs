@@ -23,8 +23,8 @@ const REJOIN_FACTOR: u32 = 8;
 impl From<&Config> for Timeouts {
     fn from(config: &Config) -> Self {
         Self {
-            user: config.tcp_user_timeout_ms,
-            handshake: config.handshake_timeout_ms,
+            tcp_user_timeout: config.tcp_user_timeout_ms,
+            handshake_timeout: config.handshake_timeout_ms,
         }
     }
 }
@@ -47,7 +47,7 @@ impl From<&Config> for engine::Settings {
                 per_second: config.connects_per_second,
                 burst: config.connect_burst,
             },
-            idle_timeout: config.handshake_timeout_ms,
+            handshake_timeout: config.handshake_timeout_ms,
             // Within this time a client must answer a ping, and it answers with a payload.
             payload_timeout: config.ping_interval_ms + config.ping_timeout_ms,
             max_payload: realtime::Settings::from(config).max_payload(),
@@ -67,7 +67,7 @@ impl From<&Config> for realtime::Settings {
             ping_timeout: config.ping_timeout_ms,
             max_message_bytes: config.max_message_bytes,
             send_queue_packets: config.send_queue_packets,
-            connect_timeout: config.handshake_timeout_ms,
+            handshake_timeout: config.handshake_timeout_ms,
         }
     }
 }
@@ -94,7 +94,7 @@ impl From<&Config> for PresenceSettings {
     fn from(config: &Config) -> Self {
         Self {
             grace: config.presence_grace_ms,
-            large_room: config.presence_names_limit,
+            names_limit: config.presence_names_limit,
         }
     }
 }

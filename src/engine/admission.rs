@@ -98,7 +98,7 @@ mod tests {
 
     const UNLIMITED: Settings = Settings {
         sessions: Rate::UNLIMITED,
-        idle_timeout: Duration::MAX,
+        handshake_timeout: Duration::MAX,
         payload_timeout: Duration::MAX,
         max_payload: usize::MAX,
         packets: Rate::UNLIMITED,

@@ -33,8 +33,8 @@ const EVENTS_AFTER_PAUSE: u32 = 50;
 pub struct Settings {
     /// The rate at which one address may begin sessions.
     pub sessions: Rate,
-    /// The time a session stays open while its client is outside the chat.
-    pub idle_timeout: Duration,
+    /// The time limit for a client outside the chat to enter it, after which its session is closed.
+    pub handshake_timeout: Duration,
     /// The time limit for the arrival of a payload, or of a large packet.
     pub payload_timeout: Duration,
     /// The most bytes of a payload, or of a packet on a WebSocket.
@@ -306,9 +306,9 @@ impl Session {
 
     fn close_when_idle(&self) -> impl Future<Output = ()> + use<> {
         let session = self.downgrade();
-        let idle_timeout = self.0.settings.idle_timeout;
+        let handshake_timeout = self.0.settings.handshake_timeout;
         async move {
-            tokio::time::sleep(idle_timeout).await;
+            tokio::time::sleep(handshake_timeout).await;
             if let Some(session) = session.upgrade() {
                 session.close();
             }

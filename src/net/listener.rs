@@ -32,9 +32,9 @@ pub struct Timeouts {
     /// The time limit for a client to take waiting bytes, after which it counts as gone or not
     /// reading and loses its connection (`TCP_USER_TIMEOUT`, Linux only); zero: the operating
     /// system's limit.
-    pub user: Duration,
+    pub tcp_user_timeout: Duration,
     /// The time limit for the headers of a client's first request.
-    pub handshake: Duration,
+    pub handshake_timeout: Duration,
 }
 
 /// A port on which the server listens.
@@ -148,8 +148,8 @@ impl Listener {
     fn set_options(&self, stream: &TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
         #[cfg(any(target_os = "android", target_os = "linux"))]
-        if !self.timeouts.user.is_zero() {
-            SockRef::from(stream).set_tcp_user_timeout(Some(self.timeouts.user))?;
+        if !self.timeouts.tcp_user_timeout.is_zero() {
+            SockRef::from(stream).set_tcp_user_timeout(Some(self.timeouts.tcp_user_timeout))?;
         }
         Ok(())
     }

@@ -30,7 +30,7 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// connections end with this future, except for upgraded ones: WebSockets.
 pub async fn serve(mut listener: Listener, router: Router, stopping: CancellationToken) {
     let mut connections = JoinSet::new();
-    let handshake = listener.timeouts().handshake;
+    let handshake = listener.timeouts().handshake_timeout;
     loop {
         tokio::select! {
             (connection, peer) = listener.accept() => {

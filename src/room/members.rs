@@ -24,7 +24,7 @@ pub struct PresenceSettings {
     /// How long a user whose connection broke counts as present.
     pub grace: Duration,
     /// The number of members over which changes carry no names.
-    pub large_room: usize,
+    pub names_limit: usize,
 }
 
 /// One connection, on this node.
@@ -153,7 +153,7 @@ impl Members {
         if self.pending.is_empty() || now < self.pending.quiet_until {
             return None;
         }
-        let large = self.count() > self.settings.large_room;
+        let large = self.count() > self.settings.names_limit;
         self.pending.flush(now, room_id, self.users.len(), large)
     }
 }
@@ -209,7 +209,7 @@ mod tests {
 
     const SETTINGS: PresenceSettings = PresenceSettings {
         grace: Duration::from_secs(5),
-        large_room: 3,
+        names_limit: 3,
     };
 
     fn user(name: &str) -> UserId {

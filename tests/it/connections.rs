@@ -254,8 +254,8 @@ fn backlog() -> usize {
 #[tokio::test]
 async fn hundreds_who_connect_at_once_can_wait_until_they_are_accepted() {
     let timeouts = Timeouts {
-        user: Duration::ZERO,
-        handshake: Duration::ZERO,
+        tcp_user_timeout: Duration::ZERO,
+        handshake_timeout: Duration::ZERO,
     };
     let listener = net::listen(
         (Ipv4Addr::LOCALHOST, 0).into(),

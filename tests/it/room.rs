@@ -58,7 +58,7 @@ impl House {
         let sent = Arc::new(Recorder::default());
         let presence = PresenceSettings {
             grace: DEADLINE,
-            large_room: 200,
+            names_limit: 200,
         };
         let (fanout, history_limit) = (sent.clone(), 3);
         let rooms = Rooms::new(RoomContext {

@@ -52,7 +52,7 @@ impl House {
         }
         let presence = PresenceSettings {
             grace: DEADLINE,
-            large_room: 200,
+            names_limit: 200,
         };
         let context = RoomContext {
             store: store.clone(),

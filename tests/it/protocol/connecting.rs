@@ -129,7 +129,7 @@ async fn a_client_that_begins_with_another_packet_is_closed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_enters_no_namespace_is_closed() {
     let endpoint = Stack::with(Settings {
-        connect_timeout: Duration::from_millis(500),
+        handshake_timeout: Duration::from_millis(500),
         ..PATIENT
     })
     .await

@@ -38,7 +38,7 @@ const NEVER: Duration = Duration::from_secs(3600);
 const PATIENT: Settings = Settings {
     ping_interval: NEVER,
     ping_timeout: NEVER,
-    connect_timeout: NEVER,
+    handshake_timeout: NEVER,
     ..conformance::SETTINGS
 };
 

@@ -1,0 +1,77 @@
+//! The program's commands. Each reports a failure as one line on standard error.
+
+mod migrate;
+mod serve;
+mod token;
+
+use std::{process::ExitCode, sync::Arc};
+
+use anyhow::Context;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::{
+    app,
+    config::{Command, Config},
+    store::MessageStore,
+};
+
+/// Runs the command that the command line and the environment ask for, and returns the program's
+/// exit code: 2 for a bad setting, 1 for any other failure.
+pub fn run() -> ExitCode {
+    let config = Config::from_args().map_err(Failure::Setting);
+    match config.and_then(|config| execute(&config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("parlor: {failure}");
+            failure.into()
+        }
+    }
+}
+
+/// The reason of a command's failure, on one line.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// A setting is bad; the line names its variable.
+    #[error("{0}")]
+    Setting(String),
+    #[error("{0:#}")]
+    Other(#[from] anyhow::Error),
+}
+
+impl From<Failure> for ExitCode {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Setting(_) => Self::from(2),
+            Failure::Other(_) => Self::FAILURE,
+        }
+    }
+}
+
+fn execute(config: &Config) -> Result<(), Failure> {
+    match &config.command {
+        None => with_database(config, serve::run),
+        Some(Command::Migrate) => with_database(config, migrate::run),
+        Some(Command::Token(request)) => token::run(config, request).map_err(Failure::Setting),
+    }
+}
+
+/// Runs a command that needs the database.
+fn with_database(
+    config: &Config,
+    command: impl AsyncFnOnce(&Config, Arc<dyn MessageStore>) -> anyhow::Result<()>,
+) -> Result<(), Failure> {
+    runtime(config)?.block_on(async {
+        // Opening connects to nothing yet: a failure is the URL's.
+        let store = app::store(config).map_err(|error| Failure::Setting(format!("{error:#}")))?;
+        Ok(command(config, store).await?)
+    })
+}
+
+fn runtime(config: &Config) -> anyhow::Result<Runtime> {
+    Builder::new_multi_thread()
+        // Left to itself, tokio would read the variable, and panic when it is empty.
+        .worker_threads(config.worker_threads())
+        .enable_all()
+        .build()
+        .context("cannot start the worker threads")
+}

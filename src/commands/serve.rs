@@ -1,0 +1,47 @@
+//! `parlor`, without a command: serves until the process is told to end.
+
+use std::{io, sync::Arc};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{app::App, config::Config, http, store::MessageStore, telemetry};
+
+pub(super) async fn run(config: &Config, store: Arc<dyn MessageStore>) -> anyhow::Result<()> {
+    telemetry::start(config.rust_log.clone(), config.log_format)?;
+    let shutdown = termination()?;
+    // Each client is an open file, and shells and service managers start processes with few.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "the limit of open files is not raised");
+    }
+    let app = App::bind(config, store)?;
+    let address = app.local_addr()?;
+    tracing::info!(%address, url = config.host.url(address.port()), version = env!("CARGO_PKG_VERSION"), "listening");
+    announce_mode(config);
+    if !http::has_client() {
+        tracing::warn!("built without the Socket.IO client: the page at / does not work");
+    }
+    app.serve_until(shutdown).await
+}
+
+/// Returns a future that ends with the first SIGTERM or SIGINT from now on.
+fn termination() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+fn announce_mode(config: &Config) {
+    match config.key_variable() {
+        Some(variable) => {
+            tracing::info!("token mode: clients show a token that {variable} verifies")
+        }
+        None => tracing::warn!(
+            "guest mode: clients are who they say they are; set JWT_SECRET or JWT_PUBLIC_KEY for clients to show tokens"
+        ),
+    }
+}
