@@ -89,14 +89,15 @@ pub fn router(settings: Settings) -> Router {
     let engine_io = EngineIoService::with_config(Arc::new(Echo), engine_io);
     let admission = Admission::from(AdmissionSettings::default());
     let sessions = engine::Settings {
+        sessions: Rate::UNLIMITED,
         handshake_timeout: settings.handshake_timeout,
         payload_timeout: PAYLOAD_TIMEOUT,
         max_payload: settings.max_payload(),
         packets: Rate::UNLIMITED,
         guarded: false,
     };
-    let socket_io = Engine::new(socket_io, Admission::clone(&admission), sessions);
-    let engine_io = Engine::new(engine_io, admission, sessions);
+    let socket_io = Engine::new(socket_io, &admission, sessions);
+    let engine_io = Engine::new(engine_io, &admission, sessions);
     Router::new()
         .merge(http::endpoint(
             realtime::PATH,

@@ -84,7 +84,7 @@ impl App {
         let (socket_io, realtime) = realtime::prepare(config.into(), any(StatusCode::NOT_FOUND));
         let parts = Parts::start(config, store, realtime, verifier);
         let router = http::router(
-            Engine::new(socket_io, admission, config.into()),
+            Engine::new(socket_io, &admission, config.into()),
             config.allowed_origins.clone(),
             parts.readiness(),
         );
@@ -164,7 +164,7 @@ impl Parts {
             config.into(),
         ));
         let unanswered = TaskTracker::new();
-        realtime.serve(chat.clone(), verifier, unanswered.clone());
+        realtime.register(chat.clone(), verifier, unanswered.clone());
         Self {
             store,
             chat,
@@ -182,9 +182,13 @@ impl Parts {
     }
 
     fn readiness(&self) -> Readiness {
+        let (store, writing) = (self.store.clone(), self.writing.clone());
         Readiness {
-            store: self.store.clone(),
-            writing: self.writing.clone(),
+            ping_database: Arc::new(move || {
+                let store = store.clone();
+                Box::pin(async move { store.ping().await.is_ok() })
+            }),
+            is_storing: Arc::new(move || writing.is_good()),
             migrated: self.migrated.clone(),
             stopping: self.stopping.clone(),
         }

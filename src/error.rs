@@ -34,7 +34,7 @@ pub enum Error {
     #[error("{0}")]
     Unauthorized(String),
     /// The token has expired.
-    #[error("the token is out of date")]
+    #[error("the token has expired")]
     TokenExpired,
     /// The request is not open to this identity.
     #[error("{0}")]

@@ -70,7 +70,7 @@ impl Identity {
         self.check_user(&claim.user)?;
         if claim.operator && !self.operator {
             return Err(Error::Forbidden(
-                "operatorId: this connection does not speak for an operator".into(),
+                "operatorId: this client does not act as an operator".into(),
             ));
         }
         Ok(())
@@ -84,7 +84,7 @@ impl Identity {
     pub fn check_user(&self, user: &UserId) -> Result<(), Error> {
         if *user != self.user {
             return Err(Error::Forbidden(format!(
-                "userId: this connection speaks for {:?}",
+                "userId: this client acts as {:?}",
                 self.user
             )));
         }

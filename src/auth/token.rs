@@ -179,14 +179,14 @@ impl Verifier {
         // The library ignores an `aud` of another kind than a text or a list of texts.
         if self.validation.aud.is_none() && decoded.claims.aud.is_some() {
             return Err(Error::Unauthorized(
-                "token: aud: it is for somebody else".into(),
+                "token: aud: is for another audience".into(),
             ));
         }
         // Critical extensions, of which this server knows none:
         // https://www.rfc-editor.org/rfc/rfc7515#section-4.1.11.
         if decoded.header.crit.is_some() {
             return Err(Error::Unauthorized(
-                "token: crit: there is no such extension here".into(),
+                "token: crit: names an unknown extension".into(),
             ));
         }
         decoded.claims.grant()
@@ -197,24 +197,22 @@ impl Verifier {
 fn describe(fault: &ErrorKind) -> Cow<'static, str> {
     match fault {
         ErrorKind::InvalidToken | ErrorKind::Base64(_) | ErrorKind::Utf8(_) => {
-            "is no JSON Web Token".into()
+            "is not a JSON Web Token".into()
         }
-        ErrorKind::InvalidSignature => "is not signed by the key of this server".into(),
+        ErrorKind::InvalidSignature => "is not signed by this server's key".into(),
         ErrorKind::InvalidAlgorithm
         | ErrorKind::InvalidAlgorithmName
-        | ErrorKind::UnsupportedAlgorithm => "alg: is not the one of this server's key".into(),
+        | ErrorKind::UnsupportedAlgorithm => "alg: does not fit this server's key".into(),
         ErrorKind::MissingRequiredClaim(claim) => {
             format!("{}: is required", shortened(claim, MAX_CAUSE_CHARS)).into()
         }
-        ErrorKind::InvalidClaimFormat(claim) => format!(
-            "{}: is of the wrong kind",
-            shortened(claim, MAX_CAUSE_CHARS)
-        )
-        .into(),
-        ErrorKind::InvalidIssuer => "iss: is not the one asked for".into(),
-        ErrorKind::InvalidAudience => "aud: it is for somebody else".into(),
-        ErrorKind::InvalidSubject => "sub: is not the one asked for".into(),
-        ErrorKind::ImmatureSignature => "nbf: its time has not come".into(),
+        ErrorKind::InvalidClaimFormat(claim) => {
+            format!("{}: has the wrong type", shortened(claim, MAX_CAUSE_CHARS)).into()
+        }
+        ErrorKind::InvalidIssuer => "iss: is not the required issuer".into(),
+        ErrorKind::InvalidAudience => "aud: is for another audience".into(),
+        ErrorKind::InvalidSubject => "sub: is not the required subject".into(),
+        ErrorKind::ImmatureSignature => "nbf: is not valid yet".into(),
         ErrorKind::Json(error) => json_error::explain("", error).into(),
         _ => "cannot be checked".into(),
     }

@@ -36,10 +36,6 @@ impl From<&Config> for AdmissionSettings {
         Self {
             max_connections: config.max_connections,
             max_per_address: (per_address > 0).then_some(per_address),
-            sessions: Rate {
-                per_second: config.connects_per_second,
-                burst: config.connect_burst,
-            },
             trusted_proxies: config.trusted_proxies.clone(),
         }
     }
@@ -48,6 +44,10 @@ impl From<&Config> for AdmissionSettings {
 impl From<&Config> for engine::Settings {
     fn from(config: &Config) -> Self {
         Self {
+            sessions: Rate {
+                per_second: config.connects_per_second,
+                burst: config.connect_burst,
+            },
             handshake_timeout: config.handshake_timeout_ms,
             // A client must answer a ping within this time, and it answers with a payload.
             payload_timeout: config.ping_interval_ms + config.ping_timeout_ms,

@@ -17,31 +17,35 @@ const WHITE_SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 
 /// The reason of a refused CONNECT, as the library writes it.
 #[derive(Deserialize)]
-struct Refused<'a> {
+struct Refusal<'a> {
     #[serde(borrow)]
     message: &'a RawValue,
 }
 
 /// A client's payload as the library reads it.
-pub(super) fn from_client(payload: Bytes, version: Version) -> Bytes {
-    rewritten(payload, version, understood)
+pub(super) fn rewrite_from_client(payload: Bytes, version: Version) -> Bytes {
+    rewrite_packets(payload, version, plain_packet)
 }
 
 /// The library's payload as clients of this version read it: old ones are refused by a text.
-pub(super) fn to_client(payload: Bytes, version: Version) -> Bytes {
+pub(super) fn rewrite_to_client(payload: Bytes, version: Version) -> Bytes {
     match version {
-        Version::V3 => rewritten(payload, version, refused_by_text),
+        Version::V3 => rewrite_packets(payload, version, refusal_as_text),
         Version::V4 => payload,
     }
 }
 
-fn rewritten(payload: Bytes, version: Version, rewrite: impl Fn(&str) -> Cow<'_, str>) -> Bytes {
+fn rewrite_packets(
+    payload: Bytes,
+    version: Version,
+    rewrite: impl Fn(&str) -> Cow<'_, str>,
+) -> Bytes {
     // What is no text, the library refuses.
     let Ok(text) = str::from_utf8(&payload) else {
         return payload;
     };
     let packets = || {
-        Packets::of(text.as_bytes(), version)
+        Packets::new(text.as_bytes(), version)
             .map(|(packet, _)| str::from_utf8(packet).unwrap_or_default())
     };
     // A payload can hold hundreds of thousands of packets: they are put together anew only where
@@ -62,7 +66,7 @@ fn rewritten(payload: Bytes, version: Version, rewrite: impl Fn(&str) -> Cow<'_,
 
 /// A packet without a query behind its namespace, white space behind its ack's id, and escapes in
 /// its event's name.
-fn understood(packet: &str) -> Cow<'_, str> {
+fn plain_packet(packet: &str) -> Cow<'_, str> {
     match packet.get(..2) {
         Some("40" | "41") => without_query(packet).map_or(packet.into(), Cow::Owned),
         Some("42") => plain_event(packet).map_or(packet.into(), Cow::Owned),
@@ -131,12 +135,12 @@ fn name(arguments: &str) -> Option<Option<(String, &str)>> {
     )))
 }
 
-fn refused_by_text(packet: &str) -> Cow<'_, str> {
+fn refusal_as_text(packet: &str) -> Cow<'_, str> {
     let text = || {
         let (head, refused) = packet
             .strip_prefix("44")
             .and_then(|_| Some(packet.split_at(packet.find('{')?)))?;
-        let refused: Refused<'_> = serde_json::from_str(refused).ok()?;
+        let refused: Refusal<'_> = serde_json::from_str(refused).ok()?;
         Some([head, refused.message.get()].concat())
     };
     text().map_or(packet.into(), Cow::Owned)
@@ -169,7 +173,7 @@ mod tests {
             (r#"421[["e"],{}]"#, "421[\"[\u{fffd}e\u{fffd}]\",{}]"),
             ("421[]", r#"421[""]"#),
         ] {
-            assert_eq!(understood(packet), expected);
+            assert_eq!(plain_packet(packet), expected);
         }
     }
 
@@ -195,7 +199,7 @@ mod tests {
             "4é",
         ] {
             assert!(
-                matches!(understood(packet), Cow::Borrowed(same) if same == packet),
+                matches!(plain_packet(packet), Cow::Borrowed(same) if same == packet),
                 "{packet}"
             );
         }
@@ -203,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_payload_is_put_together_again() {
-        let from = |payload: &'static str, version| from_client(payload.into(), version);
+        let from = |payload: &'static str, version| rewrite_from_client(payload.into(), version);
         assert_eq!(
             from("3\x1e421 [\"e\"]\x1e42[\"f\"]", Version::V4),
             "3\x1e421[\"e\"]\x1e42[\"f\"]"
@@ -215,11 +219,11 @@ mod tests {
         assert_eq!(from("12:42[\"\\u00f6\"]1:2", Version::V3), "7:42[\"ö\"]1:2");
         let refused = "24:44/a,{\"message\":\"no: é\"}2:40";
         assert_eq!(
-            to_client(refused.into(), Version::V3),
+            rewrite_to_client(refused.into(), Version::V3),
             "12:44/a,\"no: é\"2:40"
         );
         assert_eq!(
-            to_client("44{\"message\":\"no\"}".into(), Version::V4),
+            rewrite_to_client("44{\"message\":\"no\"}".into(), Version::V4),
             "44{\"message\":\"no\"}"
         );
     }

@@ -1,9 +1,9 @@
-//! A WebSocket's bytes on their way to the library and back, looked at frame by frame:
+//! A WebSocket's bytes on their way to the library and back, inspected frame by frame:
 //! <https://www.rfc-editor.org/rfc/rfc6455#section-5.2>.
 //!
-//! On the way in, frames are counted, and a packet that must be done with before the next one holds
-//! that one up. On the way out, the library's close packet ends the connection instead: several
-//! clients take the packet for final, and never come back.
+//! On the way in, frames are counted, and the next packet is held back while one must be handled
+//! alone. On the way out, the library's close packet ends the connection instead: several clients
+//! take the packet for final, and never come back.
 
 use std::{
     io,
@@ -19,45 +19,45 @@ use tokio::{
 };
 
 use super::{
-    inbound::Inbound,
-    reader::{Hold, Reader},
+    inbound::InboundBudget,
+    reader::{FrameReader, Hold},
     session::Session,
-    writer::Writer,
+    writer::FrameWriter,
 };
 use crate::net::Connection;
 
-/// The wait for an event before more is read; the room for a large packet, if it was that.
+/// The wait before more is read; it gives the permit for a large packet, if it was for that.
 type Wait = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>;
 
-/// A WebSocket's connection, as the library gets it.
+/// A WebSocket's connection, as the library reads and writes it.
 pub struct Frames {
     connection: Connection,
     session: Session,
-    inbound: Inbound,
-    /// Bytes that have come and are not handed on yet.
+    inbound: InboundBudget,
+    /// Bytes that have come and that the library has not read.
     held: BytesMut,
-    reader: Reader,
-    writer: Writer,
+    reader: FrameReader,
+    writer: FrameWriter,
     wait: Option<Wait>,
     large: Option<Box<Large>>,
 }
 
-/// A large packet that has begun to come.
+/// A large packet that is coming in.
 struct Large {
-    _room: OwnedSemaphorePermit,
-    /// The time by which its end is to come.
+    _permit: OwnedSemaphorePermit,
+    /// The time limit for its end.
     deadline: Pin<Box<Sleep>>,
 }
 
 impl Frames {
-    /// A connection of a session, of which some bytes have been read already.
+    /// Creates the frames of a session's connection; `read` are the bytes already read of it.
     pub(super) fn new(
         connection: Connection,
         session: Session,
-        inbound: Inbound,
+        inbound: InboundBudget,
         read: Bytes,
     ) -> Self {
-        let (reader, writer) = (Reader::default(), Writer::default());
+        let (reader, writer) = (FrameReader::default(), FrameWriter::default());
         Self {
             connection,
             session,
@@ -70,21 +70,21 @@ impl Frames {
         }
     }
 
-    /// Keeps from the client the first frame that the library writes.
+    /// Withholds the first frame that the library writes.
     pub(super) fn without_first_answer(mut self) -> Self {
-        self.writer = Writer::without_first_frame();
+        self.writer = FrameWriter::without_first_frame();
         self
     }
 
-    /// Waits for what is to be done before more is read.
+    /// Polls the wait before more is read.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Some(wait) = &mut self.wait {
-            let room = ready!(wait.as_mut().poll(cx));
+            let permit = ready!(wait.as_mut().poll(cx));
             self.wait = None;
-            if let Some(room) = room {
+            if let Some(permit) = permit {
                 let deadline = Box::pin(sleep(self.session.payload_timeout()));
                 self.large = Some(Box::new(Large {
-                    _room: room,
+                    _permit: permit,
                     deadline,
                 }));
             }
@@ -100,21 +100,22 @@ impl Frames {
         })
     }
 
-    /// Looks at bytes that have come; returns how many of them may go on now.
-    fn look_at(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+    /// Inspects incoming bytes; returns the number of those that may pass now.
+    fn scan(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let scan = self.reader.scan(bytes, &self.session)?;
         if self.reader.is_between_messages() {
             self.large = None;
         }
-        self.wait = scan.hold.map(|hold| self.wait_for(hold));
+        self.wait = scan.hold.map(|hold| self.wait(hold));
         Ok(scan.passed)
     }
 
-    fn wait_for(&self, hold: Hold) -> Wait {
+    /// Returns the wait until a hold ends.
+    fn wait(&self, hold: Hold) -> Wait {
         match hold {
-            Hold::UntilRoomFor(bytes) => Box::pin(self.inbound.room_for(bytes)),
+            Hold::UntilReserved(bytes) => Box::pin(self.inbound.reserve(bytes)),
             Hold::UntilSettled => {
-                let settled = self.session.settled();
+                let settled = self.session.wait_until_settled();
                 Box::pin(async move {
                     settled.await;
                     None
@@ -127,11 +128,11 @@ impl Frames {
         }
     }
 
-    /// Hands on bytes that have been held.
-    fn hand_on(&mut self, buffer: &mut ReadBuf<'_>) -> io::Result<()> {
+    /// Moves held bytes to the buffer, as many as may pass.
+    fn read_held(&mut self, buffer: &mut ReadBuf<'_>) -> io::Result<()> {
         let most = self.held.len().min(buffer.remaining());
         let mut bytes = self.held.split_to(most);
-        let passed = self.look_at(&mut bytes)?;
+        let passed = self.scan(&mut bytes)?;
         buffer.put_slice(&bytes[..passed]);
         let mut rest = bytes.split_off(passed);
         rest.unsplit(std::mem::take(&mut self.held));
@@ -139,15 +140,15 @@ impl Frames {
         Ok(())
     }
 
-    /// Hands on bytes as they come; the rest is held.
-    fn poll_receive(
+    /// Reads from the connection; bytes that may not pass yet are held.
+    fn poll_read_connection(
         &mut self,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let begin = buffer.filled().len();
         ready!(Pin::new(&mut self.connection).poll_read(cx, buffer))?;
-        let passed = self.look_at(&mut buffer.filled_mut()[begin..])?;
+        let passed = self.scan(&mut buffer.filled_mut()[begin..])?;
         self.held = BytesMut::from(&buffer.filled()[begin + passed..]);
         buffer.set_filled(begin + passed);
         Poll::Ready(Ok(()))
@@ -165,13 +166,13 @@ impl AsyncRead for Frames {
         loop {
             ready!(frames.poll_ready(cx))?;
             if frames.held.is_empty() {
-                ready!(frames.poll_receive(cx, buffer))?;
+                ready!(frames.poll_read_connection(cx, buffer))?;
                 // Nothing came: the connection has ended.
                 if frames.held.is_empty() {
                     return Poll::Ready(Ok(()));
                 }
             } else {
-                frames.hand_on(buffer)?;
+                frames.read_held(buffer)?;
             }
             if buffer.filled().len() > begin {
                 return Poll::Ready(Ok(()));
@@ -187,11 +188,11 @@ impl AsyncWrite for Frames {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let frames = self.get_mut();
-        let plan = frames.writer.plan(bytes);
-        if plan.ends {
+        let plan = frames.writer.plan_write(bytes);
+        if plan.ends_connection {
             frames.connection.end();
         }
-        let written = if plan.withheld {
+        let written = if plan.is_withheld {
             plan.bytes
         } else {
             ready!(Pin::new(&mut frames.connection).poll_write(cx, &bytes[..plan.bytes]))?

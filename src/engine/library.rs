@@ -1,4 +1,4 @@
-//! The Engine.IO implementation below this layer, whichever it is.
+//! The Engine.IO implementation below this layer.
 
 use std::{convert::Infallible, pin::Pin};
 
@@ -13,15 +13,15 @@ use tower_service::Service;
 
 use super::frames::Frames;
 
-/// An answer to come.
+/// The library's future answer to a request.
 pub(super) type Answer = Pin<Box<dyn Future<Output = Response> + Send>>;
 
-/// An implementation that serves single requests, and WebSockets whose handshake has been done.
+/// An implementation of Engine.IO: it serves single requests, and WebSockets after their handshake.
 pub(super) trait Library: Send + Sync {
-    /// Serves a request of long-polling.
+    /// Serves a long-polling request.
     fn request(&self, request: Request) -> Answer;
 
-    /// Serves a WebSocket that was opened by a request.
+    /// Serves a WebSocket, opened by this request.
     fn websocket(&self, frames: Frames, request: http::Request<()>);
 }
 
@@ -45,7 +45,7 @@ where
     }
 
     fn websocket(&self, frames: Frames, request: http::Request<()>) {
-        // It begins a task of its own as it is called; its answer says no more.
+        // The call itself spawns the library's task; its answer carries nothing more.
         drop(Service::<(Frames, http::Request<()>)>::call(
             &mut self.clone(),
             (frames, request),

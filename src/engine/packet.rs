@@ -12,7 +12,7 @@ const SEPARATOR: u8 = 0x1e;
 /// The kind of a packet from a client:
 /// <https://socket.io/docs/v4/socket-io-protocol/#packet-encoding>.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum PacketKind {
     /// The client wishes to enter the main namespace.
     Connect,
     /// The client wishes to enter another namespace, of which there is none.
@@ -27,9 +27,9 @@ pub(super) enum Kind {
     Engine,
 }
 
-impl Kind {
+impl PacketKind {
     /// Tells a packet's kind from its first [`HEAD_BYTES`], or from all of it where it is shorter.
-    pub(super) fn of(head: &[u8]) -> Self {
+    pub(super) fn from_head(head: &[u8]) -> Self {
         match head {
             [b'4', b'0', namespace @ ..] if is_main(namespace) => Self::Connect,
             [b'4', b'1', namespace @ ..] if is_main(namespace) => Self::Disconnect,
@@ -66,7 +66,7 @@ pub(super) struct Packets<'a> {
 }
 
 impl<'a> Packets<'a> {
-    pub(super) fn of(payload: &'a [u8], version: Version) -> Self {
+    pub(super) fn new(payload: &'a [u8], version: Version) -> Self {
         let text = match version {
             Version::V3 => payload
                 .utf8_chunks()
@@ -93,7 +93,7 @@ impl<'a> Packets<'a> {
             Version::V3 => self
                 .text
                 .get(self.at..)
-                .and_then(prefixed)
+                .and_then(split_prefixed)
                 .unwrap_or((rest, rest.len())),
         }
     }
@@ -115,7 +115,7 @@ impl<'a> Iterator for Packets<'a> {
 /// Reads a packet behind its length in characters, and the bytes that both take:
 /// <https://github.com/socketio/engine.io-protocol/tree/v3#payload>. `None` where no length stands
 /// there.
-fn prefixed(rest: &str) -> Option<(&[u8], usize)> {
+fn split_prefixed(rest: &str) -> Option<(&[u8], usize)> {
     let (length, text) = rest.split_once(':')?;
     let bytes = text
         .char_indices()
@@ -126,9 +126,9 @@ fn prefixed(rest: &str) -> Option<(&[u8], usize)> {
 
 /// Returns the length of a payload without the close packet at its end; `None` where there is
 /// nothing else.
-pub(super) fn without_close(payload: &[u8], version: Version) -> Option<usize> {
+pub(super) fn length_without_close(payload: &[u8], version: Version) -> Option<usize> {
     let mut end = 0;
-    for (packet, next) in Packets::of(payload, version) {
+    for (packet, next) in Packets::new(payload, version) {
         if packet == b"1" {
             return (end > 0).then(|| end - usize::from(version == Version::V4));
         }
@@ -145,23 +145,23 @@ mod tests {
     fn a_packet_is_known_by_its_head() {
         for (kind, packets) in [
             (
-                Kind::Connect,
+                PacketKind::Connect,
                 &["40", "40{}", "40{\"a", "40/", "40/,", "40,"][..],
             ),
-            (Kind::Disconnect, &["41", "41,", "41/,"]),
-            (Kind::ConnectElsewhere, &["40/a", "40/a,{}"]),
-            (Kind::Message, &["41/a", "42[", "43[", "4", "44"]),
-            (Kind::Binary, &["451-", "461-", "bAQI"]),
-            (Kind::Engine, &["2", "3", "1", "5", "", "0{}"]),
+            (PacketKind::Disconnect, &["41", "41,", "41/,"]),
+            (PacketKind::ConnectElsewhere, &["40/a", "40/a,{}"]),
+            (PacketKind::Message, &["41/a", "42[", "43[", "4", "44"]),
+            (PacketKind::Binary, &["451-", "461-", "bAQI"]),
+            (PacketKind::Engine, &["2", "3", "1", "5", "", "0{}"]),
         ] {
             for packet in packets {
-                assert_eq!(Kind::of(packet.as_bytes()), kind, "{packet}");
+                assert_eq!(PacketKind::from_head(packet.as_bytes()), kind, "{packet}");
             }
         }
     }
 
     fn packets(payload: &str, version: Version) -> Vec<(&str, usize)> {
-        let packets = Packets::of(payload.as_bytes(), version);
+        let packets = Packets::new(payload.as_bytes(), version);
         packets
             .map(|(packet, end)| (str::from_utf8(packet).unwrap(), end))
             .collect()
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn a_close_packet_is_cut_off() {
         let cut = |payload: &'static str, version| {
-            without_close(payload.as_bytes(), version).map(|end| &payload[..end])
+            length_without_close(payload.as_bytes(), version).map(|end| &payload[..end])
         };
         assert_eq!(cut("1", Version::V4), None);
         assert_eq!(cut("42[]\x1e1", Version::V4), Some("42[]"));

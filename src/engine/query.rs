@@ -1,97 +1,96 @@
-//! The query of an Engine.IO request, read once: what is ambiguous in it is refused, so that no two
-//! layers can disagree.
+//! The query of an Engine.IO request, read once. An ambiguous query is refused, so that two layers
+//! can never read it in two ways.
 
-use axum::http::Uri;
+use axum::{
+    extract::Query,
+    http::{Uri, uri::PathAndQuery},
+};
+use serde::Deserialize;
 
 use super::refusal::Refusal;
 
-/// The protocol's version that a client speaks.
+/// A version of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Version {
-    /// Spoken by clients 1.x and 2.x: <https://github.com/socketio/engine.io-protocol/tree/v3>.
+    /// The version of clients 1.x and 2.x: <https://github.com/socketio/engine.io-protocol/tree/v3>.
     V3,
-    /// Spoken by later ones: <https://socket.io/docs/v4/engine-io-protocol/>.
+    /// The version of later clients: <https://socket.io/docs/v4/engine-io-protocol/>.
     V4,
 }
 
-/// A transport's name.
+/// A transport, as a request names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TransportName {
+pub(super) enum Transport {
     Polling,
     WebSocket,
 }
 
-/// The parameters that count: <https://socket.io/docs/v4/engine-io-protocol/#query-parameters>.
-/// Others belong to the application.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Query<'a> {
+/// The parameters of the protocol:
+/// <https://socket.io/docs/v4/engine-io-protocol/#query-parameters>. Others belong to the
+/// application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Parameters {
     pub(super) version: Version,
-    pub(super) transport: TransportName,
-    pub(super) sid: Option<&'a str>,
+    pub(super) transport: Transport,
+    pub(super) sid: Option<String>,
     /// True for an old client that takes no binary payloads.
     pub(super) base64: bool,
 }
 
-impl<'a> Query<'a> {
-    /// Reads a request's query.
+/// The parameters of the protocol, decoded but not yet understood.
+#[derive(Debug, Deserialize)]
+struct Texts {
+    #[serde(rename = "EIO")]
+    version: Option<String>,
+    transport: Option<String>,
+    sid: Option<String>,
+    b64: Option<String>,
+}
+
+impl Parameters {
+    /// Parses the query of a request.
     ///
     /// # Errors
-    /// A parameter that is missing, unknown, or given twice.
-    pub(super) fn parse(uri: &'a Uri) -> Result<Self, Refusal> {
-        let query = uri.query().unwrap_or_default();
-        let version = match parameter(query, "EIO")? {
+    /// A parameter of the protocol is missing, unknown, or given twice. Of two values a proxy, this
+    /// server and the library might each take another one.
+    pub(super) fn parse(uri: &Uri) -> Result<Self, Refusal> {
+        let Query(texts) = Query::<Texts>::try_from_uri(uri)
+            .map_err(|rejection| Refusal::BadRequest(rejection.body_text()))?;
+        let version = match texts.version.as_deref() {
             Some("3") => Version::V3,
             Some("4") => Version::V4,
             _ => return Err(Refusal::UnsupportedVersion),
         };
-        let transport = match parameter(query, "transport")? {
-            Some("polling") => TransportName::Polling,
-            Some("websocket") => TransportName::WebSocket,
+        let transport = match texts.transport.as_deref() {
+            Some("polling") => Transport::Polling,
+            Some("websocket") => Transport::WebSocket,
             _ => return Err(Refusal::UnknownTransport),
         };
-        let base64 = matches!(parameter(query, "b64")?, Some("1" | "true"));
         Ok(Self {
             version,
             transport,
-            sid: parameter(query, "sid")?,
-            base64,
+            sid: texts.sid,
+            base64: matches!(texts.b64.as_deref(), Some("1" | "true")),
         })
     }
 
-    /// Writes the request's target anew, with nothing in it but what was read.
-    pub(super) fn to_uri(self, path: &str) -> Uri {
+    /// Writes the target of a request with these parameters and no others. A session's id must be
+    /// one that the library gave.
+    pub(super) fn to_target(&self, path: &str, sid: Option<&str>) -> PathAndQuery {
         let version = match self.version {
             Version::V3 => 3,
             Version::V4 => 4,
         };
         let transport = match self.transport {
-            TransportName::Polling => "polling",
-            TransportName::WebSocket => "websocket",
+            Transport::Polling => "polling",
+            Transport::WebSocket => "websocket",
         };
         let base64 = if self.base64 { "&b64=1" } else { "" };
-        let sid = self
-            .sid
-            .map(|sid| format!("&sid={sid}"))
-            .unwrap_or_default();
+        let sid = sid.map(|sid| format!("&sid={sid}")).unwrap_or_default();
         let target = format!("{path}?EIO={version}&transport={transport}{base64}{sid}");
         target
             .try_into()
-            .expect("a path and parameters that came in a URI make one")
-    }
-}
-
-/// The value of a parameter, if it is given.
-///
-/// # Errors
-/// It is given twice: a proxy, this server and the library might each take another one.
-fn parameter<'a>(query: &'a str, name: &str) -> Result<Option<&'a str>, Refusal> {
-    let named = |pair: &'a str| pair.strip_prefix(name)?.strip_prefix('=');
-    let mut values = query.split('&').filter_map(named);
-    match (values.next(), values.next()) {
-        (value, None) => Ok(value),
-        (_, Some(_)) => Err(Refusal::BadRequest(format!(
-            "the parameter {name} is given twice"
-        ))),
+            .expect("a request's path and a library's id make a target")
     }
 }
 
@@ -99,42 +98,57 @@ fn parameter<'a>(query: &'a str, name: &str) -> Result<Option<&'a str>, Refusal>
 mod tests {
     use super::*;
 
+    fn parse(query: &str) -> Result<Parameters, Refusal> {
+        Parameters::parse(&format!("/socket.io/?{query}").parse().unwrap())
+    }
+
     fn refusal(query: &str) -> Refusal {
-        Query::parse(&format!("/socket.io/?{query}").parse().unwrap()).unwrap_err()
+        parse(query).unwrap_err()
     }
 
     #[test]
     fn a_query_is_read_and_written_without_the_applications_parameters() {
-        let uri = "/socket.io/?EIO=4&t=abc&transport=polling&room=a&sid=S-_1"
-            .parse()
-            .unwrap();
-        let query = Query::parse(&uri).unwrap();
+        let parameters =
+            parse("EIO=4&t=abc&transport=polling&room=a&sid=S-_1&room=b&x=%ff").unwrap();
         assert_eq!(
-            (query.version, query.transport, query.sid),
-            (Version::V4, TransportName::Polling, Some("S-_1"))
+            (parameters.version, parameters.transport),
+            (Version::V4, Transport::Polling)
         );
-        assert_eq!(query.to_uri("/x/"), "/x/?EIO=4&transport=polling&sid=S-_1");
-        let old = "/socket.io/?EIO=3&transport=websocket&b64=1"
-            .parse()
-            .unwrap();
+        let sid = parameters.sid.as_deref();
+        assert_eq!(sid, Some("S-_1"));
         assert_eq!(
-            Query::parse(&old).unwrap().to_uri("/x/"),
+            parameters.to_target("/x/", sid),
+            "/x/?EIO=4&transport=polling&sid=S-_1"
+        );
+        let old = parse("EIO=3&transport=websocket&b64=1").unwrap();
+        assert_eq!(
+            old.to_target("/x/", None),
             "/x/?EIO=3&transport=websocket&b64=1"
         );
     }
 
     #[test]
-    fn what_is_ambiguous_or_unknown_is_refused() {
+    fn a_parameter_in_escapes_is_the_same_parameter() {
+        let parameters = parse("EIO=%34&%74ransport=poll%69ng&sid=a%26b").unwrap();
+        assert_eq!(parameters.transport, Transport::Polling);
+        assert_eq!(parameters.sid.as_deref(), Some("a&b"));
+    }
+
+    #[test]
+    fn an_ambiguous_query_is_refused() {
         for twice in [
             "EIO=4&transport=polling&transport=websocket",
             "EIO=4&EIO=3&transport=polling",
+            "EIO=4&transport=polling&sid=a&sid=b",
+            "EIO=4&transport=polling&sid=a&s%69d=b",
+            "EIO=4&transport=polling&b64=1&b64=0",
         ] {
             assert!(matches!(refusal(twice), Refusal::BadRequest(_)), "{twice}");
         }
-        assert!(matches!(
-            refusal("EIO=4&transport=polling&sid=a&sid=b"),
-            Refusal::BadRequest(_)
-        ));
+    }
+
+    #[test]
+    fn an_unknown_transport_or_version_is_refused() {
         for transport in [
             "",
             "transport=",

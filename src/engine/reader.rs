@@ -6,7 +6,7 @@ use std::{io, time::Duration};
 use super::{
     inbound::LARGE_PACKET_BYTES,
     name::EventName,
-    packet::{HEAD_BYTES, Kind},
+    packet::{HEAD_BYTES, PacketKind},
     session::{Session, Verdict},
 };
 
@@ -19,7 +19,7 @@ const BINARY: u8 = 2;
 
 /// A follower of the frames that come.
 #[derive(Debug, Default)]
-pub(super) struct Reader {
+pub(super) struct FrameReader {
     header: [u8; MAX_HEADER_BYTES],
     header_bytes: u8,
     frame: Frame,
@@ -33,7 +33,7 @@ pub(super) struct Frame {
     left: u64,
     mask: [u8; 4],
     /// The place in the mask of the next byte.
-    turn: u8,
+    mask_at: u8,
     is_last: bool,
     is_control: bool,
 }
@@ -43,7 +43,7 @@ pub(super) struct Frame {
 struct Message {
     is_open: bool,
     bytes: u64,
-    has_room: bool,
+    is_reserved: bool,
     /// Its first bytes, until they have told its kind.
     head: [u8; HEAD_BYTES],
     head_bytes: u8,
@@ -58,7 +58,7 @@ pub(super) enum Hold {
     /// The end of a pause, as too much has come.
     For(Duration),
     UntilSettled,
-    UntilRoomFor(usize),
+    UntilReserved(usize),
 }
 
 /// The outcome of a look at bytes.
@@ -72,7 +72,7 @@ pub(super) struct Scan {
 
 impl Message {
     /// Returns whether the rest of the message goes by unread.
-    fn is_read_over(&self) -> bool {
+    fn is_fully_read(&self) -> bool {
         self.is_known && self.name.is_over()
     }
 }
@@ -81,7 +81,7 @@ fn refused(why: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
-impl Reader {
+impl FrameReader {
     /// Returns whether every message that has begun has ended.
     pub(super) fn is_between_messages(&self) -> bool {
         !self.message.is_open && self.header_bytes == 0 && self.frame.left == 0
@@ -97,7 +97,7 @@ impl Reader {
             let rest = &mut bytes[scan.passed..];
             if self.frame.left == 0 {
                 self.take_header_byte(rest[0], session, &mut scan)?;
-            } else if self.frame.is_control || self.message.is_read_over() {
+            } else if self.frame.is_control || self.message.is_fully_read() {
                 self.take_payload(rest.len(), &mut scan);
             } else {
                 self.take_byte(&mut rest[0], session, &mut scan)?;
@@ -117,11 +117,11 @@ impl Reader {
             return Ok(());
         };
         if !frame.is_control {
-            self.begin_part(length, &frame, session, scan)?;
+            self.begin_data_frame(length, &frame, session, scan)?;
         }
         if scan.hold.is_none() {
             scan.hold = session
-                .count(usize::try_from(length).unwrap_or(usize::MAX))
+                .count_packet(usize::try_from(length).unwrap_or(usize::MAX))
                 .map(Hold::For);
         }
         if scan.hold.is_some() {
@@ -145,7 +145,7 @@ impl Reader {
     }
 
     /// Looks at the beginning of a message, or of a further frame of one.
-    fn begin_part(
+    fn begin_data_frame(
         &mut self,
         length: u64,
         frame: &Frame,
@@ -166,7 +166,7 @@ impl Reader {
                 name,
                 ..Message::default()
             };
-            if opcode == BINARY && session.admit(Kind::Binary) == Verdict::Refuse {
+            if opcode == BINARY && session.judge(PacketKind::Binary) == Verdict::Refuse {
                 return Err(refused("attachments before the chat is entered"));
             }
         }
@@ -175,16 +175,16 @@ impl Reader {
         if bytes > most as u64 {
             return Err(refused("a message over the limit"));
         }
-        if bytes > LARGE_PACKET_BYTES as u64 && !self.message.has_room {
-            self.message.has_room = true;
-            scan.hold = Some(Hold::UntilRoomFor(if frame.is_last {
+        if bytes > LARGE_PACKET_BYTES as u64 && !self.message.is_reserved {
+            self.message.is_reserved = true;
+            scan.hold = Some(Hold::UntilReserved(if frame.is_last {
                 bytes as usize
             } else {
                 most
             }));
         } else if length == 0 && frame.is_last {
             // An empty frame that ends a message ends its head as well.
-            self.is_decided(session, scan)?;
+            self.judge_head(session, scan)?;
         }
         Ok(())
     }
@@ -201,13 +201,13 @@ impl Reader {
 
     /// Takes a byte of a message whose kind, or whose event's name, is not there yet.
     fn take_byte(&mut self, byte: &mut u8, session: &Session, scan: &mut Scan) -> io::Result<()> {
-        let mask = self.frame.mask[usize::from(self.frame.turn)];
+        let mask = self.frame.mask[usize::from(self.frame.mask_at)];
         let plain = *byte ^ mask;
         if !self.message.is_known && !self.take_head_byte(plain, session, scan)? {
             return Ok(());
         }
         *byte = self.message.name.step(plain) ^ mask;
-        self.frame.turn = (self.frame.turn + 1) % 4;
+        self.frame.mask_at = (self.frame.mask_at + 1) % 4;
         self.take_payload(1, scan);
         Ok(())
     }
@@ -219,18 +219,20 @@ impl Reader {
         message.head_bytes += 1;
         let is_end = self.frame.is_last && self.frame.left == 1;
         let passes = !(is_end || usize::from(message.head_bytes) == HEAD_BYTES)
-            || self.is_decided(session, scan)?;
+            || self.judge_head(session, scan)?;
         self.message.head_bytes -= u8::from(!passes);
         Ok(passes)
     }
 
     /// Decides on the message whose head is there; false where it is to wait.
-    fn is_decided(&mut self, session: &Session, scan: &mut Scan) -> io::Result<bool> {
+    fn judge_head(&mut self, session: &Session, scan: &mut Scan) -> io::Result<bool> {
         let message = &mut self.message;
         if message.is_known {
             return Ok(true);
         }
-        match session.admit(Kind::of(&message.head[..usize::from(message.head_bytes)])) {
+        match session.judge(PacketKind::from_head(
+            &message.head[..usize::from(message.head_bytes)],
+        )) {
             Verdict::Pass => message.is_known = true,
             Verdict::PassAlone => (message.is_known, message.passes_alone) = (true, true),
             Verdict::Wait => scan.hold = Some(Hold::UntilSettled),
@@ -287,7 +289,7 @@ impl Frame {
             Self {
                 left: 0,
                 mask,
-                turn: 0,
+                mask_at: 0,
                 is_last,
                 is_control,
             },

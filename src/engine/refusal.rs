@@ -1,5 +1,5 @@
-//! Answers to requests that Engine.IO does not serve: status 400 and the code that Node's server
-//! gives, as a number: <https://socket.io/docs/v4/engine-io-protocol/#error-handling>.
+//! Refusals of requests: Engine.IO's own have status 400 and the code of Node's server, a number:
+//! <https://socket.io/docs/v4/engine-io-protocol/#error-handling>.
 
 use axum::{
     http::{StatusCode, header::CONTENT_TYPE},
@@ -7,48 +7,43 @@ use axum::{
 };
 use serde_json::json;
 
-/// The reason why a request is not served.
+use crate::error::Error;
+
+/// The reason for refusing a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Refusal {
     UnknownTransport,
-    /// Clients connect again.
+    /// The client connects again.
     UnknownSession,
     BadMethod,
-    /// The text says what is wrong.
+    /// A mistake, as the text describes it.
     BadRequest(String),
     UnsupportedVersion,
+    /// An error of the chat, such as a session over a limit.
+    Chat(Error),
 }
 
-impl Refusal {
-    fn code(&self) -> u8 {
-        match self {
-            Self::UnknownTransport => 0,
-            Self::UnknownSession => 1,
-            Self::BadMethod => 2,
-            Self::BadRequest(_) => 3,
-            Self::UnsupportedVersion => 5,
-        }
-    }
-
-    fn message(&self) -> String {
-        match self {
-            Self::UnknownTransport => "Transport unknown".into(),
-            Self::UnknownSession => "Session ID unknown".into(),
-            Self::BadMethod => "Bad handshake method".into(),
-            Self::BadRequest(reason) => format!("Bad request: {reason}"),
-            Self::UnsupportedVersion => "Unsupported protocol version".into(),
-        }
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Chat(error)
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let body = json!({ "code": self.code(), "message": self.message() }).to_string();
-        (
-            StatusCode::BAD_REQUEST,
-            [(CONTENT_TYPE, "application/json")],
-            body,
-        )
-            .into_response()
+        match self {
+            Self::UnknownTransport => bad_request(0, "Transport unknown"),
+            Self::UnknownSession => bad_request(1, "Session ID unknown"),
+            Self::BadMethod => bad_request(2, "Bad handshake method"),
+            Self::BadRequest(reason) => bad_request(3, &format!("Bad request: {reason}")),
+            Self::UnsupportedVersion => bad_request(5, "Unsupported protocol version"),
+            Self::Chat(error) => error.into_response(),
+        }
     }
+}
+
+fn bad_request(code: u8, message: &str) -> Response {
+    let content_type = [(CONTENT_TYPE, "application/json")];
+    let body = json!({ "code": code, "message": message }).to_string();
+    (StatusCode::BAD_REQUEST, content_type, body).into_response()
 }

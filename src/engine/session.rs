@@ -1,8 +1,8 @@
-//! A session: what carries it, whether its client is in the chat, and how fast it may go.
+//! A session: its carrier, its client's entry into the chat, and its sustained rate.
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -11,38 +11,59 @@ use std::{
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{packet::Kind, polling::Polling, query::Version, sessions::Sessions};
+use super::{packet::PacketKind, polling_state::PollingState, query::Version};
 use crate::{
     error::Error,
-    net::{ConnectionHandle, Place},
-    rates::DirectLimiter,
+    net::{ConnectionHandle, Slot},
+    rates::{DirectLimiter, Rate},
 };
+
+/// The most bytes of a packet before its client is in the chat: a token, and the rooms to join.
+pub const MAX_ENTRY_BYTES: usize = 128 * 1024;
 
 /// An event of more bytes counts as several.
 pub const EVENT_BYTES: usize = 4096;
 
-/// The events that a session may bring again after a pause: at least as many as come by one read.
+/// The events that a session may send at once after a pause: at least as many as one read brings.
 const EVENTS_AFTER_PAUSE: u32 = 50;
+
+/// Settings of an endpoint's sessions.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// The rate at which one address may begin sessions.
+    pub sessions: Rate,
+    /// The time after which a session is closed whose client is not in the chat.
+    pub handshake_timeout: Duration,
+    /// The time limit for the arrival of a payload, or of a large packet.
+    pub payload_timeout: Duration,
+    /// The most bytes of a payload, or of a packet on a WebSocket.
+    pub max_payload: usize,
+    /// The rate at which one session may send packets.
+    pub packets: Rate,
+    /// True if the layers above tell each session when its client enters and leaves the chat. A
+    /// client then does one at a time, and sends little before it has entered.
+    pub guarded: bool,
+}
 
 /// The carrier of a session.
 #[derive(Debug)]
-enum Carrier {
+pub(super) enum Carrier {
     /// A WebSocket, on a connection of its own.
     WebSocket(ConnectionHandle),
-    /// Requests, on connections that others may use as well, as they may be a proxy's.
+    /// Requests, on connections that may be a proxy's and carry other sessions, too.
     Polling,
-    /// Nothing: its requests are refused.
-    Nothing,
+    /// None: the session's requests are refused.
+    Closed,
 }
 
 /// A client's place in relation to the chat, which is Socket.IO's main namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Entry {
     Outside,
-    /// Its CONNECT is being looked at; it may send no other meanwhile.
+    /// The client's CONNECT is being handled; it may send no other meanwhile.
     Entering,
     Inside,
-    /// Its socket is being put away: the library ignores a CONNECT that comes before that is done.
+    /// The client's socket is being removed: the library ignores a CONNECT until that is done.
     Leaving,
 }
 
@@ -50,19 +71,19 @@ enum Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     Pass,
-    /// What comes behind it waits until [`Session::settled`].
+    /// It passes; later packets wait for [`Session::wait_until_settled`].
     PassAlone,
-    /// It waits until [`Session::settled`], and is then looked at again.
+    /// It waits for [`Session::wait_until_settled`], and is then judged again.
     Wait,
-    /// No client sends that, here and now.
+    /// No client sends such a packet at this point.
     Refuse,
 }
 
-/// Places that a session takes.
-pub(super) struct Places {
-    /// Kept as long as the session.
-    pub(super) session: Place,
-    /// Kept until its client has entered the chat, where these are limited.
+/// The slots that a session takes.
+pub(super) struct SessionSlots {
+    /// Held as long as the session.
+    pub(super) session: Slot,
+    /// Held until the client has entered the chat, where such clients are limited.
     pub(super) entering: Option<OwnedSemaphorePermit>,
 }
 
@@ -70,21 +91,25 @@ pub(super) struct Places {
 #[derive(Debug, Clone)]
 pub struct Session(Arc<Inner>);
 
+/// A reference to a session that does not keep it.
 #[derive(Debug)]
-pub(super) struct Inner {
-    sessions: Sessions,
+pub(super) struct WeakSession(Weak<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    settings: Arc<Settings>,
     carrier: Mutex<Carrier>,
     entry: Mutex<Entry>,
     settled: Notify,
-    /// Kept until the client has entered the chat for the first time.
+    /// Held until the client has entered the chat for the first time.
     entering: Mutex<Option<OwnedSemaphorePermit>>,
     limiter: DirectLimiter,
-    polling: OnceLock<Box<Polling>>,
-    /// Bytes that polls were answered with.
+    polling: OnceLock<Box<PollingState>>,
+    /// Bytes of the answers to polls.
     polled: AtomicU64,
-    /// Cuts the session, unless it is dropped before.
-    timer: Mutex<Option<AbortOnDropHandle<()>>>,
-    _place: Place,
+    /// Closes the session, unless it is dropped before.
+    idle_timer: Mutex<Option<AbortOnDropHandle<()>>>,
+    _slot: Slot,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -92,58 +117,54 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Session {
-    /// A new session, on a WebSocket's connection or, without one, by polling.
     pub(super) fn new(
-        websocket: Option<ConnectionHandle>,
+        carrier: Carrier,
         version: Version,
-        sessions: Sessions,
-        places: Places,
+        settings: Arc<Settings>,
+        slots: SessionSlots,
     ) -> Self {
-        // The library lets an old client enter as its session begins.
+        // For old clients, the library enters the chat as soon as the session begins.
         let entry = if version == Version::V3 {
             Entry::Entering
         } else {
             Entry::Outside
         };
         Self(Arc::new(Inner {
-            limiter: DirectLimiter::new(sessions.settings().packets),
-            sessions,
-            carrier: Mutex::new(websocket.map_or(Carrier::Polling, Carrier::WebSocket)),
+            limiter: DirectLimiter::new(settings.packets),
+            settings,
+            carrier: Mutex::new(carrier),
             entry: Mutex::new(entry),
             settled: Notify::new(),
-            entering: Mutex::new(places.entering),
+            entering: Mutex::new(slots.entering),
             polling: OnceLock::new(),
             polled: AtomicU64::new(0),
-            timer: Mutex::default(),
-            _place: places.session,
+            idle_timer: Mutex::default(),
+            _slot: slots.session,
         }))
     }
 
-    pub(super) fn sessions(&self) -> &Sessions {
-        &self.0.sessions
-    }
-
-    pub(super) fn inner(&self) -> &Arc<Inner> {
-        &self.0
+    pub(super) fn downgrade(&self) -> WeakSession {
+        WeakSession(Arc::downgrade(&self.0))
     }
 
     /// Returns the state of a session that began by polling.
-    pub(super) fn polling(&self) -> Option<&Polling> {
+    pub(super) fn polling(&self) -> Option<&PollingState> {
         self.0.polling.get().map(Box::as_ref)
     }
 
-    /// Takes the id that the library gave a session that began by polling.
-    pub(super) fn begin_polling(&self, polling: Polling) {
-        self.0.polling.get_or_init(|| Box::new(polling));
+    /// Begins to take requests; the library has given the session its id.
+    pub(super) fn start_polling(&self, state: PollingState) {
+        self.0.polling.get_or_init(|| Box::new(state));
     }
 
-    /// Returns whether requests carry the session now.
+    /// Returns true if requests carry the session now.
     pub(super) fn is_polling(&self) -> bool {
         matches!(*lock(&self.0.carrier), Carrier::Polling)
     }
 
-    /// Lets the session go on by a WebSocket; false where it has ended or moved already.
-    pub(super) fn move_to(&self, connection: ConnectionHandle) -> bool {
+    /// Moves the session from polling to a WebSocket; returns false if it has moved or ended
+    /// already.
+    pub(super) fn upgrade_to(&self, connection: ConnectionHandle) -> bool {
         let mut carrier = lock(&self.0.carrier);
         let moves = matches!(*carrier, Carrier::Polling);
         if moves {
@@ -152,27 +173,38 @@ impl Session {
         moves
     }
 
-    /// Counts bytes that a poll is answered with.
+    /// Counts the bytes of the answer to a poll.
     pub(super) fn count_polled(&self, bytes: usize) {
         self.0.polled.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Returns how many bytes the client has taken so far, as far as the operating system tells.
-    pub fn taken(&self) -> u64 {
+    /// Returns the bytes that the client has taken so far, as far as the operating system tells.
+    pub fn bytes_taken(&self) -> u64 {
         let polled = self.0.polled.load(Ordering::Relaxed);
         match &*lock(&self.0.carrier) {
-            Carrier::WebSocket(connection) => polled + connection.written(),
-            Carrier::Polling | Carrier::Nothing => polled,
+            Carrier::WebSocket(connection) => polled + connection.bytes_written(),
+            Carrier::Polling | Carrier::Closed => polled,
         }
     }
 
-    /// Ends the session, so that its client comes back by another one: closes its own connection,
-    /// or refuses its requests.
-    pub fn cut(&self) {
-        self.0.cut();
+    /// Closes the session, so that its client comes back with a new one: closes its connection, or
+    /// refuses its further requests.
+    pub fn close(&self) {
+        let mut carrier = lock(&self.0.carrier);
+        match &*carrier {
+            Carrier::WebSocket(connection) => connection.close(),
+            Carrier::Polling => {
+                *carrier = Carrier::Closed;
+                if let Some(polling) = self.polling() {
+                    polling.close();
+                }
+            }
+            Carrier::Closed => {}
+        }
     }
 
-    /// Counts an event that came by polling; a WebSocket is not read for a while instead.
+    /// Counts an event that came by polling. A WebSocket's events are counted as packets, and too
+    /// many make the layer pause reading instead.
     ///
     /// # Errors
     /// [`Error::RateLimited`]
@@ -184,29 +216,30 @@ impl Session {
         }
     }
 
-    /// Counts a packet of so many bytes. Returns the pause that is due where it is one too many;
-    /// then it is not counted.
-    pub(super) fn count(&self, bytes: usize) -> Option<Duration> {
+    /// Counts a packet. If it is one too many, does not count it, and returns the pause that is due.
+    pub(super) fn count_packet(&self, bytes: usize) -> Option<Duration> {
         let cost = cost(bytes);
         self.0.limiter.check(cost).err()?;
         Some(self.0.limiter.time_for(cost.max(EVENTS_AFTER_PAUSE)))
     }
 
-    /// Decides on a packet of this kind, and notes that the client enters or leaves by it.
-    pub(super) fn admit(&self, kind: Kind) -> Verdict {
-        if !self.0.sessions.settings().guarded || kind == Kind::Engine {
+    /// Judges a packet of this kind, and records that the client is entering or leaving by it.
+    pub(super) fn judge(&self, kind: PacketKind) -> Verdict {
+        if !self.0.settings.guarded || kind == PacketKind::Engine {
             return Verdict::Pass;
         }
         let mut entry = lock(&self.0.entry);
         match (*entry, kind) {
             (Entry::Entering | Entry::Leaving, _) => Verdict::Wait,
-            (Entry::Outside, Kind::Connect) => {
+            (Entry::Outside, PacketKind::Connect) => {
                 *entry = Entry::Entering;
                 Verdict::PassAlone
             }
-            // Each one that the library saw would leave a close packet in the session's queue.
-            (Entry::Outside, Kind::Binary | Kind::Message | Kind::Disconnect) => Verdict::Refuse,
-            (Entry::Inside, Kind::Disconnect) => {
+            // For each of these the library would leave a close packet in the session's queue.
+            (Entry::Outside, PacketKind::Binary | PacketKind::Message | PacketKind::Disconnect) => {
+                Verdict::Refuse
+            }
+            (Entry::Inside, PacketKind::Disconnect) => {
                 *entry = Entry::Leaving;
                 Verdict::PassAlone
             }
@@ -214,19 +247,19 @@ impl Session {
         }
     }
 
-    /// Returns the most bytes that a packet may have now: few before the client is in the chat.
+    /// Returns the most bytes of the next packet: few before the client has entered the chat.
     pub(super) fn max_packet_bytes(&self) -> usize {
-        let settings = self.0.sessions.settings();
+        let settings = &self.0.settings;
         let outside = settings.guarded && *lock(&self.0.entry) != Entry::Inside;
         if outside {
-            settings.max_payload.min(super::MAX_ENTRY_BYTES)
+            settings.max_payload.min(MAX_ENTRY_BYTES)
         } else {
             settings.max_payload
         }
     }
 
     /// Waits until the client is neither entering the chat nor leaving it.
-    pub(super) fn settled(&self) -> impl Future<Output = ()> + Send + use<> {
+    pub(super) fn wait_until_settled(&self) -> impl Future<Output = ()> + Send + use<> {
         let session = self.0.clone();
         async move {
             loop {
@@ -240,77 +273,53 @@ impl Session {
     }
 
     pub(super) fn payload_timeout(&self) -> Duration {
-        self.0.sessions.settings().payload_timeout
+        self.0.settings.payload_timeout
     }
 
-    fn settle(&self, entry: Entry) {
+    fn set_entry(&self, entry: Entry) {
         *lock(&self.0.entry) = entry;
         self.0.settled.notify_waiters();
     }
 
-    /// Notes that the client is in the chat.
+    /// Records that the client has entered the chat.
     pub fn enter(&self) {
-        lock(&self.0.timer).take();
+        lock(&self.0.idle_timer).take();
         lock(&self.0.entering).take();
-        self.settle(Entry::Inside);
+        self.set_entry(Entry::Inside);
     }
 
-    /// Notes that the client's socket is about to be put away.
+    /// Records that the client's socket is about to be removed.
     pub fn begin_leaving(&self) {
         *lock(&self.0.entry) = Entry::Leaving;
     }
 
-    /// Notes that the client is not in the chat: it was refused, or has left. The session is cut
-    /// unless it enters in time.
+    /// Records that the client is not in the chat, because it was refused or has left, and starts
+    /// the idle timer: the session is closed unless the client enters in time.
     pub fn leave(&self) {
-        self.settle(Entry::Outside);
-        lock(&self.0.timer)
-            .get_or_insert_with(|| AbortOnDropHandle::new(tokio::spawn(self.cut_later())));
+        self.set_entry(Entry::Outside);
+        lock(&self.0.idle_timer)
+            .get_or_insert_with(|| AbortOnDropHandle::new(tokio::spawn(self.close_when_idle())));
     }
 
-    fn cut_later(&self) -> impl Future<Output = ()> + use<> {
-        let session = Arc::downgrade(&self.0);
-        let timeout = self.0.sessions.settings().handshake_timeout;
+    fn close_when_idle(&self) -> impl Future<Output = ()> + use<> {
+        let session = self.downgrade();
+        let handshake_timeout = self.0.settings.handshake_timeout;
         async move {
-            tokio::time::sleep(timeout).await;
+            tokio::time::sleep(handshake_timeout).await;
             if let Some(session) = session.upgrade() {
-                session.cut();
+                session.close();
             }
         }
     }
 }
 
-impl From<Arc<Inner>> for Session {
-    fn from(inner: Arc<Inner>) -> Self {
-        Self(inner)
+impl WeakSession {
+    pub(super) fn upgrade(&self) -> Option<Session> {
+        self.0.upgrade().map(Session)
     }
 }
 
-impl Inner {
-    pub(super) fn cut(&self) {
-        let mut carrier = lock(&self.carrier);
-        match &*carrier {
-            Carrier::WebSocket(connection) => connection.close(),
-            Carrier::Polling => {
-                *carrier = Carrier::Nothing;
-                if let Some(polling) = self.polling.get() {
-                    self.sessions.end(polling);
-                }
-            }
-            Carrier::Nothing => {}
-        }
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        if let Some(polling) = self.polling.get() {
-            self.sessions.forget(polling.id());
-        }
-    }
-}
-
-/// As how many events a packet counts.
+/// Returns the number of events as which a packet counts.
 fn cost(bytes: usize) -> u32 {
     u32::try_from(bytes / EVENT_BYTES)
         .unwrap_or(u32::MAX)

@@ -9,7 +9,7 @@ const MAX_HEADER_BYTES: usize = 10;
 
 /// A follower of the frames that are written.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Writer {
+pub(super) struct FrameWriter {
     /// Bytes of the present frame that are still to come.
     left: u64,
     header: [u8; MAX_HEADER_BYTES],
@@ -26,12 +26,12 @@ pub(super) struct Plan {
     /// The number of bytes that are next, at most.
     pub(super) bytes: usize,
     /// They count as written, and go nowhere.
-    pub(super) withheld: bool,
+    pub(super) is_withheld: bool,
     /// The connection ends before them.
-    pub(super) ends: bool,
+    pub(super) ends_connection: bool,
 }
 
-impl Writer {
+impl FrameWriter {
     pub(super) fn without_first_frame() -> Self {
         Self {
             withholds: true,
@@ -41,27 +41,27 @@ impl Writer {
 
     /// Says what is to be done with the bytes that come next. A frame is never split by its header:
     /// the library writes whole ones.
-    pub(super) fn plan(&mut self, bytes: &[u8]) -> Plan {
+    pub(super) fn plan_write(&mut self, bytes: &[u8]) -> Plan {
         if self.has_ended {
             return Plan {
                 bytes: bytes.len(),
-                withheld: true,
-                ends: false,
+                is_withheld: true,
+                ends_connection: false,
             };
         }
         if self.is_between_frames() && bytes.starts_with(&CLOSE_PACKET) {
             self.has_ended = true;
             return Plan {
                 bytes: bytes.len(),
-                withheld: true,
-                ends: true,
+                is_withheld: true,
+                ends_connection: true,
             };
         }
         let bytes = self.before_close(bytes);
         Plan {
             bytes,
-            withheld: self.withholds,
-            ends: false,
+            is_withheld: self.withholds,
+            ends_connection: false,
         }
     }
 
@@ -142,17 +142,17 @@ mod tests {
 
     /// Returns the bytes that get through when `most` at a time can be written, and whether the
     /// connection ends.
-    fn through(mut writer: Writer, bytes: &[u8], most: usize) -> (Vec<u8>, bool) {
+    fn through(mut writer: FrameWriter, bytes: &[u8], most: usize) -> (Vec<u8>, bool) {
         let (mut at, mut through, mut ended) = (0, vec![], false);
         while at < bytes.len() {
-            let plan = writer.plan(&bytes[at..]);
-            ended |= plan.ends;
-            let written = if plan.withheld {
+            let plan = writer.plan_write(&bytes[at..]);
+            ended |= plan.ends_connection;
+            let written = if plan.is_withheld {
                 plan.bytes
             } else {
                 plan.bytes.min(most)
             };
-            if !plan.withheld {
+            if !plan.is_withheld {
                 through.extend(&bytes[at..at + written]);
             }
             writer.advance(&bytes[at..at + written]);
@@ -168,12 +168,12 @@ mod tests {
         let all = [before.clone(), frame("1"), vec![0x88, 2, 3, 0xe8]].concat();
         for most in [1, 2, 7, 1000] {
             assert_eq!(
-                through(Writer::default(), &all, most),
+                through(FrameWriter::default(), &all, most),
                 (before.clone(), true),
                 "{most}"
             );
             assert_eq!(
-                through(Writer::default(), &before, most),
+                through(FrameWriter::default(), &before, most),
                 (before.clone(), false),
                 "{most}"
             );
@@ -185,7 +185,7 @@ mod tests {
         let rest = [frame("4a"), frame("4b")].concat();
         let all = [frame("3probe"), rest.clone()].concat();
         assert_eq!(
-            through(Writer::without_first_frame(), &all, 3),
+            through(FrameWriter::without_first_frame(), &all, 3),
             (rest, false)
         );
     }

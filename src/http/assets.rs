@@ -4,13 +4,11 @@ use axum::{
     body::Body,
     http::{
         HeaderMap, HeaderName, HeaderValue, StatusCode, Uri,
-        header::{
-            ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
-            VARY,
-        },
+        header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, VARY},
     },
     response::{IntoResponse, Response},
 };
+use headers::{ETag, HeaderMapExt, IfNoneMatch};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 /// The files that `build.rs` found, by the paths at which they are served.
@@ -40,13 +38,13 @@ pub fn has_client() -> bool {
 }
 
 /// Serves the page, what belongs to it, and the client's bundles.
-pub(super) async fn file(uri: Uri, headers: HeaderMap) -> Response {
+pub(super) async fn serve_file(uri: Uri, headers: HeaderMap) -> Response {
     let path = match uri.path().trim_start_matches('/') {
         "" => "index.html",
         path => path,
     };
     match Files::get(path) {
-        Some(file) => serve(path, file, &headers),
+        Some(file) => respond(path, file, &headers),
         None if path.starts_with(CLIENT) && !has_client() => {
             (StatusCode::NOT_FOUND, NO_CLIENT).into_response()
         }
@@ -54,18 +52,21 @@ pub(super) async fn file(uri: Uri, headers: HeaderMap) -> Response {
     }
 }
 
-fn serve(path: &str, file: EmbeddedFile, request: &HeaderMap) -> Response {
+fn respond(path: &str, file: EmbeddedFile, request: &HeaderMap) -> Response {
     let etag = etag(&file);
     let caching = [
         (CACHE_CONTROL, REVALIDATE),
         (VARY, HeaderValue::from_name(ACCEPT_ENCODING)),
     ];
-    let caching = (caching, [(ETAG, etag.clone())]);
-    if is_known(request, &etag) {
+    let is_known = is_known(request, &etag);
+    let mut tag = HeaderMap::new();
+    tag.typed_insert(etag);
+    let caching = (caching, tag);
+    if is_known {
         return (StatusCode::NOT_MODIFIED, caching).into_response();
     }
     let content_type = [(CONTENT_TYPE, content_type(path))];
-    match Gzipped::get(path).filter(|_| takes_gzip(request)) {
+    match Gzipped::get(path).filter(|_| accepts_gzip(request)) {
         Some(gzipped) => (
             caching,
             content_type,
@@ -79,27 +80,27 @@ fn serve(path: &str, file: EmbeddedFile, request: &HeaderMap) -> Response {
 
 /// Returns the tag of a file, whether compressed or not; weak for that reason:
 /// <https://www.rfc-editor.org/rfc/rfc9110#section-8.8.1>.
-fn etag(file: &EmbeddedFile) -> String {
+fn etag(file: &EmbeddedFile) -> ETag {
     let hash = file.metadata.sha256_hash();
     let digest: String = hash[..16]
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    format!("W/\"{digest}\"")
+    let tag = format!("W/\"{digest}\"").parse();
+    tag.expect("digits in quotes are a tag")
 }
 
-/// Returns whether the client has the file:
+/// Returns true if the client has the file:
 /// <https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2>.
-fn is_known(request: &HeaderMap, etag: &str) -> bool {
-    let strong = etag.trim_start_matches("W/");
-    items(request, IF_NONE_MATCH)
-        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == strong)
+fn is_known(request: &HeaderMap, etag: &ETag) -> bool {
+    let known = request.typed_get::<IfNoneMatch>();
+    known.is_some_and(|known| !known.precondition_passes(etag))
 }
 
 /// Returns whether the client takes what is compressed:
 /// <https://www.rfc-editor.org/rfc/rfc9110#section-12.5.3>.
-fn takes_gzip(request: &HeaderMap) -> bool {
-    let is_taken = |coding: &str| {
+fn accepts_gzip(request: &HeaderMap) -> bool {
+    let accepts = |coding: &str| {
         items(request, ACCEPT_ENCODING).find_map(|item| {
             let (name, weight) = item.split_once(';').unwrap_or((item, "q=1"));
             let weight = weight.trim().trim_start_matches(['q', 'Q', '=']).parse();
@@ -108,7 +109,7 @@ fn takes_gzip(request: &HeaderMap) -> bool {
                 .then(|| weight.is_ok_and(|weight: f32| weight > 0.0))
         })
     };
-    is_taken("gzip").or_else(|| is_taken("*")).unwrap_or(false)
+    accepts("gzip").or_else(|| accepts("*")).unwrap_or(false)
 }
 
 /// Returns what a header lists, in however many lines.

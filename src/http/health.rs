@@ -1,6 +1,8 @@
-//! Health, for whoever restarts the process or sends it traffic.
+//! Health checks: `/healthz` for a supervisor that restarts the process, `/readyz` for a load
+//! balancer.
 
 use std::{
+    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -12,54 +14,55 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use crate::{store::MessageStore, writer::Health};
-
-/// How long the database may take to answer a readiness probe.
+/// The time limit for the database's answer to a readiness probe.
 pub const READY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The age up to which the database's answer to a probe serves another one.
+/// The age up to which an answer of the database serves further probes.
 pub const MAX_ANSWER_AGE: Duration = Duration::from_secs(1);
 
-/// What decides whether this node should get traffic.
+/// A ping of the database; true if the database answered it.
+pub type Ping = Pin<Box<dyn Future<Output = bool> + Send>>;
+
+/// The conditions under which this node is ready for traffic.
 #[derive(Clone)]
 pub struct Readiness {
-    /// The database.
-    pub store: Arc<dyn MessageStore>,
-    /// Whether messages are stored.
-    pub writing: Health,
+    /// Pings the database.
+    pub ping_database: Arc<dyn Fn() -> Ping + Send + Sync>,
+    /// Returns true while messages are stored.
+    pub is_storing: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Cancelled when the tables are up to date.
     pub migrated: CancellationToken,
     /// Cancelled when the server stops.
     pub stopping: CancellationToken,
 }
 
-/// An answer of the database: when it came, and whether it was a good one.
+/// The outcome of a ping, and the time when it ended.
 type Answer = Option<(Instant, bool)>;
 
-/// The question to the database, asked once at a time and for all who want to know.
+/// The latest ping of the database, shared by all probes.
 #[derive(Default)]
-struct Question(Mutex<Option<Asked>>);
+struct LatestPing(Mutex<Option<SharedPing>>);
 
-struct Asked {
+struct SharedPing {
     answer: watch::Receiver<Answer>,
     /// Ends with the server, at the latest.
-    _asking: AbortOnDropHandle<()>,
+    _task: AbortOnDropHandle<()>,
 }
 
-impl Asked {
-    fn now(store: Arc<dyn MessageStore>) -> Self {
+impl SharedPing {
+    fn spawn(ping: Ping) -> Self {
         let (sender, answer) = watch::channel(None);
-        let asking = tokio::spawn(async move {
-            let good = store.ping().await.is_ok();
-            sender.send_replace(Some((Instant::now(), good)));
+        let task = tokio::spawn(async move {
+            let is_good = ping.await;
+            sender.send_replace(Some((Instant::now(), is_good)));
         });
         Self {
             answer,
-            _asking: AbortOnDropHandle::new(asking),
+            _task: AbortOnDropHandle::new(task),
         }
     }
 
-    /// Tells whether the answer is still to come, or has just come.
+    /// Returns true if the answer is outstanding, or recent.
     fn is_fresh(&self) -> bool {
         self.answer
             .borrow()
@@ -67,54 +70,43 @@ impl Asked {
     }
 }
 
-impl Question {
-    /// Asks the database, unless it is being asked or has just answered; false when it does not
-    /// answer in time.
-    async fn ask(&self, store: &Arc<dyn MessageStore>) -> bool {
+impl LatestPing {
+    /// Pings the database, unless a ping is in flight or has just been answered. Returns false if
+    /// there is no answer in time.
+    async fn wait_for_answer(&self, ready: &Readiness) -> bool {
         let mut answer = {
-            let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let fresh = asked
+            let mut latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let ping = latest
                 .take()
-                .filter(Asked::is_fresh)
-                .unwrap_or_else(|| Asked::now(store.clone()));
-            asked.insert(fresh).answer.clone()
+                .filter(SharedPing::is_fresh)
+                .unwrap_or_else(|| SharedPing::spawn((ready.ping_database)()));
+            latest.insert(ping).answer.clone()
         };
         let answered = timeout(READY_TIMEOUT, answer.wait_for(Option::is_some)).await;
         answered.is_ok_and(|answer| answer.is_ok_and(|answer| answer.is_some_and(|(_, good)| good)))
     }
 }
 
-/// The routes of both kinds of health.
+/// Routes to both checks.
 pub(super) fn routes(ready: Readiness) -> Router {
-    let readiness = get(readyz).with_state(Arc::new((ready, Question::default())));
+    let readiness = get(readyz).with_state(Arc::new((ready, LatestPing::default())));
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", readiness)
 }
 
-async fn readyz(State(state): State<Arc<(Readiness, Question)>>) -> (StatusCode, &'static str) {
-    let (ready, database) = &*state;
-    if ready.stopping.is_cancelled() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
-    }
-    if !ready.migrated.is_cancelled() {
-        return (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "waiting for the database\n",
-        );
-    }
-    if !ready.writing.is_good() {
-        return (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the database takes no messages\n",
-        );
-    }
-    if database.ask(&ready.store).await {
-        (StatusCode::OK, "ready\n")
+async fn readyz(State(state): State<Arc<(Readiness, LatestPing)>>) -> (StatusCode, &'static str) {
+    let (ready, ping) = &*state;
+    let obstacle = if ready.stopping.is_cancelled() {
+        "stopping\n"
+    } else if !ready.migrated.is_cancelled() {
+        "waiting for the database\n"
+    } else if !(ready.is_storing)() {
+        "the database takes no messages\n"
+    } else if !ping.wait_for_answer(ready).await {
+        "the database does not answer\n"
     } else {
-        (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the database does not answer\n",
-        )
-    }
+        return (StatusCode::OK, "ready\n");
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, obstacle)
 }

@@ -1,6 +1,7 @@
 //! Plain HTTP beside Socket.IO: the page, the client bundle, health.
 
 mod assets;
+mod error;
 mod health;
 mod origin;
 mod origins;
@@ -27,7 +28,7 @@ use tower_http::{
     set_header::SetResponseHeaderLayer,
 };
 
-use self::origin::Guard;
+use self::origin::OriginGuard;
 pub use self::{
     assets::has_client,
     health::{MAX_ANSWER_AGE, READY_TIMEOUT, Readiness},
@@ -39,25 +40,25 @@ use crate::engine::Engine;
 const MIN_COMPRESSED_BYTES: u16 = 1024;
 
 /// What the page may do: talk to this server, and nothing else; texts never become HTML or code.
-const PAGE_MAY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+const CONTENT_POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     object-src 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
 /// All routes; `socket_io` serves those of Socket.IO, to pages of these origins.
 pub fn router(socket_io: Engine, origins: AllowedOrigins, ready: Readiness) -> Router {
     let socket_io = endpoint("/socket.io", socket_io, origins);
     let router = Router::new()
-        .merge(pages())
+        .merge(page_routes())
         .merge(socket_io)
         .merge(health::routes(ready));
     // No browser is to guess what an answer is.
     router
-        .layer(middleware::from_fn(one_host))
-        .layer(header(X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(middleware::from_fn(require_one_host))
+        .layer(set_header(X_CONTENT_TYPE_OPTIONS, "nosniff"))
 }
 
 /// Refuses a request that names no host or several:
 /// <https://www.rfc-editor.org/rfc/rfc9112#section-3.2>.
-async fn one_host(request: Request, next: Next) -> Response {
+async fn require_one_host(request: Request, next: Next) -> Response {
     match request.headers().get_all(HOST).iter().count() {
         1 => next.run(request).await,
         0 if request.version() == Version::HTTP_10 => next.run(request).await,
@@ -68,7 +69,7 @@ async fn one_host(request: Request, next: Next) -> Response {
 /// A protocol's endpoint at `path`, with a slash at its end or without, behind the check of who may
 /// connect.
 pub fn endpoint(path: &str, engine: Engine, origins: AllowedOrigins) -> Router {
-    let guard = Guard::new(origins, engine.admission().proxies().clone());
+    let guard = OriginGuard::new(origins, engine.forwarded().clone());
     engine
         .routes(path)
         .layer(compression())
@@ -87,15 +88,15 @@ fn compression() -> CompressionLayer<SizeAbove> {
         .compress_when(SizeAbove::new(MIN_COMPRESSED_BYTES))
 }
 
-fn pages() -> Router {
+fn page_routes() -> Router {
     Router::new()
-        .fallback(get(assets::file))
-        .layer(header(CONTENT_SECURITY_POLICY, PAGE_MAY))
+        .fallback(get(assets::serve_file))
+        .layer(set_header(CONTENT_SECURITY_POLICY, CONTENT_POLICY))
         // Pages of other origins import these files; who may connect is another question.
-        .layer(header(ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
-        .layer(header(REFERRER_POLICY, "same-origin"))
+        .layer(set_header(ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
+        .layer(set_header(REFERRER_POLICY, "same-origin"))
 }
 
-fn header(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+fn set_header(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
     SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
 }

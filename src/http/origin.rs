@@ -13,21 +13,17 @@ use std::{
 use axum::{
     extract::{Request, State},
     http::{
-        HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
-        header::{
-            ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE, HOST,
-            ORIGIN, VARY,
-        },
+        HeaderValue, Method,
+        header::{ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ORIGIN, VARY},
     },
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use serde_json::json;
 use tokio::time::Instant;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use super::origins::{ALLOWED_ORIGINS, AllowedOrigins};
-use crate::net::{Peer, TrustedProxies};
+use crate::{engine::ForwardedHeaders, error::Error};
 
 /// The time that browsers may keep the answer to a preflight; Chromium keeps none for longer.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(2 * 60 * 60);
@@ -41,17 +37,11 @@ const WARNING_PERIOD: Duration = Duration::from_secs(60 * 60);
 /// The most characters of a header that the log shows.
 const MAX_LOGGED_CHARS: usize = 256;
 
-/// The host that a proxy was asked for:
-/// <https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/X-Forwarded-Host>.
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-/// The port at which it was asked.
-const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
-
 /// The check of which pages may connect.
 #[derive(Debug)]
-pub(super) struct Guard {
+pub(super) struct OriginGuard {
     origins: AllowedOrigins,
-    proxies: TrustedProxies,
+    forwarded: ForwardedHeaders,
     refusals: Mutex<Refusals>,
 }
 
@@ -75,24 +65,25 @@ pub(super) fn cors() -> CorsLayer {
 
 /// Refuses requests from pages that may not connect.
 pub(super) async fn check(
-    State(guard): State<Arc<Guard>>,
+    State(guard): State<Arc<OriginGuard>>,
     request: Request,
     next: Next,
 ) -> Response {
     match guard.refused(&request) {
         None => next.run(request).await,
         Some(origin) => {
-            guard.warn(origin, last(request.headers(), HOST).unwrap_or_default());
+            let hosts = guard.forwarded.hosts(&request);
+            guard.warn(origin, hosts.first().map_or("", String::as_str));
             refusal(origin)
         }
     }
 }
 
-impl Guard {
-    pub(super) fn new(origins: AllowedOrigins, proxies: TrustedProxies) -> Self {
+impl OriginGuard {
+    pub(super) fn new(origins: AllowedOrigins, forwarded: ForwardedHeaders) -> Self {
         Self {
             origins,
-            proxies,
+            forwarded,
             refusals: Mutex::default(),
         }
     }
@@ -100,33 +91,11 @@ impl Guard {
     /// Returns the request's origin if its pages may not connect.
     fn refused<'a>(&self, request: &'a Request) -> Option<&'a HeaderValue> {
         request.headers().get_all(ORIGIN).iter().find(|origin| {
-            let hosts = self.own_hosts(request);
+            let hosts = self.forwarded.hosts(request);
             let hosts = hosts.iter().map(String::as_str);
             !str::from_utf8(origin.as_bytes())
                 .is_ok_and(|origin| self.origins.allows(origin, hosts))
         })
-    }
-
-    /// Returns the host that the request is for, as the request itself and a trusted proxy may
-    /// write it.
-    fn own_hosts(&self, request: &Request) -> Vec<String> {
-        let headers = request.headers();
-        let mut hosts: Vec<_> = last(headers, HOST).map(str::to_owned).into_iter().collect();
-        if request
-            .extensions()
-            .get::<Peer>()
-            .is_some_and(|peer| self.proxies.contains(peer.address))
-        {
-            hosts.extend(last(headers, FORWARDED_HOST).map(str::to_owned));
-            if let Some(port) = last(headers, FORWARDED_PORT) {
-                let with_port: Vec<_> = hosts
-                    .iter()
-                    .map(|host| format!("{}:{port}", name(host)))
-                    .collect();
-                hosts.extend(with_port);
-            }
-        }
-        hosts
     }
 
     /// Names a refused origin in the log, once in a while and not too many.
@@ -136,7 +105,7 @@ impl Guard {
             shortened(host),
         );
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        if refusals.is_news(&origin) {
+        if refusals.record(&origin) {
             tracing::warn!(
                 origin,
                 host,
@@ -149,7 +118,7 @@ impl Guard {
 
 impl Refusals {
     /// Notes an origin; returns whether the log has not named it in this period, and may.
-    fn is_news(&mut self, origin: &str) -> bool {
+    fn record(&mut self, origin: &str) -> bool {
         if self
             .since
             .is_none_or(|since| since.elapsed() >= WARNING_PERIOD)
@@ -165,12 +134,10 @@ impl Refusals {
 
 /// Returns the refusal, which the page may read: it holds no secret.
 fn refusal(origin: &HeaderValue) -> Response {
-    let message = format!(
+    let reason = format!(
         "pages of this origin may not connect: the server's setting {ALLOWED_ORIGINS} does not list it"
     );
-    let body = json!({ "error": { "code": "FORBIDDEN", "message": message, "retryable": false } });
     let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone()),
         (
             ACCESS_CONTROL_ALLOW_CREDENTIALS,
@@ -178,22 +145,7 @@ fn refusal(origin: &HeaderValue) -> Response {
         ),
         (VARY, HeaderValue::from_static("origin")),
     ];
-    (StatusCode::FORBIDDEN, headers, body.to_string()).into_response()
-}
-
-/// Returns the last of a header's values, which the nearest proxy has written; what stands before
-/// may be a client's.
-fn last(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
-    let line = str::from_utf8(headers.get_all(name).iter().next_back()?.as_bytes()).ok()?;
-    line.rsplit(',').next().map(str::trim)
-}
-
-/// Returns a host without its port.
-fn name(host: &str) -> &str {
-    let parts = host
-        .rsplit_once(':')
-        .filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
-    parts.map_or(host, |(name, _)| name)
+    (headers, Error::Forbidden(reason)).into_response()
 }
 
 fn shortened(text: &str) -> String {
@@ -209,7 +161,7 @@ mod tests {
         let mut refusals = Refusals::default();
         let mut news = || {
             (0..2 * MAX_WARNINGS)
-                .filter(|number| refusals.is_news(&number.to_string()))
+                .filter(|number| refusals.record(&number.to_string()))
                 .count()
         };
         assert_eq!(news(), MAX_WARNINGS);

@@ -1,7 +1,7 @@
 //! Signals: told to the members that are there at the time, and neither stored, numbered nor
 //! resumed.
 
-use super::UserId;
+use super::ids::UserId;
 
 /// An event that passes through a room without a place in its log.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,8 +1,8 @@
-//! A connection, and a handle that closes it from elsewhere.
+//! A TCP connection, and a handle that closes it from elsewhere.
 
 use std::{
     io::{self, IoSlice},
-    net::Shutdown,
+    net::{IpAddr, Shutdown},
     pin::Pin,
     sync::{
         Arc, Weak,
@@ -17,46 +17,44 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::Place;
+use super::slots::Slot;
 
-/// An accepted connection, which others may close. It counts as long as it is open.
+/// An accepted connection, which a [`ConnectionHandle`] can close. It holds its slot while it is
+/// open.
 #[derive(Debug)]
 pub struct Connection {
     shared: Arc<Shared>,
-    broken: bool,
-    _place: Place,
+    is_broken: bool,
+    _slot: Slot,
 }
 
-/// What others reach of a connection.
+/// The part of a connection that its handles reach.
 #[derive(Debug)]
 struct Shared {
     stream: TcpStream,
-    /// In bytes.
-    written: AtomicU64,
+    bytes_written: AtomicU64,
 }
 
 impl Connection {
-    /// A connection that takes a place.
-    pub(super) fn new(stream: TcpStream, place: Place) -> Self {
+    pub(super) fn new(stream: TcpStream, slot: Slot) -> Self {
         let shared = Shared {
             stream,
-            written: AtomicU64::new(0),
+            bytes_written: AtomicU64::new(0),
         };
         Self {
             shared: Arc::new(shared),
-            broken: false,
-            _place: place,
+            is_broken: false,
+            _slot: slot,
         }
     }
 
-    /// A handle to it.
+    /// Returns a handle that closes the connection.
     pub(super) fn handle(&self) -> ConnectionHandle {
         ConnectionHandle(Arc::downgrade(&self.shared))
     }
 
-    /// Ends the connection behind what has been written. What has come and was not read is thrown
-    /// away: the system would answer it by a reset, and with that the peer may lose what was
-    /// written.
+    /// Ends the connection after the bytes already written. Bytes that have come unread are thrown
+    /// away: the system would answer them by a reset, by which the peer may lose the bytes written.
     pub(crate) fn end(&self) {
         let mut unread = [0; 4096];
         while self
@@ -70,19 +68,19 @@ impl Connection {
             .ok();
     }
 
-    /// Tries `write` whenever there is room to write.
+    /// Tries `write` whenever the stream is ready for it.
     ///
-    /// What cannot be written any more counts as written: that the connection has ended is for its
-    /// reader to hear. The library goes on to write what is queued for a WebSocket, and would keep
-    /// it (450 MB for 50 clients who did not read, instead of 80); and when the first packet of an
-    /// Engine.IO 3 session cannot be written, it keeps that session for ever.
-    fn poll_writing(
+    /// After the connection has ended, bytes count as written; only its reader hears of the end.
+    /// For the library goes on writing the queue of a WebSocket, and would keep it after an error
+    /// (450 MB for 50 clients that did not read, instead of 80); and it keeps an Engine.IO 3 session
+    /// for ever if it cannot write the session's first packet.
+    fn poll_write_with(
         &mut self,
         cx: &mut Context<'_>,
         bytes: usize,
         write: impl Fn(&TcpStream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
-        if self.broken {
+        if self.is_broken {
             return Poll::Ready(Ok(bytes));
         }
         let stream = &self.shared.stream;
@@ -91,12 +89,12 @@ impl Connection {
             match write(stream) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(_) => {
-                    self.broken = true;
+                    self.is_broken = true;
                     return Poll::Ready(Ok(bytes));
                 }
                 Ok(written) => {
                     self.shared
-                        .written
+                        .bytes_written
                         .fetch_add(written as u64, Ordering::Relaxed);
                     return Poll::Ready(Ok(written));
                 }
@@ -128,7 +126,7 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_writing(cx, bytes.len(), |stream| stream.try_write(bytes))
+        self.poll_write_with(cx, bytes.len(), |stream| stream.try_write(bytes))
     }
 
     fn poll_write_vectored(
@@ -137,7 +135,7 @@ impl AsyncWrite for Connection {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let bytes = slices.iter().map(|slice| slice.len()).sum();
-        self.poll_writing(cx, bytes, |stream| stream.try_write_vectored(slices))
+        self.poll_write_with(cx, bytes, |stream| stream.try_write_vectored(slices))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -153,26 +151,36 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// A way to close a connection from elsewhere; it does not keep the connection open.
+/// A handle that closes a connection from elsewhere; it does not keep the connection open.
 #[derive(Debug, Clone)]
 pub struct ConnectionHandle(Weak<Shared>);
 
 impl ConnectionHandle {
-    /// Ends the connection in both directions, also for a writer that waits for a peer that does
-    /// not read.
+    /// Ends the connection in both directions, also while its writer waits for a peer that does not
+    /// read.
     pub fn close(&self) {
         if let Some(connection) = self.0.upgrade() {
-            // It fails when the peer has ended the connection already.
+            // Fails if the peer has ended the connection already.
             SockRef::from(&connection.stream)
                 .shutdown(Shutdown::Both)
                 .ok();
         }
     }
 
-    /// How many bytes the connection has taken; 0 once it has gone.
-    pub fn written(&self) -> u64 {
-        self.0
-            .upgrade()
-            .map_or(0, |connection| connection.written.load(Ordering::Relaxed))
+    /// Returns the bytes that the operating system has taken from the connection; 0 once it has
+    /// gone.
+    pub fn bytes_written(&self) -> u64 {
+        self.0.upgrade().map_or(0, |connection| {
+            connection.bytes_written.load(Ordering::Relaxed)
+        })
     }
+}
+
+/// The peer of a request's connection; each request has it as an extension.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// The connection of the request.
+    pub connection: ConnectionHandle,
+    /// The address of the connection's other end, a client's or a proxy's.
+    pub address: IpAddr,
 }

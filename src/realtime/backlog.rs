@@ -14,10 +14,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use socketioxide::{SocketIo, extract::SocketRef, socket::Socket};
+use socketioxide::{SocketIo, extract::SocketRef};
 
-use super::{Client, overflow::cut, session};
-use crate::{error::Error, model::RoomId};
+use crate::model::RoomId;
 
 /// How many bytes may wait for a client before it is given no more answers with messages. A client
 /// that joins all of its rooms at once has less waiting.
@@ -36,7 +35,7 @@ const SWEEP_BYTES: u64 = 8 * 1024 * 1024;
 /// The least time between two looks because too much waits for all clients.
 const SWEEP_PAUSE: Duration = Duration::from_millis(100);
 /// When a client may ask again that has not read its answers.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What waits for all clients of the node.
 pub struct Backlogs {
@@ -78,16 +77,18 @@ struct Subscription {
 }
 
 /// A client for which much waits.
-struct Slow<S> {
-    socket: S,
-    total: u64,
+pub struct Slow<S> {
+    /// Its socket.
+    pub socket: S,
+    /// Its whole backlog.
+    pub total: u64,
     own: u64,
     /// By room, that is by the place of its counter.
     rooms: Vec<(usize, u64)>,
 }
 
 impl Backlogs {
-    /// Nothing waits yet.
+    /// Empty backlogs, of the clients that `io` knows.
     pub fn new(io: SocketIo) -> Self {
         let (rooms, sent, swept_at, is_full) = Default::default();
         Self {
@@ -99,55 +100,25 @@ impl Backlogs {
         }
     }
 
-    /// Counts a packet that goes to all in a room.
-    pub(super) fn to_room(&self, room: &RoomId, bytes: usize) {
+    /// Counts a packet that goes to all in a room; returns true when a sweep is due.
+    pub fn count_packet(&self, room: &RoomId, bytes: u64) -> bool {
         if let Some(sent) = self.rooms().sent.get(room) {
-            sent.fetch_add(bytes as u64, Ordering::Relaxed);
+            sent.fetch_add(bytes, Ordering::Relaxed);
         }
-        self.sent(bytes as u64);
+        self.count(bytes)
     }
 
-    /// Counts an answer to a client, which loses its connection when too much waits for it.
-    pub(super) fn to_client(&self, socket: &Socket, bytes: usize) {
-        let Some(session) = session(socket) else {
-            return;
-        };
-        let waiting = Client::of(socket)
-            .backlog
-            .add(bytes as u64, session.taken());
-        if waiting > MAX_WAITING_BYTES {
-            cut(socket);
+    /// Counts bytes sent to anyone; returns true when a sweep is due.
+    pub fn count(&self, bytes: u64) -> bool {
+        let is_due = self.sent.fetch_add(bytes, Ordering::Relaxed) + bytes >= SWEEP_BYTES;
+        if is_due {
+            self.sent.store(0, Ordering::Relaxed);
         }
-        self.sent(bytes as u64);
+        is_due
     }
 
-    /// Returns whether a client may be given an answer with messages.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::RateLimited`] when too much waits for it, or for all.
-    pub(super) fn check(&self, socket: &Socket) -> Result<(), Error> {
-        let Some(session) = session(socket) else {
-            return Ok(());
-        };
-        if self.is_full.load(Ordering::Relaxed)
-            && self
-                .last_sweep()
-                .is_none_or(|at| at.elapsed() > SWEEP_PAUSE)
-        {
-            self.sweep();
-        }
-        let waiting = Client::of(socket).backlog.add(0, session.taken());
-        if waiting > MAX_UNREAD_BYTES || self.is_full.load(Ordering::Relaxed) {
-            return Err(Error::RateLimited {
-                retry_after: RETRY_AFTER,
-            });
-        }
-        Ok(())
-    }
-
-    /// A client is sent what goes to a room from now on.
-    pub(super) fn subscribe(&self, backlog: &Backlog, room: &RoomId) {
+    /// Counts the room's packets for a client from now on.
+    pub fn subscribe(&self, backlog: &Backlog, room: &RoomId) {
         let mut rooms = self.rooms();
         if rooms.sent.len() >= rooms.clean_at {
             rooms.sent.retain(|_, sent| Arc::strong_count(sent) > 1);
@@ -158,38 +129,41 @@ impl Backlogs {
         backlog.subscribe(sent);
     }
 
-    /// A client is sent no more of what goes to a room.
-    pub(super) fn unsubscribe(&self, backlog: &Backlog, room: &RoomId) {
+    /// Counts no more of the room's packets for a client.
+    pub fn unsubscribe(&self, backlog: &Backlog, room: &RoomId) {
         let sent = self.rooms().sent.get(room).cloned();
         if let Some(sent) = sent {
             backlog.unsubscribe(&sent);
         }
     }
 
-    fn sent(&self, bytes: u64) {
-        if self.sent.fetch_add(bytes, Ordering::Relaxed) + bytes >= SWEEP_BYTES {
-            self.sent.store(0, Ordering::Relaxed);
-            self.sweep();
-        }
+    /// Returns true while the last sweep found more than [`ALL_WAITING_BYTES`].
+    pub fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::Relaxed)
     }
 
-    /// Cuts the clients for which too much waits.
-    fn sweep(&self) {
-        *self.swept_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        let Some(namespace) = self.io.of("/") else {
-            return;
-        };
-        let slow: Vec<_> = namespace.sockets().into_iter().filter_map(slow).collect();
-        self.is_full
-            .store(together(slow.iter()) > ALL_WAITING_BYTES, Ordering::Relaxed);
-        let bound = bound(&slow);
-        slow.iter()
-            .filter(|client| client.total > bound)
-            .for_each(|client| cut(&client.socket));
+    /// Returns true when the last sweep is at least [`SWEEP_PAUSE`] ago.
+    pub fn may_sweep(&self) -> bool {
+        self.swept_at()
+            .is_none_or(|last| last.elapsed() > SWEEP_PAUSE)
     }
 
-    fn last_sweep(&self) -> Option<Instant> {
-        *self.swept_at.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Notes the time of a sweep, and returns the sockets of all clients.
+    pub fn begin_sweep(&self) -> Vec<SocketRef> {
+        *self.swept_at() = Some(Instant::now());
+        let namespace = self.io.of("/");
+        namespace.map_or_else(Vec::new, |namespace| namespace.sockets())
+    }
+
+    /// Returns the largest backlog that a client may keep, as the slow clients are.
+    pub fn bound<S>(&self, slow: &[Slow<S>]) -> u64 {
+        let is_full = together(slow.iter()) > ALL_WAITING_BYTES;
+        self.is_full.store(is_full, Ordering::Relaxed);
+        bound(slow)
+    }
+
+    fn swept_at(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.swept_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn rooms(&self) -> MutexGuard<'_, Rooms> {
@@ -198,12 +172,29 @@ impl Backlogs {
 }
 
 impl Backlog {
-    /// Counts bytes for the client alone; how many wait for it.
-    fn add(&self, bytes: u64, taken: u64) -> u64 {
+    /// Counts bytes for the client alone, and returns its whole backlog. `taken` is the number of
+    /// bytes that it has taken so far.
+    pub fn add(&self, bytes: u64, taken: u64) -> u64 {
         let mut waiting = self.waiting();
         let total = waiting.settle(taken);
         waiting.own += bytes;
         total + bytes
+    }
+
+    /// Returns the backlog, with the client's socket, when it is over [`MIN_WAITING_BYTES`].
+    pub fn slow<S>(&self, taken: u64, socket: S) -> Option<Slow<S>> {
+        let mut waiting = self.waiting();
+        let total = waiting.settle(taken);
+        let rooms = waiting
+            .rooms
+            .iter()
+            .map(|room| (Arc::as_ptr(&room.sent).addr(), room.waiting()));
+        (total > MIN_WAITING_BYTES).then(|| Slow {
+            socket,
+            total,
+            own: waiting.own,
+            rooms: rooms.collect(),
+        })
     }
 
     fn subscribe(&self, sent: Arc<AtomicU64>) {
@@ -261,25 +252,6 @@ impl Subscription {
 fn portion(bytes: u64, left: u64, total: u64) -> u64 {
     let portion = u128::from(bytes) * u128::from(left) / u128::from(total.max(1));
     u64::try_from(portion).unwrap_or(bytes).min(bytes)
-}
-
-/// Returns a client for which more waits than may for each.
-fn slow(socket: SocketRef) -> Option<Slow<SocketRef>> {
-    // A socket is listed before its connection is known.
-    let client = socket.extensions.get::<Arc<Client>>()?;
-    let taken = session(&socket)?.taken();
-    let mut waiting = client.backlog.waiting();
-    let total = waiting.settle(taken);
-    let rooms = waiting
-        .rooms
-        .iter()
-        .map(|room| (Arc::as_ptr(&room.sent).addr(), room.waiting()));
-    (total > MIN_WAITING_BYTES).then(|| Slow {
-        total,
-        own: waiting.own,
-        rooms: rooms.collect(),
-        socket: socket.clone(),
-    })
 }
 
 /// Returns how many bytes wait in memory for some clients.

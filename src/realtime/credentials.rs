@@ -1,54 +1,35 @@
-//! What lets a socket in, and for how long.
+//! Authenticates clients, and disconnects them when their tokens expire.
 
 use std::{
-    convert::Infallible,
-    sync::{
-        Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::{Arc, Weak},
     time::Duration,
 };
 
-use chrono::{DateTime, Utc};
-use socketioxide::{
-    adapter::LocalAdapter,
-    handler::{FromConnectParts, Value},
-    socket::Socket,
-};
-use tokio_util::task::AbortOnDropHandle;
+use chrono::Utc;
+use socketioxide::socket::Socket;
 
 use super::{
+    client::session,
+    lease::Lease,
     overflow,
     protocol::{Auth, Failure, event},
-    session,
 };
 use crate::{
     auth::{Grant, Identity, Verifier},
     error::Error,
 };
 
-/// How long at most until the clock is looked at again: it may be set, and no timer reaches to the
-/// end of time.
+/// The longest sleep before the clock is read again: it may be set, and no timer reaches to the end
+/// of time.
 const LONGEST_SLEEP: Duration = Duration::from_secs(2);
 
-/// The time that a token gives to a socket; a newer token extends it.
-pub struct Lease {
-    verifier: Arc<Verifier>,
-    /// In milliseconds since 1970.
-    expires_at: AtomicI64,
-    /// Ends with the lease.
-    timer: Mutex<Option<AbortOnDropHandle<()>>>,
-}
-
-/// A socket that has just been told that it is connected.
-pub struct Connected(pub Arc<Socket>);
-
-/// Whom a client speaks for, if that is known yet, and the time that its token gives, unless it is
-/// a guest.
+/// Returns a client's identity, if it is known yet, and the lease that its token gives; guests have
+/// none.
 ///
-/// Errors: [`Error::Unauthorized`], [`Error::TokenExpired`]; [`Error::Forbidden`] when it calls
-/// itself somebody else than its token does.
-pub fn admit(
+/// # Errors
+/// [`Error::Unauthorized`], [`Error::TokenExpired`]; [`Error::Forbidden`] when the client names
+/// another user than its token does.
+pub fn authenticate(
     verifier: Option<Arc<Verifier>>,
     auth: Auth,
     socket: &Socket,
@@ -77,54 +58,11 @@ fn bearer(socket: &Socket) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-impl Lease {
-    fn new(verifier: Arc<Verifier>, expires_at: DateTime<Utc>) -> Self {
-        Self {
-            verifier,
-            expires_at: expires_at.timestamp_millis().into(),
-            timer: Mutex::default(),
-        }
-    }
-
-    /// Checks that the time is not over.
-    ///
-    /// # Errors
-    /// [`Error::TokenExpired`] once it is.
-    pub fn check_time(&self) -> Result<(), Error> {
-        let over = self.expires_at.load(Ordering::Relaxed) <= Utc::now().timestamp_millis();
-        if over {
-            Err(Error::TokenExpired)
-        } else {
-            Ok(())
-        }
-    }
-
-    /// What a newer token gives.
-    ///
-    /// Errors as [`Verifier::check`] does.
-    pub fn check(&self, token: &str) -> Result<Grant, Error> {
-        self.verifier.check(token)
-    }
-
-    /// Begins to watch the time of the socket's first token.
-    pub fn begin(&self, socket: &Arc<Socket>) {
-        self.watch(socket);
-    }
-
-    /// Gives the socket time until then instead.
-    pub fn extend(&self, socket: &Arc<Socket>, expires_at: DateTime<Utc>) {
-        self.expires_at
-            .store(expires_at.timestamp_millis(), Ordering::Relaxed);
-        self.watch(socket);
-    }
-
-    fn watch(&self, socket: &Arc<Socket>) {
-        let expires_at = self.expires_at.load(Ordering::Relaxed);
-        // The socket owns the lease, and the lease the task: this must not own the socket.
-        let timer = tokio::spawn(expire(Arc::downgrade(socket), expires_at));
-        let mut running = self.timer.lock().unwrap_or_else(PoisonError::into_inner);
-        *running = Some(AbortOnDropHandle::new(timer));
-    }
+/// Disconnects the socket when its lease, as it stands now, expires.
+pub fn watch(socket: &Arc<Socket>, lease: &Lease) {
+    // The socket owns the lease, and the lease the task: the task must not own the socket.
+    let expiring = expire(Arc::downgrade(socket), lease.expires_at());
+    lease.set_timer(tokio::spawn(expiring));
 }
 
 async fn expire(socket: Weak<Socket>, at: i64) {
@@ -135,36 +73,27 @@ async fn expire(socket: Weak<Socket>, at: i64) {
         tokio::time::sleep(Duration::from_millis(left).min(LONGEST_SLEEP)).await;
     }
     if let Some(socket) = socket.upgrade() {
-        end(socket);
+        disconnect(socket);
     }
 }
 
-/// Disconnects a socket, or cuts one that takes no packet any more. A stock client does not come
-/// back by itself after the former, with the same token:
+/// Disconnects a socket, or cuts it when its queue is full. After a disconnect packet, a stock
+/// client does not come back by itself with the same token:
 /// <https://socket.io/docs/v4/client-socket-instance/#disconnect>.
-fn end(socket: Arc<Socket>) {
+fn disconnect(socket: Arc<Socket>) {
     if !socket.connected() {
         return;
     }
     if let Some(session) = session(&socket) {
         session.begin_leaving();
     }
-    let error = (&Error::TokenExpired).into();
     let failure = Failure {
         event: event::CONNECT,
         room_id: None,
-        error,
+        error: (&Error::TokenExpired).into(),
     };
     socket.emit(event::ERROR, &failure).ok();
     if socket.clone().disconnect().is_err() {
         overflow::cut(&socket);
-    }
-}
-
-impl FromConnectParts<LocalAdapter> for Connected {
-    type Error = Infallible;
-
-    fn from_connect_parts(socket: &Arc<Socket>, _: &Option<Value>) -> Result<Self, Infallible> {
-        Ok(Self(socket.clone()))
     }
 }

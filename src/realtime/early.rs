@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{Client, protocol::SendMessage};
+use super::{protocol::SendMessage, turn::Turns};
 use crate::{error::Error, model::RoomId, writer::Receipt};
 
 /// The time that a connection has for its first join; sends wait until then.
@@ -148,36 +148,42 @@ impl EarlySends {
         index.map(|index| sends.remove(index)).is_some()
     }
 
+    /// Waits until the time for the first join is over, and the events that came meanwhile have had
+    /// their turns.
+    async fn expired(&self, turns: &Turns) {
+        sleep_until(self.until).await;
+        if let Ok(mut turn) = turns.draw(0) {
+            turn.wait().await;
+        }
+    }
+
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Place {
-    /// Waits for the join, and for no longer than [`JOIN_WAIT`]; a join that is under way then is
-    /// waited for.
+    /// Waits for the join, for at most [`JOIN_WAIT`], and longer for a join that is under way then.
+    /// `stopped` ends when the server stops.
     ///
     /// # Errors
     /// [`Error::NotInRoomYet`] without a join in time, [`Error::Unavailable`] when the server
-    /// stops, else as the send's.
-    pub async fn joined(mut self, client: &Client) -> Result<Receipt, Error> {
+    /// stops; otherwise as the send.
+    pub async fn outcome(
+        mut self,
+        early: &EarlySends,
+        turns: &Turns,
+        stopped: impl Future<Output = ()>,
+    ) -> Result<Receipt, Error> {
         let error = tokio::select! {
             biased;
             outcome = &mut self.outcome => return outcome.unwrap_or(Err(Error::NotInRoomYet)),
-            () = client.chat.stopped() => Error::Unavailable,
-            () = over(client) => Error::NotInRoomYet,
+            () = stopped => Error::Unavailable,
+            () = early.expired(turns) => Error::NotInRoomYet,
         };
-        if client.early.remove(self.number) {
+        if early.remove(self.number) {
             return Err(error);
         }
         self.outcome.await.unwrap_or(Err(error))
-    }
-}
-
-/// Waits until the time for the first join is over, and what has come meanwhile is handled.
-async fn over(client: &Client) {
-    sleep_until(client.early.until).await;
-    if let Ok(turn) = client.turns.queue() {
-        drop(turn.come().await);
     }
 }

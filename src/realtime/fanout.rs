@@ -7,9 +7,9 @@ use serde::Serialize;
 use socketioxide::{BroadcastError, SocketError, SocketIo, extract::SocketRef};
 
 use super::{
-    Client,
     backlog::Backlogs,
-    overflow::{cut, has_overflowed},
+    client::Client,
+    overflow::{count_packet, cut, has_overflowed},
     protocol::{self, UserTyping, event},
 };
 use crate::{
@@ -43,7 +43,7 @@ impl SocketIoFanout {
             Some(Err(error)) => tracing::error!(%room, event, %error, "not sent"),
             Some(Ok(())) | None => {}
         }
-        self.backlogs.to_room(room, bytes);
+        count_packet(&self.backlogs, room, bytes);
     }
 
     /// Cuts the clients that have lost a packet. The errors do not say which: it is those whose
@@ -76,7 +76,7 @@ impl SocketIoFanout {
         };
         let sockets = namespace.within(room.to_string()).sockets().into_iter();
         sockets
-            .filter(|socket| Client::of(socket).participant.speaks_for(user))
+            .filter(|socket| Client::from_socket(socket).participant.speaks_for(user))
             .collect()
     }
 
@@ -95,7 +95,7 @@ impl SocketIoFanout {
         let others = sender.to(room).except(typist.clone()).volatile();
         others.emit(event::TYPING, typing).now_or_never();
         tabs.iter().for_each(|tab| tab.leave(typist.clone()));
-        self.backlogs.to_room(typing.room_id, PACKET_BYTES);
+        count_packet(&self.backlogs, typing.room_id, PACKET_BYTES);
     }
 }
 

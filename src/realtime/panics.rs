@@ -1,27 +1,25 @@
-//! Handlers that panic: the event has its answer all the same, and the connection goes on.
+//! Panics in handlers: the event is answered all the same, and the client stays connected.
 
 use std::{any::Any, panic::AssertUnwindSafe};
 
 use futures_util::FutureExt;
 
-use super::reply::Reply;
 use crate::error::Error;
 
-/// Handles an event; one whose handling panics is answered [`Error::Internal`].
-pub async fn answered(event: &str, reply: Reply, handling: impl Future<Output = ()>) {
-    if let Some(error) = survived(handling).await {
-        reply.error(event, &error);
-    }
-}
-
-/// Runs to its end what may panic; the error, under whose id the panic is logged.
-pub async fn survived(handling: impl Future<Output = ()>) -> Option<Error> {
-    // What a handler shares with others is behind locks that stand a panic.
-    let panic = AssertUnwindSafe(handling).catch_unwind().await.err()?;
-    Some(Error::internal(format_args!(
-        "a handler panicked: {}",
-        message(&*panic)
-    )))
+/// Runs a handler to its end, and returns the error to answer with when it panicked. The panic is
+/// logged under the error's id.
+///
+/// As an `async fn` it would hold the handler's future twice.
+pub fn survived(handling: impl Future<Output = ()>) -> impl Future<Output = Option<Error>> {
+    // What a handler shares with others is behind locks that survive a panic.
+    let handling = AssertUnwindSafe(handling).catch_unwind();
+    handling.map(|outcome| {
+        let panic = outcome.err()?;
+        Some(Error::internal(format_args!(
+            "a handler panicked: {}",
+            message(&*panic)
+        )))
+    })
 }
 
 fn message(panic: &(dyn Any + Send)) -> &str {

@@ -1,11 +1,10 @@
-//! Answers an event: by its ack, or, where none was asked for, by an event.
+//! Answers to clients: by an ack, or, where none was asked for, by an event.
 
-use std::{convert::Infallible, sync::Arc};
+use std::sync::Arc;
 
 use serde::Serialize;
 use socketioxide::{
     SendError, SocketError,
-    adapter::LocalAdapter,
     extract::AckSender,
     handler::{FromMessageParts, Value},
     socket::Socket,
@@ -13,86 +12,106 @@ use socketioxide::{
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{
-    Client, overflow,
-    protocol::{Ack, Failure, JoinRoom, event},
+    client::Client,
+    overflow,
+    protocol::{Ack, Failure, JoinRoom, echoed, event},
 };
 use crate::{error::Error, model::RoomId};
 
-/// The way back to whoever sent an event; to be used once.
+/// The way of an answer to its client; an event is answered once.
 #[derive(Debug, Clone)]
 pub struct Reply {
     socket: Arc<Socket>,
-    ack_id: Option<i64>,
-    /// The server does not stop before every event it took has been answered.
+    request: Request,
+    /// The server does not stop before every event that it took has been answered.
     _unanswered: TaskTrackerToken,
 }
 
+/// The mark by which a client tells its answers apart.
+#[derive(Debug, Clone)]
+enum Request {
+    /// An event that asked for an ack, by the ack's id.
+    Acked(i64),
+    /// An event that asked for none, by its name.
+    Unacked(Arc<str>),
+    /// A room that the handshake named.
+    Handshake(RoomId),
+}
+
 impl Reply {
-    /// The way to a client that has asked for nothing by an event.
-    pub fn unasked(socket: &Arc<Socket>) -> Self {
+    /// Answers an event, called `event`.
+    pub fn to_event(
+        socket: &Arc<Socket>,
+        client: &Client,
+        ack_id: Option<i64>,
+        event: &str,
+    ) -> Self {
+        let unacked = || Request::Unacked((*echoed(event)).into());
+        Self::new(socket, client, ack_id.map_or_else(unacked, Request::Acked))
+    }
+
+    /// Answers the handshake's request to join a room.
+    pub fn to_handshake(socket: &Arc<Socket>, client: &Client, room: RoomId) -> Self {
+        Self::new(socket, client, Request::Handshake(room))
+    }
+
+    fn new(socket: &Arc<Socket>, client: &Client, request: Request) -> Self {
         Self {
             socket: socket.clone(),
-            ack_id: None,
-            _unanswered: Client::of(socket).unanswered.token(),
+            request,
+            _unanswered: client.unanswered.token(),
         }
     }
 
-    /// Answers with what came out; a success that nobody asked to hear of goes unsaid.
-    pub fn with<T: Serialize>(self, event: &str, result: Result<T, Error>) {
-        match result {
-            Ok(body) => self.ok(None, body),
-            Err(error) => self.error(event, &error),
+    /// Answers with a result. A success that asked for no ack gets no answer.
+    pub fn result<T: Serialize>(&self, result: Result<T, Error>) {
+        match (result, &self.request) {
+            (Ok(body), Request::Acked(id)) => self.ack(*id, &Ack::Ok(body)),
+            (Ok(_), _) => {}
+            (Err(error), _) => self.error(&error),
         }
     }
 
-    /// Answers a success; where no ack was asked for, by the event named, if any.
-    pub fn ok<T: Serialize>(self, event: Option<&str>, body: T) {
-        match (self.ack_id, event) {
-            (Some(_), _) => self.ack(&Ack::Ok(body)),
-            (None, Some(event)) => self.sent(self.socket.emit(event, &body)),
-            (None, None) => {}
+    /// Answers a join that succeeded.
+    pub fn joined<T: Serialize>(&self, body: T) {
+        match self.request {
+            Request::Acked(id) => self.ack(id, &Ack::Ok(body)),
+            Request::Unacked(_) | Request::Handshake(_) => self.emit(event::HISTORY, &body),
         }
     }
 
     /// Answers a failure.
-    pub fn error(self, event: &str, error: &Error) {
+    pub fn error(&self, error: &Error) {
         let error = error.into();
-        if self.ack_id.is_some() {
-            self.ack(&Ack::Error::<()> { error });
-        } else {
-            self.sent(self.socket.emit(
-                event::ERROR,
-                &Failure {
-                    event,
-                    room_id: None,
-                    error,
-                },
-            ));
-        }
-    }
-
-    /// Says that a room which the handshake named was not joined.
-    pub fn not_joined(self, room_id: &RoomId, error: &Error) {
-        let failure = Failure {
-            event: JoinRoom::EVENT,
-            room_id: Some(room_id),
-            error: error.into(),
+        let (event, room_id) = match &self.request {
+            Request::Acked(id) => return self.ack(*id, &Ack::Error::<()> { error }),
+            Request::Unacked(event) => (&**event, None),
+            Request::Handshake(room) => (JoinRoom::EVENT, Some(room)),
         };
-        self.sent(self.socket.emit(event::ERROR, &failure));
+        let failure = Failure {
+            event,
+            room_id,
+            error,
+        };
+        self.emit(event::ERROR, &failure);
     }
 
-    fn ack<T: Serialize>(&self, ack: &Ack<'_, T>) {
+    fn ack<T: Serialize>(&self, id: i64, ack: &Ack<'_, T>) {
         let mut no_value = Value::Str("".into(), None);
-        let sender = AckSender::from_message_parts(&self.socket, &mut no_value, &self.ack_id);
+        let sender = AckSender::from_message_parts(&self.socket, &mut no_value, &Some(id));
         match sender {
-            Ok(sender) => self.sent(sender.send(ack)),
+            Ok(sender) => self.check(sender.send(ack)),
             Err(never) => match never {},
         }
     }
 
-    /// An answer to a connection that has ended reaches nobody, as with every connection that
-    /// breaks.
-    fn sent(&self, sent: Result<(), SendError>) {
+    fn emit<T: Serialize>(&self, event: &str, body: &T) {
+        self.check(self.socket.emit(event, body));
+    }
+
+    /// Handles an answer that was not sent. On a connection that has ended, it is lost like
+    /// everything on a connection that breaks.
+    fn check(&self, sent: Result<(), SendError>) {
         match sent {
             Ok(()) | Err(SendError::Socket(SocketError::Closed)) => {}
             Err(SendError::Socket(SocketError::InternalChannelFull)) => overflow::cut(&self.socket),
@@ -100,23 +119,8 @@ impl Reply {
         }
     }
 
-    /// The socket that the answer goes to.
+    /// Returns the socket that the answer goes to.
     pub fn socket(&self) -> &Arc<Socket> {
         &self.socket
-    }
-}
-
-impl FromMessageParts<LocalAdapter> for Reply {
-    type Error = Infallible;
-
-    fn from_message_parts(
-        socket: &Arc<Socket>,
-        _: &mut Value,
-        ack_id: &Option<i64>,
-    ) -> Result<Self, Infallible> {
-        Ok(Self {
-            ack_id: *ack_id,
-            ..Self::unasked(socket)
-        })
     }
 }

@@ -1,8 +1,7 @@
 //! Keeps one socket's events in the order in which they came.
 //!
 //! The library spawns a task for every event, so that events of one socket overtake each other; but
-//! it takes a handler's arguments out of the packet in wire order, before it spawns. So an argument
-//! can draw a ticket.
+//! it calls the extractors in wire order, before it spawns. So an extractor can draw a turn.
 
 use std::{
     convert::Infallible,
@@ -14,74 +13,47 @@ use std::{
     time::Duration,
 };
 
-use socketioxide::{
-    adapter::LocalAdapter,
-    extract::Event,
-    handler::{FromMessageParts, Value},
-    socket::Socket,
-};
 use tokio::sync::oneshot;
 
-use super::{Client, protocol, reply::Reply, session};
 use crate::error::Error;
 
-/// How many events of one socket may wait for their turn before further ones are refused.
+/// The most events of one socket that may wait for their turns; further ones are refused.
 pub const MAX_WAITING: usize = 4096;
 
-/// How many bytes of payloads may wait with them, and one more payload.
+/// The bytes of payloads that may wait with them, beside one more payload.
 pub const MAX_PAYLOADS_BYTES: usize = 1024 * 1024;
 
-/// How many events a connection may bring at once after a pause.
+/// The most events that a session may bring at once after a pause.
 pub const EVENT_BURST: NonZeroU32 =
     NonZeroU32::new(MAX_WAITING as u32).expect("some events may wait");
 
-/// When a client may try again whose events wait for something slow.
+/// The pause asked of a client whose events wait for something slow.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The queue of one socket's events.
 #[derive(Debug)]
 pub struct Turns {
-    /// Ends when the last event in the queue gives on its turn.
+    /// Ends with the turn of the last event in the queue.
     last: Mutex<Option<oneshot::Receiver<Infallible>>>,
     waiting: Arc<Waiting>,
-    /// The first turn, which is the connection's own.
-    connecting: Mutex<Option<Ticket>>,
+    /// The first turn, which is the connect handler's.
+    connecting: Mutex<Option<Turn>>,
 }
 
-/// An event's place in the queue.
+/// An event's place in the queue. The socket's later events wait until it is dropped.
 #[derive(Debug)]
-pub struct Turn(Ticket);
-
-/// An event that came too fast has been answered, and goes no further.
-#[derive(Debug, thiserror::Error)]
-#[error("refused")]
-pub struct Refused;
-
-#[derive(Debug)]
-struct Ticket {
+pub struct Turn {
     before: Option<oneshot::Receiver<Infallible>>,
-    turn: OnTurn,
-}
-
-/// Holds up the socket's later events until it is dropped.
-#[derive(Debug)]
-pub struct OnTurn {
     _after: oneshot::Sender<Infallible>,
     waiting: Arc<Waiting>,
     bytes: usize,
 }
 
-/// Events that have not given on their turns.
+/// The events that hold a turn.
 #[derive(Debug, Default)]
 struct Waiting {
     events: AtomicUsize,
     bytes: AtomicUsize,
-}
-
-impl Drop for OnTurn {
-    fn drop(&mut self) {
-        self.waiting.leave(self.bytes);
-    }
 }
 
 impl Waiting {
@@ -102,10 +74,10 @@ impl Waiting {
 }
 
 impl Turns {
-    /// A queue whose first turn is the connection's own.
+    /// A queue whose first turn is the connect handler's.
     ///
-    /// The library tells a client that it is connected, and takes its events, a moment before it
-    /// lets anything be emitted to it: what was handled in between would be answered to nobody.
+    /// The library tells a client that it is connected, and takes its events, a moment before
+    /// anything can be emitted to it: an event handled in between would get no answer.
     pub fn while_connecting() -> Self {
         let turns = Self {
             last: Mutex::default(),
@@ -116,26 +88,23 @@ impl Turns {
         turns
     }
 
-    /// Lets events have their turns.
-    pub fn connected(&self) {
+    /// Ends the connect handler's turn.
+    pub fn end_connecting(&self) {
         self.connecting().take();
     }
 
-    fn connecting(&self) -> MutexGuard<'_, Option<Ticket>> {
+    fn connecting(&self) -> MutexGuard<'_, Option<Turn>> {
         self.connecting
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Joins the queue, behind every event that has come so far.
+    /// Draws a turn, behind every event that has come so far.
     ///
     /// # Errors
-    /// [`Error::RateLimited`] while [`MAX_WAITING`] events wait.
-    pub fn queue(&self) -> Result<Turn, Error> {
-        self.draw(0).map(Turn)
-    }
-
-    fn draw(&self, bytes: usize) -> Result<Ticket, Error> {
+    /// [`Error::RateLimited`] while [`MAX_WAITING`] events wait, or more bytes of payloads than
+    /// [`MAX_PAYLOADS_BYTES`].
+    pub fn draw(&self, bytes: usize) -> Result<Turn, Error> {
         if !self.waiting.enter(bytes) {
             return Err(Error::RateLimited {
                 retry_after: RETRY_AFTER,
@@ -143,49 +112,29 @@ impl Turns {
         }
         let (after, next) = oneshot::channel();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(Ticket {
+        Ok(Turn {
             before: last.replace(next),
-            turn: OnTurn {
-                _after: after,
-                waiting: self.waiting.clone(),
-                bytes,
-            },
+            _after: after,
+            waiting: self.waiting.clone(),
+            bytes,
         })
     }
 }
 
 impl Turn {
-    /// Waits until the socket's earlier events have given on their turns.
-    pub async fn come(self) -> OnTurn {
-        let Ticket { before, turn } = self.0;
-        if let Some(before) = before {
-            // Nothing is ever sent: the sender's end, by whatever way, is what counts.
+    /// Waits until the turns of the socket's earlier events have ended.
+    pub async fn wait(&mut self) {
+        if let Some(before) = &mut self.before {
+            // Nothing is ever sent: the earlier turn ends by dropping its sender.
             before.await.ok();
+            self.before = None;
         }
-        turn
     }
 }
 
-impl FromMessageParts<LocalAdapter> for Turn {
-    type Error = Refused;
-
-    /// An event without a place is answered here: the library makes a task only of those that have
-    /// all their arguments, and one payload can bring a hundred thousand.
-    fn from_message_parts(
-        socket: &Arc<Socket>,
-        packet: &mut Value,
-        ack_id: &Option<i64>,
-    ) -> Result<Self, Refused> {
-        let client = Client::of(socket);
-        let bytes = packet.as_str().map_or(0, |text| text.len());
-        let counted = session(socket).map_or(Ok(()), |session| session.count_event(bytes));
-        let drawn = counted.and_then(|()| client.turns.draw(bytes));
-        drawn.map(Self).map_err(|error| {
-            let event = Event::from_message_parts(socket, packet, ack_id).map(|Event(name)| name);
-            let Ok(reply) = Reply::from_message_parts(socket, packet, ack_id);
-            reply.error(&protocol::echoed(&event.unwrap_or_default()), &error);
-            Refused
-        })
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.waiting.leave(self.bytes);
     }
 }
 
@@ -194,31 +143,32 @@ mod tests {
     use super::*;
 
     fn turn(turns: &Turns) -> Turn {
-        Turn(turns.draw(10).unwrap())
+        turns.draw(10).unwrap()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_event_has_its_turn_before_the_socket_is_connected() {
+    async fn no_event_has_its_turn_before_the_connect_handler_has_run() {
         let turns = Turns::while_connecting();
-        let mut first = tokio::spawn(turn(&turns).come());
-        let waiting = tokio::time::timeout(Duration::from_secs(3600), &mut first);
+        let mut first = turn(&turns);
+        let waiting = tokio::time::timeout(Duration::from_secs(3600), first.wait());
         assert!(waiting.await.is_err());
-        turns.connected();
-        first.await.unwrap();
+        turns.end_connecting();
+        first.wait().await;
     }
 
     #[tokio::test]
-    async fn turns_come_in_the_order_of_the_tickets_whoever_asks_first() {
+    async fn turns_come_in_the_order_in_which_they_were_drawn() {
         let turns = Turns::while_connecting();
-        turns.connected();
+        turns.end_connecting();
         let order = Arc::new(Mutex::new(Vec::new()));
-        let tickets: Vec<_> = (0..100).map(|number| (number, turn(&turns))).collect();
-        let events = tickets.into_iter().rev().map(|(number, turn)| {
+        let drawn: Vec<_> = (0..100).map(|number| (number, turn(&turns))).collect();
+        let events = drawn.into_iter().rev().map(|(number, mut turn)| {
             let order = order.clone();
             tokio::spawn(async move {
-                let _turn = turn.come().await;
+                turn.wait().await;
                 tokio::task::yield_now().await;
                 order.lock().unwrap().push(number);
+                drop(turn);
             })
         });
         for event in events.collect::<Vec<_>>() {
@@ -230,27 +180,29 @@ mod tests {
     #[tokio::test]
     async fn too_many_waiting_events_are_refused_until_some_have_gone() {
         let turns = Turns::while_connecting();
-        turns.connected();
+        turns.end_connecting();
         let mut waiting: Vec<_> = (0..MAX_WAITING).map(|_| turn(&turns)).collect();
         assert_eq!(turns.draw(10).unwrap_err().code(), "RATE_LIMITED");
-        drop(waiting.remove(0).come().await);
+        waiting.remove(0).wait().await;
         waiting.push(turn(&turns));
-        for turn in waiting {
-            turn.come().await;
+        for mut turn in waiting {
+            turn.wait().await;
         }
     }
+
     #[tokio::test]
-    async fn events_whose_payloads_are_too_much_together_are_refused_until_some_have_gone() {
+    async fn too_many_bytes_of_payloads_are_refused_until_some_have_gone() {
         let turns = Turns::while_connecting();
-        turns.connected();
-        let large = Turn(turns.draw(MAX_PAYLOADS_BYTES + 1).unwrap());
+        turns.end_connecting();
+        let mut large = turns.draw(MAX_PAYLOADS_BYTES + 1).unwrap();
         for _ in 0..2 {
             assert_eq!(turns.draw(1).unwrap_err().code(), "RATE_LIMITED");
         }
-        drop(large.come().await);
+        large.wait().await;
+        drop(large);
         let all: Vec<_> = (0..MAX_WAITING).map(|_| turn(&turns)).collect();
         assert_eq!(turns.draw(1).unwrap_err().code(), "RATE_LIMITED");
         drop(all);
-        turn(&turns).come().await;
+        turn(&turns).wait().await;
     }
 }

@@ -81,7 +81,7 @@ impl Reading {
             if self.messages.is_empty() {
                 return Err(first);
             }
-            tracing::error!(count, %first, "rows passed over");
+            tracing::error!(count, %first, "unreadable rows skipped");
         }
         if self.page.keep == Keep::Newest {
             self.messages.reverse();

@@ -91,7 +91,7 @@ async fn check_encoding(connection: &mut PgConnection) -> Result<(), MigrateErro
     if encoding == ENCODING {
         return Ok(());
     }
-    let advice = "create another one, with ENCODING 'UTF8' TEMPLATE template0";
+    let advice = "create another database, with ENCODING 'UTF8' TEMPLATE template0";
     Err(MigrateError::Failed(format!(
         "its encoding is {encoding}, not {ENCODING}: {advice}"
     )))
@@ -160,13 +160,13 @@ fn check(done: &[(i64, Vec<u8>)], steps: &[Migration]) -> Result<(), MigrateErro
         let known = steps.get(place).filter(|step| step.version == *version);
         let Some(step) = known else {
             let newer = format!(
-                "its tables are of another, probably newer, version of Parlor (migration {version})"
+                "its tables belong to another, probably newer, version of Parlor (migration {version})"
             );
             return Err(MigrateError::Failed(newer));
         };
         if *step.checksum != **checksum {
             return Err(MigrateError::Failed(format!(
-                "migration {version} was another one than this version's"
+                "migration {version} differs from this version's"
             )));
         }
     }

@@ -57,7 +57,7 @@ impl Pools {
         max_connections: u32,
         schema: Option<Schema>,
     ) -> Self {
-        // Poolers refuse this setting; it concerns a kind of numbers unused in the log.
+        // Poolers refuse this setting. It concerns floating-point numbers; the log has none.
         let plain = options.application_name("parlor").extra_float_digits(None);
         let behind_pooler = Arc::new(AtomicBool::new(false));
         // Parked rooms are stored beside the others, on a connection of their own.
@@ -180,7 +180,8 @@ impl fmt::Debug for Pools {
     }
 }
 
-const POOLED: &str = "the database is behind a pooler: each statement goes in a transaction of its own, not prepared";
+const POOLED: &str =
+    "the database is behind a pooler: each statement runs in a transaction of its own, unprepared";
 
 fn pool(max_connections: u32, behind_pooler: Arc<AtomicBool>) -> PgPoolOptions {
     PgPoolOptions::new()

@@ -30,7 +30,7 @@ impl FromStr for Schema {
             ));
         }
         if text.starts_with("pg_") {
-            return Err("Postgres keeps names that begin with pg_ to itself".into());
+            return Err("must not begin with pg_: Postgres reserves such names".into());
         }
         Ok(Self(text.to_owned()))
     }

@@ -61,7 +61,7 @@ impl SqliteStore {
             .busy_timeout(BUSY_TIMEOUT);
         if is_in_memory(url) {
             return Err(sqlx::Error::Configuration(
-                "must name a file: a database in memory would be another one on each connection"
+                "must name a file: each connection would have a database in memory of its own"
                     .into(),
             ));
         }

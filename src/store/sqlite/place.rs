@@ -78,7 +78,7 @@ impl Place {
             if same {
                 tracing::info!(%file, "the database's file is in its place again");
             } else {
-                tracing::error!(%file, "the database's file was deleted or replaced: no messages are taken before it is back in its place; another one is used after a restart");
+                tracing::error!(%file, "the database's file was deleted or replaced: no messages are taken until it is back in its place; after a restart, the file there is used");
             }
         }
         if same {

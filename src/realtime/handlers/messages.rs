@@ -1,0 +1,69 @@
+//! Sending messages, and reading them again.
+
+use std::slice;
+
+use futures_util::FutureExt;
+
+use crate::{
+    error::Error,
+    model::{EncodedMessage, Stored},
+    realtime::{
+        call::{Call, Handler},
+        client::Client,
+        overflow,
+        protocol::{GetHistory, HistoryPage, SendMessage},
+    },
+    writer::Receipt,
+};
+
+pub fn handler(event: &str) -> Option<Handler> {
+    Some(match event {
+        GetHistory::EVENT => |call| call.answer(get_history).boxed(),
+        _ => return None,
+    })
+}
+
+/// Sends a message. The turn ends when it is queued: later sends may join it in the same commit.
+pub async fn send_message(mut call: Call) -> Result<Stored<EncodedMessage>, Error> {
+    let stored = enqueue(&mut call).await?.stored().await?;
+    let message = slice::from_ref(&stored.message);
+    overflow::count_answer(&call.client, call.socket(), message);
+    Ok(stored)
+}
+
+/// Queues a message. One that comes before its client's first join waits for that.
+async fn enqueue(call: &mut Call) -> Result<Receipt, Error> {
+    let send = call.request().await?;
+    let queued = queue(&call.client, &send);
+    if !matches!(queued, Err(Error::NotInRoomYet)) {
+        call.end_turn();
+        return queued;
+    }
+    let place = call.client.early.push(send)?;
+    call.end_turn();
+    let client = &call.client;
+    let outcome = place.outcome(&client.early, &client.turns, client.chat.stopped());
+    Box::pin(outcome).await
+}
+
+/// Hands a message to the chat.
+pub fn queue(client: &Client, send: &SendMessage) -> Result<Receipt, Error> {
+    let (room, name) = (send.room_id.clone(), send.client_message_id.clone());
+    let author = &client.participant;
+    client.chat.send(author, room, &send.message, name)
+}
+
+/// Reads a part of a room's log, while later events are handled.
+async fn get_history(mut call: Call) -> Result<HistoryPage, Error> {
+    let query: GetHistory = call.request().await?;
+    let (room, range, limit) = (&query.room_id, query.range()?, query.limit());
+    let client = call.client.clone();
+    let reading = client
+        .chat
+        .history(&client.participant, room, range, limit)?;
+    call.end_turn();
+    let (messages, has_more) = reading.await?;
+    overflow::check(&client, call.socket())?;
+    overflow::count_answer(&client, call.socket(), &messages);
+    Ok(HistoryPage { messages, has_more })
+}

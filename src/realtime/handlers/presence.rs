@@ -1,0 +1,28 @@
+//! Signals of users' activity.
+
+use futures_util::FutureExt;
+
+use crate::{
+    error::Error,
+    realtime::{
+        call::{Call, Handler},
+        protocol::{Empty, Typing},
+    },
+};
+
+pub fn handler(event: &str) -> Option<Handler> {
+    Some(match event {
+        Typing::EVENT => |call| call.answer(typing).boxed(),
+        _ => return None,
+    })
+}
+
+/// Tells the others that the user types; a client that cannot take it now never gets it.
+async fn typing(mut call: Call) -> Result<Empty, Error> {
+    let Typing { room_id, is_typing } = call.request().await?;
+    let client = &call.client;
+    client
+        .chat
+        .typing(&client.participant, &room_id, is_typing)?;
+    Ok(Empty {})
+}

@@ -1,0 +1,84 @@
+//! Joining and leaving rooms.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use tracing::Instrument;
+
+use crate::{
+    error::Error,
+    realtime::{
+        call::{Call, Handler},
+        client::Client,
+        overflow,
+        protocol::{JoinRoom, LeaveRoom, Left},
+        reply::Reply,
+    },
+    room::Joined,
+};
+
+pub fn handler(event: &str) -> Option<Handler> {
+    Some(match event {
+        JoinRoom::EVENT => |call| join_room(call).boxed(),
+        LeaveRoom::EVENT => |call| call.answer(leave_room).boxed(),
+        _ => return None,
+    })
+}
+
+/// Joins a room, and queues the sends that came too early.
+async fn join_room(mut call: Call) {
+    let reply = call.reply.clone();
+    let joined = match call.request().await {
+        Ok(join) => enter(&call.client, reply.clone(), join).await,
+        Err(error) => Err(error),
+    };
+    match joined {
+        Ok(()) => call.client.early.end(),
+        Err(error) => reply.error(&error),
+    }
+}
+
+/// Joins a room. On success the room's task has answered by `reply`.
+///
+/// # Errors
+/// As [`Chat::join`](crate::chat::Chat::join), and [`Error::RateLimited`] for a client that does not
+/// read its answers.
+pub async fn enter(client: &Arc<Client>, reply: Reply, join: JoinRoom) -> Result<(), Error> {
+    overflow::check(client, reply.socket())?;
+    let (claim, last_seq, limit) = (join.claim(), join.last_seq, join.limit());
+    let joiner = client.clone();
+    let joining = client.chat.join(
+        &client.participant,
+        join.room_id.clone(),
+        claim,
+        last_seq,
+        limit,
+        move |joined| welcome(&joiner, &reply, joined),
+    );
+    joining.instrument(client.span()).await?;
+    client
+        .early
+        .joined(&join.room_id, |send| super::messages::queue(client, send));
+    Ok(())
+}
+
+/// Answers a joiner, then subscribes it, so that live packets come after the answer.
+fn welcome(client: &Client, reply: &Reply, joined: Joined) -> bool {
+    let socket = reply.socket();
+    if !socket.connected() {
+        return false;
+    }
+    overflow::count_answer(client, socket, &joined.messages);
+    reply.joined(&joined);
+    client.subscribe(socket, &joined.room_id)
+}
+
+/// Leaves a room.
+async fn leave_room(mut call: Call) -> Result<Left, Error> {
+    let LeaveRoom { room_id } = call.request().await?;
+    let client = &call.client;
+    let leaving = client.chat.leave(&client.participant, &room_id);
+    leaving.instrument(client.span()).await?;
+    client.unsubscribe(call.socket(), &room_id);
+    Ok(Left { room_id })
+}
