@@ -18,6 +18,7 @@ pub use self::{
     participant::{Participant, READS_AT_ONCE},
     reading::{MAX_HISTORY, Range, Reading},
 };
+pub use crate::writer::Receipt;
 use crate::{
     auth::Identity,
     error::Error,

@@ -12,6 +12,7 @@ use crate::{
     },
 };
 
+/// Returns the handler of an event, if it is one of this file.
 pub fn handler(event: &str) -> Option<Handler> {
     Some(match event {
         RefreshAuth::EVENT => |call| call.answer(refresh_auth).boxed(),

@@ -5,6 +5,7 @@ use std::slice;
 use futures_util::FutureExt;
 
 use crate::{
+    chat::Receipt,
     error::Error,
     model::{EncodedMessage, Stored},
     realtime::{
@@ -13,9 +14,9 @@ use crate::{
         overflow,
         protocol::{GetHistory, HistoryPage, SendMessage},
     },
-    writer::Receipt,
 };
 
+/// Returns the handler of an event, if it is one of this file.
 pub fn handler(event: &str) -> Option<Handler> {
     Some(match event {
         GetHistory::EVENT => |call| call.answer(get_history).boxed(),

@@ -1,4 +1,4 @@
-//! Rooms as tasks: they start and end, and heal what they were not told of.
+//! Rooms as tasks: they start, end, and find messages that nobody announced.
 
 mod interleavings;
 mod slow_log;
@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{DEADLINE, Database, eventually, faulty::FaultyStore, said, within_deadline};
 
-/// The packets that rooms sent.
+/// The rooms' deliveries.
 #[derive(Default)]
 struct Recorder {
     messages: Mutex<Vec<EncodedMessage>>,
@@ -51,7 +51,7 @@ impl Fanout for Recorder {
     }
 }
 
-/// Rooms and the use cases, without sockets.
+/// Rooms and use cases, without sockets.
 struct House {
     rooms: Rooms,
     chat: Chat,
@@ -223,7 +223,7 @@ async fn a_return_that_breaks_too_does_not_end_the_grace() {
 }
 
 #[tokio::test]
-async fn what_another_process_wrote_in_between_is_delivered_first() {
+async fn messages_of_another_process_are_delivered_first() {
     let house = House::new().await;
     let ann = house.user("ann");
     house.join(&ann).await;
@@ -239,7 +239,7 @@ async fn what_another_process_wrote_in_between_is_delivered_first() {
 }
 
 #[tokio::test]
-async fn what_was_committed_without_an_answer_is_delivered() {
+async fn a_commit_without_an_answer_is_delivered() {
     let house = House::new().await;
     let ann = house.user("ann");
     house.join(&ann).await;
@@ -252,14 +252,14 @@ async fn what_was_committed_without_an_answer_is_delivered() {
 }
 
 #[tokio::test]
-async fn what_is_committed_a_while_after_an_unknown_outcome_is_delivered() {
+async fn a_commit_a_while_after_an_unknown_outcome_is_delivered() {
     for database in Database::each_kind().await {
         let store = database.store().await;
         let house = House::on(database, store);
         let ann = house.user("ann");
         house.join(&ann).await;
         house.rooms.observe(Outcome::Unknown(vec![room()]));
-        // By this the room has looked, and found nothing.
+        // By now the room has looked, and found nothing.
         house.join(&ann).await;
         let body = Body::parse("late", 10).unwrap();
         let draft = Draft::new(room(), "ann".try_into().unwrap(), None, body, None);
@@ -283,7 +283,7 @@ async fn a_wake_up_for_a_message_the_room_has_costs_no_read() {
     for _ in 0..100 {
         house.rooms.wake(&room(), first);
     }
-    // By this the room has taken all of them.
+    // By now the room has taken all of them.
     house.join(&ann).await;
     assert_eq!(store.reads(), before);
 
@@ -299,7 +299,7 @@ async fn a_wake_up_for_a_message_the_room_has_costs_no_read() {
 }
 
 #[tokio::test]
-async fn a_room_that_cannot_take_more_reads_what_it_missed() {
+async fn a_room_with_a_full_mailbox_reads_what_it_missed() {
     let house = House::new().await;
     let ann = house.user("ann");
     house.join(&ann).await;
@@ -322,7 +322,7 @@ async fn a_room_that_cannot_take_more_reads_what_it_missed() {
 }
 
 #[tokio::test]
-async fn a_room_for_which_too_many_bytes_wait_reads_what_it_missed() {
+async fn a_room_with_too_many_bytes_waiting_reads_what_it_missed() {
     let house = House::new().await;
     let ann = house.user("ann");
     house.join(&ann).await;
@@ -341,7 +341,7 @@ async fn a_room_for_which_too_many_bytes_wait_reads_what_it_missed() {
 }
 
 #[tokio::test]
-async fn a_repeat_of_what_the_room_has_not_had_wakes_it_and_one_of_what_it_had_does_not() {
+async fn a_repeat_wakes_the_room_only_if_the_message_is_new_to_it() {
     let house = House::new().await;
     let ann = house.user("ann");
     house.join(&ann).await;
@@ -366,7 +366,7 @@ async fn a_repeat_of_what_the_room_has_not_had_wakes_it_and_one_of_what_it_had_d
 }
 
 #[tokio::test]
-async fn stopping_delivers_what_was_stored_and_ends_all_rooms() {
+async fn stopping_delivers_stored_messages_and_ends_all_rooms() {
     let house = House::new().await;
     let ann = house.user("ann");
     house.join(&ann).await;
@@ -375,7 +375,7 @@ async fn stopping_delivers_what_was_stored_and_ends_all_rooms() {
     assert_eq!(house.sent(), ["last"]);
 }
 
-/// Each of them may take long, and the database has few connections.
+/// Each read may take long, and the database has few connections.
 #[tokio::test]
 async fn one_connection_has_few_reads_of_the_log_at_once() {
     let database = Database::sqlite();
