@@ -18,6 +18,7 @@ setup: ## Install the system packages of the tests, as root or by sudo
 
 test: rust setup test-packages ## Install the tests' packages and run all tests (ARGS="name of a test")
 	cargo test --locked --workspace $(ARGS)
+	cargo test --locked --workspace --tests $(ARGS) -- --ignored --test-threads=1
 
 bench: rust client bench-packages ## Measure Parlor beside a Node server and write bench/RESULTS.md (ARGS="--only idle")
 	cargo build --release --locked
