@@ -69,7 +69,7 @@ impl Entrance {
 
     fn client(&self, socket: &Socket, auth: TryData<Box<RawValue>>) -> Result<Client, Error> {
         let mut auth = parse(auth)?;
-        let rooms = rooms(&mut auth, self.chat.limits().max_rooms)?;
+        let rooms = rooms(&mut auth, self.chat.max_rooms())?;
         let (identity, lease) = credentials::authenticate(self.verifier.clone(), auth, socket)?;
         Ok(Client {
             chat: self.chat.clone(),

@@ -29,7 +29,7 @@ async fn refresh_auth(mut call: Call) -> Result<Refreshed, Error> {
         return Err(Error::UnknownEvent(RefreshAuth::EVENT.into()));
     };
     let RefreshAuth { token } = request?;
-    client.chat.count_request(&client.participant)?;
+    client.chat.charge_request(&client.participant)?;
     let grant = lease.check(&token)?;
     let renewing = client.chat.renew(&client.participant, grant.identity);
     for room in renewing.instrument(client.span()).await? {

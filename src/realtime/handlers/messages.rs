@@ -63,7 +63,7 @@ async fn get_history(mut call: Call) -> Result<HistoryPage, Error> {
         .chat
         .history(&client.participant, room, range, limit)?;
     call.end_turn();
-    let (messages, has_more) = reading.await?;
+    let (messages, has_more) = reading.page().await?;
     overflow::check(&client, call.socket())?;
     overflow::count_answer(&client, call.socket(), &messages);
     Ok(HistoryPage { messages, has_more })
