@@ -53,6 +53,7 @@ impl Call {
     /// Waits for the event's turn, and returns its payload.
     ///
     /// # Errors
+    ///
     /// [`Error::InvalidPayload`]; otherwise as [`Call::wait`].
     pub async fn request<R: DeserializeOwned>(&mut self) -> Result<R, Error> {
         // The packet shares its connection's read buffer: it is dropped before the wait.
@@ -65,6 +66,7 @@ impl Call {
     /// Waits for the event's turn.
     ///
     /// # Errors
+    ///
     /// [`Error::TokenExpired`] when the client's token has expired by then.
     pub async fn wait(&mut self) -> Result<(), Error> {
         if let Some(turn) = &mut self.turn {

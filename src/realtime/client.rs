@@ -47,6 +47,7 @@ impl Client {
     /// Returns a socket's client.
     ///
     /// # Panics
+    ///
     /// Panics when the socket's connect middleware has not run yet.
     pub fn from_socket(socket: &Socket) -> Arc<Self> {
         let client = socket.extensions.get::<Arc<Self>>();

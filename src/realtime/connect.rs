@@ -50,6 +50,7 @@ impl Entrance {
     /// Authenticates a client, and sets its handlers.
     ///
     /// # Errors
+    ///
     /// The message for the refused client; it begins with the error's code.
     pub fn connect(&self, socket: &SocketRef, auth: TryData<Box<RawValue>>) -> Result<(), String> {
         let client = self.client(socket, auth).map_err(|error| {

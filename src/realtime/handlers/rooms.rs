@@ -42,6 +42,7 @@ async fn join_room(mut call: Call) {
 /// Joins a room. On success the room's task has answered by `reply`.
 ///
 /// # Errors
+///
 /// As [`Chat::join`](crate::chat::Chat::join), and [`Error::RateLimited`] for a client that does not
 /// read its answers.
 pub async fn enter(client: &Arc<Client>, reply: Reply, join: JoinRoom) -> Result<(), Error> {
