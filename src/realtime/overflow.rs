@@ -29,7 +29,7 @@ pub fn cut(socket: &Socket) {
     }
     client
         .span()
-        .in_scope(|| tracing::warn!("a client that does not read in time loses its connection"));
+        .in_scope(|| tracing::warn!("a slow client loses its connection"));
     session.close();
 }
 
