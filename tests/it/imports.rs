@@ -17,10 +17,7 @@ const MODULES: &[(&str, &str)] = &[
     ("config", "*"),
     ("telemetry", ""),
     // Of `room` the fan-out and its events.
-    (
-        "realtime",
-        "chat room writer engine auth model json_error error",
-    ),
+    ("realtime", "chat room engine auth model json_error error"),
     ("http", "chat engine net store writer auth model error"),
     ("engine", "net rates error"),
     ("net", "rates error"),
