@@ -82,7 +82,7 @@ async fn connections_over_the_limit_are_closed_and_the_others_chat_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_has_so_many_connections_and_others_have_theirs() {
+async fn connections_from_one_address_are_limited_and_other_addresses_have_their_own() {
     let server = server(&["--max-connections-per-address=2"]).await;
     let (first, second) = (
         admitted_from(2, &server).await,
@@ -99,7 +99,7 @@ async fn an_address_has_so_many_connections_and_others_have_theirs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn behind_a_trusted_proxy_a_client_has_so_many_sessions_by_whatever_transport() {
+async fn behind_a_trusted_proxy_a_clients_sessions_are_limited_on_any_transport() {
     let server = server(&[
         "--max-connections-per-address=2",
         "--trusted-proxies=10.1.2.3, 127.0.0.0/8",
@@ -141,7 +141,7 @@ async fn behind_a_trusted_proxy_a_client_has_so_many_sessions_by_whatever_transp
 
 /// In one of some ten, the server's first packet meets a broken connection.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_breaks_before_its_first_packet_takes_no_place_for_ever() {
+async fn a_session_that_breaks_before_its_first_packet_frees_its_slot() {
     let server = server(&[
         "--max-connections-per-address=5",
         "--trusted-proxies=127.0.0.0/8",
@@ -162,7 +162,7 @@ async fn a_session_that_breaks_before_its_first_packet_takes_no_place_for_ever()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_comes_too_often_is_told_when_to_come_again() {
+async fn an_address_that_connects_too_often_is_told_when_to_retry() {
     let flags = [
         "--connects-per-second=1",
         "--connect-burst=3",
@@ -198,7 +198,7 @@ async fn an_address_that_comes_too_often_is_told_when_to_come_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whom_a_client_says_it_speaks_for_does_not_count() {
+async fn a_clients_own_forwarded_header_does_not_count() {
     let server = server(&[
         "--max-connections-per-address=2",
         "--trusted-proxies=10.1.2.3",
@@ -246,7 +246,7 @@ async fn headers_over_the_limit_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_asks_for_nothing_in_time_is_closed() {
+async fn a_connection_without_a_request_in_time_is_closed() {
     let server = server(&["--handshake-timeout-ms=1000"]).await;
     let mut silent = HttpConnection::open(server.address()).await;
     let mut slow = HttpConnection::open(server.address()).await;
@@ -316,7 +316,7 @@ async fn an_old_client_that_is_refused_does_not_keep_its_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payload_that_does_not_come_in_time_is_given_up() {
+async fn a_payload_that_does_not_arrive_in_time_is_given_up() {
     let server = server(&["--ping-interval-ms=1000", "--ping-timeout-ms=1000"]).await;
     let session = Polling::open(&endpoint(&server, 4)).await;
     let sid = session.handshake["sid"].as_str().unwrap();

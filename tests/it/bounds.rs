@@ -211,7 +211,7 @@ async fn answers_that_several_clients_do_not_read_are_kept_within_a_bound() {
 
 /// The packets that wait are few.
 #[tokio::test(flavor = "multi_thread")]
-async fn members_who_read_nothing_of_long_messages_lose_their_connections() {
+async fn members_that_do_not_read_long_messages_lose_their_connections() {
     const ROUNDS: usize = 30;
     const ROUND: usize = 30;
     let database = Database::sqlite();

@@ -187,7 +187,7 @@ async fn a_slow_reader_that_began_by_polling_loses_its_websocket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_polls_too_rarely_for_its_queue_is_refused_and_so_begins_anew() {
+async fn a_client_that_polls_too_rarely_for_its_queue_is_refused_and_begins_anew() {
     let server = Server::on(Database::sqlite(), &SMALL_QUEUE).await;
     let slow = polling_member(&server, "slow").await;
     let mut ann = member(&server, "ann").await;
@@ -203,7 +203,7 @@ async fn a_client_that_polls_too_rarely_for_its_queue_is_refused_and_so_begins_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_asks_and_does_not_read_the_answers_loses_its_connection() {
+async fn a_client_that_does_not_read_its_answers_loses_its_connection() {
     const ASKED: usize = 60;
     let flags = [
         "--send-queue-packets=16",
@@ -252,7 +252,7 @@ fn backlog() -> usize {
 
 /// Nobody accepts them: whom the kernel does not let wait would get no answer.
 #[tokio::test]
-async fn hundreds_who_connect_at_once_can_wait_until_they_are_accepted() {
+async fn hundreds_of_clients_that_connect_at_once_wait_until_they_are_accepted() {
     let timeouts = Timeouts {
         tcp_user_timeout: Duration::ZERO,
         handshake_timeout: Duration::ZERO,

@@ -86,7 +86,7 @@ async fn a_request_with_two_readings_is_refused_and_its_connection_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_has_its_code_as_a_number_and_says_why() {
+async fn a_refusal_has_a_numeric_code_and_a_reason() {
     let server = Server::start().await;
     for (query, code) in [
         ("EIO=4", 0),
@@ -122,7 +122,7 @@ async fn a_refusal_has_its_code_as_a_number_and_says_why() {
 
 /// What proxies leave out that are not told to pass a WebSocket on.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_handshake_that_lacks_something_is_refused_at_once_and_leaves_the_session_as_it_was() {
+async fn an_incomplete_handshake_is_refused_at_once_and_leaves_the_session_unchanged() {
     let server = Server::start().await;
     let session = Polling::open(&endpoint(&server, 4)).await;
     let id = session.handshake["sid"].as_str().unwrap();
@@ -168,7 +168,7 @@ async fn a_handshake_that_lacks_something_is_refused_at_once_and_leaves_the_sess
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_protocol_that_a_client_offers_is_taken() {
+async fn the_first_protocol_that_a_client_offers_is_chosen() {
     let server = Server::start().await;
     let mut connection = HttpConnection::open(server.address()).await;
     let headers = format!("{UPGRADE}sec-websocket-protocol: chat.v2, chat.v1\r\n");
@@ -183,7 +183,7 @@ async fn the_first_protocol_that_a_client_offers_is_taken() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_leaves_and_enters_again_at_once_is_answered() {
+async fn a_client_that_leaves_and_enters_again_at_once_is_answered() {
     const TIMES: usize = 40;
     let server = Server::start().await;
     let connect = r#"40{"userId":"ann"}"#;
@@ -212,7 +212,7 @@ async fn who_leaves_and_enters_again_at_once_is_answered() {
 
 /// An event right behind the packet by which its client enters is handled.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_comes_right_behind_a_connect_waits_for_it() {
+async fn an_event_right_behind_a_connect_waits_for_it() {
     let server = Server::start().await;
     let packets = [r#"40{"userId":"ann"}"#, r#"421["joinRoom",{"roomId":"r"}]"#];
     let mut socket = WebSocket::open(&endpoint(&server, 4)).await;
@@ -258,7 +258,7 @@ async fn a_polling_client_that_vanishes_is_soon_gone() {
 
 /// As when a proxy tries a poll again whose connection broke.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_poll_that_is_asked_again_at_once_keeps_its_session() {
+async fn a_poll_repeated_at_once_keeps_its_session() {
     let server = Server::on(Database::sqlite(), &["--presence-grace-ms=0"]).await;
     let mut ann = joined(&server, "ann").await;
     let bob = polling_member(&server, "bob").await;
@@ -279,7 +279,7 @@ async fn a_poll_that_is_asked_again_at_once_keeps_its_session() {
 
 /// Several clients take Engine.IO's close packet, or a WebSocket's close frame, for final.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_orderly_stop_ends_connections_without_a_word_behind_all_that_was_said() {
+async fn a_graceful_shutdown_ends_connections_without_a_close_packet_after_all_messages() {
     let server = Server::start().await;
     let mut socket = WebSocket::open(&endpoint(&server, 4)).await;
     let mut old = WebSocket::open(&endpoint(&server, 3)).await;
@@ -311,7 +311,7 @@ async fn an_orderly_stop_ends_connections_without_a_word_behind_all_that_was_sai
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn polls_answers_are_kept_by_nobody_and_large_ones_compressed_for_those_who_take_that() {
+async fn answers_to_polls_are_never_cached_and_large_ones_are_compressed_on_request() {
     let server = Server::start().await;
     append(
         &server.database,
@@ -388,7 +388,7 @@ fn fragments(message: &str, bytes: usize) -> Vec<u8> {
 
 /// However a client cuts its packets, and the network its frames.
 #[tokio::test(flavor = "multi_thread")]
-async fn packets_are_known_in_any_number_of_pieces() {
+async fn packets_are_recognized_in_any_number_of_pieces() {
     let server = Server::start().await;
     let packets = [
         r#"40{"userId":"ann"}"#,

@@ -9,7 +9,7 @@ use crate::support::{Database, Server, nginx::Nginx, node, within_deadline};
 const HANDSHAKE: &str = "/socket.io/?EIO=4&transport=polling";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_address_takes_no_address_beside_it_along() {
+async fn an_invalid_hop_does_not_spoil_the_addresses_beside_it() {
     let server = Server::on(
         Database::sqlite(),
         &[
@@ -74,14 +74,14 @@ async fn chats(nginx: &Nginx, path: &str, origin: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_documented_nginx_brings_clients_by_each_transport() {
+async fn the_documented_nginx_passes_clients_on_by_each_transport() {
     let server = Server::start().await;
     let nginx = Nginx::start(&documented(&server)).await;
     chats(&nginx, "/socket.io", &format!("http://{}", nginx.address)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_nginx_that_adds_the_default_port_brings_the_servers_own_pages() {
+async fn an_nginx_that_adds_the_default_port_passes_the_servers_own_pages_on() {
     let server = Server::start().await;
     // As `$host:$server_port` is for https://chat.example.
     let nginx = documented(&server).replace("Host $http_host;", "Host chat.example:443;");
@@ -90,7 +90,7 @@ async fn an_nginx_that_adds_the_default_port_brings_the_servers_own_pages() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_trusted_nginx_that_keeps_the_host_to_itself_brings_the_servers_own_pages() {
+async fn a_trusted_nginx_that_hides_the_host_passes_the_servers_own_pages_on() {
     let server = Server::on(Database::sqlite(), &["--trusted-proxies=127.0.0.1"]).await;
     let nginx = documented(&server).replace("Host $http_host;", "X-Forwarded-Host chat.example;");
     let nginx = Nginx::start(&nginx).await;
@@ -98,7 +98,7 @@ async fn a_trusted_nginx_that_keeps_the_host_to_itself_brings_the_servers_own_pa
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_nginx_that_strips_a_path_prefix_brings_clients_and_files() {
+async fn an_nginx_that_strips_a_path_prefix_passes_clients_and_files_on() {
     let server = Server::start().await;
     let prefixed = documented(&server).replace("location / {", "location /chat/ {");
     let nginx =

@@ -179,7 +179,7 @@ async fn half_an_emoji_in_a_message_is_stored_as_a_browser_would() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn half_an_emoji_is_taken_by_every_transport() {
+async fn half_an_emoji_is_accepted_on_every_transport() {
     let server = Server::start().await;
     let send = format!(r#"421["sendMessage",{{"roomId":"r","message":"{HALF}"}}]"#);
     let join = r#"420["joinRoom",{"roomId":"r","userId":"ann"}]"#;
@@ -341,7 +341,7 @@ async fn messages_of_nothing_visible_are_refused_and_others_kept_as_they_are() {
 
 /// The ids of rows that a server stored before it refused them.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_older_servers_stored_under_such_names_is_read_all_the_same() {
+async fn rows_of_older_servers_with_such_names_are_still_read() {
     assert!(UserId::try_from("bob\u{200b}").is_err() && RoomId::try_from(" r").is_err());
     for database in Database::each_kind().await {
         let server = Server::on(database, &[]).await;
@@ -384,7 +384,7 @@ async fn until(session: &Polling, part: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_whose_names_need_escapes_or_are_no_texts_are_answered_by_polling() {
+async fn events_with_escaped_or_invalid_names_are_answered_by_polling() {
     let server = Server::start().await;
     for version in [3, 4] {
         let endpoint = Endpoint {
@@ -428,7 +428,7 @@ async fn events_whose_names_need_escapes_or_are_no_texts_are_answered_by_polling
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_old_client_is_refused_by_a_text_and_its_namespaces_query_is_passed_over() {
+async fn an_old_client_is_refused_with_a_text_and_its_namespaces_query_is_ignored() {
     let secret = "--jwt-secret=a secret of more than 32 bytes, for tests";
     let server = Server::on(Database::sqlite(), &[secret]).await;
     let endpoint = Endpoint {

@@ -21,7 +21,7 @@ use tokio::{
     time::{timeout, timeout_at},
 };
 
-use super::{Siege, peak};
+use super::siege::{Siege, peak};
 use crate::support::{
     engine::{Endpoint, Polling, WebSocket},
     http::HttpConnection,
@@ -111,7 +111,7 @@ async fn frames_of_connects_from_several_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bad_tokens_from_several_at_once_beside_an_honest_client_that_comes_in() {
+async fn bad_tokens_from_several_at_once_beside_an_honest_client() {
     let claims = TokenClaims {
         sub: &UserId::try_from("ann").unwrap(),
         exp: Utc::now().timestamp() + 600,
@@ -203,7 +203,7 @@ async fn begin_large_message(endpoint: Endpoint, connect: Option<String>) -> Tcp
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn large_messages_that_do_not_end_from_hundreds_at_once() {
+async fn unfinished_large_messages_from_hundreds_at_once() {
     const CROWD: usize = 300;
     for (enters, bound_mib) in [(false, BOUND_MIB), (true, 160)] {
         let mut siege = Siege::begin(&[]).await;
@@ -221,7 +221,7 @@ async fn large_messages_that_do_not_end_from_hundreds_at_once() {
 
 /// Frames that say nothing are read no faster than events: a thousand a second, and 4,096 at once.
 #[tokio::test(flavor = "multi_thread")]
-async fn frames_that_are_no_events_are_read_no_faster_than_events() {
+async fn other_frames_are_read_no_faster_than_events() {
     const FRAMES: usize = 8_000;
     let pings = (&[0x89, 0x80, 0, 0, 0, 0][..], &[][..]);
     let pongs = (&[0x81, 0x81, 0, 0, 0, 0, b'3'][..], &[][..]);

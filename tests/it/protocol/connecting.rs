@@ -63,7 +63,7 @@ async fn a_client_enters_a_namespace_by_polling() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_namespace_that_is_not_there_is_refused_and_the_connection_stays() {
+async fn an_unknown_namespace_is_refused_and_the_connection_stays() {
     let ([_, stack, chat], _server) = everywhere().await;
     for endpoint in [&stack, &chat] {
         let mut socket = WebSocket::open(endpoint).await;

@@ -28,7 +28,7 @@ async fn a_session_goes_on_by_websocket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_lost_or_overtaken_in_an_upgrade() {
+async fn no_packet_is_lost_or_reordered_in_an_upgrade() {
     let session = Polling::open(&Stack::start().await.engine).await;
     session.post("4before").await;
     let mut socket = session.probed().await;
@@ -65,7 +65,7 @@ async fn an_upgraded_session_has_one_websocket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_probe_that_is_none_ends_the_websocket_and_polling_goes_on() {
+async fn an_invalid_probe_ends_the_websocket_and_polling_goes_on() {
     let (endpoints, _chat) = everywhere().await;
     for frame in ["2", "3probe", "4hello", "5", "abc", ""] {
         for endpoint in &endpoints {
