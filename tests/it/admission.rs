@@ -1,4 +1,4 @@
-//! How many may connect, how long they may take to say what they want, and how much they may say
+//! Admission: the number of connections and sessions, the time to enter the chat, and the bytes
 //! until then.
 
 use std::time::Duration;
@@ -15,10 +15,10 @@ use crate::support::{
     http::HttpConnection,
 };
 
-/// Where a session begins.
+/// The target of a request for a new session.
 const HANDSHAKE: &str = "/socket.io/?EIO=4&transport=polling";
 
-/// What proxies add for a client.
+/// Returns the header of a proxy that forwards for a client.
 fn on_behalf_of(client: &str) -> String {
     format!("x-forwarded-for: {client}\r\n")
 }
@@ -27,7 +27,7 @@ async fn server(flags: &[&str]) -> Server {
     Server::on(Database::sqlite(), flags).await
 }
 
-/// The server's endpoint, for a protocol's version.
+/// The server's endpoint, for a version of the protocol.
 fn endpoint(server: &Server, version: u8) -> Endpoint {
     Endpoint {
         address: server.address(),
@@ -37,8 +37,8 @@ fn endpoint(server: &Server, version: u8) -> Endpoint {
     }
 }
 
-/// A connection by which one can ask, from one of this machine's addresses, if there is a place for
-/// it.
+/// Connects from one of this machine's addresses; returns `None` if the server closes the
+/// connection at once.
 async fn admitted_from(last: u8, server: &Server) -> Option<HttpConnection> {
     let mut connection = HttpConnection::from([127, 0, 0, last].into(), server.address()).await;
     (connection.ask("/healthz", "").await == Some(200)).then_some(connection)
@@ -64,7 +64,7 @@ async fn connections_over_the_limit_are_closed_and_the_others_chat_on() {
     let server = server(&["--max-connections=8"]).await;
     let [mut ann, bob] = [joined(&server, "ann").await, joined(&server, "bob").await];
     let mut others = vec![];
-    // Until then the readiness probe's connection may have a place.
+    // Until then the readiness probe's connection may hold a slot.
     eventually("all places to be taken", async || {
         others.extend(admitted_from(1, &server).await);
         others.len() == 6
@@ -139,7 +139,7 @@ async fn behind_a_trusted_proxy_a_clients_sessions_are_limited_on_any_transport(
     .await;
 }
 
-/// In one of some ten, the server's first packet meets a broken connection.
+/// In about one attempt of ten, the server's first packet meets a broken connection.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_breaks_before_its_first_packet_frees_its_slot() {
     let server = server(&[
@@ -284,7 +284,7 @@ async fn a_session_that_left_the_chat_is_closed_unless_it_enters_again_in_time()
         assert!(socket.text().await.starts_with("40{"));
         socket.send("41").await;
     }
-    // While the library puts the old socket away, it does not answer.
+    // The library does not answer while it removes the old socket.
     eventually("ann to be back", async || {
         back.send(r#"40{"userId":"ann"}"#).await;
         timeout(Duration::from_millis(20), back.text())

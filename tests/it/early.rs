@@ -29,7 +29,7 @@ fn texts(answer: &Value) -> Vec<&str> {
         .collect()
 }
 
-/// The answers with these ids, in the order of the ids; what else comes is dropped.
+/// Returns the answers with these ids, in the order of the ids; drops any other packets.
 async fn answers(client: &mut RawClient, ids: &[u64]) -> Vec<Value> {
     let mut answers = vec![Value::Null; ids.len()];
     while answers.iter().any(Value::is_null) {

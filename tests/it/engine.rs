@@ -1,5 +1,5 @@
-//! Engine.IO sessions, below the chat: what one request means, what carries a session, and how it
-//! ends.
+//! Engine.IO sessions, below the chat: the meaning of a request, the carriers of a session, and its
+//! end.
 
 use std::time::{Duration, Instant};
 
@@ -120,7 +120,7 @@ async fn a_refusal_has_a_numeric_code_and_a_reason() {
     );
 }
 
-/// What proxies leave out that are not told to pass a WebSocket on.
+/// Each lacks a header that proxies remove unless they are told to pass WebSockets on.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_incomplete_handshake_is_refused_at_once_and_leaves_the_session_unchanged() {
     let server = Server::start().await;
@@ -210,7 +210,7 @@ async fn a_client_that_leaves_and_enters_again_at_once_is_answered() {
     }
 }
 
-/// An event right behind the packet by which its client enters is handled.
+/// The event is sent before the answer to its client's CONNECT.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_right_behind_a_connect_waits_for_it() {
     let server = Server::start().await;
@@ -244,7 +244,7 @@ async fn a_polling_client_that_vanishes_is_soon_gone() {
         .contains(&json!("bob"))
     {}
     let begun = Instant::now();
-    // It hears of its own coming, or nothing; then its connection ends, as the future is dropped.
+    // The poll brings news of its own arrival, or nothing; dropping its future ends its connection.
     drop(poll.await);
     drop(timeout(Duration::from_millis(300), bob.poll()).await);
     while !ann.next("presence").await["left"]
@@ -256,7 +256,7 @@ async fn a_polling_client_that_vanishes_is_soon_gone() {
     assert_eq!(bob.poll().await.0, 400);
 }
 
-/// As when a proxy tries a poll again whose connection broke.
+/// A proxy repeats a poll in this way after a broken connection.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_poll_repeated_at_once_keeps_its_session() {
     let server = Server::on(Database::sqlite(), &["--presence-grace-ms=0"]).await;
@@ -368,7 +368,7 @@ async fn a_stalled_probe_costs_the_session_no_message_and_does_not_lift_its_limi
     }
 }
 
-/// Frames of text with a mask, each with a part of a message of so many bytes.
+/// Returns masked text frames, each with a part of a message.
 fn fragments(message: &str, bytes: usize) -> Vec<u8> {
     const MASK: [u8; 4] = [1, 2, 3, 4];
     let parts: Vec<_> = message.as_bytes().chunks(bytes).collect();
@@ -386,7 +386,7 @@ fn fragments(message: &str, bytes: usize) -> Vec<u8> {
     parts.iter().enumerate().flat_map(frame).collect()
 }
 
-/// However a client cuts its packets, and the network its frames.
+/// However a client splits its packets, and the network its frames.
 #[tokio::test(flavor = "multi_thread")]
 async fn packets_are_recognized_in_any_number_of_pieces() {
     let server = Server::start().await;

@@ -1,4 +1,4 @@
-//! Files and other plain answers, as HTTP has them: <https://www.rfc-editor.org/rfc/rfc9110>.
+//! Files and other plain answers, by the rules of HTTP: <https://www.rfc-editor.org/rfc/rfc9110>.
 
 use std::io::Read;
 

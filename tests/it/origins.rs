@@ -1,5 +1,5 @@
-//! The web pages that may connect: the server's own and those listed, however a client or a proxy
-//! writes their origin.
+//! The web pages allowed to connect: the server's own and the listed ones, in each form of their
+//! origin from clients and proxies.
 
 use nix::sys::signal::Signal;
 use reqwest::{
@@ -34,7 +34,7 @@ fn header(response: &Response, name: HeaderName) -> &str {
         .map_or("", |value| value.to_str().unwrap())
 }
 
-/// Whether a page may connect, by the headers of its handshake.
+/// Returns true if a page may connect, by the headers of its handshake.
 async fn admits(server: &Server, headers: &[(&'static str, &str)]) -> bool {
     let mut handshake = request(Method::GET, &server.url());
     for (name, value) in headers {

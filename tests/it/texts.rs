@@ -1,4 +1,4 @@
-//! Numbers and texts as clients of all kinds write them, and refusals in words for people.
+//! Numbers and texts in the forms of all kinds of clients, and refusals in words for people.
 
 use parlor::model::{RoomId, UserId};
 use reqwest::Client;
@@ -19,7 +19,7 @@ async fn member(server: &Server) -> RawClient {
     client
 }
 
-/// The answer to an event that is given as its packet's JSON.
+/// Returns the answer to an event, given as its packet's JSON.
 async fn answer(client: &mut RawClient, packet: &str) -> Value {
     let id = client.emit_json(packet).await;
     client.flush().await;
@@ -339,7 +339,7 @@ async fn messages_of_nothing_visible_are_refused_and_others_kept_as_they_are() {
     }
 }
 
-/// The ids of rows that a server stored before it refused them.
+/// Their ids were stored by a server that did not refuse them yet.
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_of_older_servers_with_such_names_are_still_read() {
     assert!(UserId::try_from("bob\u{200b}").is_err() && RoomId::try_from(" r").is_err());
@@ -374,7 +374,7 @@ async fn rows_of_older_servers_with_such_names_are_still_read() {
     }
 }
 
-/// The packets that come by a session, up to one that has this in it.
+/// Polls until a packet contains this text; returns all packets up to it.
 async fn until(session: &Polling, part: &str) -> String {
     let mut received = String::new();
     while !received.contains(part) {

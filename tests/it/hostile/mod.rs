@@ -1,9 +1,9 @@
-//! Clients that mean harm: whatever they send, the server lives, its memory stays within a bound,
-//! and others chat on.
+//! Malicious clients: whatever they send, the server lives, its memory stays within a bound, and
+//! other users chat on.
 //!
-//! The classes are those of CVEs against Socket.IO servers: 2020-36048 and 2023-31125 (polling
-//! payloads), 2022-2421 and 2026-33151 (attachments), 2022-41940 and 2023-32695 (packets that no
-//! client sends), 2024-38355 (reserved events).
+//! Their attacks are of the classes of CVEs against Socket.IO servers: 2020-36048 and 2023-31125
+//! (polling payloads), 2022-2421 and 2026-33151 (attachments), 2022-41940 and 2023-32695 (packets
+//! that no client sends), 2024-38355 (reserved events).
 
 mod floods;
 mod packets;

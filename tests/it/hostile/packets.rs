@@ -1,8 +1,8 @@
-//! Packets that no client sends, and more of them than any client would send.
+//! Packets that no client sends, or not in such numbers.
 
 use serde_json::json;
 
-use super::siege::{MAX_PAYLOAD, Siege, settled};
+use super::siege::{MAX_PAYLOAD, Siege, wait_until_settled};
 use crate::support::{RawClient, engine::Polling, raw::Packet};
 
 /// The most rooms of one connection.
@@ -59,7 +59,7 @@ async fn packets_that_no_client_sends() {
     for packet in &packets {
         let mut socket = siege.socket().await;
         socket.send(packet).await;
-        settled(&mut socket).await;
+        wait_until_settled(&mut socket).await;
         siege.chat().await;
         let session = Polling::open(&siege.endpoint(4)).await;
         assert_eq!(session.post(r#"40{"userId":"eve"}"#).await.0, 200);
@@ -90,7 +90,7 @@ async fn invalid_placeholders() {
             ))
             .await;
         socket.send_bytes([1, 2, 3]).await;
-        settled(&mut socket).await;
+        wait_until_settled(&mut socket).await;
         siege.chat().await;
     }
     siege.end().await;
@@ -133,7 +133,7 @@ async fn ten_thousand_acks_that_nobody_waits_for() {
             siege.chat().await;
         }
     }
-    settled(&mut socket).await;
+    wait_until_settled(&mut socket).await;
     siege.end().await;
 }
 

@@ -12,8 +12,8 @@ const PACKETS_BOUND_MIB: u64 = 40;
 /// The bound for payloads of CONNECT packets: the library spawns a task for each of them.
 const CONNECTS_BOUND_MIB: u64 = 256;
 
-/// Sends payloads full of a packet, to a server all of whose work is on one thread: what a payload
-/// brings is all there before any of it is done.
+/// Sends payloads full of one packet to a server with a single thread, so that all of a payload's
+/// events are there before the first of them is handled.
 async fn send_very_many(packets: &[&str], bound_mib: u64) {
     let database = Database::sqlite();
     let mut siege = Siege::of(Process::on_one_thread(&database).await, database).await;
@@ -65,7 +65,7 @@ async fn a_payload_over_the_limit() {
     siege.end().await;
 }
 
-/// Each sends a header now and then, as if more were to come.
+/// Each connection sends a header now and then, as if more were to come.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_that_never_end() {
@@ -92,7 +92,7 @@ async fn requests_that_never_end() {
     siege.end().await;
 }
 
-/// Each sends most of a large payload, and then a byte now and then.
+/// Each connection sends most of a large payload, and then a byte now and then.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn payloads_that_never_end() {
@@ -112,7 +112,7 @@ async fn payloads_that_never_end() {
             .unwrap();
         connection.send("4".repeat(MAX_PAYLOAD - 1_000)).await.ok();
         crowd.push(connection);
-        // Who does not answer a ping in time is put out.
+        // A user that does not answer a ping in time is disconnected.
         siege.chat().await;
     }
     let deadline = Instant::now() + DEADLINE;

@@ -45,8 +45,9 @@ async fn a_session_that_never_polls() {
     siege.end().await;
 }
 
-/// What waits for them is the same bytes for all, as a packet is encoded once for a room; each has
-/// only a place in its queue for it. For each on its own this would be more than a gigabyte.
+/// A packet is encoded once for a room, so the crowd's backlog is the same bytes for all; each
+/// member only has a place in its queue for it. With bytes of their own the members would take more
+/// than a gigabyte.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn members_of_a_loud_room_that_never_read() {
@@ -66,7 +67,7 @@ async fn members_of_a_loud_room_that_never_read() {
         siege.chat().await;
         siege.assert_memory(CROWD_BOUND_MIB);
     }
-    siege.until_files(files).await;
+    siege.wait_for_files(files).await;
     eventually("their leave", async || {
         members(&mut talker, "loud").await == 1
     })
@@ -80,7 +81,7 @@ async fn members_of_a_loud_room_that_never_read() {
     siege.end_within(CROWD_BOUND_MIB).await;
 }
 
-/// Their systems still take what is sent; only pings go unanswered.
+/// Their systems still take the server's packets; only pings go unanswered.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn peers_that_vanish_without_a_word() {
@@ -93,7 +94,7 @@ async fn peers_that_vanish_without_a_word() {
     let mut siege = Siege::begin(&flags).await;
     let files = files(&siege.process);
     let crowd = siege.silent_crowd("r").await;
-    siege.until_files(files).await;
+    siege.wait_for_files(files).await;
     eventually("their leave", async || {
         members(&mut siege.ann, "r").await == 2
     })
@@ -118,7 +119,7 @@ async fn a_million_events_with_unread_answers() {
     siege.end().await;
 }
 
-/// Fills a room with the longest messages that one answer holds.
+/// Fills a room with the longest messages that fit into one answer.
 async fn fill(siege: &Siege, room: &str) {
     let mut talker = siege.member("talker", room).await;
     for _ in 0..PAGE {

@@ -1,4 +1,4 @@
-//! A server under attack, with two users who chat on it meanwhile, and its memory measured.
+//! A server under attack, with two users chatting on it, and measurements of its memory.
 
 use std::process::Command;
 
@@ -12,20 +12,20 @@ use crate::support::{
     eventually,
 };
 
-/// More than the server takes for some hundred connections, far less than an attack here would take
-/// without bounds.
+/// More memory than the server takes for some hundred connections, but far less than it would take
+/// for an attack without bounds.
 pub const BOUND_MIB: u64 = 64;
 
-/// The same while much waits for a crowd.
+/// The bound while there is a backlog for a crowd.
 pub const CROWD_BOUND_MIB: u64 = 128;
 
-/// The largest payload that a client may send, in bytes.
+/// The most bytes of a client's payload.
 pub const MAX_PAYLOAD: usize = 1_000_000;
 
-/// How many clients there are at once where one would not be felt.
+/// The size of a crowd, for attacks that would not be felt from a single client.
 pub const CROWD: usize = 50;
 
-/// A server under attack, and two who chat on it.
+/// A server under attack, with two users on it.
 pub struct Siege {
     pub process: Process,
     _database: Database,
@@ -41,7 +41,7 @@ impl Siege {
         Self::of(Process::with(&database, flags).await, database).await
     }
 
-    /// One where a token is needed; the two who chat are the same user's.
+    /// Begins a siege of a server that requires tokens; both users have the same one.
     pub async fn begin_with_token(secret: &str, token: &str) -> Self {
         let database = Database::sqlite();
         let process = Process::with(&database, &[&format!("--jwt-secret={secret}")]).await;
@@ -83,7 +83,7 @@ impl Siege {
         siege
     }
 
-    /// Ann says something; it is the next thing that Bob hears.
+    /// Sends a message from Ann; the next message to Bob must be the same.
     pub async fn chat(&mut self) {
         self.said += 1;
         let sent = self
@@ -114,7 +114,7 @@ impl Siege {
         socket
     }
 
-    /// Someone in a room.
+    /// A member of a room.
     pub async fn member(&self, user: &str, room: &str) -> RawClient {
         let mut client = RawClient::connect(self.process.address, user).await;
         assert_eq!(
@@ -124,7 +124,7 @@ impl Siege {
         client
     }
 
-    /// Many in a room, who are not heard of again.
+    /// A crowd of members; they send nothing more, and read nothing.
     pub async fn silent_crowd(&self, room: &str) -> Vec<RawClient> {
         let mut crowd = vec![];
         for number in 0..CROWD {
@@ -133,10 +133,10 @@ impl Siege {
         crowd
     }
 
-    /// Waits until the server has no more than so many files open, connections among them; the two
-    /// chat meanwhile.
+    /// Waits until the server has no more than `count` files open, connections among them; the
+    /// users chat meanwhile.
     #[cfg(target_os = "linux")]
-    pub async fn until_files(&mut self, count: usize) {
+    pub async fn wait_for_files(&mut self, count: usize) {
         eventually("the connections to be closed", async || {
             self.chat().await;
             files(&self.process) <= count
@@ -153,8 +153,8 @@ impl Siege {
         self.end_within(BOUND_MIB).await;
     }
 
-    /// Those who chat have missed nothing, the memory is within its bound, and the server stops in
-    /// order.
+    /// Asserts that the users have missed nothing, the memory is within its bound, and the server
+    /// shuts down gracefully.
     pub async fn end_within(mut self, bound_mib: u64) {
         self.chat().await;
         self.assert_memory(bound_mib);
@@ -167,7 +167,7 @@ impl Siege {
     }
 }
 
-/// Memory in use, in MiB.
+/// Returns the memory in use, in MiB.
 pub fn memory(process: &Process) -> u64 {
     let output = Command::new("ps")
         .args(["-o", "rss=", "-p", &process.id().to_string()])
@@ -181,7 +181,7 @@ pub fn memory(process: &Process) -> u64 {
         / 1024
 }
 
-/// How many files are open.
+/// Returns the number of open files.
 #[cfg(target_os = "linux")]
 pub fn files(process: &Process) -> usize {
     std::fs::read_dir(format!("/proc/{}/fd", process.id()))
@@ -189,7 +189,7 @@ pub fn files(process: &Process) -> usize {
         .count()
 }
 
-/// The most memory that was ever in use, in MiB.
+/// Returns the peak of the memory in use, in MiB.
 #[cfg(target_os = "linux")]
 pub fn peak(process: &Process) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
@@ -200,7 +200,7 @@ pub fn peak(process: &Process) -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
 }
 
-/// How many are in the room of `client`.
+/// Returns the number of members of a room, by joining it.
 #[cfg(target_os = "linux")]
 pub async fn members(client: &mut RawClient, room: &str) -> serde_json::Value {
     client
@@ -209,8 +209,8 @@ pub async fn members(client: &mut RawClient, room: &str) -> serde_json::Value {
         .take()
 }
 
-/// Waits until the connection is over, or has answered all that it was sent, this last.
-pub async fn settled(socket: &mut WebSocket) {
+/// Waits until the connection has closed, or has answered everything, this event last.
+pub async fn wait_until_settled(socket: &mut WebSocket) {
     if socket.try_send(r#"4299["barrier",{}]"#).await.is_err() {
         return;
     }

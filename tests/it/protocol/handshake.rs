@@ -14,7 +14,7 @@ use crate::support::{
 
 const HANDSHAKE: &str = "EIO=4&transport=polling";
 
-/// The open packet's payload, all of it.
+/// Returns the complete payload of an open packet.
 fn open(sid: &Value, upgrades: Value) -> Value {
     assert!(!sid.as_str().unwrap().is_empty());
     let never = NEVER.as_millis() as u64;
@@ -136,7 +136,7 @@ async fn a_websocket_for_an_unknown_session_is_refused() {
     }
 }
 
-/// No rule of the protocol: what stands here shows that the tests ask Parlor's own stack.
+/// This is not a rule of the protocol: it shows that the tests run against Parlor's own stack.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_page_gets_no_session() {
     let Stack { engine, socket_io } = Stack::start().await;
