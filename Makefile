@@ -2,7 +2,7 @@
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run build test bench check check-format check-lints check-docs check-dependencies client test-packages bench-packages rust
+.PHONY: help setup run build test bench check check-format check-language check-lints check-docs check-dependencies client test-packages bench-packages rust
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,10 +24,13 @@ bench: rust client bench-packages ## Measure Parlor beside a Node server and wri
 	cargo build --release --locked --package parlor-bench
 	"$$(scripts/target-directory)/release/parlor-bench" $(if $(ARGS),$(ARGS),--output bench)
 
-check: check-format check-lints check-docs check-dependencies ## All checks but the tests
+check: check-format check-language check-lints check-docs check-dependencies ## All checks but the tests
 
 check-format: rust ## Formatting
 	cargo fmt --all --check
+
+check-language: ## The prose of docs and comments
+	@scripts/check-language
 
 check-lints: rust client ## Clippy, warnings are errors
 	cargo clippy --locked --workspace --all-targets -- -D warnings

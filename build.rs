@@ -1,7 +1,7 @@
-//! Puts the files that the server serves where it embeds them, each also compressed: the page's,
-//! and the Socket.IO client's bundles, which npm has brought.
+//! Collects the files to embed in the server, plain and compressed: the page's, and the bundles of
+//! the Socket.IO client, installed by npm.
 //!
-//! The server builds without the bundles too: it then says so where they would be served.
+//! The server builds without the bundles, too; requests for them then get an answer saying so.
 
 use std::{
     env,
@@ -15,7 +15,7 @@ use flate2::{Compression, write::GzEncoder};
 
 const PAGES: &str = "static";
 
-/// Where npm puts the bundles that Node's server serves.
+/// The bundles as npm installs them, the same as Node's server has.
 const BUNDLES: &str = "node_modules/socket.io-client/dist";
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The folder's files whose names begin so.
+/// Lists a folder's files with a prefix, by name.
 fn named(folder: &str, prefix: &str) -> Result<Vec<(String, PathBuf)>, Box<dyn Error>> {
     let mut files = vec![];
     for file in fs::read_dir(folder)? {
@@ -57,7 +57,7 @@ fn named(folder: &str, prefix: &str) -> Result<Vec<(String, PathBuf)>, Box<dyn E
         let name = file
             .file_name()
             .into_string()
-            .map_err(|name| format!("{name:?} is no UTF-8"))?;
+            .map_err(|name| format!("{name:?} is not UTF-8"))?;
         if name.starts_with(prefix) {
             files.push((name, file.path()));
         }
@@ -65,7 +65,7 @@ fn named(folder: &str, prefix: &str) -> Result<Vec<(String, PathBuf)>, Box<dyn E
     Ok(files)
 }
 
-/// Writes a file compressed, if that makes it smaller.
+/// Writes a compressed copy of a file, if it is smaller.
 fn compress(bytes: &[u8], target: &Path) -> Result<(), Box<dyn Error>> {
     let mut encoder = GzEncoder::new(vec![], Compression::best());
     encoder.write_all(bytes)?;

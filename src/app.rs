@@ -1,4 +1,4 @@
-//! The parts put together, started, and stopped in order.
+//! The server: its parts are built, run, and stopped in order.
 
 use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -25,13 +25,14 @@ use crate::{
     writer::{Health, Writer},
 };
 
-/// The shortest pause before an absent database is tried again; pauses double up to half of
-/// [`MAX_DATABASE_DELAY`], and as much again is added by chance.
+/// The shortest pause between two attempts to reach the database.
 const MIN_DATABASE_DELAY: Duration = Duration::from_millis(250);
-/// The longest pause before an absent database is tried again.
+/// The longest pause between two attempts to reach the database.
 const MAX_DATABASE_DELAY: Duration = Duration::from_secs(5);
 
-/// Many servers may wait for one database: by chance they do not all come back at the same moment.
+/// Exponential backoff with jitter: nodes wait for one database, but do not all come back to it at
+/// the same moment. Jitter at most doubles a pause, so the pause before it stops at half the
+/// longest.
 const DATABASE_BACKOFF: ExponentialBuilder = ExponentialBuilder::new()
     .with_min_delay(MIN_DATABASE_DELAY)
     .with_max_delay(Duration::from_millis(
@@ -40,14 +41,14 @@ const DATABASE_BACKOFF: ExponentialBuilder = ExponentialBuilder::new()
     .without_max_times()
     .with_jitter();
 
-/// A server, bound to its port.
+/// A server bound to its port.
 pub struct App {
     listener: Listener,
     router: Router,
     parts: Parts,
 }
 
-/// What runs, and is stopped in order.
+/// The running parts of a server.
 struct Parts {
     store: Arc<dyn MessageStore>,
     chat: Arc<Chat>,
@@ -60,14 +61,16 @@ struct Parts {
     stopping: CancellationToken,
     stop_writer: CancellationToken,
     shutdown_timeout: Duration,
-    /// The time that the start waits for the database; without one it waits for ever.
+    /// Time for the start to wait for the database; none means for ever.
     start_timeout: Option<Duration>,
 }
 
 impl App {
-    /// Binds the port and puts the server together; the database may still be away.
+    /// Binds the port and builds the parts; the database may still be away.
     ///
-    /// Errors when the address cannot be bound, or tokens' key is none.
+    /// # Errors
+    ///
+    /// The address cannot be bound, or the key of tokens is invalid.
     pub fn bind(config: &Config, store: Arc<dyn MessageStore>) -> anyhow::Result<Self> {
         let host = config
             .host
@@ -92,23 +95,27 @@ impl App {
         })
     }
 
-    /// Where the server listens.
+    /// Returns the address of the port.
     ///
-    /// Errors as the operating system does.
+    /// # Errors
+    ///
+    /// The operating system's.
     pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// The rooms of this node.
+    /// Returns the rooms of this node.
     pub fn rooms(&self) -> &Rooms {
         &self.parts.rooms
     }
 
-    /// Serves until `shutdown`, then stops in order: no new connections, no new requests; what is
-    /// under way is stored and answered; the clients are told; the database is let go. All of it
-    /// within the configured time.
+    /// Serves until `shutdown`, then stops gracefully within the configured time: takes no new
+    /// connections and requests, stores and answers those in flight, tells the clients, and closes
+    /// the database.
     ///
-    /// Errors when the database's tables cannot be brought up to date.
+    /// # Errors
+    ///
+    /// The database's tables cannot be brought up to date.
     pub async fn serve_until(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         let server = tokio::spawn(net::serve(
             self.listener,
@@ -187,11 +194,11 @@ impl Parts {
         }
     }
 
-    /// Waits until the database is there, and brings its tables up to date.
+    /// Waits for the database and brings its tables up to date.
     ///
     /// # Errors
     ///
-    /// The database's reason, if it cannot be used, or cannot be used in time.
+    /// The database's reason, if it is unusable, or not usable in time.
     async fn prepare_database(&self) -> anyhow::Result<()> {
         let deadline = self.start_timeout.map(|timeout| Instant::now() + timeout);
         let migrated = (|| self.store.migrate())
@@ -218,7 +225,7 @@ impl Parts {
         let begun = Instant::now();
         self.stopping.cancel();
         self.chat.stop();
-        // The last quarter of the time is for the clients, whatever the database does.
+        // The last quarter of the time is for the clients, even if the database hangs.
         let drained_by = begun + self.shutdown_timeout.mul_f32(0.75);
         let (writer, server_task) = (self.writer.abort_handle(), server.abort_handle());
         let Self {
@@ -263,7 +270,7 @@ fn warn_unavailable(error: &MigrateError) {
     }
 }
 
-/// Returns the part of a delay that is left before a deadline, or none if the deadline has passed.
+/// Returns the delay, cut short by a deadline, or none if the deadline has passed.
 fn before(deadline: Option<Instant>, delay: Duration) -> Option<Duration> {
     match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
         None => Some(delay),
@@ -272,9 +279,11 @@ fn before(deadline: Option<Instant>, delay: Duration) -> Option<Duration> {
     }
 }
 
-/// Opens the configured database.
+/// Opens the configured database without connecting to it yet.
 ///
-/// Errors when its URL is malformed.
+/// # Errors
+///
+/// The URL is malformed.
 pub fn store(config: &Config) -> anyhow::Result<Arc<dyn MessageStore>> {
     let connections = config.database_max_connections;
     store::open_in(

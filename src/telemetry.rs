@@ -1,4 +1,4 @@
-//! Log lines, to standard error.
+//! The log, on standard error.
 
 use std::io::{IsTerminal, stderr};
 
@@ -11,7 +11,7 @@ use tracing_subscriber::{
     util::TryInitError,
 };
 
-/// Crates that log what clients send, tokens too, at finer levels than this.
+/// The finest levels of crates whose finer lines hold data of clients, even tokens.
 const CAPPED: [(&str, LevelFilter); 3] = [
     ("engineioxide", LevelFilter::INFO),
     ("socketioxide", LevelFilter::INFO),
@@ -27,9 +27,11 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts logging what `filter` lets through.
+/// Starts the log with a filter and a format.
 ///
-/// Errors when logging has been started before.
+/// # Errors
+///
+/// The log has been started before.
 pub fn start(filter: Targets, format: LogFormat) -> Result<(), TryInitError> {
     let lines = fmt::layer()
         .with_writer(stderr)
@@ -41,11 +43,11 @@ pub fn start(filter: Targets, format: LogFormat) -> Result<(), TryInitError> {
     }
 }
 
-/// The same filter, but for the crates of [`CAPPED`].
+/// Returns the filter with the levels of [`CAPPED`] as upper bounds.
 ///
-/// One filter, as of two the one that lets more through decides what is worked out before it is
-/// thrown away: `tungstenite` traces every frame (2% of the server's time in `bench/`, workload
-/// `persist`).
+/// One filter, not two: with layered filters an event is recorded if any of them wants it, and
+/// dropped afterwards. `tungstenite` traces every frame, which took 2% of the server's time in
+/// `bench/`, workload `persist`.
 fn capped(filter: &Targets) -> Targets {
     let is_capped = |target: &str| CAPPED.iter().any(|(name, _)| target.starts_with(name));
     let others = filter
@@ -59,7 +61,7 @@ fn capped(filter: &Targets) -> Targets {
         .with_targets(others.chain(caps))
 }
 
-/// The finest level at which a filter lets a crate log.
+/// Returns the finest level that a filter allows a crate.
 fn level(filter: &Targets, name: &str) -> LevelFilter {
     let levels = [
         Level::TRACE,
@@ -79,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_crate_that_logs_what_clients_send_is_capped_and_nothing_else_is_changed() {
+    fn crates_that_log_data_of_clients_are_capped_and_the_rest_of_the_filter_stays() {
         let filter: Targets = "debug,socketioxide::socket=trace,tungstenite=error,sqlx=off"
             .parse()
             .unwrap();

@@ -15,8 +15,8 @@ use crate::{
     store::MessageStore,
 };
 
-/// Runs the command that the command line and the environment ask for, and returns the program's
-/// exit code: 2 for a bad setting, 1 for any other failure.
+/// Runs the command given by the command line and the environment, and returns the program's exit
+/// code: 2 for a bad setting, 1 for any other failure.
 pub fn run() -> ExitCode {
     let config = Config::from_args().map_err(Failure::Setting);
     match config.and_then(|config| execute(&config)) {
@@ -28,10 +28,10 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// The reason of a command's failure, on one line.
+/// A command's failure, told in one line.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    /// A setting is bad; the line names its variable.
+    /// A bad setting; the line names its variable.
     #[error("{0}")]
     Setting(String),
     #[error("{0:#}")]
@@ -55,13 +55,13 @@ fn execute(config: &Config) -> Result<(), Failure> {
     }
 }
 
-/// Runs a command that needs the database.
+/// Runs a command on the configured database.
 fn with_database(
     config: &Config,
     command: impl AsyncFnOnce(&Config, Arc<dyn MessageStore>) -> anyhow::Result<()>,
 ) -> Result<(), Failure> {
     runtime(config)?.block_on(async {
-        // Opening connects to nothing yet: a failure is the URL's.
+        // Nothing is connected yet, so a failure is the URL's.
         let store = app::store(config).map_err(|error| Failure::Setting(format!("{error:#}")))?;
         Ok(command(config, store).await?)
     })
@@ -69,7 +69,7 @@ fn with_database(
 
 fn runtime(config: &Config) -> anyhow::Result<Runtime> {
     Builder::new_multi_thread()
-        // Left to itself, tokio would read the variable, and panic when it is empty.
+        // By default tokio reads the variable itself, and panics when it is empty.
         .worker_threads(config.worker_threads())
         .enable_all()
         .build()

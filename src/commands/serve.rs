@@ -9,9 +9,9 @@ use crate::{app::App, config::Config, http, store::MessageStore, telemetry};
 pub(super) async fn run(config: &Config, store: Arc<dyn MessageStore>) -> anyhow::Result<()> {
     telemetry::start(config.rust_log.clone(), config.log_format)?;
     let shutdown = termination()?;
-    // Each client is an open file, and shells and service managers start processes with few.
+    // Each client is an open file, and shells and service managers allow few by default.
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
-        tracing::warn!(%error, "the limit of open files is not raised");
+        tracing::warn!(%error, "cannot raise the limit of open files");
     }
     let app = App::bind(config, store)?;
     let address = app.local_addr()?;
@@ -23,7 +23,7 @@ pub(super) async fn run(config: &Config, store: Arc<dyn MessageStore>) -> anyhow
     app.serve_until(shutdown).await
 }
 
-/// Returns a future that ends with the first SIGTERM or SIGINT from now on.
+/// Returns a future of the first SIGTERM or SIGINT from now on.
 fn termination() -> io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -38,10 +38,10 @@ fn termination() -> io::Result<impl Future<Output = ()>> {
 fn announce_mode(config: &Config) {
     match config.key_variable() {
         Some(variable) => {
-            tracing::info!("token mode: clients show a token that {variable} verifies")
+            tracing::info!("token mode: {variable} verifies the tokens of clients")
         }
         None => tracing::warn!(
-            "guest mode: clients are who they say they are; set JWT_SECRET or JWT_PUBLIC_KEY for clients to show tokens"
+            "guest mode: clients choose their own user ids; set JWT_SECRET or JWT_PUBLIC_KEY to require tokens"
         ),
     }
 }

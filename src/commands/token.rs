@@ -1,4 +1,4 @@
-//! `parlor token`: prints a token for trying out.
+//! `parlor token`: prints a token for experiments.
 
 use chrono::Utc;
 use secrecy::ExposeSecret;
@@ -12,7 +12,7 @@ use crate::{
 ///
 /// # Errors
 ///
-/// One line that names the variable, if there is no good secret to sign with.
+/// One line with the name of the variable, if there is no good secret to sign with.
 pub(super) fn run(config: &Config, request: &TokenRequest) -> Result<(), String> {
     println!("{}", sign(config, request)?);
     Ok(())

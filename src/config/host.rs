@@ -1,4 +1,4 @@
-//! Where the server listens.
+//! The host to listen on.
 
 use std::{
     fmt,
@@ -6,22 +6,22 @@ use std::{
     str::FromStr,
 };
 
-/// An address to listen on, or a name that has one.
+/// An address to listen on, or a name with an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Host {
-    /// An address; `::` stands for every address of the machine, of IPv4 too.
+    /// An address; `::` means every address of the machine, IPv6 and IPv4.
     Address(IpAddr),
     /// A name, such as `localhost`.
     Name(String),
 }
 
 impl Host {
-    /// Returns the address; of a name's addresses one of IPv4 is preferred, which clients that try
-    /// both reach as well.
+    /// Returns the address. Of a name's addresses it prefers one of IPv4: clients that try both
+    /// families reach that as well.
     ///
     /// # Errors
     ///
-    /// The reason, when a name has no address.
+    /// The reason, if a name has no address.
     pub fn resolve(&self) -> Result<IpAddr, String> {
         let name = match self {
             Self::Address(address) => return Ok(*address),
@@ -36,7 +36,7 @@ impl Host {
             .ok_or_else(|| format!("{name:?} has no address"))
     }
 
-    /// Returns the address of a page on this host, for the machine's own browser.
+    /// Returns the URL of a page on this host, for the machine's own browser.
     pub fn url(&self, port: u16) -> String {
         match self {
             Self::Address(address) if address.is_unspecified() => {

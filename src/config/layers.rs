@@ -17,7 +17,8 @@ use crate::{
     store::Encryption,
 };
 
-/// The number of connections of one user that may join all their rooms at once.
+/// The connections of one user, such as tabs, with room in the burst of requests to join all their
+/// rooms at once.
 const REJOIN_FACTOR: u32 = 8;
 
 impl From<&Config> for Timeouts {
@@ -48,7 +49,7 @@ impl From<&Config> for engine::Settings {
                 burst: config.connect_burst,
             },
             handshake_timeout: config.handshake_timeout_ms,
-            // Within this time a client must answer a ping, and it answers with a payload.
+            // A client must answer a ping within this time, and it answers with a payload.
             payload_timeout: config.ping_interval_ms + config.ping_timeout_ms,
             max_payload: realtime::Settings::from(config).max_payload(),
             packets: Rate {
@@ -113,7 +114,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// One line that names the variable with a bad value, and does not show the value.
+    /// One line with the name of the bad variable, without its value.
     pub fn verifier(&self) -> Result<Option<Verifier>, String> {
         let mut verifier = match (&self.jwt_secret, &self.jwt_public_key) {
             (None, None) => return self.check_unused_claims().map(|()| None),
@@ -136,8 +137,8 @@ impl Config {
         Ok(Some(verifier))
     }
 
-    /// Rejects requirements on tokens where guests need none: the operator did not mean to let
-    /// everybody in.
+    /// Rejects requirements on tokens where clients are guests: an operator who sets one does not
+    /// mean to let everybody in.
     fn check_unused_claims(&self) -> Result<(), String> {
         let unused = [
             ("JWT_ISSUER", &self.jwt_issuer),

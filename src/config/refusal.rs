@@ -1,4 +1,4 @@
-//! Lines that say which setting is not valid.
+//! Reports of bad settings, one line each.
 
 use clap::{
     CommandFactory,
@@ -7,12 +7,12 @@ use clap::{
 
 use super::Config;
 
-/// Says in one line which setting an error is about; none: it is about something else.
-pub(super) fn of(error: &clap::Error) -> Option<String> {
+/// Returns the report of a setting's error, or none if the error is about something else.
+pub(super) fn line(error: &clap::Error) -> Option<String> {
     bad_value(error).or_else(|| bad_encoding(error))
 }
 
-/// The variable, the value and the reason, where the error is a bad value.
+/// Reports a bad value: the variable, the value and the reason.
 fn bad_value(error: &clap::Error) -> Option<String> {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
@@ -33,7 +33,7 @@ fn bad_value(error: &clap::Error) -> Option<String> {
     ))
 }
 
-/// The variable, where the error is a value that is not UTF-8.
+/// Reports a variable with a value other than UTF-8.
 fn bad_encoding(error: &clap::Error) -> Option<String> {
     let command = (error.kind() == ErrorKind::InvalidUtf8).then(Config::command)?;
     let mut variables = command.get_arguments().filter_map(|known| known.get_env());

@@ -1,11 +1,11 @@
-//! Values of settings, read from text.
+//! Parsers of settings' values.
 
 use std::{num::ParseIntError, time::Duration};
 
 use clap::builder::RangedU64ValueParser;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-/// The crates in the server that log, or could.
+/// The crates of the server with log lines of their own.
 const LOGGING_CRATES: [&str; 14] = [
     "axum",
     "engineioxide",
@@ -32,7 +32,7 @@ pub(super) fn millis(text: &str) -> Result<Duration, ParseIntError> {
     Ok(Duration::from_millis(text.parse::<u32>()?.into()))
 }
 
-/// Slower than this, a client's heartbeats would come too late as well.
+/// The least rate of a connection's events: below it a client's heartbeats would be late, too.
 const MIN_EVENTS_PER_SECOND: u32 = 50;
 
 pub(super) fn events_per_second(text: &str) -> Result<u32, String> {
@@ -40,7 +40,7 @@ pub(super) fn events_per_second(text: &str) -> Result<u32, String> {
         .parse()
         .map_err(|error: ParseIntError| error.to_string())?
     {
-        1..MIN_EVENTS_PER_SECOND => Err(format!("must be 0, or {MIN_EVENTS_PER_SECOND} at least")),
+        1..MIN_EVENTS_PER_SECOND => Err(format!("must be 0, or at least {MIN_EVENTS_PER_SECOND}")),
         rate => Ok(rate),
     }
 }
@@ -56,8 +56,8 @@ pub(super) fn seconds(text: &str) -> Result<Duration, ParseIntError> {
     Ok(Duration::from_secs(text.parse::<u32>()?.into()))
 }
 
-/// Parses a filter of log lines. A word that is neither a level nor a crate would be taken for a
-/// target that nobody has, and nothing would be logged any more.
+/// Parses a log filter. Rejects a word other than a level or a crate: the library would take it for
+/// a target without log lines, and nothing would be logged any more.
 pub(super) fn targets(text: &str) -> Result<Targets, String> {
     let directives = text
         .split(',')
@@ -85,6 +85,6 @@ fn known(directive: &str) -> Result<(), String> {
     }
     let crates = LOGGING_CRATES.join(", ");
     Err(format!(
-        "{name:?} is no level (off, error, warn, info, debug, trace) and nothing that logs ({crates})"
+        "{name:?} is neither a level (off, error, warn, info, debug, trace) nor a crate with log lines ({crates})"
     ))
 }

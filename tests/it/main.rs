@@ -22,6 +22,7 @@ mod files;
 mod fuzz;
 mod healing;
 mod hostile;
+mod imports;
 mod leases;
 mod lifecycle;
 mod locks;

@@ -195,7 +195,7 @@ fn a_read_of_history_is_as_expected() {
             |(size, range, limit)| {
                 let room = room(size);
                 let reading = house.chat.history(&participant, &room, range, limit);
-                let (messages, has_more) = runtime.block_on(reading.unwrap()).unwrap();
+                let (messages, has_more) = runtime.block_on(reading.unwrap().page()).unwrap();
                 let limit = answer(limit);
                 let expected = match range {
                     Range::Newest => kept(1..=size, limit, Keep::Newest),

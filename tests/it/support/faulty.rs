@@ -33,7 +33,7 @@ pub struct FaultyStore {
     most_reading: AtomicUsize,
     reads: AtomicUsize,
     panicking: AtomicBool,
-    /// The rooms whose reads wait.
+    /// The rooms with held reads.
     held: watch::Sender<HashSet<RoomId>>,
     /// One permit per append; plentiful unless appends are held up.
     gate: Semaphore,
@@ -86,7 +86,7 @@ impl FaultyStore {
         self.held.send_modify(|held| _ = held.remove(room));
     }
 
-    /// Returns the number of reads that have begun.
+    /// Returns the number of reads so far.
     pub fn reads(&self) -> usize {
         self.reads.load(Ordering::Relaxed)
     }

@@ -1,5 +1,7 @@
 //! Rooms as tasks: they start, end, and find messages that nobody announced.
 
+mod slow_log;
+
 use std::sync::{
     Arc, Mutex,
     atomic::{AtomicUsize, Ordering},
@@ -9,6 +11,7 @@ use futures_util::future::join_all;
 use parlor::{
     auth::Identity,
     chat::{Chat, Limits, Participant, READS_AT_ONCE, Range},
+    error::Error,
     model::{Body, Draft, EncodedMessage, Outcome, RoomId, Seq, Signal, Stored},
     rates::Rate,
     room::{
@@ -18,24 +21,33 @@ use parlor::{
     store::MessageStore,
     writer::Writer,
 };
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{DEADLINE, Database, eventually, faulty::FaultyStore, said, within_deadline};
 
 /// The rooms' deliveries.
 #[derive(Default)]
-struct Recorder(Mutex<Vec<EncodedMessage>>);
+struct Recorder {
+    messages: Mutex<Vec<EncodedMessage>>,
+    presence: Mutex<Vec<Presence>>,
+    signals: Mutex<Vec<Signal>>,
+}
 
 impl Fanout for Recorder {
     fn message(&self, message: &EncodedMessage) {
-        self.0.lock().unwrap().push(message.clone());
+        self.messages.lock().unwrap().push(message.clone());
     }
 
-    fn presence(&self, _: &Presence) {}
+    fn presence(&self, presence: &Presence) {
+        self.presence.lock().unwrap().push(presence.clone());
+    }
 
     fn reset(&self, _: &Reset) {}
 
-    fn signal(&self, _: &RoomId, _: &Signal) {}
+    fn signal(&self, _: &RoomId, signal: &Signal) {
+        self.signals.lock().unwrap().push(signal.clone());
+    }
 }
 
 /// Rooms and use cases, without sockets.
@@ -44,7 +56,7 @@ struct House {
     chat: Chat,
     store: Arc<dyn MessageStore>,
     sent: Arc<Recorder>,
-    _database: Database,
+    database: Database,
 }
 
 impl House {
@@ -83,7 +95,7 @@ impl House {
             chat,
             store,
             sent,
-            _database: database,
+            database,
         }
     }
 
@@ -95,16 +107,23 @@ impl House {
     }
 
     async fn join(&self, participant: &Arc<Participant>) -> Joined {
-        let (sender, joined) = tokio::sync::oneshot::channel();
+        within_deadline("a join", self.joining(participant, None))
+            .await
+            .unwrap()
+    }
+
+    /// Joins the room with so many of its messages.
+    async fn joining(
+        &self,
+        participant: &Arc<Participant>,
+        limit: Option<usize>,
+    ) -> Result<Joined, Error> {
+        let (sender, joined) = oneshot::channel();
         let welcome = move |joined| sender.send(joined).is_ok();
-        within_deadline(
-            "a join",
-            self.chat
-                .join(participant, room(), None, None, None, welcome),
-        )
-        .await
-        .unwrap();
-        joined.await.unwrap()
+        self.chat
+            .join(participant, room(), None, None, limit, welcome)
+            .await?;
+        Ok(joined.await.unwrap())
     }
 
     async fn send(&self, participant: &Participant, text: &str) {
@@ -113,7 +132,7 @@ impl House {
     }
 
     fn sent(&self) -> Vec<String> {
-        let sent = self.sent.0.lock().unwrap();
+        let sent = self.sent.messages.lock().unwrap();
         sent.iter().map(said).collect()
     }
 }
@@ -250,7 +269,7 @@ async fn a_commit_a_while_after_an_unknown_outcome_is_delivered() {
 }
 
 #[tokio::test]
-async fn a_wake_up_for_a_message_that_the_room_has_costs_no_read() {
+async fn a_wake_up_for_a_message_the_room_has_costs_no_read() {
     let database = Database::sqlite();
     let store = FaultyStore::new(database.store().await, &[]);
     let house = House::on(database, store.clone());
@@ -368,6 +387,7 @@ async fn one_connection_has_few_reads_of_the_log_at_once() {
             .chat
             .history(&eve, &room, Range::Newest, None)
             .unwrap()
+            .page()
     });
     for read in within_deadline("all reads", join_all(reading)).await {
         read.unwrap();

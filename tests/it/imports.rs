@@ -1,0 +1,297 @@
+//! The import table of `src/`: modules name only modules below them, and some crates stay in the
+//! modules made for them. `docs/architecture.md` explains the table.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use proc_macro2::{Ident, TokenStream, TokenTree};
+
+/// The modules from the roof to the ground, each with the modules that it may name. All of these
+/// are further down, so no circle is possible. `*` stands for everything below.
+const MODULES: &[(&str, &str)] = &[
+    ("commands", "app config telemetry auth http store"),
+    ("app", "*"),
+    // The settings of the layers, which do not know where these come from.
+    ("config", "*"),
+    ("telemetry", ""),
+    // Of `room` the fan-out and its events.
+    (
+        "realtime",
+        "chat room writer engine auth model json_error error",
+    ),
+    ("http", "chat engine net store writer auth model error"),
+    ("engine", "net rates error"),
+    ("net", "rates error"),
+    ("chat", "room writer auth rates store model error"),
+    // A room reads the log, and never writes to it.
+    ("room", "store model error"),
+    ("writer", "store model error"),
+    ("store", "model error"),
+    ("auth", "model json_error error"),
+    ("rates", "model error"),
+    ("model", "json_error error"),
+    ("json_error", "error"),
+    ("error", ""),
+];
+
+/// Crates that only some modules may name.
+const CRATES: &[(&str, &str)] = &[
+    ("axum", "app http engine net"),
+    ("socketioxide", "realtime"),
+    ("sqlx", "store"),
+];
+
+/// A name that a file uses, and the line where it does.
+struct Mention {
+    name: String,
+    line: usize,
+}
+
+impl Mention {
+    fn from_ident(ident: &Ident) -> Self {
+        Self {
+            name: ident.to_string(),
+            line: ident.span().start().line,
+        }
+    }
+}
+
+/// The modules that a file names by paths from the crate's root: `crate::room::…`, in a `use` or
+/// elsewhere, and each of `crate::{chat::…, room::…}`.
+fn modules_named(tokens: TokenStream, found: &mut Vec<Mention>) {
+    let tokens: Vec<_> = tokens.into_iter().collect();
+    for (index, token) in tokens.iter().enumerate() {
+        if let TokenTree::Group(group) = token {
+            modules_named(group.stream(), found);
+        }
+        if !matches!(token, TokenTree::Ident(ident) if ident == "crate") {
+            continue;
+        }
+        match tokens.get(index + 3) {
+            Some(TokenTree::Ident(module)) => found.push(Mention::from_ident(module)),
+            Some(TokenTree::Group(group)) => found.extend(first_names(group.stream())),
+            _ => {}
+        }
+    }
+}
+
+/// The first name of each item in the braces of a `use`.
+fn first_names(items: TokenStream) -> Vec<Mention> {
+    let items: Vec<_> = items.into_iter().collect();
+    let items =
+        items.split(|token| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ','));
+    items
+        .filter_map(|item| match item.first()? {
+            TokenTree::Ident(ident) => Some(Mention::from_ident(ident)),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The crates of [`CRATES`] that a file names.
+fn crates_named(tokens: TokenStream, found: &mut Vec<Mention>) {
+    for token in tokens {
+        match token {
+            TokenTree::Group(group) => crates_named(group.stream(), found),
+            TokenTree::Ident(ident) if CRATES.iter().any(|(name, _)| ident == name) => {
+                found.push(Mention::from_ident(&ident));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The lines where `super::…` leads to the crate's root, which only `crate::…` is to do. The file
+/// stands `depth` modules below the root.
+fn climbs(tokens: TokenStream, depth: usize, found: &mut Vec<usize>) {
+    let tokens: Vec<_> = tokens.into_iter().collect();
+    let is = |index: usize, name: &str| matches!(&tokens[index], TokenTree::Ident(ident) if ident == name);
+    let mut steps = 0;
+    for (index, token) in tokens.iter().enumerate() {
+        match token {
+            TokenTree::Group(group) => {
+                let is_module = index >= 2 && is(index - 2, "mod");
+                climbs(group.stream(), depth + usize::from(is_module), found);
+            }
+            TokenTree::Ident(ident) if ident == "super" => {
+                steps += 1;
+                if steps == depth {
+                    found.push(ident.span().start().line);
+                }
+            }
+            TokenTree::Ident(_) => steps = 0,
+            _ => {}
+        }
+    }
+}
+
+fn has(names: &str, name: &str) -> bool {
+    names.split(' ').any(|one| one == name)
+}
+
+/// The place of a module in [`MODULES`], counted from the roof.
+fn floor(module: &str) -> Option<usize> {
+    MODULES.iter().position(|(name, _)| *name == module)
+}
+
+/// The rule that `module` breaks by naming `other`, if any.
+fn broken_by_module(module: &str, other: &str) -> Option<String> {
+    if module == other {
+        return None;
+    }
+    let (Some(from), Some(to)) = (floor(module), floor(other)) else {
+        return Some(format!("{module} or {other} has no row in the table"));
+    };
+    let allowed = MODULES[from].1;
+    let is_allowed = to > from && (allowed == "*" || has(allowed, other));
+    (!is_allowed).then(|| format!("{module} names {other}, but may name: {allowed}"))
+}
+
+/// The rule that `module` breaks by naming a crate, if any.
+fn broken_by_crate(module: &str, name: &str) -> Option<String> {
+    let (_, modules) = CRATES.iter().find(|(known, _)| *known == name)?;
+    (!has(modules, module)).then(|| format!("{module} names {name}, which is for: {modules}"))
+}
+
+/// The top module that a file is part of; none for the crate's roots.
+fn module_of(file: &Path) -> Option<String> {
+    let inside = file.strip_prefix("src").unwrap();
+    let first = inside.components().next().unwrap().as_os_str();
+    let name = first.to_str().unwrap().trim_end_matches(".rs");
+    (!["lib", "main", "testing"].contains(&name)).then(|| name.to_owned())
+}
+
+/// The number of modules from the crate's root down to a file.
+fn depth(file: &Path) -> usize {
+    let inside = file.strip_prefix("src").unwrap();
+    inside.components().count() - usize::from(inside.ends_with("mod.rs"))
+}
+
+fn violations(file: &Path, source: &str) -> Vec<String> {
+    let Some(module) = module_of(file) else {
+        return vec![];
+    };
+    let tokens: TokenStream = source.parse().unwrap();
+    let (mut modules, mut crates, mut climbing) = (vec![], vec![], vec![]);
+    modules_named(tokens.clone(), &mut modules);
+    crates_named(tokens.clone(), &mut crates);
+    climbs(tokens, depth(file), &mut climbing);
+    let by_modules = modules
+        .iter()
+        .map(|mention| (mention.line, broken_by_module(&module, &mention.name)));
+    let by_crates = crates
+        .iter()
+        .map(|mention| (mention.line, broken_by_crate(&module, &mention.name)));
+    let by_climbing = climbing
+        .iter()
+        .map(|line| (*line, Some("names another module by `super`".to_owned())));
+    by_modules
+        .chain(by_crates)
+        .chain(by_climbing)
+        .filter_map(|(line, broken)| Some(format!("{}:{line}: {}", file.display(), broken?)))
+        .collect()
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn modules_name_only_those_that_the_import_table_allows() {
+    let mut files = vec![];
+    sources(Path::new("src"), &mut files);
+    files.sort();
+    let broken: Vec<_> = files
+        .iter()
+        .flat_map(|file| violations(file, &fs::read_to_string(file).unwrap()))
+        .collect();
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn the_import_table_has_a_row_for_each_module_and_runs_downwards() {
+    let mut files = vec![];
+    sources(Path::new("src"), &mut files);
+    for (module, others) in MODULES {
+        assert!(
+            files
+                .iter()
+                .any(|file| module_of(file).as_deref() == Some(module)),
+            "{module} is no module of src/"
+        );
+        for other in others.split(' ').filter(|other| !["", "*"].contains(other)) {
+            assert!(floor(other) > floor(module), "{module} → {other} runs up");
+        }
+    }
+    for file in &files {
+        let module = module_of(file);
+        assert!(
+            module.as_deref().is_none_or(|one| floor(one).is_some()),
+            "{module:?} has no row in the table"
+        );
+    }
+}
+
+#[test]
+fn an_import_against_the_table_is_found_wherever_it_stands() {
+    let line = |file, source: &str| violations(Path::new(file), source).join("\n");
+    for (file, source, expected) in [
+        (
+            "src/http/mod.rs",
+            "use crate::{\n    engine::Engine,\n    rates::{Limiter, Rate},\n};",
+            "src/http/mod.rs:3: http names rates",
+        ),
+        (
+            "src/room/task.rs",
+            "fn wrong() {\n    crate::writer::start();\n}",
+            "src/room/task.rs:2: room names writer",
+        ),
+        (
+            "src/room/task.rs",
+            "use crate::config::Config;",
+            "room names config",
+        ),
+        (
+            "src/chat/mod.rs",
+            "fn f() { tracing::info!(x = crate::http::Y); }",
+            "chat names http",
+        ),
+        (
+            "src/telemetry.rs",
+            "use crate::nowhere;",
+            "nowhere has no row",
+        ),
+        (
+            "src/chat/mod.rs",
+            "#[derive(sqlx::Type)] struct A;",
+            "chat names sqlx",
+        ),
+        (
+            "src/room/task.rs",
+            "use super::super::http;",
+            "src/room/task.rs:1: names another module",
+        ),
+    ] {
+        let found = line(file, source);
+        assert!(
+            found.contains(expected) && found.lines().count() == 1,
+            "{found}"
+        );
+    }
+    for source in [
+        "use crate::{store::MessageStore, room};",
+        "use super::tail; mod tests { use super::super::tail; }",
+        "// use crate::http;\nconst TEXT: &str = \"crate::http sqlx::\";",
+    ] {
+        assert_eq!(line("src/room/task.rs", source), "", "{source}");
+    }
+}
