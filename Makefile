@@ -1,8 +1,8 @@
-# rustup's directory, so that a shell opened before its installation finds cargo too.
+# rustup's directory, for shells opened before its installation.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test bench check check-format check-lints check-docs check-dependencies client test-tools bench-tools rust
+.PHONY: help setup run build test bench check check-format check-lints check-docs check-dependencies client test-packages bench-packages rust
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,11 +13,15 @@ run: rust client ## Build the server and start it (ARGS="--port 8080")
 build: rust client ## Build the server: target/release/parlor (or below CARGO_TARGET_DIR)
 	cargo build --release --locked
 
-test: rust client test-tools bench-tools ## Install what the tests need and run them all (ARGS="name of a test")
+setup: ## Install the system packages of the tests, as root or by sudo
+	@scripts/setup
+
+test: rust setup test-packages ## Install the tests' packages and run all tests (ARGS="name of a test")
 	cargo test --locked --workspace $(ARGS)
 
-bench: rust client bench-tools ## Measure Parlor beside a Node server and write bench/RESULTS.md (ARGS="--only idle")
-	cargo build --release --locked --workspace
+bench: rust client bench-packages ## Measure Parlor beside a Node server and write bench/RESULTS.md (ARGS="--only idle")
+	cargo build --release --locked
+	cargo build --release --locked --package parlor-bench
 	"$$(scripts/target-directory)/release/parlor-bench" $(if $(ARGS),$(ARGS),--output bench)
 
 check: check-format check-lints check-docs check-dependencies ## All checks but the tests
@@ -37,11 +41,12 @@ check-dependencies: rust ## Licences, bans, sources and advisories of the crates
 client:
 	@scripts/install-client
 
-test-tools:
-	@scripts/install-test-tools
+test-packages:
+	@scripts/install-test-packages
 
-bench-tools:
-	@scripts/install-bench-tools
+bench-packages:
+	@scripts/setup postgres npm
+	@scripts/install-bench-packages
 
 rust:
 	@command -v cargo >/dev/null || { echo "error: Rust is missing. Install it from https://rustup.rs and try again." >&2; exit 1; }

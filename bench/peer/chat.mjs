@@ -1,11 +1,11 @@
-// What clients can do. A handler checks the payload, does the work and calls `answer` once; an error that it throws
-// is the answer.
+// The use cases of clients. A handler checks the payload, does the work and calls `answer` once; a thrown error is the
+// answer, too.
 import { v7 as uuid } from 'uuid';
 
 import { ChatError, body, flag, identifier, limit, optionalIdentifier, whole } from './payload.mjs';
 import { Room } from './room.mjs';
 
-/** After every `seq`. */
+/** Greater than every `seq`. */
 const END = Number.MAX_SAFE_INTEGER;
 
 export class Chat {
@@ -18,7 +18,7 @@ export class Chat {
     this.#store = store;
   }
 
-  /** Lets a guest in, who is who it says it is; one that says nothing does so when it joins. */
+  /** Admits a guest under any name; a guest without one names itself when it joins. */
   connect(socket) {
     const userId = optionalIdentifier(socket.handshake.auth, 'userId');
     socket.data = { userId, operator: false, rooms: new Map() };
@@ -102,13 +102,13 @@ export class Chat {
     rooms.clear();
   }
 
-  /** Resolves when every send that was taken is done. */
+  /** Resolves when every accepted send is done. */
   async idle() {
     await Promise.all(Array.from(this.#rooms.values(), (room) => room.idle()));
   }
 }
 
-/** Settles whom the socket speaks for: what it says first holds as long as the connection. */
+/** Sets the socket's user: the first name holds for the life of the connection. */
 function identify(socket, payload) {
   const userId = optionalIdentifier(payload, 'userId');
   const operatorId = optionalIdentifier(payload, 'operatorId');

@@ -1,4 +1,4 @@
-// Who is in a room. Members are users, not sockets; what the room is told of them goes out together.
+// A room's members. They are users, not sockets, and news of them goes out together.
 
 const MAX_LISTED = 200;
 const LARGE_ROOM = 200;
@@ -10,7 +10,7 @@ export class Members {
   #tell;
   /** The user of each socket. */
   #sockets = new Map();
-  /** How many sockets each user has; none while its broken connection may come back. */
+  /** The number of each user's sockets; zero while a broken connection may come back. */
   #users = new Map();
   #away = new Map();
   #joined = new Set();
@@ -19,7 +19,7 @@ export class Members {
   #toldCount = 0;
   #timer;
 
-  /** `tell` is called with what the room's sockets are to be told. */
+  /** `tell` sends news to the room's sockets. */
   constructor(tell) {
     this.#tell = tell;
   }
@@ -28,7 +28,7 @@ export class Members {
     return this.#users.size;
   }
 
-  /** Lets a socket in, unless it is; gives what the joiner is told of the members. */
+  /** Adds a socket, unless it is there, and returns the members for the joiner. */
   enter(socket, user) {
     if (!this.#sockets.has(socket)) this.#add(socket, user);
     return { members: this.#listed(), memberCount: this.count };
@@ -51,7 +51,7 @@ export class Members {
     if (sockets === undefined) this.#changed(user, this.#joined, this.#left);
   }
 
-  /** A user whose last socket leaves is gone at once, or, if its connection broke, after a while. */
+  /** Removes a socket. A user without sockets leaves at once, or after a grace period if the connection broke. */
   leave(socket, broken) {
     const user = this.#sockets.get(socket);
     if (!this.#sockets.delete(socket)) return;
@@ -62,7 +62,7 @@ export class Members {
     else this.#remove(user);
   }
 
-  /** Tells nobody anything any more. */
+  /** Ends all news. */
   close() {
     clearTimeout(this.#timer);
   }

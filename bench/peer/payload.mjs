@@ -1,4 +1,4 @@
-// What clients send, checked: each function gives the value or throws the contract's error.
+// Checks of payloads: each function returns the value or throws the contract's error.
 
 const MAX_IDENTIFIER_BYTES = 128;
 const MAX_MESSAGE_BYTES = 8_192;
@@ -9,7 +9,7 @@ const HALF_CHARACTER = /\p{Cs}/u;
 
 const RETRYABLE = new Set(['UNAVAILABLE']);
 
-/** An error that the client is told of. */
+/** An error that is reported to the client. */
 export class ChatError extends Error {
   constructor(code, message) {
     super(message);
@@ -32,7 +32,7 @@ export function object(payload) {
   return payload;
 }
 
-/** A room's, user's or message's name. */
+/** Returns the name of a room, user or message. */
 export function identifier(payload, field) {
   const value = payload[field];
   const fits = typeof value === 'string' && value !== '' && Buffer.byteLength(value) <= MAX_IDENTIFIER_BYTES;
@@ -42,7 +42,7 @@ export function identifier(payload, field) {
   return value;
 }
 
-/** The same, or null when the field is missing. */
+/** Returns a name, or null when the field is missing. */
 export function optionalIdentifier(payload, field) {
   return payload[field] == null ? null : identifier(payload, field);
 }
@@ -58,7 +58,7 @@ export function body(payload) {
   return message;
 }
 
-/** A whole number from 0, or null when the field is missing. */
+/** Returns a whole number from 0, or null when the field is missing. */
 export function whole(payload, field) {
   const value = payload[field];
   if (value == null) return null;

@@ -1,5 +1,5 @@
 // A room: its sends go to the database one after another, so that they are stored, acknowledged and broadcast in one
-// order. Sent all at once, they would wait for the room's row with a connection each, and store no more.
+// order. All at once, they would wait for the room's row with one connection each, and store no more.
 import { Members } from './members.mjs';
 
 const REPLAY_PAGE = 200;
@@ -10,16 +10,18 @@ export class Room {
   #store;
   #broadcast;
   #empty;
-  /** The `seq` of the newest message that was broadcast; undefined until it has been read from the log. */
+  /** The `seq` of the last broadcast message; undefined until the log has been read. */
   #cursor;
   #opening;
   #tail = Promise.resolve();
-  /** Sends and joins under way. */
+  /** Sends and joins in flight. */
   #busy = 0;
-  /** For each join that reads its history: what has been broadcast since it began. */
+  /** The broadcasts since the beginning of each join that still reads its history. */
   #joining = new Set();
 
-  /** `broadcast(event, payload)` reaches the room's sockets; `empty` is called when nothing is left to keep it for. */
+  /**
+   * `broadcast(event, payload)` sends to the room's sockets; the room calls `empty` when nothing needs it any more.
+   */
   constructor(id, store, broadcast, empty) {
     this.#id = id;
     this.#store = store;
@@ -31,7 +33,7 @@ export class Room {
     });
   }
 
-  /** Stores a draft after those before it, then calls `stored` with it, and then all of the room gets it. */
+  /** Stores a draft after its predecessors, calls `stored` with the message, and then broadcasts it. */
   send(draft, stored) {
     this.#busy += 1;
     const sent = this.#tail.then(() => this.#append(draft, stored)).finally(() => this.#done());
@@ -54,7 +56,7 @@ export class Room {
     this.#broadcast('newMessage', message);
   }
 
-  /** Delivers what was committed although its answer got lost; what cannot be read now is with the next message. */
+  /** Delivers messages whose commit got no answer; what cannot be read now comes with the next message. */
   async #replay(end) {
     while (this.#cursor < end) {
       const missed = await this.#store.oldest(this.#id, this.#cursor, end + 1, REPLAY_PAGE).catch(() => undefined);
@@ -63,7 +65,7 @@ export class Room {
     }
   }
 
-  /** Reads a joiner's history and calls `admit` with it: what is broadcast from then on begins where that ends. */
+  /** Reads a joiner's history and calls `admit` with it; later broadcasts begin where the history ends. */
   async join(lastSeq, limit, admit) {
     this.#busy += 1;
     const since = [];
@@ -95,7 +97,7 @@ export class Room {
     return this.#opening;
   }
 
-  /** Resolves when the sends that wait now are done. */
+  /** Resolves when the waiting sends are done. */
   idle() {
     return this.#tail;
   }

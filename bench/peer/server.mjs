@@ -1,8 +1,8 @@
-// The peer that the benchmark compares Parlor with: the same contract, on socket.io and pg, in one process.
+// The benchmark's peer of Parlor: the same contract, on socket.io and pg, in one process.
 //
-// From https://socket.io/docs/v4/performance-tuning/: bufferutil, and the HTTP request of a connection is let go.
-// utf-8-validate is left out, as ws does not load it where Node has buffer.isUtf8 (18.14 and newer). Compression is
-// off, as by default.
+// It follows https://socket.io/docs/v4/performance-tuning/: it uses bufferutil and drops each connection's HTTP
+// request. utf-8-validate is left out, as ws does not load it beside Node's buffer.isUtf8 (18.14 and newer).
+// Compression is off, as by default.
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 
@@ -14,7 +14,7 @@ import { Store } from './store.mjs';
 
 const MAX_ECHOED_CHARS = 64;
 const SHUTDOWN_TIMEOUT_MS = 20_000;
-/** Reasons of a disconnect that was meant; any other connection broke. */
+/** Reasons of an intended disconnect; any other connection broke. */
 const MEANT = new Set(['client namespace disconnect', 'server namespace disconnect']);
 
 const { env } = process;
@@ -34,7 +34,7 @@ const handlers = new Map([
   ['typing', chat.typing],
 ]);
 
-/** Every event comes here, for all sockets, so that a socket costs no closures. `this` is the socket. */
+/** Handles every event of all sockets, so that a socket costs no closures. `this` is the socket. */
 async function dispatch(event, ...args) {
   if (!this.connected) return;
   const ack = typeof args.at(-1) === 'function' ? args.pop() : undefined;

@@ -1,5 +1,5 @@
-// The log in Postgres: for a message one prepared statement, one round trip and one commit; for history one query
-// by the index.
+// The log in Postgres: one prepared statement, one round trip and one commit per message, and one query by index for
+// history.
 import pg from 'pg';
 
 import { ChatError } from './payload.mjs';
@@ -29,7 +29,8 @@ CREATE UNIQUE INDEX IF NOT EXISTS messages_client_message_id ON messages (room_i
 
 const COLUMNS = 'room_id, seq, id, user_id, operator_id, message, client_message_id, "timestamp"';
 
-// A repeated send gets the row that is there; else the room is counted up, which locks its row until the commit.
+// A repeated send returns the existing row; a new one increments the room's counter, which locks its row until the
+// commit.
 const APPEND = {
   name: 'append',
   rowMode: 'array',
@@ -65,7 +66,7 @@ export class Store {
       idleTimeoutMillis: 0,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       query_timeout: QUERY_TIMEOUT_MS,
-      // As in Parlor: a statement prepared while a table is new would keep reading all of it as it grows.
+      // As in Parlor: a statement prepared on a new table would keep scanning the whole table as it grows.
       options: '-c enable_seqscan=off',
     });
     this.#pool.on('error', report);
@@ -80,7 +81,7 @@ export class Store {
     return this.#pool.end();
   }
 
-  /** Stores a draft: the message, and whether an earlier send had stored it. */
+  /** Stores a draft, and returns the message and whether an earlier send had stored it. */
   async append(draft) {
     const { roomId, id, userId, operatorId, message, clientMessageId, timestamp } = draft;
     const values = [roomId, id, userId, operatorId, message, clientMessageId, timestamp];
@@ -89,14 +90,14 @@ export class Store {
     return { message: { ...draft, seq: row[1] }, duplicate: false };
   }
 
-  /** The newest messages with `after < seq < before`, oldest first, and whether that left some out. */
+  /** Returns the newest messages with `after < seq < before`, oldest first, and whether some were left out. */
   async newest(roomId, after, before, limit) {
     const page = await this.#page(NEWEST, roomId, after, before, limit);
     page.messages.reverse();
     return page;
   }
 
-  /** The same with the oldest. */
+  /** Returns the oldest messages with `after < seq < before`, in the same form. */
   oldest(roomId, after, before, limit) {
     return this.#page(OLDEST, roomId, after, before, limit);
   }

@@ -1,4 +1,4 @@
-//! A client that takes no more from a packet than a workload asks for.
+//! A client that reads no more of a packet than a workload needs.
 
 use std::{fmt, net::SocketAddr, sync::Arc};
 
@@ -13,10 +13,10 @@ use testkit::{
 /// The length of a message's text, in bytes.
 pub const BODY_BYTES: usize = 100;
 
-/// Part of every ack of success.
+/// Part of every successful ack.
 const OK: &[u8] = b"\"status\":\"ok\"";
 
-/// Headers of browsers besides those of the protocol.
+/// The headers that a browser adds to each request.
 const HEADERS: [(&str, &str); 6] = [
     (
         "User-Agent",
@@ -35,18 +35,18 @@ const HEADERS: [(&str, &str); 6] = [
 /// A packet of the namespace.
 #[derive(Debug)]
 pub enum Packet {
-    /// The answer of success to the event with this id: a JSON array.
+    /// The successful answer to the event with this id, as a JSON array.
     Ack(u64, Bytes),
-    /// An event's name and payload: a JSON array.
+    /// An event's name and payload, as a JSON array.
     Event(Bytes),
 }
 
-/// What a room says of itself when it is joined.
+/// The answer to a join.
 #[derive(Debug)]
 pub struct Joined {
     /// The room's newest `seq`.
     pub last_seq: u64,
-    /// How many messages came with the answer.
+    /// The number of messages in the answer.
     pub messages: usize,
 }
 
@@ -84,7 +84,7 @@ impl Client {
         self.client.ask(event, payload)
     }
 
-    /// Queues a message of [`BODY_BYTES`] that begins with `head`, under an id of its own.
+    /// Queues a message of [`BODY_BYTES`] that begins with `head`, under a new id.
     pub fn say(&mut self, room: &str, head: u64) -> u64 {
         let (user, id) = (self.user.clone(), self.client.asked() + 1);
         self.ask(
@@ -109,11 +109,11 @@ impl Client {
         self.client.has_more()
     }
 
-    /// Returns the next event or ack. Only a WebSocket allows to cancel the wait without loss.
+    /// Returns the next event or ack. Only a WebSocket allows cancelling the wait without loss.
     ///
     /// # Errors
     ///
-    /// When the connection ends, or an ack is an error's.
+    /// When the connection ends, or an ack reports an error.
     pub async fn next(&mut self) -> anyhow::Result<Packet> {
         loop {
             match self.client.next().await? {
@@ -130,9 +130,12 @@ impl Client {
         }
     }
 
-    /// Joins a room, with what came after `last_seq` if the client knows some of it.
+    /// Joins a room, and resumes after `last_seq` if given. Events before the answer are dropped:
+    /// none of them is the room's.
     ///
-    /// Events that come before the answer are dropped: there are none of this room.
+    /// # Errors
+    ///
+    /// When the connection ends, or the join fails.
     pub async fn join(&mut self, room: &str, last_seq: Option<u64>) -> anyhow::Result<Joined> {
         let number = match last_seq {
             Some(last_seq) => self.ask(
@@ -151,7 +154,11 @@ impl Client {
         })
     }
 
-    /// The answer to the event with this number; what comes before it is dropped.
+    /// Waits for the answer to the event with this id, and drops everything before it.
+    ///
+    /// # Errors
+    ///
+    /// When the connection ends, or an ack reports an error.
     pub async fn answer(&mut self, number: u64) -> anyhow::Result<Bytes> {
         loop {
             if let Packet::Ack(answered, body) = self.next().await?
@@ -162,7 +169,11 @@ impl Client {
         }
     }
 
-    /// Sends what is queued, and waits for so many answers; events that come between are dropped.
+    /// Sends the queued events, and waits for a number of answers. Events in between are dropped.
+    ///
+    /// # Errors
+    ///
+    /// When the connection ends, or an ack reports an error.
     pub async fn answers(&mut self, count: usize) -> anyhow::Result<()> {
         self.flush().await?;
         let mut missing = count;
@@ -173,14 +184,14 @@ impl Client {
     }
 }
 
-/// The `seq` of a `newMessage`; nothing for another event.
+/// Returns the `seq` of a `newMessage`, and none for another event.
 pub fn live_seq(event: &[u8]) -> Option<u64> {
     event
         .starts_with(b"[\"newMessage\"")
         .then(|| number_after(event, b"\"seq\":"))?
 }
 
-/// The number that a message of [`Client::say`] begins with.
+/// Returns the number at the beginning of a message from [`Client::say`].
 pub fn head(event: &[u8]) -> Option<u64> {
     number_after(event, b"\"message\":\"")
 }
@@ -189,7 +200,7 @@ fn number_after(text: &[u8], key: &[u8]) -> Option<u64> {
     number(&text[memmem::find(text, key)? + key.len()..])
 }
 
-/// The number that a text begins with.
+/// Returns the number at the beginning of a text.
 fn number(text: &[u8]) -> Option<u64> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     std::str::from_utf8(&text[..digits]).ok()?.parse().ok()

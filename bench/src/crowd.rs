@@ -14,35 +14,45 @@ use crate::{
     lab::{Run, Spent},
 };
 
-/// How many connections are being made at a time: fewer than Node's listener lets wait, 511.
+/// The most connections in the making at a time: fewer than the backlog of Node's listener, 511.
 pub const CONNECTING: usize = 256;
 
 static DOOR: Semaphore = Semaphore::const_new(CONNECTING);
 
-/// Connects clients whose names are made of `kind` and a number.
+/// Connects clients, named by `kind` and a number.
+///
+/// # Errors
+///
+/// When one of them cannot connect.
 pub async fn connect(address: SocketAddr, kind: &str, count: usize) -> anyhow::Result<Vec<Client>> {
     all((0..count).map(|number| enter(address, format!("{kind}-{number}")))).await
 }
 
-/// Connects when it is its turn: a few do so at a time.
+/// Connects one client, at most [`CONNECTING`] at a time.
+///
+/// # Errors
+///
+/// When it cannot connect.
 pub async fn enter(address: SocketAddr, user: String) -> anyhow::Result<Client> {
     let _turn = DOOR.acquire().await?;
     Client::connect(address, Carrier::WebSocket, &user).await
 }
 
-/// Clients that do something, each in a task of its own, until they are stopped.
+/// A group of running clients, each in a task of its own.
 #[derive(Debug, Default)]
 pub struct Crowd(JoinSet<anyhow::Result<()>>);
 
 impl Crowd {
-    /// Adds one.
+    /// Adds a client.
     pub fn add(&mut self, life: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
         self.0.spawn(life);
     }
 
-    /// Stops all.
+    /// Stops all clients.
     ///
-    /// Errors when one had failed before.
+    /// # Errors
+    ///
+    /// When one of them had failed before.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         while let Some(ended) = self.0.try_join_next() {
             ended??;
@@ -52,10 +62,11 @@ impl Crowd {
     }
 }
 
-/// Lets all do something at once, each in a task of its own, and waits for what comes of it, in
-/// their order.
+/// Runs all futures at once, each in a task of its own, and returns their results in order.
 ///
-/// Errors when one fails.
+/// # Errors
+///
+/// When one of them fails.
 pub async fn all<T: Send + 'static>(
     lives: impl Iterator<Item = impl Future<Output = anyhow::Result<T>> + Send + 'static>,
 ) -> anyhow::Result<Vec<T>> {
@@ -67,8 +78,12 @@ pub async fn all<T: Send + 'static>(
     Ok(ends)
 }
 
-/// Lets all join at once, each the room that is named for its number; the sequences begin where the
-/// answers end.
+/// Joins all clients at once, each to the room of its number. Their sequences begin after the
+/// answers.
+///
+/// # Errors
+///
+/// When one of them cannot join.
 pub async fn join(
     clients: Vec<Client>,
     room: impl Fn(usize) -> String,
@@ -83,7 +98,7 @@ pub async fn join(
     all(joining).await
 }
 
-/// What clients have seen.
+/// Counts of answers and deliveries.
 #[derive(Debug, Default)]
 pub struct Counts {
     acks: AtomicU64,
@@ -91,22 +106,26 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Counts an answered send.
+    /// Counts an acknowledged send.
     pub fn ack(&self) {
         self.acks.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a message that has come to somebody.
+    /// Counts a message received by one member.
     pub fn delivery(&self) {
         self.deliveries.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many messages have come to somebody so far.
+    /// Returns the number of messages received so far, by all members together.
     pub fn deliveries(&self) -> u64 {
         self.deliveries.load(Ordering::Relaxed)
     }
 
-    /// Measures what is counted, and what is used, during some time.
+    /// Measures the counts and the usage during a span of time.
+    ///
+    /// # Errors
+    ///
+    /// When the servers' usage cannot be read.
     pub async fn watch(&self, run: &Run, time: std::time::Duration) -> anyhow::Result<Watched> {
         let read = || [&self.acks, &self.deliveries].map(|count| count.load(Ordering::Relaxed));
         let before = read();
@@ -121,30 +140,32 @@ impl Counts {
     }
 }
 
-/// What was counted and used during some time.
+/// Counts and usage during a span of time.
 #[derive(Debug, Clone, Copy)]
 pub struct Watched {
-    /// Sends that were answered.
+    /// Acknowledged sends.
     pub acks: f64,
-    /// Messages that came to somebody.
+    /// Messages received, by all members together.
     pub deliveries: f64,
-    /// What it took.
+    /// The time used.
     pub spent: Spent,
 }
 
-/// Sees to it that each message of a room comes once, in order.
+/// A check that a room's messages arrive once, in order.
 #[derive(Debug, Clone, Copy)]
 pub struct Sequence(u64);
 
 impl Sequence {
-    /// One that begins after the answer to a join.
+    /// Returns a sequence that begins after the answer to a join.
     pub fn after(last_seq: u64) -> Self {
         Self(last_seq)
     }
 
-    /// Takes note of an event; whether it is a message.
+    /// Takes an event, and returns true when it is a message.
     ///
-    /// Errors when it does not follow the one before.
+    /// # Errors
+    ///
+    /// When the message does not follow the previous one.
     pub fn take(&mut self, event: &[u8]) -> anyhow::Result<bool> {
         let Some(seq) = live_seq(event) else {
             return Ok(false);

@@ -1,4 +1,4 @@
-//! Where servers are measured: one Postgres for all of them, an empty database for each run.
+//! The setup of a benchmark: one Postgres for all servers, and an empty database for each run.
 
 use std::{
     ops::Sub,
@@ -14,40 +14,39 @@ use testkit::Postgres;
 
 use crate::server::{Contestant, Programs, Server, cpu_seconds};
 
-/// How much work there is to be.
+/// The amount of work.
 #[derive(Debug, Clone, Copy)]
 pub struct Size {
-    /// How long one measurement lasts.
+    /// The length of one measurement.
     pub time: Duration,
-    /// By what the numbers of clients, rooms and stored messages are multiplied: 1, or less for a
-    /// trial.
+    /// The factor for the numbers of clients, rooms and stored messages: 1, or less for a trial.
     pub scale: f64,
 }
 
 impl Size {
-    /// So many, at this scale; one at least.
-    pub fn of(self, number: usize) -> usize {
+    /// Returns a number at this scale, at least one.
+    pub fn scaled(self, number: usize) -> usize {
         ((number as f64 * self.scale).round() as usize).max(1)
     }
 
-    /// How long the load runs before it is measured.
+    /// Returns the length of the warm-up before a measurement.
     pub fn warm_up(self) -> Duration {
         self.time / 4
     }
 }
 
-/// The machine's part in a benchmark.
+/// A Postgres server and the programs under test.
 pub struct Lab {
     postgres: Postgres,
-    /// Where the servers' programs are.
+    /// The servers' programs.
     pub programs: Programs,
-    /// How much work there is to be.
+    /// The amount of work.
     pub size: Size,
     databases: AtomicU32,
 }
 
 impl Lab {
-    /// Starts Postgres, with the settings that it has by default.
+    /// Starts Postgres with its default settings.
     pub fn open(programs: Programs, size: Size) -> Self {
         let postgres = Postgres::start(&[]);
         Self {
@@ -58,7 +57,11 @@ impl Lab {
         }
     }
 
-    /// What Postgres says that it is.
+    /// Asks Postgres for its version.
+    ///
+    /// # Errors
+    ///
+    /// When Postgres does not answer.
     pub async fn postgres_version(&self) -> anyhow::Result<String> {
         let mut admin = PgConnection::connect(&self.postgres.url("postgres")).await?;
         Ok(sqlx::query_scalar("SHOW server_version")
@@ -67,11 +70,15 @@ impl Lab {
     }
 
     /// Starts a server on an empty database.
+    ///
+    /// # Errors
+    ///
+    /// When the server or Postgres fails.
     pub async fn start(&self, contestant: Contestant) -> anyhow::Result<Run> {
         let number = self.databases.fetch_add(1, Ordering::Relaxed);
         let name = format!("bench_{number}");
         let mut admin = PgConnection::connect(&self.postgres.url("postgres")).await?;
-        // What one run leaves to be flushed is not the next one's work.
+        // The next run does not pay for flushing the last one's writes.
         execute(&mut admin, "CHECKPOINT").await?;
         execute(&mut admin, &format!("CREATE DATABASE {name}")).await?;
         let postmaster = postmaster(&mut admin).await?;
@@ -92,21 +99,25 @@ impl Lab {
     }
 }
 
-/// A server with its database, for one measurement.
+/// A server and its database, for one measurement.
 pub struct Run {
     /// The server.
     pub server: Server,
-    /// The database that it uses, if it uses one.
+    /// The URL of its database, also if it uses none.
     pub database_url: String,
     postmaster: i32,
     admin: PgConnection,
     name: String,
-    /// Of a database that is a file.
+    /// The folder of an SQLite file.
     _folder: TempDir,
 }
 
 impl Run {
-    /// What has been used so far.
+    /// Reads the usage so far.
+    ///
+    /// # Errors
+    ///
+    /// When `/proc` cannot be read.
     pub fn usage(&self) -> anyhow::Result<Usage> {
         let database = children(self.postmaster)?
             .iter()
@@ -121,19 +132,31 @@ impl Run {
         })
     }
 
-    /// Measures what is used during some time.
+    /// Measures the usage during a span of time.
+    ///
+    /// # Errors
+    ///
+    /// When `/proc` cannot be read.
     pub async fn watch(&self, time: Duration) -> anyhow::Result<Spent> {
         let before = self.usage()?;
         tokio::time::sleep(time).await;
         Ok(self.usage()? - before)
     }
 
-    /// A connection to the server's database.
+    /// Connects to the server's database.
+    ///
+    /// # Errors
+    ///
+    /// When Postgres does not answer.
     pub async fn database(&self) -> anyhow::Result<PgConnection> {
         Ok(PgConnection::connect(&self.database_url).await?)
     }
 
     /// Ends the server and drops its database.
+    ///
+    /// # Errors
+    ///
+    /// When Postgres does not answer.
     pub async fn end(self) -> anyhow::Result<()> {
         let Self {
             server,
@@ -146,7 +169,7 @@ impl Run {
     }
 }
 
-/// The time of a moment, and the user and system times so far, in seconds.
+/// A moment, and the user and system times up to it, in seconds.
 #[derive(Debug, Clone, Copy)]
 pub struct Usage {
     at: Instant,
@@ -155,17 +178,16 @@ pub struct Usage {
     load: f64,
 }
 
-/// What a span of time took, in seconds: by the clock, and of the processors by the server, by its
-/// database, and by the load.
+/// A span of time and the processor time used during it, in seconds.
 #[derive(Debug, Clone, Copy)]
 pub struct Spent {
-    /// By the clock.
+    /// The wall clock's time.
     pub wall: f64,
     /// The server's processor time.
     pub server: f64,
-    /// The database's.
+    /// The database's processor time.
     pub database: f64,
-    /// This program's.
+    /// The load generator's processor time.
     pub load: f64,
 }
 
@@ -176,14 +198,18 @@ impl Sub for Usage {
         Spent {
             wall: (self.at - earlier.at).as_secs_f64(),
             server: self.server - earlier.server,
-            // A process of it may have ended.
+            // One of its processes may have ended.
             database: (self.database - earlier.database).max(0.0),
             load: self.load - earlier.load,
         }
     }
 }
 
-/// Runs a statement of this program's own.
+/// Runs a statement.
+///
+/// # Errors
+///
+/// When Postgres refuses it.
 pub async fn execute(connection: &mut PgConnection, sql: &str) -> anyhow::Result<()> {
     sqlx::raw_sql(AssertSqlSafe(sql))
         .execute(connection)
@@ -192,7 +218,7 @@ pub async fn execute(connection: &mut PgConnection, sql: &str) -> anyhow::Result
     Ok(())
 }
 
-/// The process whose children serve the connections.
+/// Returns the id of Postgres' main process, the parent of all connections' processes.
 async fn postmaster(connection: &mut PgConnection) -> anyhow::Result<i32> {
     let backend: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
         .fetch_one(connection)

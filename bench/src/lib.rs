@@ -1,9 +1,9 @@
-//! Parlor measured beside a Node server that does the same job, and beside what a machine can do at
-//! all.
+//! Benchmarks of Parlor beside a Node server with the same job, and beside a lower bound for this
+//! machine.
 //!
-//! Every server runs as a process of its own, alone with its database and the load; ours and theirs
-//! take turns, and what counts are medians. The load generator shares the machine, so figures per
-//! second of the server's processor time say more than those per second of the clock.
+//! Every server runs as a process of its own, alone with its database and the load. The servers
+//! take turns, and medians count. The load generator shares the machine, so figures per second of
+//! the server's processor time say more than figures per second of the clock.
 
 pub mod client;
 pub mod crowd;

@@ -1,11 +1,11 @@
-//! The lower bound: what a server must at least do that speaks this wire. Raw tokio, one buffer per
-//! message, framed once and shared by all who get it, and one vectored write per connection for all
-//! that waits for it.
+//! The lower bound: the least work of any server for this protocol. Raw tokio, one buffer per
+//! message, framed once and shared by all receivers, and one vectored write per connection for
+//! everything in its queue.
 //!
 //! It speaks Engine.IO 4 over WebSocket only, and of the contract `joinRoom` and `sendMessage`.
 //! Left out: storing, history, members' names, leaving, presence, typing, duplicates, checks and
-//! limits, polling, pings (the interval told to clients is an hour), frames in fragments or over
-//! 65,535 bytes, and the time: each message has the same one, and an id made from its `seq`.
+//! limits, polling, pings (the interval told to clients is an hour), fragmented frames and frames
+//! over 65,535 bytes, and the time: every message has the same one, and an id made from its `seq`.
 
 use std::{
     collections::HashMap,
@@ -24,11 +24,11 @@ use tokio::{
 };
 use tungstenite::handshake::derive_accept_key;
 
-/// How much is read at once.
+/// The size of one read.
 const READ_BYTES: usize = 4 * 1024;
-/// How many buffers one write takes.
+/// The most buffers of one write.
 const MAX_SLICES: usize = 64;
-/// The interval and the timeout of pings, in milliseconds: no client is ever pinged.
+/// The ping interval and timeout, in milliseconds: no client is ever pinged.
 const PING_MS: u32 = 3_600_000;
 const TIMESTAMP: &str = "2026-01-01T00:00:00.000Z";
 
@@ -36,13 +36,15 @@ const TIMESTAMP: &str = "2026-01-01T00:00:00.000Z";
 const FINAL_TEXT: u8 = 0x81;
 const FINAL_CLOSE: u8 = 0x88;
 const LENGTH: u8 = 0x7f;
-/// Instead of a length: that is in the next two bytes.
+/// The length's value that announces a length in the next two bytes.
 const LONG: u8 = 126;
 const MASK_BYTES: usize = 4;
 
-/// Serves until it is dropped, and its connections with it.
+/// Serves until the future is dropped, and its connections with it.
 ///
-/// Errors: those of accepting a connection.
+/// # Errors
+///
+/// When the listener cannot accept a connection.
 pub async fn serve(listener: TcpListener) -> io::Result<()> {
     let hub = Arc::new(Hub::default());
     let mut connections = JoinSet::new();
@@ -56,7 +58,7 @@ pub async fn serve(listener: TcpListener) -> io::Result<()> {
 
 type SharedRoom = Arc<Mutex<Room>>;
 
-/// All the rooms, by their names in JSON.
+/// All rooms, by their names in JSON.
 type Hub = Mutex<HashMap<String, SharedRoom>>;
 
 #[derive(Default)]
@@ -65,7 +67,7 @@ struct Room {
     members: Vec<Arc<Outbox>>,
 }
 
-/// What waits to be written to one connection.
+/// A connection's queue of frames.
 #[derive(Default)]
 struct Outbox {
     frames: Mutex<Vec<Bytes>>,
@@ -76,14 +78,13 @@ struct Outbox {
 struct Session {
     hub: Arc<Hub>,
     number: u64,
-    /// Its name in JSON.
+    /// The user's name, in JSON.
     user: String,
     rooms: HashMap<String, SharedRoom>,
     outbox: Arc<Outbox>,
 }
 
-/// What is said or asked for. Texts stay in JSON as they came, so that they need no decoding and no
-/// encoding.
+/// A request's payload. Texts stay in JSON, so that they need no decoding and no encoding.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Request<'a> {
@@ -94,12 +95,12 @@ struct Request<'a> {
     client_message_id: Option<&'a RawValue>,
 }
 
-/// A field in JSON.
+/// Returns a field in JSON.
 fn json(field: Option<&RawValue>) -> &str {
     field.map_or("null", RawValue::get)
 }
 
-/// Whatever ends a connection ends only that.
+/// Serves one connection. Errors end only that one.
 async fn attend(stream: TcpStream, hub: Arc<Hub>, number: u64) {
     if stream.set_nodelay(true).is_err() {
         return;
@@ -123,7 +124,7 @@ async fn attend(stream: TcpStream, hub: Arc<Hub>, number: u64) {
     }
 }
 
-/// Reads the request that opens the WebSocket; its key.
+/// Reads the WebSocket's opening request, and returns its key.
 async fn handshake(stream: &TcpStream, unread: &mut Vec<u8>) -> io::Result<String> {
     loop {
         read_some(stream, unread).await?;
@@ -181,10 +182,10 @@ impl Session {
         }
     }
 
-    /// Takes the whole frames out of what has been read.
+    /// Takes the whole frames out of the bytes read so far.
     fn take_frames(&mut self, unread: &mut Vec<u8>) -> io::Result<()> {
         let mut taken = 0;
-        while let Some(head) = Head::of(&unread[taken..]) {
+        while let Some(head) = Head::parse(&unread[taken..]) {
             let payload = taken + head.bytes..taken + head.bytes + head.payload_bytes;
             if unread.len() < payload.end {
                 break;
@@ -312,7 +313,7 @@ impl Outbox {
         }
     }
 
-    /// Writes what comes, all that is there at once.
+    /// Writes the queue, everything in it at once.
     async fn drain(&self, stream: &TcpStream) -> io::Result<()> {
         loop {
             self.filled.notified().await;
@@ -331,7 +332,7 @@ impl Outbox {
     }
 }
 
-/// Writes frames at once, as many as the connection takes; how many went out whole.
+/// Writes as many frames as the connection takes, and returns the number of whole ones.
 fn write_some(stream: &TcpStream, frames: &mut [Bytes]) -> io::Result<usize> {
     let mut slices = [IoSlice::new(&[]); MAX_SLICES];
     let filled = slices
@@ -350,18 +351,18 @@ fn write_some(stream: &TcpStream, frames: &mut [Bytes]) -> io::Result<usize> {
     Ok(frames.len())
 }
 
-/// The head of a client's frame.
+/// The header of a client's frame.
 struct Head {
     kind: u8,
-    /// With the mask.
+    /// Its length, with the mask.
     bytes: usize,
     payload_bytes: usize,
     mask: [u8; MASK_BYTES],
 }
 
 impl Head {
-    /// None as long as it is not whole.
-    fn of(frame: &[u8]) -> Option<Self> {
+    /// Reads a header, and returns none while it is incomplete.
+    fn parse(frame: &[u8]) -> Option<Self> {
         let (length, before_mask) = match frame.get(1)? & LENGTH {
             LONG => (u16::from_be_bytes(frame.get(2..4)?.try_into().ok()?), 4),
             length => (length.into(), 2),
@@ -385,7 +386,7 @@ fn unmask(payload: &mut [u8], mask: [u8; MASK_BYTES]) {
     }
 }
 
-/// A text frame of these parts.
+/// Builds a text frame of some parts.
 fn frame(parts: &[&str]) -> Bytes {
     let length: usize = parts.iter().map(|part| part.len()).sum();
     let mut frame = Vec::with_capacity(2 + size_of::<u16>() + length);

@@ -15,48 +15,48 @@ use parlor_bench::{
 };
 use tokio::net::TcpSocket;
 
-/// Measures Parlor beside a Node server that does the same job.
+/// Measures Parlor beside a Node server with the same job
 #[derive(Debug, Parser)]
 #[command(max_term_width = 100)]
 struct Arguments {
     #[command(subcommand)]
     server: Option<BuiltIn>,
 
-    /// How often each server is measured, in turn.
+    /// Runs of each server, in turn
     #[arg(long, default_value_t = 3)]
     runs: usize,
 
-    /// How long each measurement lasts.
+    /// Length of each measurement, in seconds
     #[arg(long, default_value_t = 6.0)]
     seconds: f64,
 
-    /// By what the numbers of clients, rooms and stored messages are multiplied.
+    /// Factor for the numbers of clients, rooms and stored messages
     #[arg(long, default_value_t = 1.0)]
     scale: f64,
 
-    /// Only these workloads, separated by commas.
+    /// Workloads to run, separated by commas; all by default
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
 
-    /// Only these servers, separated by commas.
+    /// Servers to run, separated by commas; all by default
     #[arg(long, value_delimiter = ',')]
     servers: Vec<Contestant>,
 
-    /// Parlor's program; without it the one that was built along with this.
+    /// Parlor's program; by default the one beside this program
     #[arg(long)]
     parlor: Option<PathBuf>,
 
-    /// Where to write RESULTS.md and results.svg; without it they are only printed.
+    /// Folder for RESULTS.md and results.svg; without it, results are only printed
     #[arg(long)]
     output: Option<PathBuf>,
 }
 
-/// Servers that this program can be itself.
+/// Servers built into this program.
 #[derive(Debug, Clone, Copy, Subcommand)]
 enum BuiltIn {
-    /// Serve as Parlor, and store nothing.
+    /// Serve as Parlor, and store nothing
     Unpersisted,
-    /// Serve with hardly more than the system calls.
+    /// Serve with little more than the system calls
     LowerBound,
 }
 
@@ -102,7 +102,7 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs every server in turn, as often as asked.
+/// Runs every server of a workload, in turn.
 async fn run(
     lab: &Lab,
     workload: &mut dyn Workload,

@@ -1,4 +1,4 @@
-//! A picture of the ratios.
+//! A chart of the ratios.
 
 use std::path::Path;
 
@@ -11,6 +11,10 @@ const LABELS: u32 = 320;
 const COLOUR: RGBColor = RGBColor(37, 99, 235);
 
 /// Draws a bar for each ratio, the first one on top.
+///
+/// # Errors
+///
+/// When the file cannot be written.
 pub fn bars(file: &Path, ratios: &[(String, f64)]) -> anyhow::Result<()> {
     let longest = ratios.iter().map(|(_, ratio)| *ratio).fold(1.0, f64::max);
     let height = MARGINS + BAR_HEIGHT * ratios.len() as u32;

@@ -1,4 +1,4 @@
-//! What came out, as tables.
+//! The results, as tables.
 
 use std::{
     fmt::{self, Display, Formatter, Write},
@@ -18,7 +18,7 @@ use crate::{
     workload::{Better, Figure},
 };
 
-/// The figures of one workload: for each contestant those of each run.
+/// The figures of one workload, by contestant and run.
 #[derive(Debug)]
 pub struct Outcome {
     key: &'static str,
@@ -28,7 +28,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Of a workload that has not been run yet.
+    /// Returns an outcome without any figures yet.
     pub fn new(key: &'static str, title: String, contestants: &[Contestant]) -> Self {
         Self {
             key,
@@ -43,8 +43,7 @@ impl Outcome {
         self.runs.push((contestant, figures));
     }
 
-    /// The workload's most telling figure: by how much this project's server is better than the
-    /// peer.
+    /// Returns the workload's first ratio, by which this project's server is better than the peer.
     pub fn headline(&self) -> Option<(String, f64)> {
         let figure = &self.runs.first()?.1.first()?;
         Some((
@@ -53,7 +52,7 @@ impl Outcome {
         ))
     }
 
-    /// By what factor Parlor's figure is better than the peer's.
+    /// Returns the factor by which Parlor's figure is better than the peer's.
     fn ratio(&self, figure: &Figure) -> Option<f64> {
         let [ours, theirs] =
             [Contestant::Parlor, Contestant::Peer].map(|one| self.median(one, &figure.name));
@@ -63,7 +62,7 @@ impl Outcome {
         }
     }
 
-    /// The middle one of a contestant's runs.
+    /// Returns the median of a contestant's runs.
     fn median(&self, contestant: Contestant, name: &str) -> Option<f64> {
         let of_contestant = self.runs.iter().filter(|(one, _)| *one == contestant);
         let named = of_contestant
@@ -74,7 +73,7 @@ impl Outcome {
         values.get(values.len() / 2).copied()
     }
 
-    /// A table in Markdown.
+    /// Formats a table in Markdown.
     pub fn table(&self) -> String {
         let names: Vec<_> = self
             .contestants
@@ -105,17 +104,20 @@ impl Outcome {
                 figure.name,
                 values.join(" | ")
             )
-            .expect("memory takes all");
+            .expect("a String takes every write");
         }
         table
     }
 }
 
 /// Writes `RESULTS.md` and `results.svg` into a folder.
+///
+/// # Errors
+///
+/// When a file cannot be written.
 pub fn write(folder: &Path, about: &About, outcomes: &[Outcome]) -> anyhow::Result<()> {
-    let mut text = format!(
-        "{INTRODUCTION}\n{about}\n![By how much Parlor is better than Node](results.svg)\n"
-    );
+    let mut text =
+        format!("{INTRODUCTION}\n{about}\n![The factors between Parlor and Node](results.svg)\n");
     for outcome in outcomes {
         write!(
             text,
@@ -132,16 +134,20 @@ pub fn write(folder: &Path, about: &About, outcomes: &[Outcome]) -> anyhow::Resu
 
 const INTRODUCTION: &str = "# Results
 
-Written by `make bench`; what is measured, and how, is told in [README.md](README.md). Figures are medians. \"Better by\" is the
-factor between Parlor and Node, above 1 where Parlor is the better one.
+Written by `make bench`; [README.md](README.md) explains the workloads. Figures are medians. \"Better by\" is the factor between
+Parlor and Node, above 1 where Parlor is better.
 ";
 
-/// On what, and with what, it was measured.
+/// The machine and the programs of a benchmark.
 #[derive(Debug)]
 pub struct About(Vec<(&'static str, String)>);
 
 impl About {
-    /// Asks the machine and the programs.
+    /// Asks the machine and the programs for their versions.
+    ///
+    /// # Errors
+    ///
+    /// When one of them does not answer.
     pub async fn ask(lab: &Lab, runs: usize) -> anyhow::Result<Self> {
         let socket_io = fs::read(
             lab.programs
@@ -192,7 +198,7 @@ fn machine() -> anyhow::Result<String> {
     ))
 }
 
-/// The first line that a command prints.
+/// Returns the first line of a command's output.
 fn said(program: &str, arguments: &[&str]) -> anyhow::Result<String> {
     let output = Command::new(program)
         .args(arguments)
@@ -205,7 +211,7 @@ fn said(program: &str, arguments: &[&str]) -> anyhow::Result<String> {
         .to_owned())
 }
 
-/// Three digits that count.
+/// Formats a number with three significant digits.
 fn number(value: f64) -> String {
     match value.abs() {
         large if large >= 100.0 => thousands(value.round() as u64),

@@ -1,4 +1,4 @@
-//! The servers that are compared, each as a process of its own.
+//! The contestants, each as a process of its own.
 
 use std::{
     net::SocketAddr,
@@ -12,24 +12,24 @@ use procfs::process::Process;
 use testkit::process::{self, Announcement, Log};
 use tokio::process::Command;
 
-/// Who does the job.
+/// A server under test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Contestant {
     /// This project's server.
     Parlor,
     /// The same server on its embedded database.
     Sqlite,
-    /// The same server on a store that keeps what it is given in memory.
+    /// The same server on a store in memory.
     Unpersisted,
     /// Node with `socket.io` and `pg`: `bench/peer`.
     #[value(name = "node")]
     Peer,
-    /// Hardly more than the system calls: [`crate::lower_bound`].
+    /// Little more than the system calls: [`crate::lower_bound`].
     LowerBound,
 }
 
 impl Contestant {
-    /// How tables name it.
+    /// Returns its name in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Parlor => "Parlor",
@@ -41,14 +41,14 @@ impl Contestant {
     }
 }
 
-/// Where the servers' programs are.
+/// The paths of the servers' programs.
 #[derive(Debug, Clone)]
 pub struct Programs {
-    /// Parlor's.
+    /// Parlor's program.
     pub parlor: PathBuf,
-    /// This one, which can be the other two.
+    /// This program, with the built-in servers.
     pub bench: PathBuf,
-    /// The folder of the peer.
+    /// The peer's folder.
     pub peer: PathBuf,
 }
 
@@ -72,7 +72,7 @@ impl Programs {
     }
 }
 
-/// What limits a benchmark is not to meet: one user of it is many.
+/// Settings without rate limits: one user of the benchmark stands for many.
 const WITHOUT_RATES: [(&str, &str); 5] = [
     ("MESSAGES_PER_SECOND", "0"),
     ("REQUESTS_PER_SECOND", "0"),
@@ -84,7 +84,7 @@ const WITHOUT_RATES: [(&str, &str); 5] = [
 /// A running server; killed when dropped.
 pub struct Server {
     process: process::Process,
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
 }
 
@@ -119,17 +119,25 @@ impl Server {
         })
     }
 
-    /// Kills it, and waits for its end.
+    /// Kills the process, and waits for its end.
     pub async fn kill(self) {
         self.process.kill().await;
     }
 
-    /// User and system time that it has taken so far, in seconds.
+    /// Returns its user and system time so far, in seconds.
+    ///
+    /// # Errors
+    ///
+    /// When `/proc` cannot be read.
     pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
         cpu_seconds(&self.process()?)
     }
 
-    /// Its resident memory, in kB.
+    /// Returns its resident memory, in kB.
+    ///
+    /// # Errors
+    ///
+    /// When `/proc` cannot be read.
     pub fn resident_kilobytes(&self) -> anyhow::Result<f64> {
         let resident = self
             .process()?
@@ -144,7 +152,11 @@ impl Server {
     }
 }
 
-/// User and system time of a process so far, in seconds.
+/// Returns a process's user and system time so far, in seconds.
+///
+/// # Errors
+///
+/// When `/proc` cannot be read.
 pub fn cpu_seconds(process: &Process) -> anyhow::Result<f64> {
     let stat = process.stat()?;
     Ok((stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64)

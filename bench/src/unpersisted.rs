@@ -1,5 +1,4 @@
-//! Parlor on a store that keeps what it is given in memory: what it would cost not to persist at
-//! all.
+//! Parlor on a store in memory: the cost of everything but persistence.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -14,10 +13,14 @@ use parlor::{
     store::{Keep, MessageStore, MigrateError, Page, StoreError},
 };
 
-/// The newest messages of a room that are kept, as many as the server keeps itself.
+/// The newest messages kept of each room, as many as the server keeps itself.
 const KEPT: usize = parlor::room::CAPACITY;
 
 /// Serves as Parlor's own program does, with the settings of the environment, until it is killed.
+///
+/// # Errors
+///
+/// When the server does not start.
 pub async fn serve() -> anyhow::Result<()> {
     let config = <Config as clap::Parser>::try_parse_from(["parlor"])?;
     let app = App::bind(&config, Arc::new(Memory::default()))?;

@@ -1,4 +1,4 @@
-//! The benchmark runs, small: every workload on every server, with all that they check.
+//! A small run of the benchmark: every workload on every server, with all of their checks.
 
 use std::{fs, path::Path, process::Command};
 

@@ -1,10 +1,12 @@
 //! Authentication: users, their rank and their rooms, as a token grants them or a guest claims
 //! them.
 
+mod bearer;
 mod identity;
 mod token;
 
 pub use self::{
+    bearer::bearer,
     identity::Identity,
     token::{
         Grant, LEEWAY_SECONDS, MAX_TOKEN_BYTES, MIN_SECRET_BYTES, OPERATOR, TokenClaims, Verifier,

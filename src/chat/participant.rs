@@ -1,4 +1,4 @@
-//! One connection's part in the chat: whom it speaks for, and where it is.
+//! Participants: a client's user and the rooms it is in.
 
 use std::{
     collections::HashMap,
@@ -7,7 +7,6 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-use super::READS_AT_ONCE;
 use crate::{
     auth::Identity,
     error::Error,
@@ -15,26 +14,30 @@ use crate::{
     room::{ClientId, RoomHandle},
 };
 
-/// One connection's part in the chat.
+/// The most history reads of one client in flight at once, so that other clients' reads need not
+/// wait for all of them.
+pub const READS_AT_ONCE: usize = 2;
+
+/// A client's user, as it takes part in the chat.
 #[derive(Debug)]
 pub struct Participant {
-    /// Its number on this node.
+    /// The client's number on this node.
     pub client: ClientId,
     identity: Mutex<Option<Identity>>,
     joined: Mutex<JoinedRooms>,
 }
 
-/// Where a connection is.
+/// The rooms of a client.
 #[derive(Debug, Default)]
 pub(super) struct JoinedRooms {
     pub(super) rooms: HashMap<RoomId, RoomHandle>,
     pub(super) closed: bool,
-    /// Made when first needed: most connections are idle.
+    /// Made by the first read: most clients are idle.
     reads: Option<Arc<Semaphore>>,
 }
 
 impl Participant {
-    /// Begins a connection's part.
+    /// Creates a client's participant, in no room yet.
     pub(super) fn new(client: ClientId, identity: Option<Identity>) -> Self {
         Self {
             client,
@@ -43,12 +46,12 @@ impl Participant {
         }
     }
 
-    /// Whom the connection speaks for, if that is settled.
+    /// Returns the identity, once it is settled.
     pub fn identity(&self) -> Option<Identity> {
         self.settled().clone()
     }
 
-    /// Returns whether the connection speaks for this user.
+    /// Returns true when the client speaks for this user.
     pub fn speaks_for(&self, user: &UserId) -> bool {
         self.settled()
             .as_ref()
@@ -59,6 +62,11 @@ impl Participant {
         self.identity.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Settles the identity by a claim, or confirms the settled one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Forbidden`] for a claim of another identity, [`Error::InvalidPayload`] without any.
     pub(super) fn identify(&self, claim: Option<Identity>) -> Result<Identity, Error> {
         let mut settled = self.settled();
         if let (Some(known), Some(claim)) = (&*settled, &claim) {
@@ -74,7 +82,11 @@ impl Participant {
         })
     }
 
-    /// Gives the same user other rights; the rooms that these do not cover.
+    /// Replaces the user's rights. Returns the joined rooms not covered by the new ones.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Forbidden`] for another user.
     pub(super) fn renew(&self, identity: Identity) -> Result<Vec<RoomId>, Error> {
         let mut settled = self.settled();
         if let Some(known) = &*settled {
@@ -95,7 +107,7 @@ impl Participant {
         self.joined.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the few reads of this connection take turns by.
+    /// Returns the permits of this client's history reads.
     pub(super) fn reads(&self) -> Arc<Semaphore> {
         self.joined()
             .reads
@@ -103,17 +115,17 @@ impl Participant {
             .clone()
     }
 
-    /// Returns whom the connection speaks for in a room that it is in, and the room.
+    /// Returns the identity, and the handle of a room the client is in.
     ///
     /// # Errors
     ///
-    /// [`Error::NotInRoom`].
+    /// [`Error::NotInRoom`] for any other room.
     pub(super) fn member(&self, room: &RoomId) -> Result<(Identity, RoomHandle), Error> {
         let handle = self.joined().rooms.get(room).cloned();
         self.identity().zip(handle).ok_or(Error::NotInRoom)
     }
 
-    /// Whether the connection has ended.
+    /// Returns true once the client is gone.
     pub(super) fn is_closed(&self) -> bool {
         self.joined().closed
     }

@@ -1,5 +1,5 @@
-//! Admission of sessions: as many as connections, altogether and from one address; no more often
-//! than one address may begin them; and few whose clients have yet to enter the chat.
+//! Admission of sessions: a maximum altogether and from one address, a rate for each address, and a
+//! maximum of clients outside the chat.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -16,9 +16,9 @@ use crate::{
     rates::Limiter,
 };
 
-/// The most sessions whose clients have not entered the chat; further ones are refused. Each takes
-/// some 20 kB. A client enters within a round trip, but the library keeps a session that ends
-/// before until the time to enter is over.
+/// The most sessions of clients outside the chat; further ones are refused. Each takes some 20 kB.
+/// A client enters within a round trip. But if its session ends before, the library keeps it until
+/// the time to enter is over.
 pub const MAX_ENTERING_SESSIONS: usize = 8192;
 
 /// The time after which a client may try again if there is no slot for its session.
@@ -27,12 +27,12 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// The time after which a client may try again if too many others are entering the chat.
 const RETRY_ENTERING_AFTER: Duration = Duration::from_secs(1);
 
-/// Admits sessions, whatever carries them, by their clients' addresses.
+/// Admits sessions on any carrier, by their clients' addresses.
 #[derive(Debug, Clone)]
 pub(super) struct SessionAdmission {
     sessions: Slots,
     begun: Arc<Limiter<IpAddr>>,
-    /// Slots of the clients that have not entered the chat, where these are limited.
+    /// Slots for clients outside the chat; `None` if they are not limited.
     entering: Option<Arc<Semaphore>>,
     forwarded: ForwardedHeaders,
 }
@@ -50,7 +50,7 @@ impl SessionAdmission {
         }
     }
 
-    /// Returns the reader of the headers by which proxies describe their clients.
+    /// Returns the reader of proxies' headers.
     pub(super) fn forwarded(&self) -> &ForwardedHeaders {
         &self.forwarded
     }
@@ -58,6 +58,7 @@ impl SessionAdmission {
     /// Admits a session that begins with a request from `peer`.
     ///
     /// # Errors
+    ///
     /// [`Error::RateLimited`] when the client's address has begun too many sessions lately, or has
     /// too many at once, or there are too many altogether.
     pub(super) fn admit(&self, peer: IpAddr, headers: &HeaderMap) -> Result<SessionSlots, Error> {

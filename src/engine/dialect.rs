@@ -1,6 +1,7 @@
-//! Packets that Node's server takes or sends and the library does not, as each of them has it:
-//! <https://github.com/socketio/socket.io/blob/main/packages/socket.io-parser/lib/index.ts>. By
-//! polling only: a WebSocket's frames are not taken apart here.
+//! Differences between Node's server and the library: packets of clients, rewritten for the
+//! library, and refusals of the library, rewritten for old clients
+//! (<https://github.com/socketio/socket.io/blob/main/packages/socket.io-parser/lib/index.ts>).
+//! They apply to polling alone: a WebSocket's frames are not taken apart here.
 
 use std::borrow::Cow;
 
@@ -10,24 +11,24 @@ use serde_json::{Deserializer, value::RawValue};
 
 use super::{packet::Packets, query::Version};
 
-/// The most characters of an event's name that is none; no event of the chat has so many.
+/// The most characters kept of an invalid event name; no event of the chat has as many.
 const MAX_NAME_CHARS: usize = 80;
 
 const WHITE_SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 
-/// The reason of a refused CONNECT, as the library writes it.
+/// The reason for a refused CONNECT, as the library writes it.
 #[derive(Deserialize)]
-struct Refusal<'a> {
+struct ConnectRefusal<'a> {
     #[serde(borrow)]
     message: &'a RawValue,
 }
 
-/// A client's payload as the library reads it.
+/// Rewrites a client's payload for the library.
 pub(super) fn rewrite_from_client(payload: Bytes, version: Version) -> Bytes {
     rewrite_packets(payload, version, plain_packet)
 }
 
-/// The library's payload as clients of this version read it: old ones are refused by a text.
+/// Rewrites the library's payload for clients of a version: old ones expect a refusal as text.
 pub(super) fn rewrite_to_client(payload: Bytes, version: Version) -> Bytes {
     match version {
         Version::V3 => rewrite_packets(payload, version, refusal_as_text),
@@ -40,7 +41,7 @@ fn rewrite_packets(
     version: Version,
     rewrite: impl Fn(&str) -> Cow<'_, str>,
 ) -> Bytes {
-    // What is no text, the library refuses.
+    // The library refuses a payload of other bytes than text.
     let Ok(text) = str::from_utf8(&payload) else {
         return payload;
     };
@@ -48,8 +49,8 @@ fn rewrite_packets(
         Packets::new(text.as_bytes(), version)
             .map(|(packet, _)| str::from_utf8(packet).unwrap_or_default())
     };
-    // A payload can hold hundreds of thousands of packets: they are put together anew only where
-    // one of them changes.
+    // A payload can hold hundreds of thousands of packets, so it is copied only if one of them
+    // changes.
     if packets().all(|packet| matches!(rewrite(packet), Cow::Borrowed(_))) {
         return payload;
     }
@@ -64,8 +65,8 @@ fn rewrite_packets(
     text.into()
 }
 
-/// A packet without a query behind its namespace, white space behind its ack's id, and escapes in
-/// its event's name.
+/// Rewrites a packet without a query behind its namespace, white space behind its ack's id, or
+/// escapes in its event's name.
 fn plain_packet(packet: &str) -> Cow<'_, str> {
     match packet.get(..2) {
         Some("40" | "41") => without_query(packet).map_or(packet.into(), Cow::Owned),
@@ -83,8 +84,7 @@ fn without_query(packet: &str) -> Option<String> {
     Some([&packet[..2], path, &packet[2 + namespace.len()..]].concat())
 }
 
-/// An event that is to be written otherwise; nothing where it is as the library reads it, or is
-/// none.
+/// Rewrites an event for the library; returns `None` if it needs no change or is no event.
 fn plain_event(packet: &str) -> Option<String> {
     let namespace = if packet[2..].starts_with('/') {
         packet.find(',')? + 1
@@ -106,8 +106,8 @@ fn plain_event(packet: &str) -> Option<String> {
     Some([head, id, "[", &name, others].concat())
 }
 
-/// The name in a list of arguments, as JSON without escapes, and what stands behind it;
-/// `Some(None)` where it is such already, and nothing where there is no JSON.
+/// Returns the name in a list of arguments, as JSON without escapes, and the rest of the list;
+/// `Some(None)` if the name has none already, and `None` if it is not JSON.
 fn name(arguments: &str) -> Option<Option<(String, &str)>> {
     if arguments.starts_with(']') {
         return Some(Some((r#""""#.into(), arguments)));
@@ -140,7 +140,7 @@ fn refusal_as_text(packet: &str) -> Cow<'_, str> {
         let (head, refused) = packet
             .strip_prefix("44")
             .and_then(|_| Some(packet.split_at(packet.find('{')?)))?;
-        let refused: Refusal<'_> = serde_json::from_str(refused).ok()?;
+        let refused: ConnectRefusal<'_> = serde_json::from_str(refused).ok()?;
         Some([head, refused.message.get()].concat())
     };
     text().map_or(packet.into(), Cow::Owned)
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_library_would_not_read_is_written_as_it_does() {
+    fn a_packet_that_the_library_cannot_read_is_rewritten() {
         for (packet, expected) in [
             ("40/chat?x=1,", "40/chat,"),
             ("40/?x=1", "40/"),
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_left_as_it_is() {
+    fn any_other_packet_is_left_unchanged() {
         for packet in [
             "",
             "4",

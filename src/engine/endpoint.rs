@@ -1,4 +1,4 @@
-//! An Engine.IO endpoint, put together from the parts that its requests need.
+//! An Engine.IO endpoint, put together from the parts for its requests.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -27,7 +27,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Creates an endpoint that a library serves. Its sessions have the same maxima as the
+    /// Creates an endpoint in front of a library. Its sessions have the same maxima as the
     /// connections.
     pub fn new<S, B>(library: S, connections: &Admission, settings: Settings) -> Self
     where
@@ -53,7 +53,7 @@ impl Engine {
         }
     }
 
-    /// Returns the reader of the headers by which proxies describe their clients' requests.
+    /// Returns the reader of proxies' headers.
     pub fn forwarded(&self) -> &ForwardedHeaders {
         self.admission.forwarded()
     }

@@ -1,4 +1,4 @@
-//! The `X-Forwarded-*` headers, by which proxies describe the requests that they forward:
+//! The `X-Forwarded-*` headers of proxies:
 //! <https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/X-Forwarded-For>.
 
 use std::net::{IpAddr, SocketAddr};
@@ -18,7 +18,7 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// The port at which the client asked the proxy.
 const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 
-/// A reader of the headers, which believes trusted proxies alone.
+/// A reader of the headers, believing trusted proxies alone.
 #[derive(Debug, Clone)]
 pub struct ForwardedHeaders {
     proxies: TrustedProxies,
@@ -30,8 +30,8 @@ impl ForwardedHeaders {
         Self { proxies }
     }
 
-    /// Returns the client's address: the peer's, or, if the peer is a trusted proxy, the address
-    /// from which that proxy had the request, and so on.
+    /// Returns the client's address: the peer's, or, behind a trusted proxy, the address of the
+    /// proxy's own peer, and so on.
     ///
     /// Each proxy appends its peer's address to the header. Anything before the last address of an
     /// untrusted machine is only a client's claim.
@@ -49,8 +49,8 @@ impl ForwardedHeaders {
         client
     }
 
-    /// Returns the host that the request is for, as the request itself and a trusted proxy may
-    /// write it; the request's own form is the first.
+    /// Returns the server's host in all forms found in the request: first its own `Host`, then the
+    /// forms from a trusted proxy.
     pub fn hosts(&self, request: &Request) -> Vec<String> {
         let headers = request.headers();
         let mut hosts: Vec<_> = last(headers, HOST).map(str::to_owned).into_iter().collect();
@@ -81,8 +81,8 @@ fn without_port(host: &str) -> &str {
     parts.map_or(host, |(name, _)| name)
 }
 
-/// Returns the addresses that the header's lines list, in order; an empty text in place of one that
-/// is not UTF-8.
+/// Returns the addresses in the header's lines, in order, with an empty text in place of invalid
+/// UTF-8.
 fn hops<'a>(
     lines: impl DoubleEndedIterator<Item = &'a HeaderValue>,
 ) -> impl DoubleEndedIterator<Item = &'a str> {

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::net::Connection;
 
-/// The wait before more is read; it gives the permit for a large packet, if it was for that.
+/// The wait before the next read. It yields the permit for a large packet, if it waited for one.
 type Wait = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>;
 
 /// A WebSocket's connection, as the library reads and writes it.
@@ -34,7 +34,7 @@ pub struct Frames {
     connection: Connection,
     session: Session,
     inbound: InboundBudget,
-    /// Bytes that have come and that the library has not read.
+    /// Bytes from the client, not yet read by the library.
     held: BytesMut,
     reader: FrameReader,
     writer: FrameWriter,
@@ -42,7 +42,7 @@ pub struct Frames {
     large: Option<Box<Large>>,
 }
 
-/// A large packet that is coming in.
+/// A large packet on its way in.
 struct Large {
     _permit: OwnedSemaphorePermit,
     /// The time limit for its end.
@@ -50,7 +50,7 @@ struct Large {
 }
 
 impl Frames {
-    /// Creates the frames of a session's connection; `read` are the bytes already read of it.
+    /// Creates the frames of a session's connection; `read` holds the bytes already read from it.
     pub(super) fn new(
         connection: Connection,
         session: Session,
@@ -70,7 +70,7 @@ impl Frames {
         }
     }
 
-    /// Withholds the first frame that the library writes.
+    /// Withholds the library's first frame from the client.
     pub(super) fn without_first_answer(mut self) -> Self {
         self.writer = FrameWriter::without_first_frame();
         self
@@ -100,7 +100,7 @@ impl Frames {
         })
     }
 
-    /// Inspects incoming bytes; returns the number of those that may pass now.
+    /// Inspects incoming bytes; returns the number of bytes ready for the library.
     fn scan(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let scan = self.reader.scan(bytes, &self.session)?;
         if self.reader.is_between_messages() {
@@ -128,7 +128,7 @@ impl Frames {
         }
     }
 
-    /// Moves held bytes to the buffer, as many as may pass.
+    /// Moves held bytes to the buffer, up to the next hold.
     fn read_held(&mut self, buffer: &mut ReadBuf<'_>) -> io::Result<()> {
         let most = self.held.len().min(buffer.remaining());
         let mut bytes = self.held.split_to(most);
@@ -140,7 +140,7 @@ impl Frames {
         Ok(())
     }
 
-    /// Reads from the connection; bytes that may not pass yet are held.
+    /// Reads from the connection; bytes behind a hold are held.
     fn poll_read_connection(
         &mut self,
         cx: &mut Context<'_>,
@@ -167,7 +167,7 @@ impl AsyncRead for Frames {
             ready!(frames.poll_ready(cx))?;
             if frames.held.is_empty() {
                 ready!(frames.poll_read_connection(cx, buffer))?;
-                // Nothing came: the connection has ended.
+                // No bytes at all: the connection has ended.
                 if frames.held.is_empty() {
                     return Poll::Ready(Ok(()));
                 }

@@ -15,7 +15,7 @@ use hyper::upgrade::OnUpgrade;
 
 use super::refusal::Refusal;
 
-/// A request that asks for a WebSocket as RFC 6455 has it:
+/// A request for a WebSocket, in the form of RFC 6455:
 /// <https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1>.
 pub(super) struct Handshake {
     accept: SecWebsocketAccept,
@@ -27,7 +27,8 @@ impl Handshake {
     /// Takes the connection out of a request.
     ///
     /// # Errors
-    /// A part of the handshake is missing; the error names it, as a proxy may have removed it.
+    ///
+    /// A part of the handshake is missing, perhaps removed by a proxy; the error names it.
     pub(super) fn from_request(request: &mut Request) -> Result<Self, Refusal> {
         if request.method() != Method::GET {
             return Err(Refusal::BadMethod);
@@ -60,8 +61,8 @@ impl Handshake {
         })
     }
 
-    /// Accepts the handshake: returns the response to it, and the connection that is upgraded once
-    /// the response is sent.
+    /// Accepts the handshake: returns the response, and the connection's upgrade, which follows the
+    /// response.
     pub(super) fn accept(self) -> (Response, OnUpgrade) {
         let headers = [
             (UPGRADE, HeaderValue::from_static("websocket")),
@@ -78,8 +79,8 @@ impl Handshake {
     }
 }
 
-// The values are lists for all three headers, and compared without regard to case. `headers` has a
-// type for each, but reads one value of `Upgrade` and of `Sec-WebSocket-Version`.
+// All three headers are lists, compared without regard to case. `headers` has a type for each, but
+// reads a single value of `Upgrade` and of `Sec-WebSocket-Version`.
 fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     value
         .as_bytes()

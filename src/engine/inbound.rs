@@ -1,14 +1,15 @@
-//! A budget for incoming data: a large packet is kept until its end has come, which may be never.
+//! A budget for incoming data: a large packet stays in memory until its end has come, which may be
+//! never.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The most bytes that large packets may take while they come in, of all clients together. Further
-/// ones are left unread meanwhile.
+/// The most bytes of all large packets on their way in, for all clients together. Further large
+/// packets wait unread.
 pub const MAX_INBOUND_BYTES: usize = 64 * 1024 * 1024;
 
-/// A packet of more bytes is a large one; a message of the default limit never is.
+/// The most bytes of a small packet; a message of the default limit always is one.
 pub const LARGE_PACKET_BYTES: usize = 64 * 1024;
 
 /// The budget for large packets.
@@ -22,8 +23,8 @@ impl Default for InboundBudget {
 }
 
 impl InboundBudget {
-    /// Waits until the budget has room for a packet, and reserves that until the permit is dropped;
-    /// a small packet needs none.
+    /// Reserves room for a packet once the budget has it, until the permit is dropped; a small
+    /// packet needs none.
     pub(super) fn reserve(
         &self,
         bytes: usize,

@@ -1,9 +1,9 @@
 //! Engine.IO sessions, below Socket.IO: their admission, their carriers, the limits of their
 //! packets, and their ends: <https://socket.io/docs/v4/engine-io-protocol/>.
 //!
-//! This layer reads each request once, and writes it anew for the library, so that two layers can
-//! never read one request in two ways. Each session has a [`Session`], by which the layers above
-//! close it, and tell it about its client's entry into the chat.
+//! This layer reads each request once, and writes it anew for the library, so that no request is
+//! ever read in two ways. The layers above close a session by its [`Session`], and report its
+//! client's entry into the chat to it.
 
 mod admission;
 mod dialect;

@@ -1,11 +1,11 @@
-//! An event's name on its way to the library, which closes the connection for one with escapes, as
-//! it reads names without copying them.
+//! An event's name on its way to the library. The library reads names without copying them, and
+//! closes the connection for a name with escapes.
 
-/// The place of an escape in a name that no event has; such an event is answered as an unknown one.
+/// The replacement for an escape. No event has such a name, so the event is answered as unknown.
 const IN_PLACE_OF_ESCAPE: u8 = b'?';
 
-/// A follower of a packet up to the end of its event's name: `42` and perhaps a namespace and an
-/// ack's id, then `["name"`.
+/// A state machine over a packet up to the end of its event's name: `42`, perhaps a namespace and
+/// an ack's id, then `["name"`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum EventName {
     #[default]
@@ -15,7 +15,7 @@ pub(super) enum EventName {
     BeforeName,
     Inside,
     Escaped,
-    /// It is over, or the packet is no event.
+    /// The name is over, or the packet is no event.
     Over,
 }
 
@@ -24,7 +24,7 @@ impl EventName {
         self == Self::Over
     }
 
-    /// Takes the packet's next byte; the byte that the library is to read in its place.
+    /// Takes the packet's next byte; returns the byte for the library in its place.
     pub(super) fn step(&mut self, byte: u8) -> u8 {
         let (next, read) = match (*self, byte) {
             (Self::PacketType, b'4') => (Self::EventType, byte),

@@ -6,7 +6,7 @@ use axum::http::{
 
 use super::{query::Parameters, session::Session};
 
-/// The headers that the layers above read.
+/// The headers for the layers above.
 const KEPT: [HeaderName; 1] = [AUTHORIZATION];
 
 /// The target of a request that opens a session, or its WebSocket.
@@ -17,14 +17,14 @@ pub(super) struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    /// Returns the target of the requests of a session with this id.
+    /// Returns the target for the requests of a session with this id.
     pub(super) fn target(&self, sid: &str) -> PathAndQuery {
         self.parameters.to_target(self.path, Some(sid))
     }
 
-    /// Writes the request for the library in small allocations of its own: the library keeps it as
-    /// long as the session, and the parts of the original are slices of hyper's read buffer, so that
-    /// each session would keep 16 kB.
+    /// Writes the request for the library in small allocations of its own. The library keeps it as
+    /// long as the session; the parts of the original are slices of hyper's read buffer, and would
+    /// keep 16 kB for each session.
     pub(super) fn request(
         &self,
         sid: Option<&str>,

@@ -1,8 +1,8 @@
-//! Packets, as far as this layer tells them apart, and the payloads that carry them by polling.
+//! Packets, as far as this layer distinguishes them, and the polling payloads around them.
 
 use super::query::Version;
 
-/// The number of bytes at a packet's beginning that tell its kind.
+/// The length of a packet's head, which tells its kind.
 pub(super) const HEAD_BYTES: usize = 4;
 
 /// Separates the packets of a payload:
@@ -15,20 +15,20 @@ const SEPARATOR: u8 = 0x1e;
 pub(super) enum PacketKind {
     /// The client wishes to enter the main namespace.
     Connect,
-    /// The client wishes to enter another namespace, of which there is none.
+    /// The client wishes to enter another namespace; there is none.
     ConnectElsewhere,
     /// The client leaves the main namespace.
     Disconnect,
-    /// An event, or an ack, whose attachments are to come.
+    /// An event or an ack with attachments to come.
     Binary,
-    /// An event, an ack, or whatever else Socket.IO has.
+    /// An event, an ack, or anything else of Socket.IO's.
     Message,
     /// A packet of Engine.IO's own.
     Engine,
 }
 
 impl PacketKind {
-    /// Tells a packet's kind from its first [`HEAD_BYTES`], or from all of it where it is shorter.
+    /// Tells a packet's kind by its first [`HEAD_BYTES`], or by all of a shorter packet.
     pub(super) fn from_head(head: &[u8]) -> Self {
         match head {
             [b'4', b'0', namespace @ ..] if is_main(namespace) => Self::Connect,
@@ -41,25 +41,24 @@ impl PacketKind {
         }
     }
 
-    /// Returns whether the chat itself counts such packets by polling, so that it can answer those
-    /// that are too many.
+    /// Returns true for a packet that the chat counts itself under polling, in order to answer it
+    /// even if there are too many.
     pub(super) fn is_event(self) -> bool {
         matches!(self, Self::Message | Self::Binary)
     }
 }
 
-/// No namespace means the main one.
+/// Returns true for the main namespace, which may go unnamed.
 fn is_main(namespace: &[u8]) -> bool {
     matches!(namespace, [] | [b'/'] | [b'/', b','] | [b',', ..]) || !namespace.starts_with(b"/")
 }
 
-/// The packets of a payload, each with the place where the payload goes on behind it.
+/// The packets of a payload, each with the offset of the next one.
 ///
-/// Old clients' binary payloads are one packet to this: the chat has no binary, and no client of it
-/// sends them.
+/// An old client's binary payload counts as one packet: no client sends binary data to the chat.
 pub(super) struct Packets<'a> {
     payload: &'a [u8],
-    /// As much of it as is UTF-8.
+    /// The part of it in valid UTF-8.
     text: &'a str,
     version: Version,
     at: usize,
@@ -82,7 +81,7 @@ impl<'a> Packets<'a> {
         }
     }
 
-    /// Returns the packet that begins here, and the bytes that it takes.
+    /// Returns the next packet, and its length including any separator or prefix.
     fn first(&self) -> (&'a [u8], usize) {
         let rest = &self.payload[self.at..];
         match self.version {
@@ -112,9 +111,8 @@ impl<'a> Iterator for Packets<'a> {
     }
 }
 
-/// Reads a packet behind its length in characters, and the bytes that both take:
-/// <https://github.com/socketio/engine.io-protocol/tree/v3#payload>. `None` where no length stands
-/// there.
+/// Splits off a packet and the length before it, in characters; returns the bytes of both, or
+/// `None` if there is no length: <https://github.com/socketio/engine.io-protocol/tree/v3#payload>.
 fn split_prefixed(rest: &str) -> Option<(&[u8], usize)> {
     let (length, text) = rest.split_once(':')?;
     let bytes = text
@@ -124,8 +122,8 @@ fn split_prefixed(rest: &str) -> Option<(&[u8], usize)> {
     Some((&text.as_bytes()[..bytes], length.len() + 1 + bytes))
 }
 
-/// Returns the length of a payload without the close packet at its end; `None` where there is
-/// nothing else.
+/// Returns the length of a payload without its close packet, or `None` if the payload holds nothing
+/// else.
 pub(super) fn length_without_close(payload: &[u8], version: Version) -> Option<usize> {
     let mut end = 0;
     for (packet, next) in Packets::new(payload, version) {
@@ -168,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn payloads_are_taken_apart() {
+    fn a_payload_is_split_into_packets() {
         assert_eq!(
             packets("40\x1e42[]\x1e3", Version::V4),
             [("40", 3), ("42[]", 8), ("3", 9)]

@@ -1,7 +1,7 @@
 //! Long-polling: a session's requests, one payload after the other.
 //!
-//! A payload is taken apart before the library sees it: the library starts a task for every CONNECT
-//! packet, valid or not, and ignores one that comes while the socket before it is being removed.
+//! This layer splits each payload before the library sees it: the library spawns a task for every
+//! CONNECT packet, valid or not, and ignores a CONNECT during the removal of the previous socket.
 
 use std::{ops::Range, time::Duration};
 
@@ -26,14 +26,14 @@ use super::{
     session::{Session, Verdict},
 };
 
-/// The time in which a client may poll again after a poll that ended without its answer: longer than
-/// a proxy takes to try again.
+/// The time in which a client may poll again after a poll without an answer: longer than a proxy
+/// takes to try again.
 pub const LOST_POLL_GRACE: Duration = Duration::from_secs(1);
 
-/// More bytes than the packet has that begins a session.
+/// More bytes than a session's first packet has.
 const MAX_OPEN_BYTES: usize = 4096;
 
-/// A drop guard of a poll, which may end without its answer when its connection does.
+/// A drop guard of a poll, which may end without an answer when its connection does.
 struct LostPoll<'a> {
     session: &'a Session,
     number: u64,
@@ -90,6 +90,7 @@ impl Engine {
     /// Serves a later request of a session by polling.
     ///
     /// # Errors
+    ///
     /// The session is unknown, or not of this version; the method or the payload is wrong.
     pub(super) async fn serve_polling(
         &self,
@@ -207,7 +208,7 @@ impl Engine {
     }
 }
 
-/// Answers a request that is not read to its end, and thereby ends its connection.
+/// Answers a request before its end, and thereby ends its connection.
 fn close_connection(status: StatusCode) -> Response {
     (status, [(CONNECTION, "close")]).into_response()
 }
@@ -241,7 +242,7 @@ fn forbid_caching(mut response: Response) -> Response {
     response
 }
 
-/// Returns the id in the packet that begins a session:
+/// Returns the id in a session's first packet:
 /// <https://socket.io/docs/v4/engine-io-protocol/#handshake>.
 fn session_id(packet: &[u8]) -> Option<&str> {
     let (_, rest) = str::from_utf8(packet).ok()?.split_once(r#""sid":""#)?;

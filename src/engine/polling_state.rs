@@ -19,26 +19,26 @@ use tokio::sync::{Mutex, MutexGuard, Notify};
 
 use super::query::Version;
 
-/// The time that a poll waits while the client probes a WebSocket: without it, the client would
-/// poll in a tight loop.
+/// The time a poll waits during the probe of a WebSocket. Without this wait the client would poll
+/// in a tight loop.
 const PROBED_POLL_WAIT: Duration = Duration::from_millis(100);
 
-/// A packet without content, which ends a poll.
+/// A packet without content, to end a poll.
 const NOOP: &str = "6";
 
-/// A packet that ends the session.
+/// The packet that ends a session.
 const CLOSE: &str = "1";
 
-/// The endpoint of a polling session, as far as the session's end needs it.
+/// The endpoint of a polling session, as far as the session's end concerns it.
 pub(super) trait Endpoint: fmt::Debug + Send + Sync {
-    /// Sends the library the request that closes the session there.
+    /// Sends the library a request to close the session.
     fn close(&self, request: Request);
 
-    /// Forgets a session that has ended.
+    /// Forgets a session after its end.
     fn forget(&self, id: &str);
 }
 
-/// The state of a session that began by polling. The endpoint forgets the session once this is
+/// The state of a session that began by polling. The endpoint forgets the session when this is
 /// dropped.
 #[derive(Debug)]
 pub(super) struct PollingState {
@@ -46,10 +46,10 @@ pub(super) struct PollingState {
     target: PathAndQuery,
     version: Version,
     endpoint: Arc<dyn Endpoint>,
-    /// Taken by the payload that is being read.
+    /// Locked during the reading of a payload.
     posting: Mutex<()>,
     polls: AtomicU64,
-    /// True while the client is probing a WebSocket.
+    /// True during the probe of a WebSocket.
     is_probed: AtomicBool,
     poll_interrupted: Notify,
 }
@@ -84,7 +84,7 @@ impl PollingState {
         self.endpoint.close(request);
     }
 
-    /// Writes a request of the session for the library.
+    /// Writes a request of the session, for the library.
     pub(super) fn request(
         &self,
         method: Method,
@@ -100,7 +100,7 @@ impl PollingState {
         request
     }
 
-    /// Returns the payload that ends a poll without saying anything.
+    /// Returns an empty payload, to end a poll.
     pub(super) fn noop(&self) -> String {
         self.payload(NOOP)
     }

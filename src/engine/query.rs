@@ -51,6 +51,7 @@ impl Parameters {
     /// Parses the query of a request.
     ///
     /// # Errors
+    ///
     /// A parameter of the protocol is missing, unknown, or given twice. Of two values a proxy, this
     /// server and the library might each take another one.
     pub(super) fn parse(uri: &Uri) -> Result<Self, Refusal> {

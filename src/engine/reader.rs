@@ -1,4 +1,4 @@
-//! The frames that a client sends, as far as this layer looks at them:
+//! The frames of a client, as far as this layer reads them:
 //! <https://www.rfc-editor.org/rfc/rfc6455#section-5.2>.
 
 use std::{io, time::Duration};
@@ -10,14 +10,14 @@ use super::{
     session::{Session, Verdict},
 };
 
-/// The longest header of a frame from a client: two bytes, eight of length, four of mask.
+/// The longest header of a client's frame: two bytes, eight of length, four of mask.
 const MAX_HEADER_BYTES: usize = 14;
 
 const CONTINUATION: u8 = 0;
 const TEXT: u8 = 1;
 const BINARY: u8 = 2;
 
-/// A follower of the frames that come.
+/// A state machine over the incoming frames.
 #[derive(Debug, Default)]
 pub(super) struct FrameReader {
     header: [u8; MAX_HEADER_BYTES],
@@ -26,25 +26,25 @@ pub(super) struct FrameReader {
     message: Message,
 }
 
-/// The frame whose payload is coming.
+/// The frame whose payload is coming in.
 #[derive(Debug, Default)]
 pub(super) struct Frame {
-    /// Bytes of the payload that are still to come.
+    /// The bytes of the payload still to come.
     left: u64,
     mask: [u8; 4],
-    /// The place in the mask of the next byte.
+    /// The position of the next byte in the mask.
     mask_at: u8,
     is_last: bool,
     is_control: bool,
 }
 
-/// The message that the frames make up.
+/// The message in the frames.
 #[derive(Debug, Default)]
 struct Message {
     is_open: bool,
     bytes: u64,
     is_reserved: bool,
-    /// Its first bytes, until they have told its kind.
+    /// Its first bytes, up to the end of the part that tells its kind.
     head: [u8; HEAD_BYTES],
     head_bytes: u8,
     is_known: bool,
@@ -52,27 +52,27 @@ struct Message {
     name: EventName,
 }
 
-/// An event that must come before more is read.
+/// A condition for reading on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hold {
-    /// The end of a pause, as too much has come.
+    /// The end of a pause, after too many packets.
     For(Duration),
     UntilSettled,
     UntilReserved(usize),
 }
 
-/// The outcome of a look at bytes.
+/// The outcome of an inspection.
 #[derive(Debug, Default)]
 pub(super) struct Scan {
-    /// The number of bytes that may go on.
+    /// The number of bytes ready for the library.
     pub(super) passed: usize,
-    /// The event that the others wait for.
+    /// The hold on the bytes behind them.
     pub(super) hold: Option<Hold>,
 }
 
 impl Message {
-    /// Returns whether the rest of the message goes by unread.
-    fn is_fully_read(&self) -> bool {
+    /// Returns true once the rest of the message may pass without inspection.
+    fn is_inspected(&self) -> bool {
         self.is_known && self.name.is_over()
     }
 }
@@ -82,22 +82,23 @@ fn refused(why: &'static str) -> io::Error {
 }
 
 impl FrameReader {
-    /// Returns whether every message that has begun has ended.
+    /// Returns true if no message is incomplete.
     pub(super) fn is_between_messages(&self) -> bool {
         !self.message.is_open && self.header_bytes == 0 && self.frame.left == 0
     }
 
-    /// Looks at the bytes that come next, and changes what the library would not read.
+    /// Inspects the next bytes, and replaces any that the library cannot read.
     ///
     /// # Errors
-    /// A frame that no client sends, or not before it has entered the chat.
+    ///
+    /// The frame is too large, or its packet may not come before the client has entered the chat.
     pub(super) fn scan(&mut self, bytes: &mut [u8], session: &Session) -> io::Result<Scan> {
         let mut scan = Scan::default();
         while scan.passed < bytes.len() && scan.hold.is_none() {
             let rest = &mut bytes[scan.passed..];
             if self.frame.left == 0 {
                 self.take_header_byte(rest[0], session, &mut scan)?;
-            } else if self.frame.is_control || self.message.is_fully_read() {
+            } else if self.frame.is_control || self.message.is_inspected() {
                 self.take_payload(rest.len(), &mut scan);
             } else {
                 self.take_byte(&mut rest[0], session, &mut scan)?;
@@ -106,8 +107,8 @@ impl FrameReader {
         Ok(scan)
     }
 
-    /// Takes a byte of a header. The last one waits where the frame may not come yet, and is then
-    /// looked at again.
+    /// Takes a byte of a header. The header's last byte waits if the frame must, and is then
+    /// inspected again.
     fn take_header_byte(&mut self, byte: u8, session: &Session, scan: &mut Scan) -> io::Result<()> {
         self.header[usize::from(self.header_bytes)] = byte;
         let Some((length, frame)) = Frame::parse(&self.header[..=usize::from(self.header_bytes)])
@@ -144,7 +145,7 @@ impl FrameReader {
         Ok(())
     }
 
-    /// Looks at the beginning of a message, or of a further frame of one.
+    /// Inspects the beginning of a message, or of its next frame.
     fn begin_data_frame(
         &mut self,
         length: u64,
@@ -183,13 +184,13 @@ impl FrameReader {
                 most
             }));
         } else if length == 0 && frame.is_last {
-            // An empty frame that ends a message ends its head as well.
+            // An empty last frame ends the head, too.
             self.judge_head(session, scan)?;
         }
         Ok(())
     }
 
-    /// Takes so many bytes of a payload, or as many as the frame has.
+    /// Takes this many bytes of a payload, or the rest of the frame.
     fn take_payload(&mut self, bytes: usize, scan: &mut Scan) {
         let taken = bytes.min(usize::try_from(self.frame.left).unwrap_or(usize::MAX));
         self.frame.left -= taken as u64;
@@ -199,7 +200,7 @@ impl FrameReader {
         }
     }
 
-    /// Takes a byte of a message whose kind, or whose event's name, is not there yet.
+    /// Takes a byte of a message before the end of its head, or of its event's name.
     fn take_byte(&mut self, byte: &mut u8, session: &Session, scan: &mut Scan) -> io::Result<()> {
         let mask = self.frame.mask[usize::from(self.frame.mask_at)];
         let plain = *byte ^ mask;
@@ -212,7 +213,7 @@ impl FrameReader {
         Ok(())
     }
 
-    /// Takes a byte of a message's head; false where it is to wait.
+    /// Takes a byte of a message's head; returns false if the byte must wait.
     fn take_head_byte(&mut self, byte: u8, session: &Session, scan: &mut Scan) -> io::Result<bool> {
         let message = &mut self.message;
         message.head[usize::from(message.head_bytes)] = byte;
@@ -224,7 +225,7 @@ impl FrameReader {
         Ok(passes)
     }
 
-    /// Decides on the message whose head is there; false where it is to wait.
+    /// Judges the message by its head; returns false if it must wait.
     fn judge_head(&mut self, session: &Session, scan: &mut Scan) -> io::Result<bool> {
         let message = &mut self.message;
         if message.is_known {
@@ -262,7 +263,7 @@ impl Frame {
             .collect()
     }
 
-    /// Reads a frame's length and kind, once its header is complete.
+    /// Parses a frame's length and kind; returns `None` while the header is incomplete.
     pub(super) fn parse(header: &[u8]) -> Option<(u64, Self)> {
         let (first, second) = (header.first()?, header.get(1)?);
         let (length_bytes, short) = match second & 0x7f {

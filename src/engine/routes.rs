@@ -1,4 +1,4 @@
-//! The routes of an endpoint, and the ways that a request to it can take.
+//! The routes of an endpoint, and the four kinds of requests to it.
 
 use axum::{
     Router,

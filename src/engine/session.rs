@@ -1,4 +1,4 @@
-//! A session: its carrier, its client's entry into the chat, and its sustained rate.
+//! A session: its carrier, its client's entry into the chat, and the limiter of its packets.
 
 use std::{
     sync::{
@@ -18,13 +18,14 @@ use crate::{
     rates::{DirectLimiter, Rate},
 };
 
-/// The most bytes of a packet before its client is in the chat: a token, and the rooms to join.
+/// The most bytes of a packet before its client has entered the chat: enough for a token, and the
+/// rooms to join.
 pub const MAX_ENTRY_BYTES: usize = 128 * 1024;
 
-/// An event of more bytes counts as several.
+/// The bytes of one event; a larger event counts as several.
 pub const EVENT_BYTES: usize = 4096;
 
-/// The events that a session may send at once after a pause: at least as many as one read brings.
+/// The burst of events after a pause: at least as many as one read brings.
 const EVENTS_AFTER_PAUSE: u32 = 50;
 
 /// Settings of an endpoint's sessions.
@@ -32,7 +33,7 @@ const EVENTS_AFTER_PAUSE: u32 = 50;
 pub struct Settings {
     /// The rate at which one address may begin sessions.
     pub sessions: Rate,
-    /// The time after which a session is closed whose client is not in the chat.
+    /// The time limit for a client outside the chat to enter it, after which its session is closed.
     pub handshake_timeout: Duration,
     /// The time limit for the arrival of a payload, or of a large packet.
     pub payload_timeout: Duration,
@@ -40,8 +41,8 @@ pub struct Settings {
     pub max_payload: usize,
     /// The rate at which one session may send packets.
     pub packets: Rate,
-    /// True if the layers above tell each session when its client enters and leaves the chat. A
-    /// client then does one at a time, and sends little before it has entered.
+    /// True if the layers above report each client's entry into the chat, and its leaving. A client
+    /// then does one of them at a time, and sends little before it has entered.
     pub guarded: bool,
 }
 
@@ -50,7 +51,7 @@ pub struct Settings {
 pub(super) enum Carrier {
     /// A WebSocket, on a connection of its own.
     WebSocket(ConnectionHandle),
-    /// Requests, on connections that may be a proxy's and carry other sessions, too.
+    /// Requests, on connections shared with other sessions if they are a proxy's.
     Polling,
     /// None: the session's requests are refused.
     Closed,
@@ -63,7 +64,7 @@ enum Entry {
     /// The client's CONNECT is being handled; it may send no other meanwhile.
     Entering,
     Inside,
-    /// The client's socket is being removed: the library ignores a CONNECT until that is done.
+    /// The client's socket is being removed: until then the library ignores a CONNECT.
     Leaving,
 }
 
@@ -79,19 +80,19 @@ pub(super) enum Verdict {
     Refuse,
 }
 
-/// The slots that a session takes.
+/// The slots of a session.
 pub(super) struct SessionSlots {
     /// Held as long as the session.
     pub(super) session: Slot,
-    /// Held until the client has entered the chat, where such clients are limited.
+    /// Held until the client has entered the chat; `None` if such clients are not limited.
     pub(super) entering: Option<OwnedSemaphorePermit>,
 }
 
-/// An Engine.IO session, as long as that lives.
+/// An Engine.IO session.
 #[derive(Debug, Clone)]
 pub struct Session(Arc<Inner>);
 
-/// A reference to a session that does not keep it.
+/// A weak reference to a session.
 #[derive(Debug)]
 pub(super) struct WeakSession(Weak<Inner>);
 
@@ -105,9 +106,9 @@ struct Inner {
     entering: Mutex<Option<OwnedSemaphorePermit>>,
     limiter: DirectLimiter,
     polling: OnceLock<Box<PollingState>>,
-    /// Bytes of the answers to polls.
+    /// The bytes of all answers to polls.
     polled: AtomicU64,
-    /// Closes the session, unless it is dropped before.
+    /// Closes the session when it expires; dropping it stops it.
     idle_timer: Mutex<Option<AbortOnDropHandle<()>>>,
     _slot: Slot,
 }
@@ -123,7 +124,7 @@ impl Session {
         settings: Arc<Settings>,
         slots: SessionSlots,
     ) -> Self {
-        // For old clients, the library enters the chat as soon as the session begins.
+        // The library enters an old client into the chat as soon as the session begins.
         let entry = if version == Version::V3 {
             Entry::Entering
         } else {
@@ -152,12 +153,12 @@ impl Session {
         self.0.polling.get().map(Box::as_ref)
     }
 
-    /// Begins to take requests; the library has given the session its id.
+    /// Starts polling, with the id from the library.
     pub(super) fn start_polling(&self, state: PollingState) {
         self.0.polling.get_or_init(|| Box::new(state));
     }
 
-    /// Returns true if requests carry the session now.
+    /// Returns true while requests carry the session.
     pub(super) fn is_polling(&self) -> bool {
         matches!(*lock(&self.0.carrier), Carrier::Polling)
     }
@@ -178,7 +179,7 @@ impl Session {
         self.0.polled.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Returns the bytes that the client has taken so far, as far as the operating system tells.
+    /// Returns the bytes taken by the client so far, as far as the operating system tells.
     pub fn bytes_taken(&self) -> u64 {
         let polled = self.0.polled.load(Ordering::Relaxed);
         match &*lock(&self.0.carrier) {
@@ -203,11 +204,12 @@ impl Session {
         }
     }
 
-    /// Counts an event that came by polling. A WebSocket's events are counted as packets, and too
-    /// many make the layer pause reading instead.
+    /// Counts an event under polling. On a WebSocket, events are counted as packets, and reading
+    /// pauses after too many.
     ///
     /// # Errors
-    /// [`Error::RateLimited`]
+    ///
+    /// [`Error::RateLimited`] if there are too many; the event is not counted then.
     pub fn count_event(&self, bytes: usize) -> Result<(), Error> {
         if self.is_polling() {
             self.0.limiter.check(cost(bytes))
@@ -216,14 +218,15 @@ impl Session {
         }
     }
 
-    /// Counts a packet. If it is one too many, does not count it, and returns the pause that is due.
+    /// Counts a packet. If there are too many, does not count it, and returns the pause that is
+    /// due.
     pub(super) fn count_packet(&self, bytes: usize) -> Option<Duration> {
         let cost = cost(bytes);
         self.0.limiter.check(cost).err()?;
         Some(self.0.limiter.time_for(cost.max(EVENTS_AFTER_PAUSE)))
     }
 
-    /// Judges a packet of this kind, and records that the client is entering or leaving by it.
+    /// Judges a packet by its kind, and records the client's entering or leaving.
     pub(super) fn judge(&self, kind: PacketKind) -> Verdict {
         if !self.0.settings.guarded || kind == PacketKind::Engine {
             return Verdict::Pass;
@@ -235,7 +238,7 @@ impl Session {
                 *entry = Entry::Entering;
                 Verdict::PassAlone
             }
-            // For each of these the library would leave a close packet in the session's queue.
+            // For each of these, the library would leave a close packet in the session's queue.
             (Entry::Outside, PacketKind::Binary | PacketKind::Message | PacketKind::Disconnect) => {
                 Verdict::Refuse
             }
@@ -247,7 +250,7 @@ impl Session {
         }
     }
 
-    /// Returns the most bytes of the next packet: few before the client has entered the chat.
+    /// Returns the most bytes of the next packet: few until the client has entered the chat.
     pub(super) fn max_packet_bytes(&self) -> usize {
         let settings = &self.0.settings;
         let outside = settings.guarded && *lock(&self.0.entry) != Entry::Inside;
@@ -293,8 +296,8 @@ impl Session {
         *lock(&self.0.entry) = Entry::Leaving;
     }
 
-    /// Records that the client is not in the chat, because it was refused or has left, and starts
-    /// the idle timer: the session is closed unless the client enters in time.
+    /// Records that the client is outside the chat, refused or gone, and starts the idle timer: the
+    /// session is closed unless the client enters in time.
     pub fn leave(&self) {
         self.set_entry(Entry::Outside);
         lock(&self.0.idle_timer)
@@ -319,7 +322,7 @@ impl WeakSession {
     }
 }
 
-/// Returns the number of events as which a packet counts.
+/// Returns the number of events that a packet counts as.
 fn cost(bytes: usize) -> u32 {
     u32::try_from(bytes / EVENT_BYTES)
         .unwrap_or(u32::MAX)

@@ -1,4 +1,4 @@
-//! The registry of an endpoint's sessions that began by polling; their requests find them by id.
+//! The registry of an endpoint's polling sessions: requests find their session by its id.
 
 use std::{
     collections::HashMap,
@@ -15,7 +15,7 @@ use super::{
     session::{Session, WeakSession},
 };
 
-/// The sessions of an endpoint that began by polling and have not ended.
+/// The open sessions of an endpoint that began by polling.
 #[derive(Debug, Clone)]
 pub(super) struct Sessions(Arc<Shared>);
 
@@ -32,12 +32,12 @@ impl Sessions {
         }))
     }
 
-    /// Returns the session with this id, if it began by polling and has not ended.
+    /// Returns the open session with this id, if it began by polling.
     pub(super) fn find(&self, id: &str) -> Option<Session> {
         self.0.by_id().get(id)?.upgrade()
     }
 
-    /// Registers a session that begins by polling, under the id that the library gave it.
+    /// Registers a new polling session under its id from the library.
     pub(super) fn register(
         &self,
         session: &Session,

@@ -1,8 +1,8 @@
 //! WebSockets: a session on one, and a session's upgrade from polling to one.
 //!
 //! The library answers any request with 101, and ends a session whose upgrade breaks off half-way.
-//! So this layer does both: it hands the library an open WebSocket, and, of a session that upgrades,
-//! one that the client has probed.
+//! So this layer does both: it hands the library an open WebSocket, and for an upgrade only after
+//! the client has probed it.
 
 use std::time::Duration;
 
@@ -21,21 +21,20 @@ use super::{
 };
 use crate::net::{Connection, ConnectionHandle};
 
-/// The time that a client may take to probe a WebSocket, as with Node's server:
+/// The time limit for the probe of a WebSocket, as with Node's server:
 /// <https://socket.io/docs/v4/server-options/#upgradetimeout>.
 pub const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// More than the frames have that a client may send until its session has moved.
+/// More bytes than a client's frames have before the end of its session's upgrade.
 const MAX_PROBE_BYTES: usize = 256;
 
 /// A frame of text: the answer to a probe.
 const PROBE_ANSWER: &[u8] = b"\x81\x063probe";
 
-/// A close frame that gives no reason.
+/// A close frame without a reason.
 const CLOSE_FRAME: &[u8] = b"\x88\0";
 
-/// The frames of a finished probe, as the library is to read them, with a mask that changes
-/// nothing.
+/// The frames of a finished probe, for the library to read, with a mask of zeros.
 const PROBE_REPLAY: &[u8] = b"\x81\x86\0\0\0\x002probe\x81\x81\0\0\0\x005";
 
 impl Engine {
@@ -56,10 +55,11 @@ impl Engine {
         response
     }
 
-    /// Moves a session from polling to a WebSocket once its client has probed that. Until then
-    /// polling goes on. A second WebSocket is closed as it opens, as Node's server does.
+    /// Upgrades a session from polling to a WebSocket once its client has probed it. Polling goes
+    /// on until then. A second WebSocket is closed as it opens, as Node's server does.
     ///
     /// # Errors
+    ///
     /// The handshake is incomplete, or the session unknown.
     pub(super) fn upgrade_to_websocket(
         &self,
@@ -112,8 +112,8 @@ async fn close(upgrade: OnUpgrade) {
     }
 }
 
-/// Waits until a client has probed its WebSocket; returns it with the bytes that the library must
-/// read first: <https://socket.io/docs/v4/engine-io-protocol/#upgrade>.
+/// Waits until a client has probed its WebSocket; returns it with the first bytes for the library:
+/// <https://socket.io/docs/v4/engine-io-protocol/#upgrade>.
 async fn probe(upgrade: OnUpgrade, session: &Session) -> Option<(Connection, Bytes)> {
     let (mut connection, read) = open(upgrade).await?;
     let mut read = BytesMut::from(read);
@@ -124,7 +124,7 @@ async fn probe(upgrade: OnUpgrade, session: &Session) -> Option<(Connection, Byt
     Some((connection, [PROBE_REPLAY, &read].concat().into()))
 }
 
-/// Reads the next packet, and returns `None` if it is any other than this one.
+/// Reads the next packet; returns `None` if it is another one.
 async fn expect_packet(
     packet: &[u8],
     connection: &mut Connection,
@@ -141,7 +141,7 @@ async fn expect_packet(
     }
 }
 
-/// Returns the payload of the first frame, once all of it has come, and the length of the frame.
+/// Returns the first frame's payload and the frame's length, or `None` until all of it has come.
 fn first_frame(read: &[u8]) -> Option<(Vec<u8>, usize)> {
     let header =
         (2..=read.len()).find_map(|end| Frame::parse(&read[..end]).map(|parsed| (end, parsed)));

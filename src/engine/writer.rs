@@ -1,33 +1,33 @@
-//! The frames that the library writes, as far as where they begin:
+//! The library's frames, as far as their beginnings:
 //! <https://www.rfc-editor.org/rfc/rfc6455#section-5.2>.
 
-/// A frame of text that is Engine.IO's close packet.
+/// Engine.IO's close packet in a text frame.
 const CLOSE_PACKET: [u8; 3] = [0x81, 1, b'1'];
 
-/// The longest header of a frame from a server: two bytes, and eight of length.
+/// The longest header of a server's frame: two bytes, and eight of length.
 const MAX_HEADER_BYTES: usize = 10;
 
-/// A follower of the frames that are written.
+/// A state machine over the outgoing frames.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct FrameWriter {
-    /// Bytes of the present frame that are still to come.
+    /// The bytes of the current frame still to come.
     left: u64,
     header: [u8; MAX_HEADER_BYTES],
     header_bytes: u8,
-    /// Nothing is written any more.
+    /// True after the close packet: nothing more is written.
     has_ended: bool,
-    /// The first frame is kept from the client.
+    /// True while the first frame is withheld from the client.
     withholds: bool,
 }
 
-/// A plan for bytes that are to be written.
+/// A plan for the next write.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Plan {
-    /// The number of bytes that are next, at most.
+    /// The most bytes of the write.
     pub(super) bytes: usize,
-    /// They count as written, and go nowhere.
+    /// True if the bytes count as written, and go nowhere.
     pub(super) is_withheld: bool,
-    /// The connection ends before them.
+    /// True if the connection ends before them.
     pub(super) ends_connection: bool,
 }
 
@@ -39,8 +39,8 @@ impl FrameWriter {
         }
     }
 
-    /// Says what is to be done with the bytes that come next. A frame is never split by its header:
-    /// the library writes whole ones.
+    /// Plans the write of the next bytes. The library writes whole frames, so no frame is split
+    /// within its header.
     pub(super) fn plan_write(&mut self, bytes: &[u8]) -> Plan {
         if self.has_ended {
             return Plan {
@@ -65,8 +65,7 @@ impl FrameWriter {
         }
     }
 
-    /// Counts the bytes before a close packet, or, of a frame that is withheld, before the next
-    /// one.
+    /// Counts the bytes before a close packet, or before the end of a withheld frame.
     fn before_close(&self, bytes: &[u8]) -> usize {
         let mut ahead = *self;
         let mut at = 0;
@@ -82,7 +81,7 @@ impl FrameWriter {
         at
     }
 
-    /// Follows bytes that have been written.
+    /// Advances over bytes after their write.
     pub(super) fn advance(&mut self, bytes: &[u8]) {
         let mut at = 0;
         while at < bytes.len() && !self.has_ended {
@@ -95,7 +94,7 @@ impl FrameWriter {
         self.left == 0 && self.header_bytes == 0
     }
 
-    /// Takes a byte of a header, or as much of a frame as there is.
+    /// Takes a byte of a header, or the available part of a payload.
     fn step(&mut self, bytes: &[u8]) -> usize {
         if self.left > 0 {
             let taken = bytes
@@ -113,7 +112,7 @@ impl FrameWriter {
     }
 }
 
-/// Reads a payload's length, once its header is complete.
+/// Parses a payload's length; returns `None` while the header is incomplete.
 fn payload_length(header: &[u8]) -> Option<u64> {
     match (header.get(1)? & 0x7f, &header[2..]) {
         (126, &[a, b]) => Some(u16::from_be_bytes([a, b]).into()),
@@ -140,7 +139,7 @@ mod tests {
         frame
     }
 
-    /// Returns the bytes that get through when `most` at a time can be written, and whether the
+    /// Returns the bytes that reach the client when one write takes `most` of them, and true if the
     /// connection ends.
     fn through(mut writer: FrameWriter, bytes: &[u8], most: usize) -> (Vec<u8>, bool) {
         let (mut at, mut through, mut ended) = (0, vec![], false);
@@ -162,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_close_packet_ends_the_connection_behind_all_that_came_before_it() {
+    fn a_close_packet_ends_the_connection_after_all_earlier_frames() {
         let long = "x".repeat(300);
         let before = [frame("41"), frame(&long), frame("1x"), frame("")].concat();
         let all = [before.clone(), frame("1"), vec![0x88, 2, 3, 0xe8]].concat();

@@ -1,4 +1,4 @@
-//! Files that are part of the binary: the page, and the Socket.IO client's bundle.
+//! Files in the binary: the page, and the Socket.IO client's bundle.
 
 use axum::{
     body::Body,
@@ -11,20 +11,20 @@ use axum::{
 use headers::{ETag, HeaderMapExt, IfNoneMatch};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
-/// The files that `build.rs` found, by the paths at which they are served.
+/// The files found by `build.rs`, by the paths at which they are served.
 #[derive(RustEmbed)]
 #[folder = "$OUT_DIR/files"]
 struct Files;
 
-/// Those that gzip makes smaller, compressed.
+/// The compressible files, as gzip.
 #[derive(RustEmbed)]
 #[folder = "$OUT_DIR/gzip"]
 struct Gzipped;
 
-/// The folder of the client's bundles, which are served where Node's server serves them.
+/// The folder of the client's bundles; Node's server has them at the same path.
 const CLIENT: &str = "socket.io/";
 
-/// Browsers keep files, but ask each time whether they have changed, as Node's server has them do.
+/// Browsers keep files, but revalidate them each time, as under Node's server.
 const REVALIDATE: HeaderValue = HeaderValue::from_static("public, max-age=0");
 
 const GZIP: HeaderValue = HeaderValue::from_static("gzip");
@@ -32,12 +32,12 @@ const GZIP: HeaderValue = HeaderValue::from_static("gzip");
 const NO_CLIENT: &str = "This server was built without the Socket.IO client. \
     Run `npm ci --omit=dev` where its source is, and build again.\n";
 
-/// Returns whether the client's bundle was there when the server was built.
+/// Returns true if the server was built with the client's bundle.
 pub fn has_client() -> bool {
     Files::iter().any(|path| path.starts_with(CLIENT))
 }
 
-/// Serves the page, what belongs to it, and the client's bundles.
+/// Serves the page, its files, and the client's bundles.
 pub(super) async fn serve_file(uri: Uri, headers: HeaderMap) -> Response {
     let path = match uri.path().trim_start_matches('/') {
         "" => "index.html",
@@ -78,7 +78,7 @@ fn respond(path: &str, file: EmbeddedFile, request: &HeaderMap) -> Response {
     }
 }
 
-/// Returns the tag of a file, whether compressed or not; weak for that reason:
+/// Returns the tag of a file. It is weak because the compressed file has the same:
 /// <https://www.rfc-editor.org/rfc/rfc9110#section-8.8.1>.
 fn etag(file: &EmbeddedFile) -> ETag {
     let hash = file.metadata.sha256_hash();
@@ -90,14 +90,14 @@ fn etag(file: &EmbeddedFile) -> ETag {
     tag.expect("digits in quotes are a tag")
 }
 
-/// Returns true if the client has the file:
+/// Returns true if the client has the file already:
 /// <https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2>.
 fn is_known(request: &HeaderMap, etag: &ETag) -> bool {
     let known = request.typed_get::<IfNoneMatch>();
     known.is_some_and(|known| !known.precondition_passes(etag))
 }
 
-/// Returns whether the client takes what is compressed:
+/// Returns true if the client accepts gzip; `headers` has no type for `Accept-Encoding`:
 /// <https://www.rfc-editor.org/rfc/rfc9110#section-12.5.3>.
 fn accepts_gzip(request: &HeaderMap) -> bool {
     let accepts = |coding: &str| {
@@ -112,7 +112,7 @@ fn accepts_gzip(request: &HeaderMap) -> bool {
     accepts("gzip").or_else(|| accepts("*")).unwrap_or(false)
 }
 
-/// Returns what a header lists, in however many lines.
+/// Returns the items of a list header, over all of its lines.
 fn items(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     let lines = headers
         .get_all(name)

@@ -12,8 +12,8 @@ use serde_json::json;
 use crate::error::{Error, ErrorBody};
 
 impl IntoResponse for Error {
-    /// Answers with `{"error": …}`, the body that Socket.IO's acks carry, too, and with
-    /// `Retry-After` where the error names a time: whole seconds, rounded up.
+    /// Answers with `{"error": …}`, with the same fields as in Socket.IO's acks, and with
+    /// `Retry-After` in whole seconds, rounded up, if the error names a time.
     fn into_response(self) -> Response {
         let body = json!({ "error": ErrorBody::from(&self) }).to_string();
         let content_type = [(CONTENT_TYPE, "application/json")];

@@ -36,27 +36,27 @@ pub use self::{
 };
 use crate::engine::Engine;
 
-/// The least bytes of a poll's answer that is compressed: below, one packet of TCP holds it anyhow.
+/// The smallest poll answer to compress; a smaller one fits one TCP packet anyhow.
 const MIN_COMPRESSED_BYTES: u16 = 1024;
 
-/// What the page may do: talk to this server, and nothing else; texts never become HTML or code.
+/// The page's permissions: it talks to this server alone, and text never becomes HTML or code.
 const CONTENT_POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     object-src 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
-/// All routes; `socket_io` serves those of Socket.IO, to pages of these origins.
+/// Returns all routes; `socket_io` serves Socket.IO's, to pages of these origins.
 pub fn router(socket_io: Engine, origins: AllowedOrigins, ready: Readiness) -> Router {
     let socket_io = endpoint("/socket.io", socket_io, origins);
     let router = Router::new()
         .merge(page_routes())
         .merge(socket_io)
         .merge(health::routes(ready));
-    // No browser is to guess what an answer is.
+    // Browsers must not guess the type of an answer.
     router
         .layer(middleware::from_fn(require_one_host))
         .layer(set_header(X_CONTENT_TYPE_OPTIONS, "nosniff"))
 }
 
-/// Refuses a request that names no host or several:
+/// Refuses a request with no host or several:
 /// <https://www.rfc-editor.org/rfc/rfc9112#section-3.2>.
 async fn require_one_host(request: Request, next: Next) -> Response {
     match request.headers().get_all(HOST).iter().count() {
@@ -66,8 +66,8 @@ async fn require_one_host(request: Request, next: Next) -> Response {
     }
 }
 
-/// A protocol's endpoint at `path`, with a slash at its end or without, behind the check of who may
-/// connect.
+/// Returns a protocol's endpoint at `path`, with or without a slash at its end, behind the check of
+/// the request's origin.
 pub fn endpoint(path: &str, engine: Engine, origins: AllowedOrigins) -> Router {
     let guard = OriginGuard::new(origins, engine.forwarded().clone());
     engine
@@ -80,8 +80,8 @@ pub fn endpoint(path: &str, engine: Engine, origins: AllowedOrigins) -> Router {
         ))
 }
 
-/// Compresses answers that are worth it, where the client takes that: a page of history by polling
-/// becomes a tenth.
+/// Compresses larger answers if the client accepts it: a page of history by polling shrinks to a
+/// tenth.
 fn compression() -> CompressionLayer<SizeAbove> {
     CompressionLayer::new()
         .quality(CompressionLevel::Fastest)
@@ -92,7 +92,7 @@ fn page_routes() -> Router {
     Router::new()
         .fallback(get(assets::serve_file))
         .layer(set_header(CONTENT_SECURITY_POLICY, CONTENT_POLICY))
-        // Pages of other origins import these files; who may connect is another question.
+        // Pages of other origins may import these files, even if they may not connect.
         .layer(set_header(ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
         .layer(set_header(REFERRER_POLICY, "same-origin"))
 }

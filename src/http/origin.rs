@@ -1,8 +1,8 @@
 //! The check of the pages that talk to the server.
 //!
-//! CORS keeps a foreign page from reading answers to polling requests; a WebSocket it does not
-//! guard at all. So a handshake whose `Origin` is not allowed is refused, by whatever transport it
-//! comes. No `Origin`: not a browser.
+//! CORS only keeps a foreign page from reading the answers to polling requests, and does not guard
+//! a WebSocket at all. So a handshake from a disallowed `Origin` is refused on any transport. A
+//! request without an `Origin` does not come from a browser.
 
 use std::{
     collections::HashSet,
@@ -25,19 +25,19 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use super::origins::{ALLOWED_ORIGINS, AllowedOrigins};
 use crate::{engine::ForwardedHeaders, error::Error};
 
-/// The time that browsers may keep the answer to a preflight; Chromium keeps none for longer.
+/// The time for browsers to keep the answer to a preflight; Chromium keeps none for longer.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// The most refused origins that the log names in a [`WARNING_PERIOD`].
+/// The most refused origins in the log within a [`WARNING_PERIOD`].
 const MAX_WARNINGS: usize = 100;
 
 /// The time after which the log may name a refused origin again.
 const WARNING_PERIOD: Duration = Duration::from_secs(60 * 60);
 
-/// The most characters of a header that the log shows.
+/// The most characters of a header in the log.
 const MAX_LOGGED_CHARS: usize = 256;
 
-/// The check of which pages may connect.
+/// The check of a request's origin.
 #[derive(Debug)]
 pub(super) struct OriginGuard {
     origins: AllowedOrigins,
@@ -45,15 +45,14 @@ pub(super) struct OriginGuard {
     refusals: Mutex<Refusals>,
 }
 
-/// The refused origins that the log has named in this period.
+/// The refused origins in the log within the current period.
 #[derive(Debug, Default)]
 struct Refusals {
     named: HashSet<String>,
     since: Option<Instant>,
 }
 
-/// Tells browsers that the pages that [`check`] lets pass may read the answers and send any
-/// headers.
+/// Allows pages that pass [`check`] to read the answers and to send any headers.
 pub(super) fn cors() -> CorsLayer {
     CorsLayer::new()
         .allow_methods([Method::GET, Method::POST])
@@ -63,7 +62,7 @@ pub(super) fn cors() -> CorsLayer {
         .max_age(PREFLIGHT_MAX_AGE)
 }
 
-/// Refuses requests from pages that may not connect.
+/// Refuses requests from disallowed pages.
 pub(super) async fn check(
     State(guard): State<Arc<OriginGuard>>,
     request: Request,
@@ -88,7 +87,7 @@ impl OriginGuard {
         }
     }
 
-    /// Returns the request's origin if its pages may not connect.
+    /// Returns the request's origin if it is not allowed.
     fn refused<'a>(&self, request: &'a Request) -> Option<&'a HeaderValue> {
         request.headers().get_all(ORIGIN).iter().find(|origin| {
             let hosts = self.forwarded.hosts(request);
@@ -98,7 +97,7 @@ impl OriginGuard {
         })
     }
 
-    /// Names a refused origin in the log, once in a while and not too many.
+    /// Warns of a refused origin: once a period, and of a limited number.
     fn warn(&self, origin: &HeaderValue, host: &str) {
         let (origin, host) = (
             shortened(&String::from_utf8_lossy(origin.as_bytes())),
@@ -117,7 +116,7 @@ impl OriginGuard {
 }
 
 impl Refusals {
-    /// Notes an origin; returns whether the log has not named it in this period, and may.
+    /// Records an origin; returns true if it is new in this period and the log has room for it.
     fn record(&mut self, origin: &str) -> bool {
         if self
             .since
@@ -132,7 +131,7 @@ impl Refusals {
     }
 }
 
-/// Returns the refusal, which the page may read: it holds no secret.
+/// Returns the refusal. The page may read it, as it holds no secret.
 fn refusal(origin: &HeaderValue) -> Response {
     let reason = format!(
         "pages of this origin may not connect: the server's setting {ALLOWED_ORIGINS} does not list it"
@@ -157,7 +156,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_log_names_an_origin_once_in_a_period_and_so_many_at_most() {
+    async fn the_log_names_an_origin_once_a_period_and_a_limited_number_of_them() {
         let mut refusals = Refusals::default();
         let mut news = || {
             (0..2 * MAX_WARNINGS)

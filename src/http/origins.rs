@@ -1,17 +1,17 @@
-//! The web pages that may connect.
+//! The origins of the web pages that may connect.
 
 use std::str::FromStr;
 
 use url::Host;
 
-/// The setting that lists further origins.
+/// The setting with the allowed origins.
 pub const ALLOWED_ORIGINS: &str = "ALLOWED_ORIGINS";
 
-/// The origin of pages that have none, such as those in a file; see
+/// The origin of pages without one, such as local files; see
 /// [HTML](https://html.spec.whatwg.org/multipage/browsers.html#ascii-serialisation-of-an-origin).
 const NULL: &str = "null";
 
-/// The web origins whose pages may connect besides those of the server's own host.
+/// The web origins whose pages may connect, besides the server's own host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AllowedOrigins(Vec<Entry>);
 
@@ -20,13 +20,13 @@ enum Entry {
     Any,
     Null,
     One(Origin),
-    /// All hosts whose names end in the origin's, after a dot.
+    /// All hosts with names below the origin's.
     Under(Origin),
 }
 
 impl AllowedOrigins {
-    /// Returns whether a page from `origin` may connect to a server that is reached at `hosts`, as
-    /// a request's headers give them.
+    /// Returns true if a page from `origin` may connect to a server at `hosts`, given in the form
+    /// of a request's `Host`.
     pub fn allows<'a>(&self, origin: &str, hosts: impl IntoIterator<Item = &'a str>) -> bool {
         let parsed = origin.parse::<Origin>().ok();
         let is_own = |page: &Origin| hosts.into_iter().any(|host| page.is_at(host));
@@ -78,20 +78,20 @@ impl FromStr for Entry {
     }
 }
 
-/// A scheme, host and port in the form in which they are compared:
-/// [RFC 6454](https://www.rfc-editor.org/rfc/rfc6454#section-4). WebSockets' schemes are those of
-/// the pages that open them.
+/// A scheme, host and port, normalized for comparison:
+/// [RFC 6454](https://www.rfc-editor.org/rfc/rfc6454#section-4). A WebSocket's scheme is normalized
+/// to the scheme of its page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Origin {
     scheme: String,
-    /// None: the scheme is one without hosts, such as `file`.
+    /// None for a scheme without hosts, such as `file`.
     host: Option<Host>,
     port: Option<u16>,
 }
 
 impl Origin {
-    /// Returns whether this is the origin of pages at a request's `Host`. The request's scheme is
-    /// not known, as TLS may end at a proxy: a host without a port has the default of the page's
+    /// Returns true if pages at a request's `Host` have this origin. The request's scheme is
+    /// unknown, as TLS may end at a proxy: a host without a port has the default port of the page's
     /// scheme.
     fn is_at(&self, host: &str) -> bool {
         parse_authority(host).is_ok_and(|(host, port)| {
@@ -161,7 +161,7 @@ fn default_port(scheme: &str) -> Option<u16> {
     }
 }
 
-/// Reads `host:port`; a name in lower case, in ASCII, and without the dot of the root.
+/// Parses `host:port`; the name becomes lower-case ASCII without the dot of the root.
 fn parse_authority(text: &str) -> Result<(Host, Option<u16>), &'static str> {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, port),

@@ -24,7 +24,7 @@ pub enum InvalidIdentifier {
     /// It has a space at an end.
     #[error("must not begin or end with a space")]
     Space,
-    /// It has a character by which it would only look like another identifier.
+    /// It has an invisible character, and would look like another identifier.
     #[error("must be without U+{:04X}, which cannot be seen or looks like a space", u32::from(*.0))]
     Disguise(char),
 }

@@ -1,4 +1,4 @@
-//! Visible characters, and the invisible ones by which a name would only look like another name.
+//! Visible and invisible characters. An invisible one can make two different names look the same.
 //!
 //! The properties are Unicode's: <https://www.unicode.org/reports/tr44/#Property_Index>. The
 //! joiners are allowed as in <https://www.rfc-editor.org/rfc/rfc5892#appendix-A.1>, and in emoji:
@@ -35,7 +35,7 @@ pub(super) fn is_space(c: char) -> bool {
     matches!(c, ' ' | IDEOGRAPHIC_SPACE)
 }
 
-/// Returns the first character by which a text would only look like another one.
+/// Returns the first invisible character that makes a text look like another one.
 pub(super) fn disguise(text: &str) -> Option<char> {
     if text.is_ascii() {
         return None;
@@ -50,7 +50,7 @@ fn has<P: BinaryProperty>(c: char) -> bool {
     CodePointSetData::new::<P>().contains(c)
 }
 
-/// Returns true for a character without a picture, other than white space.
+/// Returns true for a character that draws nothing, other than white space.
 fn is_empty(c: char) -> bool {
     // An empty pattern of braille, an empty note, empty hieroglyphs, and marks of annotations.
     matches!(
@@ -81,7 +81,7 @@ fn follows_virama(before: &[char]) -> bool {
         .is_some_and(|c| class.get(*c) == CanonicalCombiningClass::Virama)
 }
 
-/// Returns true between letters otherwise written together.
+/// Returns true between letters that would join without the character.
 fn divides(before: &[char], after: &[char]) -> bool {
     let kinds = CodePointMapData::<JoiningType>::new();
     let kind = |c: &char| Some(kinds.get(*c)).filter(|kind| *kind != JoiningType::Transparent);

@@ -1,4 +1,4 @@
-//! Addresses of peers: the trusted proxies among them, and the networks that count as one client.
+//! Addresses of peers: the trusted proxies among them, and the networks counted as one client.
 
 use std::{
     net::{IpAddr, Ipv6Addr},
@@ -7,11 +7,11 @@ use std::{
 
 use ipnet::IpNet;
 
-/// The bits of an IPv6 address that stand for one client: networks of this size are given to a
-/// household or a server, [RFC 6177](https://www.rfc-editor.org/rfc/rfc6177).
+/// The length of an IPv6 client's network in bits: a household or a server is given networks of
+/// this size, [RFC 6177](https://www.rfc-editor.org/rfc/rfc6177).
 const IPV6_CLIENT_BITS: u32 = 64;
 
-/// The proxies that are believed about the addresses of their clients.
+/// The proxies whose reports of their clients' addresses are believed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<IpNet>);
 
@@ -42,8 +42,8 @@ fn parse_network(text: &str) -> Result<IpNet, String> {
     network.map_err(|_| format!("{text:?} is no address or network such as 10.0.0.0/8"))
 }
 
-/// Returns the address under which a client is counted: the owner of one IPv6 address has very many,
-/// so they count by networks.
+/// Returns the address for counting a client: an owner of one IPv6 address has very many, so they
+/// count by networks.
 pub fn client_network(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(address) => {

@@ -23,11 +23,12 @@ pub struct AdmissionSettings {
     /// The most connections at once from one address, and likewise the most sessions; without it,
     /// no limit. IPv6 addresses count by networks of 64 bits.
     pub max_per_address: Option<usize>,
-    /// The proxies whose own connections do not count as from one address.
+    /// The proxies that are believed about their clients. Their own connections do not count as
+    /// from one address.
     pub trusted_proxies: TrustedProxies,
 }
 
-/// Admits connections while there are slots for them.
+/// Admits connections while there are free slots.
 #[derive(Debug, Clone)]
 pub struct Admission {
     connections: Slots,
@@ -59,7 +60,7 @@ fn spare_files() -> Option<usize> {
 }
 
 impl Admission {
-    /// Returns the proxies that are believed about their clients' addresses.
+    /// Returns the trusted proxies.
     pub fn proxies(&self) -> &TrustedProxies {
         &self.proxies
     }

@@ -1,4 +1,4 @@
-//! A TCP connection, and a handle that closes it from elsewhere.
+//! TCP connections, and handles to close them from elsewhere.
 
 use std::{
     io::{self, IoSlice},
@@ -19,8 +19,8 @@ use tokio::{
 
 use super::slots::Slot;
 
-/// An accepted connection, which a [`ConnectionHandle`] can close. It holds its slot while it is
-/// open.
+/// An accepted connection. It holds its slot while it is open, and a [`ConnectionHandle`] can close
+/// it.
 #[derive(Debug)]
 pub struct Connection {
     shared: Arc<Shared>,
@@ -48,13 +48,13 @@ impl Connection {
         }
     }
 
-    /// Returns a handle that closes the connection.
+    /// Returns a handle to close the connection from elsewhere.
     pub(super) fn handle(&self) -> ConnectionHandle {
         ConnectionHandle(Arc::downgrade(&self.shared))
     }
 
-    /// Ends the connection after the bytes already written. Bytes that have come unread are thrown
-    /// away: the system would answer them by a reset, by which the peer may lose the bytes written.
+    /// Ends the connection after the bytes already written. Discards unread bytes: the system would
+    /// answer them with a reset, and a reset may cost the peer the bytes already written.
     pub(crate) fn end(&self) {
         let mut unread = [0; 4096];
         while self
@@ -70,10 +70,10 @@ impl Connection {
 
     /// Tries `write` whenever the stream is ready for it.
     ///
-    /// After the connection has ended, bytes count as written; only its reader hears of the end.
-    /// For the library goes on writing the queue of a WebSocket, and would keep it after an error
-    /// (450 MB for 50 clients that did not read, instead of 80); and it keeps an Engine.IO 3 session
-    /// for ever if it cannot write the session's first packet.
+    /// After the connection has ended, bytes count as written; only its reader learns of the end.
+    /// After an error the library would go on writing a WebSocket's queue, and keep it (450 MB for
+    /// 50 clients that did not read, instead of 80); and it would keep an Engine.IO 3 session for
+    /// ever if its first packet failed.
     fn poll_write_with(
         &mut self,
         cx: &mut Context<'_>,
@@ -156,7 +156,7 @@ impl AsyncWrite for Connection {
 pub struct ConnectionHandle(Weak<Shared>);
 
 impl ConnectionHandle {
-    /// Ends the connection in both directions, also while its writer waits for a peer that does not
+    /// Ends the connection in both directions, even while its writer waits for a peer that does not
     /// read.
     pub fn close(&self) {
         if let Some(connection) = self.0.upgrade() {

@@ -17,9 +17,9 @@ use super::{
     connection::{Connection, Peer},
 };
 
-/// The most connections that wait to be accepted; the kernel may allow fewer
-/// (`net.core.somaxconn`). After a break thousands of clients connect at once, and one that finds no
-/// room tries again only after one second, or after three. The default of 128 was too small in every
+/// The most connections waiting to be accepted; the kernel may allow fewer (`net.core.somaxconn`).
+/// After a break thousands of clients connect at once, and a client that finds the backlog full
+/// tries again only after one second, or after three. The default of 128 was too small in every
 /// such storm.
 pub const BACKLOG: u32 = 4096;
 
@@ -29,9 +29,9 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 /// Time limits of connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
-    /// The time after which a connection ends if the client takes none of the bytes that wait for
-    /// it, because it has gone or does not read (`TCP_USER_TIMEOUT`, Linux only); zero: as long as
-    /// the operating system allows.
+    /// The time limit for a client to take waiting bytes, after which it counts as gone or not
+    /// reading and loses its connection (`TCP_USER_TIMEOUT`, Linux only); zero: the operating
+    /// system's limit.
     pub tcp_user_timeout: Duration,
     /// The time limit for the headers of a client's first request.
     pub handshake_timeout: Duration,
@@ -51,6 +51,7 @@ pub struct Listener {
 /// closed immediately.
 ///
 /// # Errors
+///
 /// The address is taken, or belongs to another machine.
 pub fn listen(
     address: SocketAddr,
@@ -100,6 +101,7 @@ impl Listener {
     /// Returns the address on which the server listens.
     ///
     /// # Errors
+    ///
     /// The operating system's.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
@@ -109,7 +111,7 @@ impl Listener {
         self.timeouts
     }
 
-    /// Accepts the next connection for which there is a slot.
+    /// Accepts the next connection with a free slot.
     pub(super) async fn accept(&mut self) -> (Connection, Peer) {
         loop {
             // It pauses for a moment while the process has too many files open.

@@ -1,4 +1,4 @@
-//! TCP: the listener, admission to it, and the connections, on which it serves HTTP.
+//! TCP: the listener, the admission of connections, and HTTP on them.
 
 mod address;
 mod admission;

@@ -1,4 +1,4 @@
-//! HTTP/1.1 on the connections that the listener accepts.
+//! HTTP/1.1 on accepted connections.
 
 use std::{future, pin::pin, time::Duration};
 
@@ -17,17 +17,17 @@ use super::{
 /// The most bytes of a request's line and headers together.
 pub const MAX_HEADER_BYTES: usize = 16 * 1024;
 
-/// The most bytes of one connection that are read ahead, or that wait to be written, of its requests
-/// and responses.
+/// The most bytes of one connection in each of its buffers: requests read ahead, and responses
+/// waiting to be written.
 const MAX_BUFFER_BYTES: usize = 64 * 1024;
 
-/// The time for which a connection may stay open between two requests, including the time to read
-/// the second one's headers. Proxies keep their connections for 60 seconds, and with a shorter time
-/// here would sometimes send a request at the very end of it.
+/// The time a connection may stay open between two requests, including the time to read the second
+/// one's headers. Proxies keep their connections for 60 seconds, and with a shorter time here would
+/// sometimes send a request at the very end of it.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// Serves connections until `stopping` is cancelled, then answers the requests in flight. All
-/// connections end with this future, except those that have become WebSockets.
+/// connections end with this future, except for upgraded ones: WebSockets.
 pub async fn serve(mut listener: Listener, router: Router, stopping: CancellationToken) {
     let mut connections = JoinSet::new();
     let handshake = listener.timeouts().handshake_timeout;

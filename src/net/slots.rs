@@ -51,7 +51,7 @@ impl Slots {
     }
 }
 
-/// The number of slots that each address has taken.
+/// The number of taken slots for each address.
 #[derive(Debug)]
 struct Addresses {
     max: Option<usize>,

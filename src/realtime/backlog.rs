@@ -1,9 +1,8 @@
-//! Bytes that wait for clients which do not read as fast as they are sent something.
+//! Backlogs: the bytes sent to clients and not taken by them yet.
 //!
-//! Answers and acks are counted with the client that they are for. What goes to a room is counted
-//! once, by the room; a client notes from where on in that count it has not taken it. The sum is
-//! brought up to date only when it is asked for, or when much has been sent to all clients
-//! together: idle clients cost nothing, and a fan-out costs one addition.
+//! Answers and acks are counted for their client. A packet to a room is counted once, by the room; a
+//! client keeps its position in the room's count. Sums are made only on demand, and when much has
+//! been sent to all clients together: idle clients cost nothing, and a fan-out costs one addition.
 
 use std::{
     collections::HashMap,
@@ -18,30 +17,29 @@ use socketioxide::{SocketIo, extract::SocketRef};
 
 use crate::model::RoomId;
 
-/// How many bytes may wait for a client before it is given no more answers with messages. A client
-/// that joins all of its rooms at once has less waiting.
+/// The largest backlog of a client that still gets answers with messages, in bytes. A client joining
+/// all of its rooms at once has a smaller one.
 pub const MAX_UNREAD_BYTES: u64 = 8 * 1024 * 1024;
-/// How many bytes may wait for a client before it loses its connection.
+/// The largest backlog of a client that keeps its connection, in bytes.
 pub const MAX_WAITING_BYTES: u64 = 16 * 1024 * 1024;
-/// How many bytes may wait for all clients before those lose their connections for which most
-/// waits. What waits for several members of a room is in memory once, and counts once.
+/// The largest sum of all backlogs, in bytes; above it, the clients with the largest ones lose their
+/// connections. A packet in flight to several members of a room is in memory once, and counts once.
 pub const ALL_WAITING_BYTES: u64 = 256 * 1024 * 1024;
-/// How many bytes may wait for each client, whatever waits for others.
+/// The backlog that every client may have, in bytes, whatever the sum.
 pub const MIN_WAITING_BYTES: u64 = 64 * 1024;
 
-/// How much is sent, to all clients together, before it is looked for those for which too much
-/// waits.
+/// The bytes sent to all clients together from one sweep for slow clients to the next.
 const SWEEP_BYTES: u64 = 8 * 1024 * 1024;
-/// The least time between two looks because too much waits for all clients.
+/// The least time between two sweeps made because the sum is too large.
 const SWEEP_PAUSE: Duration = Duration::from_millis(100);
-/// When a client may ask again that has not read its answers.
+/// The pause before a slow client may ask again.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// What waits for all clients of the node.
+/// The backlogs of all clients of the node.
 pub struct Backlogs {
     io: SocketIo,
     rooms: Mutex<Rooms>,
-    /// What was sent since the last sweep.
+    /// Bytes sent since the last sweep.
     sent: AtomicU64,
     swept_at: Mutex<Option<Instant>>,
     is_full: AtomicBool,
@@ -49,46 +47,46 @@ pub struct Backlogs {
 
 #[derive(Debug, Default)]
 struct Rooms {
-    /// How many bytes each room was sent.
+    /// Bytes sent to each room so far.
     sent: HashMap<RoomId, Arc<AtomicU64>>,
-    /// With how many rooms those are forgotten that have no members any more.
+    /// The number of rooms at which the rooms without members are removed.
     clean_at: usize,
 }
 
-/// What waits for one client. Some small packets are not counted, but are among what it takes: this
-/// is the least that it may be.
+/// The backlog of one client. A lower bound: the client also takes some small packets, which are not
+/// counted.
 #[derive(Debug, Default)]
 pub struct Backlog(Mutex<Waiting>);
 
 #[derive(Debug, Default)]
 struct Waiting {
-    /// For this client alone.
+    /// Bytes for this client alone.
     own: u64,
-    /// How many bytes the client had taken when they were counted.
+    /// The bytes taken by the client, as of the last count.
     taken: u64,
     rooms: Vec<Subscription>,
 }
 
-/// A room's packets, as far as a client has not taken them.
+/// A client's position in a room's packets.
 #[derive(Debug)]
 struct Subscription {
     sent: Arc<AtomicU64>,
     taken: u64,
 }
 
-/// A client for which much waits.
+/// A slow client.
 pub struct Slow<S> {
     /// Its socket.
     pub socket: S,
     /// Its whole backlog.
     pub total: u64,
     own: u64,
-    /// By room, that is by the place of its counter.
+    /// Its backlog by room, identified by the address of the room's counter.
     rooms: Vec<(usize, u64)>,
 }
 
 impl Backlogs {
-    /// Empty backlogs, of the clients that `io` knows.
+    /// Empty backlogs, for the clients of `io`.
     pub fn new(io: SocketIo) -> Self {
         let (rooms, sent, swept_at, is_full) = Default::default();
         Self {
@@ -100,7 +98,7 @@ impl Backlogs {
         }
     }
 
-    /// Counts a packet that goes to all in a room; returns true when a sweep is due.
+    /// Counts a packet to a room; returns true when a sweep is due.
     pub fn count_packet(&self, room: &RoomId, bytes: u64) -> bool {
         if let Some(sent) = self.rooms().sent.get(room) {
             sent.fetch_add(bytes, Ordering::Relaxed);
@@ -108,7 +106,7 @@ impl Backlogs {
         self.count(bytes)
     }
 
-    /// Counts bytes sent to anyone; returns true when a sweep is due.
+    /// Counts bytes sent to any client; returns true when a sweep is due.
     pub fn count(&self, bytes: u64) -> bool {
         let is_due = self.sent.fetch_add(bytes, Ordering::Relaxed) + bytes >= SWEEP_BYTES;
         if is_due {
@@ -117,7 +115,7 @@ impl Backlogs {
         is_due
     }
 
-    /// Counts the room's packets for a client from now on.
+    /// Starts to count a room's packets for a client.
     pub fn subscribe(&self, backlog: &Backlog, room: &RoomId) {
         let mut rooms = self.rooms();
         if rooms.sent.len() >= rooms.clean_at {
@@ -129,7 +127,7 @@ impl Backlogs {
         backlog.subscribe(sent);
     }
 
-    /// Counts no more of the room's packets for a client.
+    /// Stops counting a room's packets for a client.
     pub fn unsubscribe(&self, backlog: &Backlog, room: &RoomId) {
         let sent = self.rooms().sent.get(room).cloned();
         if let Some(sent) = sent {
@@ -155,7 +153,7 @@ impl Backlogs {
         namespace.map_or_else(Vec::new, |namespace| namespace.sockets())
     }
 
-    /// Returns the largest backlog that a client may keep, as the slow clients are.
+    /// Notes the sum of the backlogs, and returns the largest one allowed.
     pub fn bound<S>(&self, slow: &[Slow<S>]) -> u64 {
         let is_full = together(slow.iter()) > ALL_WAITING_BYTES;
         self.is_full.store(is_full, Ordering::Relaxed);
@@ -172,8 +170,8 @@ impl Backlogs {
 }
 
 impl Backlog {
-    /// Counts bytes for the client alone, and returns its whole backlog. `taken` is the number of
-    /// bytes that it has taken so far.
+    /// Counts bytes for the client alone, and returns its whole backlog. The client has taken `taken`
+    /// bytes so far.
     pub fn add(&self, bytes: u64, taken: u64) -> u64 {
         let mut waiting = self.waiting();
         let total = waiting.settle(taken);
@@ -213,7 +211,7 @@ impl Backlog {
             .iter()
             .position(|room| Arc::ptr_eq(&room.sent, sent))
         {
-            // What was sent before the client left waits all the same.
+            // Packets sent before the client left are still on their way.
             waiting.own += waiting.rooms.swap_remove(place).waiting();
         }
     }
@@ -224,8 +222,8 @@ impl Backlog {
 }
 
 impl Waiting {
-    /// Takes off what the client has taken, of each kind in proportion, as it is not known which
-    /// packets that was; how many bytes wait still.
+    /// Subtracts the bytes taken since the last count, and returns the rest. Nobody knows which
+    /// packets were taken, so each part shrinks in proportion.
     fn settle(&mut self, taken: u64) -> u64 {
         let total = self.own + self.rooms.iter().map(Subscription::waiting).sum::<u64>();
         let read = taken.saturating_sub(self.taken);
@@ -254,7 +252,7 @@ fn portion(bytes: u64, left: u64, total: u64) -> u64 {
     u64::try_from(portion).unwrap_or(bytes).min(bytes)
 }
 
-/// Returns how many bytes wait in memory for some clients.
+/// Returns the memory of some clients' backlogs.
 fn together<'a, S: 'a>(clients: impl Iterator<Item = &'a Slow<S>>) -> u64 {
     let (mut own, mut most) = (0, HashMap::<_, u64>::new());
     for client in clients {
@@ -267,7 +265,7 @@ fn together<'a, S: 'a>(clients: impl Iterator<Item = &'a Slow<S>>) -> u64 {
     own + most.values().sum::<u64>()
 }
 
-/// Returns how many bytes may wait for a client.
+/// Returns the largest backlog allowed, as the sum is to be in bounds.
 fn bound<S>(slow: &[Slow<S>]) -> u64 {
     let mut bound = MAX_WAITING_BYTES;
     let kept = |bound| together(slow.iter().filter(move |client| client.total <= bound));
@@ -293,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_client_takes_waits_no_more() {
+    fn bytes_taken_by_the_client_leave_its_backlog() {
         let backlog = Backlog::default();
         assert_eq!(backlog.add(100, 50), 100);
         assert_eq!(backlog.add(100, 90), 160);
@@ -302,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_to_a_room_waits_for_who_is_there_from_when_it_came() {
+    fn packets_to_a_room_count_for_its_members_from_their_joins() {
         let (backlog, room, other) = (
             Backlog::default(),
             Arc::new(AtomicU64::new(500)),
@@ -329,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_for_many_members_of_a_room_counts_once() {
+    fn a_packet_to_many_members_of_a_room_counts_once() {
         let crowd: Vec<_> = (0..1_000)
             .map(|_| client(10 * MIB, 0, &[(1, 10 * MIB)]))
             .collect();
@@ -338,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn those_for_which_most_waits_make_way_when_too_much_waits_for_all() {
+    fn the_largest_backlogs_go_when_their_sum_is_too_large() {
         let own: Vec<_> = (0..100)
             .map(|number| client((number % 10) * MIB, (number % 10) * MIB, &[]))
             .collect();

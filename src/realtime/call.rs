@@ -1,4 +1,4 @@
-//! An event of a client, with everything that its handler needs.
+//! Calls: clients' events, with everything for their handlers.
 
 use std::{mem, sync::Arc};
 
@@ -23,8 +23,8 @@ pub type Handler = fn(Call) -> BoxFuture<'static, ()>;
 
 /// An event of a client.
 ///
-/// The library makes calls in wire order, before it spawns their handlers, so a call draws its turn
-/// when it is made. The turn ends with the call, or with [`Call::end_turn`].
+/// The library extracts calls in wire order, before it spawns their handlers, so the extraction draws
+/// the event's turn. The turn ends with the call, or with [`Call::end_turn`].
 pub struct Call {
     /// The client.
     pub client: Arc<Client>,
@@ -34,7 +34,7 @@ pub struct Call {
     packet: Value,
 }
 
-/// The error of an event that came too fast. It has been answered, and goes no further.
+/// The error of an event beyond a limit. It has been answered, and goes no further.
 #[derive(Debug, thiserror::Error)]
 #[error("refused")]
 pub struct Refused;
@@ -55,7 +55,7 @@ impl Call {
     /// # Errors
     /// [`Error::InvalidPayload`]; otherwise as [`Call::wait`].
     pub async fn request<R: DeserializeOwned>(&mut self) -> Result<R, Error> {
-        // The packet shares the buffer that it was read into: it is let go before the wait.
+        // The packet shares its connection's read buffer: it is dropped before the wait.
         let request = payload(text(&self.packet));
         self.packet = empty();
         self.wait().await?;
@@ -74,7 +74,7 @@ impl Call {
         lease.map_or(Ok(()), |lease| lease.check_time())
     }
 
-    /// Ends the event's turn: the client's later events are handled from now on.
+    /// Ends the event's turn, so that the client's later events are handled.
     pub fn end_turn(&mut self) {
         self.turn = None;
     }

@@ -1,4 +1,4 @@
-//! A client: one Socket.IO socket of a user, and everything that this layer keeps of it.
+//! A client: one Socket.IO socket of a user, and its state in this layer.
 
 use std::sync::{Arc, Mutex, atomic::AtomicBool};
 
@@ -21,25 +21,25 @@ use crate::{
 
 /// The state of one socket, kept in its extensions.
 pub struct Client {
-    /// The use cases, the same for all clients.
+    /// The use cases, shared by all clients.
     pub chat: Arc<Chat>,
     /// The client's part in the chat.
     pub participant: Arc<Participant>,
-    /// None for a guest, of which there may be many.
+    /// None for guests; boxed, as they may be many.
     pub lease: Option<Box<Lease>>,
     /// The order of its events.
     pub turns: Turns,
-    /// Counts the events that have no answer yet, of all clients.
+    /// Tracks the unanswered events of all clients.
     pub unanswered: TaskTracker,
-    /// True once it has lost a packet, and its connection is being broken.
+    /// Set when its connection is broken for a lost packet.
     pub is_cut: AtomicBool,
-    /// The bytes that it has not taken yet.
+    /// The bytes on their way to it.
     pub backlog: Backlog,
-    /// The bytes that all clients together have not taken yet.
+    /// The bytes on their way to all clients.
     pub backlogs: Arc<Backlogs>,
-    /// Its sends that wait for its first join.
+    /// Its sends before its first join.
     pub early: EarlySends,
-    /// The rooms of its handshake, until they are joined.
+    /// The rooms of its handshake, until it joins them.
     pub rooms: Mutex<Vec<JoinRoom>>,
 }
 
@@ -47,14 +47,14 @@ impl Client {
     /// Returns a socket's client.
     ///
     /// # Panics
-    /// Panics in the socket's connect handler before that has made the client.
+    /// Panics when the socket's connect middleware has not run yet.
     pub fn from_socket(socket: &Socket) -> Arc<Self> {
         let client = socket.extensions.get::<Arc<Self>>();
         client.expect("a socket gets its client before it gets its handlers")
     }
 
-    /// Returns the span for logs about the client. It is made when needed: kept, it would be 400
-    /// bytes of each socket.
+    /// Returns the span for the client's logs. It is made when needed: kept, it would take 400 bytes
+    /// of each socket.
     pub fn span(&self) -> Span {
         let identity = self.participant.identity();
         let user = identity
@@ -69,8 +69,8 @@ impl Client {
         let room = room.to_string();
         socket.join(room.clone());
         if !socket.connected() {
-            // A socket that ended before it joined has been taken out of all its rooms already, and
-            // would stay in this one forever.
+            // The library has taken the ended socket out of its rooms already: without this, the
+            // socket would stay in the room forever.
             socket.leave(room);
             return false;
         }
@@ -84,7 +84,7 @@ impl Client {
     }
 }
 
-/// Returns the Engine.IO session that a socket belongs to.
+/// Returns the Engine.IO session of a socket.
 pub fn session(socket: &Socket) -> Option<&engine::Session> {
     socket.req_parts().extensions.get()
 }

@@ -29,20 +29,20 @@ use super::{
 };
 use crate::{auth::Verifier, chat::Chat, engine, error::Error, room::Departure};
 
-/// The rooms of a handshake that are joined at once: each may wait for the database.
+/// The concurrent joins of one handshake: each may wait for the database.
 const JOINS_AT_ONCE: usize = 8;
 
-/// Lets clients in: by the tokens that the verifier accepts, or, without one, as guests.
+/// The entrance of clients, with tokens or as guests.
 pub struct Entrance {
     /// The use cases.
     pub chat: Arc<Chat>,
-    /// None where anyone may enter as a guest.
+    /// The verifier of tokens; None lets guests in.
     pub verifier: Option<Arc<Verifier>>,
-    /// Counts the events that have no answer yet.
+    /// Tracks the unanswered events.
     pub unanswered: TaskTracker,
-    /// The bytes that clients have not taken yet.
+    /// The bytes on their way to clients.
     pub backlogs: Arc<Backlogs>,
-    /// The room for sends before a join.
+    /// The memory left for early sends.
     pub early: EarlyBytes,
 }
 
@@ -50,7 +50,7 @@ impl Entrance {
     /// Authenticates a client, and sets its handlers.
     ///
     /// # Errors
-    /// The message of a refused connection, which begins with the error's code.
+    /// The message for the refused client; it begins with the error's code.
     pub fn connect(&self, socket: &SocketRef, auth: TryData<Box<RawValue>>) -> Result<(), String> {
         let client = self.client(socket, auth).map_err(|error| {
             if let Some(session) = session(socket) {
@@ -69,7 +69,7 @@ impl Entrance {
 
     fn client(&self, socket: &Socket, auth: TryData<Box<RawValue>>) -> Result<Client, Error> {
         let mut auth = parse(auth)?;
-        let rooms = rooms(&mut auth, self.chat.limits().max_rooms)?;
+        let rooms = rooms(&mut auth, self.chat.max_rooms())?;
         let (identity, lease) = credentials::authenticate(self.verifier.clone(), auth, socket)?;
         Ok(Client {
             chat: self.chat.clone(),
@@ -86,7 +86,7 @@ impl Entrance {
     }
 }
 
-/// Parses the auth that a client connects with.
+/// Parses a client's handshake.
 fn parse(auth: TryData<Box<RawValue>>) -> Result<Auth, Error> {
     let auth = auth
         .0
@@ -94,7 +94,7 @@ fn parse(auth: TryData<Box<RawValue>>) -> Result<Auth, Error> {
     protocol::parse(auth.get())
 }
 
-/// Takes the rooms that a client is to be in from the start.
+/// Takes the rooms out of a handshake.
 fn rooms(auth: &mut Auth, max_rooms: usize) -> Result<Vec<JoinRoom>, Error> {
     let rooms = auth.rooms.take().unwrap_or_default();
     if rooms.len() > max_rooms {
@@ -105,7 +105,7 @@ fn rooms(auth: &mut Auth, max_rooms: usize) -> Result<Vec<JoinRoom>, Error> {
     Ok(rooms)
 }
 
-/// A socket whose client has just been told that it is connected.
+/// A newly connected socket.
 pub struct Connected(Arc<Socket>);
 
 impl FromConnectParts<LocalAdapter> for Connected {
@@ -116,7 +116,7 @@ impl FromConnectParts<LocalAdapter> for Connected {
     }
 }
 
-/// Joins the rooms of the handshake, and lets the client's events have their turns.
+/// Joins the rooms of the handshake, then starts the client's turns.
 pub async fn connected(Connected(socket): Connected) {
     let client = Client::from_socket(&socket);
     if let Some(lease) = &client.lease {
@@ -163,8 +163,8 @@ async fn disconnected(socket: SocketRef, io: SocketIo, reason: DisconnectReason)
     }
 }
 
-/// Tells a session that its client has left the chat, once the library has put the socket away. It
-/// does so right after the disconnect handler, and tells nobody.
+/// Tells a session that its client has left the chat, once the library has removed the socket. It
+/// does so right after the disconnect handler, without a notification.
 async fn leave_when_gone(session: engine::Session, socket: Sid, io: SocketIo) {
     while io
         .of("/")

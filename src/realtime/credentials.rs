@@ -15,30 +15,31 @@ use super::{
     protocol::{Auth, Failure, event},
 };
 use crate::{
-    auth::{Grant, Identity, Verifier},
+    auth::{self, Grant, Identity, Verifier},
     error::Error,
 };
 
-/// The longest sleep before the clock is read again: it may be set, and no timer reaches to the end
-/// of time.
+/// The longest sleep before the clock is read again: it may be set meanwhile, and no timer reaches
+/// to the end of time.
 const LONGEST_SLEEP: Duration = Duration::from_secs(2);
 
-/// Returns a client's identity, if it is known yet, and the lease that its token gives; guests have
-/// none.
+/// Returns a client's identity, if known yet, and the lease of its token; guests have none.
 ///
 /// # Errors
 /// [`Error::Unauthorized`], [`Error::TokenExpired`]; [`Error::Forbidden`] when the client names
 /// another user than its token does.
 pub fn authenticate(
     verifier: Option<Arc<Verifier>>,
-    auth: Auth,
+    handshake: Auth,
     socket: &Socket,
 ) -> Result<(Option<Identity>, Option<Lease>), Error> {
-    let claim = auth.user_id.map(Identity::user);
+    let claim = handshake.user_id.map(Identity::user);
     let Some(verifier) = verifier else {
         return Ok((claim, None));
     };
-    let token = auth.token.as_deref().or_else(|| bearer(socket));
+    let bearer = auth::bearer(&socket.req_parts().headers);
+    let token = handshake.token.as_deref();
+    let token = token.or_else(|| bearer.as_ref().map(|bearer| bearer.token()));
     let token = token.ok_or_else(|| Error::Unauthorized("a token is required".into()))?;
     let Grant {
         identity,
@@ -48,14 +49,6 @@ pub fn authenticate(
         identity.covers(&claim)?;
     }
     Ok((Some(identity), Some(Lease::new(verifier, expires_at))))
-}
-
-/// The token in the `Authorization` header of the request that opened the connection:
-/// <https://www.rfc-editor.org/rfc/rfc6750#section-2.1>.
-fn bearer(socket: &Socket) -> Option<&str> {
-    let header = socket.req_parts().headers.get("authorization")?;
-    let (scheme, token) = header.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 /// Disconnects the socket when its lease, as it stands now, expires.

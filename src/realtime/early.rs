@@ -1,10 +1,8 @@
-//! Sends that come before their connection has joined a room, and wait for its first join.
+//! Early sends: they come before their client's first join, and wait for it.
 //!
-//! A client that was away emits what it has buffered as soon as it is connected again, before the
-//! app's `connect` handler can join:
-//! <https://socket.io/docs/v4/client-offline-behavior/#buffered-events>. A waiting send has given
-//! on its turn, so that the join behind it is handled; the join then queues it, before any later
-//! send.
+//! A reconnected client emits its buffered events at once, before the app's `connect` handler can
+//! join: <https://socket.io/docs/v4/client-offline-behavior/#buffered-events>. An early send ends
+//! its turn, so the join behind it is handled; the join then queues it, before any later send.
 
 use std::{
     mem,
@@ -18,21 +16,21 @@ use tokio::{
 };
 
 use super::{protocol::SendMessage, turn::Turns};
-use crate::{error::Error, model::RoomId, writer::Receipt};
+use crate::{chat::Receipt, error::Error, model::RoomId};
 
-/// The time that a connection has for its first join; sends wait until then.
+/// The time for a client's first join; early sends wait until then.
 pub const JOIN_WAIT: Duration = Duration::from_secs(5);
 
-/// The most sends of one connection that wait for a join.
+/// The most early sends of one client.
 pub const MAX_EARLY_SENDS: usize = 256;
 
-/// The most bytes of waiting sends, of all connections together.
+/// The most bytes of early sends, of all clients together.
 pub const MAX_EARLY_BYTES: usize = 32 * 1024 * 1024;
 
-/// About what a waiting send takes besides its text: its task, above all.
+/// The approximate memory of an early send besides its text, above all its task.
 const OVERHEAD_BYTES: usize = 2 * 1024;
 
-/// What is left of [`MAX_EARLY_BYTES`].
+/// The rest of [`MAX_EARLY_BYTES`], shared by all clients.
 #[derive(Debug, Clone)]
 pub struct EarlyBytes(Arc<Semaphore>);
 
@@ -42,7 +40,7 @@ impl Default for EarlyBytes {
     }
 }
 
-/// One connection's sends that wait for its first join.
+/// The early sends of one client.
 pub struct EarlySends {
     until: Instant,
     bytes: EarlyBytes,
@@ -51,16 +49,15 @@ pub struct EarlySends {
 
 #[derive(Default)]
 struct Waiting {
-    /// A room has been joined, or the connection has ended: later sends do not wait.
+    /// Set by the first join and by the end of the client: later sends do not wait.
     over: bool,
-    /// In the order in which they came.
+    /// In order of arrival.
     sends: Vec<Early>,
-    /// How many have come.
+    /// The number of early sends so far.
     count: u64,
 }
 
-/// A waiting send, and the way to its task. One that a join has taken out gets its outcome from the
-/// join.
+/// An early send, and the way to its task. A join that takes it out gives it its outcome.
 struct Early {
     number: u64,
     send: SendMessage,
@@ -68,14 +65,14 @@ struct Early {
     _bytes: OwnedSemaphorePermit,
 }
 
-/// The place of a waiting send; its outcome comes once the room is joined.
+/// The place of an early send; its outcome comes once the room is joined.
 pub struct Place {
     number: u64,
     outcome: oneshot::Receiver<Result<Receipt, Error>>,
 }
 
 impl EarlySends {
-    /// None yet; [`JOIN_WAIT`] begins.
+    /// Starts [`JOIN_WAIT`], without early sends.
     pub fn new(bytes: EarlyBytes) -> Self {
         Self {
             until: Instant::now() + JOIN_WAIT,
@@ -84,7 +81,7 @@ impl EarlySends {
         }
     }
 
-    /// Lets a send wait.
+    /// Keeps an early send.
     ///
     /// # Errors
     /// [`Error::NotInRoomYet`] after the first join, after [`JOIN_WAIT`], or when too many wait.
@@ -115,7 +112,7 @@ impl EarlySends {
         })
     }
 
-    /// Queues the sends that wait for a room which has just been joined, in their order.
+    /// Queues the sends for a joined room, in order of arrival.
     pub fn joined(&self, room: &RoomId, queue: impl Fn(&SendMessage) -> Result<Receipt, Error>) {
         let ready = {
             let mut waiting = self.waiting();
@@ -129,27 +126,26 @@ impl EarlySends {
         }
     }
 
-    /// Lets no further send wait: from now on, one without a join is a mistake.
+    /// Stops keeping early sends: from now on, a send without a join is a mistake.
     pub fn end(&self) {
         self.waiting().over = true;
     }
 
-    /// The connection has ended: no send waits any more.
+    /// Drops all early sends of a client at its end.
     pub fn clear(&self) {
         let mut waiting = self.waiting();
         waiting.over = true;
         waiting.sends = vec![];
     }
 
-    /// Takes out a send that waits no longer; false when a join was faster.
+    /// Takes out an early send; returns false when a join was faster.
     fn remove(&self, number: u64) -> bool {
         let sends = &mut self.waiting().sends;
         let index = sends.iter().position(|early| early.number == number);
         index.map(|index| sends.remove(index)).is_some()
     }
 
-    /// Waits until the time for the first join is over, and the events that came meanwhile have had
-    /// their turns.
+    /// Waits for the end of [`JOIN_WAIT`], and until the events of that time have had their turns.
     async fn expired(&self, turns: &Turns) {
         sleep_until(self.until).await;
         if let Ok(mut turn) = turns.draw(0) {
@@ -163,12 +159,12 @@ impl EarlySends {
 }
 
 impl Place {
-    /// Waits for the join, for at most [`JOIN_WAIT`], and longer for a join that is under way then.
+    /// Waits for the join: for the rest of [`JOIN_WAIT`], and longer if a join is under way then.
     /// `stopped` ends when the server stops.
     ///
     /// # Errors
     /// [`Error::NotInRoomYet`] without a join in time, [`Error::Unavailable`] when the server
-    /// stops; otherwise as the send.
+    /// stops; otherwise as [`Chat::send`](crate::chat::Chat::send).
     pub async fn outcome(
         mut self,
         early: &EarlySends,

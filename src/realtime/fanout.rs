@@ -1,4 +1,4 @@
-//! A room's way to its members.
+//! Fan-out of a room's packets to its members.
 
 use std::sync::Arc;
 
@@ -17,10 +17,10 @@ use crate::{
     room::{Fanout, Presence, Reset},
 };
 
-/// About what a packet has besides names and messages, in bytes.
+/// The approximate size of a packet without its names and messages, in bytes.
 const PACKET_BYTES: usize = 32;
 
-/// Sends to all sockets in a Socket.IO room; a packet is encoded once, whatever their number.
+/// Fan-out over Socket.IO rooms. A packet is encoded once, however many sockets get it.
 pub struct SocketIoFanout {
     io: SocketIo,
     backlogs: Arc<Backlogs>,
@@ -32,7 +32,7 @@ impl SocketIoFanout {
     }
 
     fn emit<T: Serialize>(&self, room: &RoomId, event: &str, data: &T, bytes: usize) {
-        // There is no namespace any more when the server is closing.
+        // A closing server has no namespace.
         let Some(namespace) = self.io.of("/") else {
             return;
         };
@@ -46,11 +46,11 @@ impl SocketIoFanout {
         count_packet(&self.backlogs, room, bytes);
     }
 
-    /// Cuts the clients that have lost a packet. The errors do not say which: it is those whose
-    /// queues are full; unless one has room again meanwhile. Then all that are in the room are cut,
-    /// lest one goes on without what it missed.
+    /// Cuts the clients with lost packets. The errors do not name them, so every client with a full
+    /// queue is cut. If a queue has room again by then, all clients in the room are cut: none may go
+    /// on with a gap.
     fn cut(&self, room: &RoomId, errors: &[SocketError]) {
-        // A connection that has just ended is nothing to speak of.
+        // Sockets that have just ended lose nothing.
         let lost = errors
             .iter()
             .filter(|error| matches!(error, SocketError::InternalChannelFull))
@@ -80,8 +80,9 @@ impl SocketIoFanout {
             .collect()
     }
 
-    /// One of the user's sockets is left out as the sender; the others are so by a Socket.IO room
-    /// of their own, for as long as this takes. No room of the chat has such a name.
+    /// Sends to all clients in the room except the user's own. One of the user's sockets is left out
+    /// as the sender, the others by a Socket.IO room of their own for the time of this call. No room
+    /// of the chat can have its name.
     fn typing(&self, typing: &UserTyping) {
         let (room, own) = (
             typing.room_id.to_string(),

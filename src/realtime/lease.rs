@@ -1,4 +1,4 @@
-//! The time for which a token lets its client stay.
+//! Leases: the time in the chat granted by a token.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -14,7 +14,7 @@ use crate::{
     error::Error,
 };
 
-/// A client's time in the chat, by its token; a newer token extends it.
+/// A client's time in the chat, granted by its token; a newer token extends it.
 pub struct Lease {
     verifier: Arc<Verifier>,
     /// In milliseconds since 1970.
@@ -24,7 +24,7 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// A lease until `expires_at`; `verifier` is to check the newer tokens.
+    /// A lease until `expires_at`; `verifier` checks newer tokens.
     pub fn new(verifier: Arc<Verifier>, expires_at: DateTime<Utc>) -> Self {
         Self {
             verifier,
@@ -33,10 +33,10 @@ impl Lease {
         }
     }
 
-    /// Checks that the lease has not expired.
+    /// Rejects an expired lease.
     ///
     /// # Errors
-    /// [`Error::TokenExpired`] once it has.
+    /// [`Error::TokenExpired`].
     pub fn check_time(&self) -> Result<(), Error> {
         if self.expires_at() <= Utc::now().timestamp_millis() {
             Err(Error::TokenExpired)
@@ -45,7 +45,7 @@ impl Lease {
         }
     }
 
-    /// Checks a newer token, and returns what it grants.
+    /// Checks a newer token, and returns its grant.
     ///
     /// # Errors
     /// As [`Verifier::check`].
@@ -64,7 +64,7 @@ impl Lease {
             .store(expires_at.timestamp_millis(), Ordering::Relaxed);
     }
 
-    /// Keeps the task that acts when the lease expires, in place of the last one, which is aborted.
+    /// Keeps the task for the end of the lease, and aborts the previous one.
     pub fn set_timer(&self, timer: JoinHandle<()>) {
         let mut running = self.timer.lock().unwrap_or_else(PoisonError::into_inner);
         *running = Some(AbortOnDropHandle::new(timer));

@@ -1,4 +1,5 @@
-//! Chat over Socket.IO: limits, connecting, and thin handlers that parse, call [`Chat`] and reply.
+//! Chat over Socket.IO: its limits, its connect handler, and one thin handler an event, which
+//! parses the request, calls [`Chat`] and replies.
 
 mod backlog;
 mod call;
@@ -40,60 +41,60 @@ pub use self::{
 };
 use crate::{auth::Verifier, chat::Chat};
 
-/// Where Socket.IO is served, as stock clients expect it.
+/// The path of Socket.IO, as stock clients expect it.
 pub const PATH: &str = "/socket.io";
 
-/// How much is read at once from a WebSocket: about as much as an event with a line of text, and
-/// kept as long as the connection. With 512 bytes each idle socket had 17.1 kB instead of 16.9, and
-/// acks took as long (`bench/`, workloads `idle` and `persist`).
+/// The read buffer of a WebSocket, kept as long as the connection: room for an event with a line of
+/// text. With 512 bytes, an idle socket took 17.1 kB instead of 16.9, and acks were no faster
+/// (`bench/`, workloads `idle` and `persist`).
 const READ_BUFFER_BYTES: usize = 256;
 
-/// The least bytes that a request or a frame may have: the `maxHttpBufferSize` of Node's server.
+/// The lowest limit for a request or a frame, in bytes: the `maxHttpBufferSize` of Node's server.
 pub const MIN_PAYLOAD_BYTES: usize = 1_000_000;
 
-/// How many binary attachments a packet may have. The contract knows none; a few are read so that
-/// the packet can be refused with an answer.
+/// The most binary attachments of a packet. The contract has none; a few are read, so the packet can
+/// be refused with an answer.
 const MAX_ATTACHMENTS: usize = 10;
-/// How many bytes these may have together: a connection holds them until the last has come.
+/// The most bytes of a packet's attachments: they are held until the last one has come.
 const MAX_ATTACHMENTS_BYTES: usize = 64 * 1024;
 
-/// JSON may take six bytes, `\u00XX`, for one.
+/// The most bytes of JSON for one byte of text: `\u00XX`.
 const MAX_ESCAPED_BYTES: usize = 6;
-/// Room for a packet's names and identifiers beside the message.
+/// The bytes of a packet for names and identifiers, beside the message.
 const PACKET_OVERHEAD_BYTES: usize = 4 * 1024;
 
-/// What a deployment may set.
+/// The settings of a deployment.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
     /// The time between two pings to a client.
     pub ping_interval: Duration,
-    /// How long a client may take to answer one.
+    /// The time for a client to answer a ping.
     pub ping_timeout: Duration,
     /// The most bytes of UTF-8 in a message.
     pub max_message_bytes: usize,
-    /// How many packets may wait for one client; one who has more loses its connection. Memory is
-    /// used only as it fills.
+    /// The capacity of a client's send queue, in packets; a client whose queue is full loses its
+    /// connection. The queue takes memory only as it fills.
     pub send_queue_packets: usize,
-    /// How long a client may take to enter the chat once it has a connection.
+    /// The time for a client to enter the chat on a new connection.
     pub handshake_timeout: Duration,
 }
 
 impl Settings {
-    /// The most bytes of a payload by polling, or of a packet by WebSocket.
+    /// Returns the most bytes of a polling payload or of a WebSocket packet.
     pub fn max_payload(&self) -> usize {
         let packet = self.max_message_bytes * MAX_ESCAPED_BYTES + PACKET_OVERHEAD_BYTES;
         packet.max(MIN_PAYLOAD_BYTES)
     }
 }
 
-/// The handle by which Socket.IO is driven.
+/// The Socket.IO server.
 pub struct Realtime {
     io: SocketIo,
     backlogs: Arc<Backlogs>,
 }
 
-/// Prepares Socket.IO: the service that answers at [`PATH`], and its handle; other requests go to
-/// `inner`.
+/// Returns a service for Socket.IO at [`PATH`], which hands other requests to `inner`, and the server
+/// behind it.
 pub fn prepare<S: Clone>(settings: Settings, inner: S) -> (SocketIoService<S>, Realtime) {
     let (service, io) = builder(settings).build_with_inner_svc(inner);
     (
@@ -105,7 +106,7 @@ pub fn prepare<S: Clone>(settings: Settings, inner: S) -> (SocketIoService<S>, R
     )
 }
 
-/// Socket.IO at [`PATH`] with all the limits that this server sets, and no behaviour yet.
+/// Returns a builder of Socket.IO at [`PATH`], with this server's limits and no handlers.
 pub fn builder(settings: Settings) -> SocketIoBuilder {
     let max_payload = settings.max_payload();
     SocketIo::builder()
@@ -126,13 +127,13 @@ pub fn builder(settings: Settings) -> SocketIoBuilder {
 }
 
 impl Realtime {
-    /// A room's way to its members.
+    /// Returns the way of rooms to their members.
     pub fn fanout(&self) -> SocketIoFanout {
         SocketIoFanout::new(self.io.clone(), self.backlogs.clone())
     }
 
-    /// Lets clients in: by the tokens that `verifier` accepts, or, without one, as guests. Every
-    /// event taken counts as unanswered, in `unanswered`, until it has its answer.
+    /// Registers the handlers. From now on clients connect, with tokens for `verifier` or, without a
+    /// verifier, as guests. `unanswered` tracks every event until it is answered.
     pub fn register(
         &self,
         chat: Arc<Chat>,
@@ -146,8 +147,8 @@ impl Realtime {
             backlogs: self.backlogs.clone(),
             early: EarlyBytes::default(),
         });
-        // A socket's handlers are set in a middleware, which runs before the client is told that it
-        // is connected: a handler set later can miss the client's first events.
+        // The middleware sets a socket's handlers before the client learns of its connection: a
+        // handler set later can miss the client's first events.
         let connect = move |socket: SocketRef, auth: TryData<Box<RawValue>>| {
             let entrance = entrance.clone();
             async move { entrance.connect(&socket, auth) }
@@ -155,9 +156,9 @@ impl Realtime {
         self.io.ns("/", connected.with(connect));
     }
 
-    /// Sends what is queued for each client, and closes its connection.
+    /// Flushes each client's queue, and closes its connection.
     ///
-    /// Clients see their transport close, and so connect again by themselves; after a Socket.IO
+    /// Clients see their transport close, so they reconnect by themselves. After a Socket.IO
     /// disconnect packet from the server they would not:
     /// <https://socket.io/docs/v4/client-socket-instance/#disconnect>.
     pub async fn close(&self) {

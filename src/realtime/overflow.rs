@@ -1,8 +1,8 @@
-//! Clients that read slower than packets come.
+//! Backpressure on clients slower than their packets.
 //!
-//! A client whose queue is full has lost a packet, so its connection is broken, too. Then it comes
-//! back by itself, which it would not after a Socket.IO disconnect packet, joins again, and gets
-//! what it missed. The same happens to a client whose backlog grows too large.
+//! A client with a full queue loses a packet, and with it its connection. Then it reconnects by
+//! itself, joins again, and resumes without a gap; after a Socket.IO disconnect packet it would stay
+//! away. A client with too large a backlog is cut likewise.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -18,7 +18,7 @@ use crate::{
     model::{EncodedMessage, RoomId},
 };
 
-/// Breaks the connection of a client that has lost a packet.
+/// Breaks a client's connection, so that the client comes back and resumes.
 pub fn cut(socket: &Socket) {
     let client = Client::from_socket(socket);
     let Some(session) = session(socket) else {
@@ -33,7 +33,7 @@ pub fn cut(socket: &Socket) {
     session.close();
 }
 
-/// Returns true when a client has been cut already, or its queue is full.
+/// Returns true when a client's queue is full, or the client has been cut already.
 pub fn has_overflowed(socket: &Socket) -> bool {
     Client::from_socket(socket).is_cut.load(Ordering::Relaxed)
         || matches!(
@@ -42,8 +42,8 @@ pub fn has_overflowed(socket: &Socket) -> bool {
         )
 }
 
-/// A value that cannot be encoded. The library takes a place in the queue before it encodes, so
-/// emitting a probe shows if there is one, and sends nothing.
+/// A value without an encoding. The library takes a place in the queue before it encodes, so
+/// emitting a probe fails one way on a full queue, another way otherwise, and sends nothing.
 struct Probe;
 
 impl Serialize for Probe {
@@ -74,10 +74,10 @@ pub fn count_answer(client: &Client, socket: &Socket, messages: &[EncodedMessage
     }
 }
 
-/// Checks that a client may be given an answer with messages.
+/// Checks the backlogs before an answer with messages.
 ///
 /// # Errors
-/// [`Error::RateLimited`] when its backlog is too large, or that of all clients together.
+/// [`Error::RateLimited`] when the client's backlog is too large, or the sum of all.
 pub fn check(client: &Client, socket: &Socket) -> Result<(), Error> {
     let Some(session) = session(socket) else {
         return Ok(());
@@ -104,9 +104,9 @@ fn sweep(backlogs: &Backlogs) {
         .for_each(|client| cut(&client.socket));
 }
 
-/// Returns a client with a backlog that is not always allowed.
+/// Returns a client with a backlog over [`MIN_WAITING_BYTES`](super::MIN_WAITING_BYTES).
 fn slow(socket: SocketRef) -> Option<Slow<SocketRef>> {
-    // A socket is listed before it has its client.
+    // The library lists a socket before it has its client.
     let client = socket.extensions.get::<Arc<Client>>()?;
     let taken = session(&socket)?.bytes_taken();
     client.backlog.slow(taken, socket)

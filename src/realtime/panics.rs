@@ -1,4 +1,4 @@
-//! Panics in handlers: the event is answered all the same, and the client stays connected.
+//! Panics in handlers: the event is still answered, and the client stays connected.
 
 use std::{any::Any, panic::AssertUnwindSafe};
 
@@ -6,12 +6,12 @@ use futures_util::FutureExt;
 
 use crate::error::Error;
 
-/// Runs a handler to its end, and returns the error to answer with when it panicked. The panic is
-/// logged under the error's id.
+/// Runs a handler to its end. If it panics, logs the panic and returns the error to answer with,
+/// whose id is in the log.
 ///
 /// As an `async fn` it would hold the handler's future twice.
 pub fn survived(handling: impl Future<Output = ()>) -> impl Future<Output = Option<Error>> {
-    // What a handler shares with others is behind locks that survive a panic.
+    // Handlers share state only behind locks, and these survive a panic.
     let handling = AssertUnwindSafe(handling).catch_unwind();
     handling.map(|outcome| {
         let panic = outcome.err()?;

@@ -1,4 +1,4 @@
-//! Answers to clients: by an ack, or, where none was asked for, by an event.
+//! Answers to clients: an ack or, for an event without one, an event.
 
 use std::sync::Arc;
 
@@ -18,28 +18,28 @@ use super::{
 };
 use crate::{error::Error, model::RoomId};
 
-/// The way of an answer to its client; an event is answered once.
+/// The way of an answer to its client. An event is answered once.
 #[derive(Debug, Clone)]
 pub struct Reply {
     socket: Arc<Socket>,
     request: Request,
-    /// The server does not stop before every event that it took has been answered.
+    /// A graceful shutdown waits for it.
     _unanswered: TaskTrackerToken,
 }
 
-/// The mark by which a client tells its answers apart.
+/// A request, as its answer refers to it.
 #[derive(Debug, Clone)]
 enum Request {
-    /// An event that asked for an ack, by the ack's id.
+    /// An event with an ack, by the ack's id.
     Acked(i64),
-    /// An event that asked for none, by its name.
+    /// An event without an ack, by its name.
     Unacked(Arc<str>),
-    /// A room that the handshake named.
+    /// A room of the handshake.
     Handshake(RoomId),
 }
 
 impl Reply {
-    /// Answers an event, called `event`.
+    /// The way of an event's answer.
     pub fn to_event(
         socket: &Arc<Socket>,
         client: &Client,
@@ -50,7 +50,7 @@ impl Reply {
         Self::new(socket, client, ack_id.map_or_else(unacked, Request::Acked))
     }
 
-    /// Answers the handshake's request to join a room.
+    /// The way of the answer for a room of the handshake.
     pub fn to_handshake(socket: &Arc<Socket>, client: &Client, room: RoomId) -> Self {
         Self::new(socket, client, Request::Handshake(room))
     }
@@ -63,7 +63,7 @@ impl Reply {
         }
     }
 
-    /// Answers with a result. A success that asked for no ack gets no answer.
+    /// Answers with a result. A success without an ack gets no answer.
     pub fn result<T: Serialize>(&self, result: Result<T, Error>) {
         match (result, &self.request) {
             (Ok(body), Request::Acked(id)) => self.ack(*id, &Ack::Ok(body)),
@@ -72,7 +72,7 @@ impl Reply {
         }
     }
 
-    /// Answers a join that succeeded.
+    /// Answers a successful join.
     pub fn joined<T: Serialize>(&self, body: T) {
         match self.request {
             Request::Acked(id) => self.ack(id, &Ack::Ok(body)),
@@ -109,8 +109,7 @@ impl Reply {
         self.check(self.socket.emit(event, body));
     }
 
-    /// Handles an answer that was not sent. On a connection that has ended, it is lost like
-    /// everything on a connection that breaks.
+    /// Handles an answer's failure. An ended socket loses it, as it loses everything in flight.
     fn check(&self, sent: Result<(), SendError>) {
         match sent {
             Ok(()) | Err(SendError::Socket(SocketError::Closed)) => {}
@@ -119,7 +118,7 @@ impl Reply {
         }
     }
 
-    /// Returns the socket that the answer goes to.
+    /// Returns the client's socket.
     pub fn socket(&self) -> &Arc<Socket> {
         &self.socket
     }

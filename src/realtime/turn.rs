@@ -1,7 +1,7 @@
-//! Keeps one socket's events in the order in which they came.
+//! Turns: they keep one socket's events in wire order.
 //!
-//! The library spawns a task for every event, so that events of one socket overtake each other; but
-//! it calls the extractors in wire order, before it spawns. So an extractor can draw a turn.
+//! The library spawns a task for every event, so events of one socket overtake each other. But it
+//! calls the extractors in wire order, before it spawns: an extractor can draw a turn.
 
 use std::{
     convert::Infallible,
@@ -17,17 +17,17 @@ use tokio::sync::oneshot;
 
 use crate::error::Error;
 
-/// The most events of one socket that may wait for their turns; further ones are refused.
+/// The most events of one socket with a turn; further ones are refused.
 pub const MAX_WAITING: usize = 4096;
 
-/// The bytes of payloads that may wait with them, beside one more payload.
+/// The most bytes of payloads with a turn, not counting the last one.
 pub const MAX_PAYLOADS_BYTES: usize = 1024 * 1024;
 
-/// The most events that a session may bring at once after a pause.
+/// The events of a session's burst.
 pub const EVENT_BURST: NonZeroU32 =
     NonZeroU32::new(MAX_WAITING as u32).expect("some events may wait");
 
-/// The pause asked of a client whose events wait for something slow.
+/// The pause before a client with too many waiting events may try again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The queue of one socket's events.
@@ -49,7 +49,7 @@ pub struct Turn {
     bytes: usize,
 }
 
-/// The events that hold a turn.
+/// The events with a turn.
 #[derive(Debug, Default)]
 struct Waiting {
     events: AtomicUsize,
@@ -76,8 +76,8 @@ impl Waiting {
 impl Turns {
     /// A queue whose first turn is the connect handler's.
     ///
-    /// The library tells a client that it is connected, and takes its events, a moment before
-    /// anything can be emitted to it: an event handled in between would get no answer.
+    /// The library confirms a connection and takes the client's events a moment before it can emit
+    /// to the client: an event handled in between would get no answer.
     pub fn while_connecting() -> Self {
         let turns = Self {
             last: Mutex::default(),
@@ -99,7 +99,7 @@ impl Turns {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Draws a turn, behind every event that has come so far.
+    /// Draws a turn, behind all turns drawn so far.
     ///
     /// # Errors
     /// [`Error::RateLimited`] while [`MAX_WAITING`] events wait, or more bytes of payloads than

@@ -1,19 +1,21 @@
-//! The bounds of an answer that carries messages.
+//! The bounds of an answer with messages.
 
 use crate::{model::EncodedMessage, store::Keep};
 
-/// The most bytes of messages, as JSON, in one answer; a single message may be larger. With the
-/// rest of the answer it stays below the 1,048,576 bytes that many clients take as one WebSocket
-/// message.
+/// The most bytes of messages, as JSON, in one answer; a single message may be larger. The whole
+/// answer stays below 1,048,576 bytes, a common limit of WebSocket clients for one message.
 pub const MAX_ANSWER_BYTES: usize = 960_000;
 
-/// Returns the messages of one answer, oldest first, and whether others were left out: the `limit`
-/// oldest or newest of `posts` that fit, and at least one where `limit` allows it.
-pub(crate) fn fit<P>(posts: P, limit: usize, keep: Keep) -> (Vec<EncodedMessage>, bool)
+/// The messages of an answer, oldest first; true when others were left out.
+pub(crate) type Answer = (Vec<EncodedMessage>, bool);
+
+/// Fits messages into one answer: at most `limit` of them, the oldest or the newest, within
+/// [`MAX_ANSWER_BYTES`]. The first one always fits, unless `limit` is 0.
+pub(crate) fn fit<M>(messages: M, limit: usize, keep: Keep) -> Answer
 where
-    P: ExactSizeIterator<Item = EncodedMessage> + DoubleEndedIterator,
+    M: ExactSizeIterator<Item = EncodedMessage> + DoubleEndedIterator,
 {
-    let total = posts.len();
+    let total = messages.len();
     let mut bytes = 0;
     let fits = |message: &EncodedMessage| {
         let first = bytes == 0;
@@ -21,9 +23,9 @@ where
         first || bytes <= MAX_ANSWER_BYTES
     };
     let kept: Vec<_> = match keep {
-        Keep::Oldest => posts.take(limit).take_while(fits).collect(),
+        Keep::Oldest => messages.take(limit).take_while(fits).collect(),
         Keep::Newest => {
-            let mut newest: Vec<_> = posts.rev().take(limit).take_while(fits).collect();
+            let mut newest: Vec<_> = messages.rev().take(limit).take_while(fits).collect();
             newest.reverse();
             newest
         }

@@ -1,18 +1,18 @@
-//! The memory that rooms keep messages in, together.
+//! The memory for the messages of all rooms together.
 
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
 
-/// The most bytes of messages that a room keeps.
+/// The most bytes of messages in one room's memory.
 pub const ROOM_BYTES: usize = 256 * 1024;
 
-/// How many bytes of messages all rooms keep before each is left an equal share of it; with twice
-/// as many they keep no more.
+/// The bytes of messages in all rooms' memory beyond which each room keeps only an equal share of
+/// this number. At twice this number, rooms keep nothing more.
 pub const ALL_ROOMS_BYTES: usize = 64 * 1024 * 1024;
 
-/// The messages of all rooms of a node.
+/// The memory for messages of all rooms on a node.
 #[derive(Debug, Default)]
 pub(crate) struct Budget {
     bytes: AtomicUsize,
@@ -27,7 +27,7 @@ pub(super) struct Share {
 }
 
 impl Share {
-    pub(super) fn of(budget: Arc<Budget>) -> Self {
+    pub(super) fn new(budget: Arc<Budget>) -> Self {
         budget.rooms.fetch_add(1, Ordering::Relaxed);
         Self { budget, bytes: 0 }
     }
@@ -43,14 +43,18 @@ impl Share {
         self.budget.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Returns whether the room keeps more than it may.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Returns true when the room exceeds its allowance.
     pub(super) fn is_exceeded(&self) -> bool {
         let rooms = self.budget.rooms.load(Ordering::Relaxed).max(1);
         self.bytes > allowance(self.budget.bytes.load(Ordering::Relaxed), rooms)
     }
 }
 
-/// Returns how many bytes a room may keep while all keep `bytes`.
+/// Returns the bytes that each of `rooms` may keep while all together keep `bytes`.
 fn allowance(bytes: usize, rooms: usize) -> usize {
     match bytes {
         0..=ALL_ROOMS_BYTES => ROOM_BYTES,
@@ -86,7 +90,7 @@ mod tests {
         let budget = Arc::new(Budget::default());
         let mut shares = vec![];
         for _ in 0..20_000 {
-            let mut share = Share::of(budget.clone());
+            let mut share = Share::new(budget.clone());
             for _ in 0..8 {
                 share.take(ROOM_BYTES / 4);
                 while share.is_exceeded() {

@@ -1,18 +1,18 @@
-//! The surroundings that all rooms of a node share.
+//! The dependencies of rooms.
 
 use std::sync::Arc;
 
-use super::{Fanout, PresenceSettings};
+use super::{fanout::Fanout, members::PresenceSettings};
 use crate::store::MessageStore;
 
-/// The surroundings of a node's rooms.
+/// The dependencies and settings of all rooms on a node.
 pub struct RoomContext {
     /// The log.
     pub store: Arc<dyn MessageStore>,
     /// The way to the members.
     pub fanout: Arc<dyn Fanout>,
-    /// The number of messages that members get of a log that was read anew.
+    /// The number of messages in a [`Reset`](super::Reset).
     pub history_limit: usize,
-    /// The settings of presence.
+    /// When members count as gone, and how large rooms tell of it.
     pub presence: PresenceSettings,
 }

@@ -1,40 +1,40 @@
-//! A room's way to its members, and the content of its packets.
+//! Delivery from a room to its members, and the content of the packets.
 
 use serde::Serialize;
 
 use crate::model::{EncodedMessage, RoomId, Seq, Signal, UserId};
 
-/// The most members that a join's answer lists.
+/// The most members listed in a join's answer.
 pub const MAX_LISTED: usize = 200;
 
-/// How a room reaches its members' connections.
+/// Delivers a room's packets to its members' clients.
 pub trait Fanout: Send + Sync + 'static {
-    /// Sends a message to every connection in its room.
+    /// Sends a message to every client in its room.
     fn message(&self, message: &EncodedMessage);
-    /// Tells every connection in the room who came and went.
+    /// Tells every client in the room of members who came and left.
     fn presence(&self, presence: &Presence);
-    /// Tells every connection in the room that what it has of it is no more.
+    /// Replaces every client's copy of the room's log.
     fn reset(&self, reset: &Reset);
-    /// Passes a signal to the connections that it concerns; some may not get it.
+    /// Passes a signal on to the clients it concerns. Delivery is best effort.
     fn signal(&self, room: &RoomId, signal: &Signal);
 }
 
-/// A change of the members, as the room is told.
+/// A change of a room's members.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Presence {
-    /// Where.
+    /// The room.
     pub room_id: RoomId,
-    /// Users who came; empty in a large room.
+    /// The users who came; empty in a large room.
     pub joined: Vec<UserId>,
-    /// Users who went; empty in a large room.
+    /// The users who left; empty in a large room.
     pub left: Vec<UserId>,
-    /// How many users there are now.
+    /// The number of members after the change.
     pub member_count: usize,
 }
 
-/// A room's log is not the one that its members know: it was restored, or another server took over
-/// without its newest messages.
+/// A new start for the members of a room whose log went back: the database was restored, or a
+/// replica without the newest messages took over.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Reset {
@@ -42,36 +42,35 @@ pub struct Reset {
     pub room_id: RoomId,
     /// The newest messages, oldest first.
     pub messages: Vec<EncodedMessage>,
-    /// The room's newest `seq`; what comes live is larger.
+    /// The room's newest `seq`; every live message after this packet has a larger one.
     pub last_seq: Seq,
-    /// Whether there are older ones that were left out.
+    /// True when older messages were left out.
     pub has_more: bool,
-    /// Who is there, at most [`MAX_LISTED`].
+    /// The members, at most [`MAX_LISTED`].
     pub members: Vec<UserId>,
-    /// How many are there.
+    /// The number of members.
     pub member_count: usize,
 }
 
-/// Answers a joiner and subscribes it to the room, in this order; false when its connection is
-/// gone.
+/// Answers a joiner, then subscribes it to the room. Returns false when the client is gone.
 pub type Welcome = Box<dyn FnOnce(Joined) -> bool + Send>;
 
-/// What a joiner is told.
+/// The answer to a joiner.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Joined {
     /// The room.
     pub room_id: RoomId,
-    /// Whom the connection speaks for.
+    /// The joiner's user.
     pub user_id: UserId,
-    /// The newest messages (after the joiner's last one, if it named one), oldest first.
+    /// The newest messages after the joiner's last one, oldest first.
     pub messages: Vec<EncodedMessage>,
-    /// The room's newest `seq`; what comes live is larger.
+    /// The room's newest `seq`; every live message after this packet has a larger one.
     pub last_seq: Seq,
-    /// Whether there are older ones that were left out.
+    /// True when older messages were left out.
     pub has_more: bool,
-    /// Who is there, at most [`MAX_LISTED`], the joiner too.
+    /// The members including the joiner, at most [`MAX_LISTED`].
     pub members: Vec<UserId>,
-    /// How many are there.
+    /// The number of members.
     pub member_count: usize,
 }

@@ -1,28 +1,96 @@
 //! A client's way into a room.
 
+use std::sync::Arc;
+
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{ClientId, Welcome};
+use super::{
+    fanout::Welcome,
+    members::ClientId,
+    reading::read,
+    recent::{Hold, Older},
+};
 use crate::{
     error::Error,
-    model::{Seq, UserId},
+    model::{EncodedMessage, RoomId, Seq, UserId},
+    store::{MessageStore, Page},
 };
 
 /// A client's request to enter a room.
 pub struct Join {
     /// The client.
     pub client: ClientId,
-    /// The user it speaks for.
+    /// The client's user.
     pub user_id: UserId,
-    /// The newest message that it has.
+    /// The newest message the client has.
     pub last_seq: Option<Seq>,
-    /// The most messages that it wants.
+    /// The most messages in the answer.
     pub limit: usize,
-    /// The end of its patience.
+    /// The latest time for an answer.
     pub deadline: Instant,
-    /// Called with the answer.
+    /// The callback that takes the answer.
     pub welcome: Welcome,
 }
 
 /// The way back to the joiner.
-pub(super) type Done = oneshot::Sender<Result<(), Error>>;
+pub(super) type Done = oneshot::Sender<Result<Step, Error>>;
+
+/// The room's reply to a joiner.
+pub(super) enum Step {
+    /// The joiner was welcomed.
+    Welcomed,
+    /// The room's memory does not reach far enough: the joiner is to read a page of the log and to
+    /// ask again.
+    Read(Box<ToRead>),
+}
+
+/// A page of the log to be read by a joiner.
+pub(super) struct ToRead {
+    pub(super) join: Join,
+    pub(super) store: Arc<dyn MessageStore>,
+    pub(super) room: RoomId,
+    pub(super) page: Page,
+    pub(super) hold: Hold,
+}
+
+/// A join with the page its client has read for it, if any.
+pub(super) struct Joining {
+    pub(super) join: Join,
+    pub(super) older: Option<Older>,
+}
+
+impl From<Join> for Joining {
+    fn from(join: Join) -> Self {
+        Self { join, older: None }
+    }
+}
+
+impl Joining {
+    /// Returns the newest message of the joiner's page.
+    pub(super) fn newest_read(&self) -> Option<&EncodedMessage> {
+        self.older.as_ref()?.messages.last()
+    }
+}
+
+impl ToRead {
+    /// Reads the page by the join's deadline.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] when the log cannot be read by then.
+    pub(super) async fn read(self) -> Result<Joining, Error> {
+        let Self {
+            join,
+            store,
+            room,
+            page,
+            hold,
+        } = self;
+        let messages = read(store, room, page, join.deadline).await?;
+        let messages = messages.iter().map(EncodedMessage::from).collect();
+        Ok(Joining {
+            join,
+            older: Some(Older { messages, hold }),
+        })
+    }
+}

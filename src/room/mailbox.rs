@@ -1,9 +1,9 @@
-//! A room's mailbox: the commands that wait for its task, and a flag in place of those that it
-//! could not take.
+//! A room's mailbox: a bounded queue of commands, and a flag for commands beyond the bound.
 //!
-//! Whoever gives up a command sets the flag first and then makes sure that the mailbox holds a
-//! command; the task looks at the flag after every command. So the flag is seen after the last
-//! command that was given up, and the room reads from the log what that would have told it.
+//! A sender whose command does not fit sets the flag, then tries to queue an empty command. The
+//! task checks the flag after every command. Either the queue is full, so a command is still to
+//! come, or the empty one is: the task always sees the flag after it was set, and reads from the
+//! log what it missed.
 
 use std::sync::{
     Arc,
@@ -17,38 +17,41 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
-    ClientId, Departure,
-    joining::{Done, Join},
+    joining::{Done, Join, Joining, Step},
+    members::{ClientId, Departure},
 };
 use crate::{
     error::Error,
     model::{EncodedMessage, Seq, Signal, Stored},
 };
 
-/// The most commands that wait for a room. Newly stored messages beyond it are read from the log.
+/// The most commands in a room's mailbox. Newly stored messages beyond it are read from the log.
 pub const MAILBOX_CAPACITY: usize = 1024;
-/// The most bytes of newly stored messages that wait for a room. Further ones are read from the
-/// log.
+/// The most bytes of newly stored messages in a room's mailbox. Further ones are read from the log.
 pub const MAILBOX_BYTES: usize = 1024 * 1024;
+
+/// The most pages a joiner reads before it gives up. It needs a second one only if the room gets
+/// more messages during the first read than it may hold for a joiner.
+const MAX_READS: usize = 3;
 
 /// A command to a room's task.
 pub(super) enum Command {
     /// Let a client in.
-    Join(Join, Done),
+    Join(Box<Joining>, Done),
     /// Let a client out; the sender is dropped when that is done.
     Leave(ClientId, Departure, oneshot::Sender<()>),
-    /// Deliver messages that the writer has stored, or found stored.
+    /// Deliver messages the writer has stored or found stored.
     Stored(Vec<Stored<EncodedMessage>>),
-    /// Compare a message of the log with the room's own, and read the log if they differ.
+    /// Compare a message of the log with the room's own; read the log if they differ.
     Seen(Seq, Uuid),
-    /// Read the log up to a message, unless the room has it.
+    /// Read the log up to a message unless the room has it.
     Wake(Seq),
-    /// Look into the log now and for a while: a commit of unknown outcome may be in it, or may come
-    /// to be.
+    /// Look into the log now and for a while: a commit of unknown outcome may have happened or may
+    /// still happen.
     Watch,
     /// Pass a signal to the members.
     Signal(Signal),
-    /// Look at the flag for missed commands, as is done after every command.
+    /// Check the flag for missed commands, as after every command.
     Look,
 }
 
@@ -64,22 +67,22 @@ impl Command {
     }
 }
 
-/// The state that both ends of a mailbox share.
+/// The state shared by both ends of a mailbox.
 #[derive(Debug, Default)]
 struct Load {
     missed: AtomicBool,
-    /// The bytes of the messages that wait.
+    /// The bytes of the queued messages.
     bytes: AtomicUsize,
 }
 
-/// A handle that gives commands to a room's task and keeps it alive.
+/// A room's address. The room's task lives as long as one of its handles does.
 #[derive(Debug, Clone)]
 pub struct RoomHandle {
     commands: mpsc::Sender<Command>,
     load: Arc<Load>,
 }
 
-/// A handle that does not keep the room's task alive.
+/// A room's address without a hold on its task.
 #[derive(Debug)]
 pub(super) struct WeakRoomHandle {
     commands: mpsc::WeakSender<Command>,
@@ -104,22 +107,37 @@ pub(super) fn open() -> (RoomHandle, Inbox) {
 }
 
 impl RoomHandle {
-    /// Lets a client in; see [`Join`].
+    /// Joins the room. Reads the log in the caller's task where the room's memory does not reach.
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`] when the log cannot be read by the deadline, or the client is gone.
+    /// [`Error::Unavailable`] when the log cannot be read by the deadline or the client is gone;
+    /// [`Error::Internal`] when the log holds nothing readable.
     pub async fn join(&self, join: Join) -> Result<(), Error> {
-        let (done, ended) = oneshot::channel();
-        let deadline = join.deadline;
-        let sending = self.commands.send(Command::Join(join, done));
-        if !matches!(timeout_at(deadline, sending).await, Ok(Ok(()))) {
-            return Err(Error::Unavailable);
+        let mut step = self.ask(Joining::from(join)).await?;
+        for _ in 0..MAX_READS {
+            match step {
+                Step::Welcomed => return Ok(()),
+                Step::Read(page) => step = self.ask(page.read().await?).await?,
+            }
         }
-        ended.await.unwrap_or(Err(Error::Unavailable))
+        match step {
+            Step::Welcomed => Ok(()),
+            Step::Read(_) => Err(Error::Unavailable),
+        }
     }
 
-    /// Lets a client out, and waits until the room has forgotten it.
+    async fn ask(&self, joining: Joining) -> Result<Step, Error> {
+        let (done, reply) = oneshot::channel();
+        let deadline = joining.join.deadline;
+        let asking = self.commands.send(Command::Join(Box::new(joining), done));
+        if !matches!(timeout_at(deadline, asking).await, Ok(Ok(()))) {
+            return Err(Error::Unavailable);
+        }
+        reply.await.unwrap_or(Err(Error::Unavailable))
+    }
+
+    /// Leaves the room, and waits until it has forgotten the client.
     pub async fn leave(&self, client: ClientId, how: Departure) {
         let (done, ended) = oneshot::channel();
         let leaving = self.commands.send(Command::Leave(client, how, done));
@@ -128,18 +146,17 @@ impl RoomHandle {
         }
     }
 
-    /// Passes a signal to the members, unless the room is busy. Never waits.
+    /// Passes a signal on to the members, unless the mailbox is full. Never waits.
     pub fn signal(&self, signal: Signal) {
         self.commands.try_send(Command::Signal(signal)).ok();
     }
 
-    /// Tells the room the newest message of a page of its log that was just read. Never waits.
+    /// Reports the newest message of a page just read from the room's log. Never waits.
     pub fn saw(&self, seq: Seq, id: Uuid) {
         self.tell(Command::Seen(seq, id));
     }
 
-    /// Gives the room a command without waiting. One that the mailbox cannot take is missed, and
-    /// the room reads the log instead.
+    /// Queues a command without waiting. If it does not fit, the room reads the log instead.
     fn tell(&self, command: Command) {
         let bytes = command.bytes();
         let waiting = self.load.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -148,8 +165,8 @@ impl RoomHandle {
         }
         self.load.bytes.fetch_sub(bytes, Ordering::Relaxed);
         self.load.missed.store(true, Ordering::Release);
-        // The task may have emptied the mailbox meanwhile; without a command in it, it would not
-        // look at the flag.
+        // The task may have emptied the mailbox meanwhile; without a command it would not check the
+        // flag.
         self.commands.try_send(Command::Look).ok();
     }
 
@@ -162,7 +179,7 @@ impl RoomHandle {
 }
 
 impl WeakRoomHandle {
-    /// Returns a handle that keeps the task alive, unless the task has none left.
+    /// Returns a handle, unless the task has none left.
     pub(super) fn upgrade(&self) -> Option<RoomHandle> {
         Some(RoomHandle {
             commands: self.commands.upgrade()?,
@@ -170,13 +187,13 @@ impl WeakRoomHandle {
         })
     }
 
-    /// Returns true when nothing keeps the task alive.
+    /// Returns true when the task has no handle left.
     pub(super) fn is_closed(&self) -> bool {
         self.commands.strong_count() == 0
     }
 
-    /// Gives the room, if it is still alive, a command without waiting. One that the mailbox cannot
-    /// take is missed, and the room reads the log instead.
+    /// Queues a command without waiting, if the task has a handle left. If the command does not
+    /// fit, the room reads the log instead.
     pub(super) fn tell(&self, command: Command) {
         if let Some(handle) = self.upgrade() {
             handle.tell(command);
@@ -185,7 +202,7 @@ impl WeakRoomHandle {
 }
 
 impl Inbox {
-    /// Waits for the next command; returns none once all handles are dropped.
+    /// Waits for the next command; returns `None` once all handles are dropped.
     pub(super) async fn recv(&mut self) -> Option<Command> {
         let command = self.commands.recv().await?;
         self.load
@@ -194,7 +211,7 @@ impl Inbox {
         Some(command)
     }
 
-    /// Returns true when commands were missed since the last call.
+    /// Returns true when a command was missed since the last call.
     pub(super) fn take_missed(&self) -> bool {
         self.load.missed.swap(false, Ordering::AcqRel)
     }

@@ -1,7 +1,7 @@
-//! Who is in a room, and what the room is told of their coming and going.
+//! A room's members and their presence.
 //!
-//! Members are users, not clients. So that presence does not cost the square of a big room's
-//! size, a change goes out at once only when the room has been quiet; further ones go out together.
+//! Members are users, not clients. A change goes out at once only after a quiet time; further
+//! changes go out together. Otherwise presence would cost the square of a big room's size.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -10,7 +10,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{MAX_LISTED, Presence};
+use super::fanout::{MAX_LISTED, Presence};
 use crate::model::{RoomId, UserId};
 
 /// The least time between two presence packets of a room.
@@ -18,24 +18,24 @@ pub const INTERVAL: Duration = Duration::from_millis(250);
 /// The least time between two presence packets of a large room.
 pub const LARGE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How presence is told.
+/// The settings of presence.
 #[derive(Debug, Clone, Copy)]
 pub struct PresenceSettings {
-    /// How long a user whose connection broke counts as present.
+    /// The grace period: the time in which a user counts as present after its last connection broke.
     pub grace: Duration,
-    /// The number of members over which changes carry no names.
+    /// The number of members beyond which changes carry no names.
     pub names_limit: usize,
 }
 
-/// One connection, on this node.
+/// A client's number on this node.
 pub type ClientId = u64;
 
-/// How a connection left.
+/// A client's way of leaving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Departure {
-    /// On purpose: its user, if nowhere else, is gone at once.
+    /// On purpose: a user without another client here is gone at once.
     Left,
-    /// It broke: its user may be back soon.
+    /// The connection broke: the user has the grace period to come back.
     Broken,
 }
 
@@ -44,8 +44,8 @@ pub(super) struct Members {
     settings: PresenceSettings,
     clients: HashMap<ClientId, UserId>,
     users: HashMap<UserId, UserState>,
-    /// Users whose last connection broke, by the time when they count as gone; some may have come
-    /// back since.
+    /// The users whose last connection broke, with the end of their grace period, earliest first.
+    /// Some may be back.
     away: VecDeque<(Instant, UserId)>,
     pending: PendingChanges,
 }
@@ -56,7 +56,7 @@ struct UserState {
     away_until: Option<Instant>,
 }
 
-/// What the room has not been told yet.
+/// The changes since the last packet.
 #[derive(Debug)]
 struct PendingChanges {
     joined: HashSet<UserId>,
@@ -93,7 +93,7 @@ impl Members {
         self.users.keys().take(MAX_LISTED).cloned().collect()
     }
 
-    /// Counts a connection in; one that is in already changes nothing.
+    /// Adds a client; changes nothing if it is in already.
     pub(super) fn enter(&mut self, client: ClientId, user: &UserId) {
         if self.clients.insert(client, user.clone()).is_some() {
             return;
@@ -107,7 +107,7 @@ impl Members {
         state.away_until = None;
     }
 
-    /// Counts a connection out; one that is not in changes nothing.
+    /// Removes a client; changes nothing if it is not in.
     pub(super) fn leave(&mut self, client: ClientId, how: Departure) {
         let Some(user) = self.clients.remove(&client) else {
             return;
@@ -134,14 +134,14 @@ impl Members {
         self.pending.went(user);
     }
 
-    /// When to call [`Members::tick`] next.
+    /// Returns the time of the next [`Members::tick`].
     pub(super) fn next_tick(&self) -> Option<Instant> {
         let departure = self.away.front().map(|(until, _)| *until);
         let packet = (!self.pending.is_empty()).then_some(self.pending.quiet_until);
         departure.into_iter().chain(packet).min()
     }
 
-    /// Lets go of those who have not come back in time, and gives what the room is to be told now.
+    /// Removes the users whose grace period is over, and returns the packet that is due, if any.
     pub(super) fn tick(&mut self, room_id: &RoomId) -> Option<Presence> {
         let now = Instant::now();
         while let Some((_, user)) = self.away.pop_front_if(|(until, _)| *until <= now) {
@@ -163,21 +163,21 @@ impl PendingChanges {
         self.joined.is_empty() && self.left.is_empty()
     }
 
-    /// Named even if the room was not told that the user was gone: who joined in between has a list
-    /// without the user.
+    /// Notes a user who came. The name goes out even if the user's leaving did not: joiners in
+    /// between have a list without the user.
     fn came(&mut self, user: &UserId) {
         self.left.remove(user);
         self.joined.insert(user.clone());
     }
 
-    /// Named even if the room was not told that the user was here: who joined in between has a list
-    /// with the user.
+    /// Notes a user who left. The name goes out even if the user's coming did not: joiners in
+    /// between have a list with the user.
     fn went(&mut self, user: &UserId) {
         self.joined.remove(user);
         self.left.insert(user.clone());
     }
 
-    /// Takes the changes for a packet; none when a large room's count is what it was.
+    /// Takes the changes for a packet; returns none when a large room's count has not changed.
     fn flush(
         &mut self,
         now: Instant,
@@ -246,8 +246,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_came_and_went_in_between_is_named_as_gone_since_a_joiner_in_between_has_them_listed()
-     {
+    async fn a_user_who_came_and_left_between_two_packets_is_named_as_gone() {
         let mut members = Members::new(SETTINGS);
         members.enter(1, &user("ann"));
         members.tick(&room());

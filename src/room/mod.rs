@@ -1,8 +1,8 @@
-//! A room: one task through which everything that happens in it on this node passes, in order.
+//! A room: one task on this node that handles every event of the room in order.
 //!
-//! A joiner's history is read, answered and followed by the subscription in one step of the task,
-//! so what it gets live begins just where its history ends. The task lives as long as somebody
-//! holds its [`RoomHandle`].
+//! The task answers a joiner and subscribes it in one step, so live messages begin where the answer
+//! ends. It never waits for the database: its own reads go on beside it, and a joiner whose answer
+//! is not in memory reads the log in its own task. The task lives as long as a [`RoomHandle`] does.
 
 mod answer;
 mod budget;
@@ -11,10 +11,13 @@ mod fanout;
 mod joining;
 mod mailbox;
 mod members;
+mod reading;
 mod recent;
 mod registry;
 mod tail;
 mod task;
+mod waiting;
+mod watch;
 
 pub(crate) use self::answer::fit;
 pub use self::{
@@ -25,7 +28,8 @@ pub use self::{
     joining::Join,
     mailbox::{MAILBOX_BYTES, MAILBOX_CAPACITY, RoomHandle},
     members::{ClientId, Departure, INTERVAL, LARGE_INTERVAL, PresenceSettings},
+    reading::{READ_TIMEOUT, RETRY_DELAY},
     recent::CAPACITY,
     registry::Rooms,
-    tail::{FIRST_LOOK, READ_TIMEOUT, RETRY_DELAY, WATCH_PERIOD},
+    watch::{FIRST_LOOK, WATCH_PERIOD},
 };

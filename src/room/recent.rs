@@ -1,49 +1,77 @@
-//! The newest messages of a room, kept in memory so that joining reads no database.
+//! A room's newest messages, kept in memory to spare joins a read of the database.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use uuid::Uuid;
 
-use super::{answer, budget::Share};
+use super::{
+    answer::{self, Answer},
+    budget::Share,
+};
 use crate::{
     model::{EncodedMessage, Message, Seq},
     store::Keep,
 };
 
-/// How many messages an active room keeps at most: as many as the largest join can ask for.
+/// The most messages in an active room's memory: the largest limit of a join.
 pub const CAPACITY: usize = 200;
 
-/// About what a kept message takes besides its JSON, in bytes.
-const POST_BYTES: usize = 256;
+/// The most bytes of messages in a room's memory while a joiner reads the log; more than the
+/// largest answer.
+const HELD_BYTES: usize = 1024 * 1024;
+
+/// The approximate bytes of a kept message besides its JSON.
+const MESSAGE_OVERHEAD: usize = 256;
 
 /// The end of a room's log: all messages after `floor`, up to `cursor`.
 #[derive(Debug)]
 pub(super) struct Recent {
-    /// The newest message that is *not* kept; 0 when all are.
+    /// The newest message *not* kept; 0 when all are kept.
     floor: Seq,
-    /// The newest message of all.
+    /// The newest message.
     cursor: Seq,
-    /// Which message that is; nothing in an empty room.
+    /// The newest message's id; none in an empty room.
     newest_id: Option<Uuid>,
     messages: VecDeque<EncodedMessage>,
     share: Share,
+    /// Shared with the [`Hold`]s.
+    held: Arc<()>,
 }
 
-/// A message that is said to be in the log, compared with what the room has had from it.
+/// A joiner's hold on a room's memory while it reads the log. Until it is dropped, the room may keep
+/// [`HELD_BYTES`] regardless of its budget, so the messages after the page are still in memory when
+/// the joiner returns.
+#[derive(Debug)]
+pub(super) struct Hold {
+    /// The room's newest message when the hold began.
+    through: Seq,
+    held: Arc<()>,
+}
+
+/// A page read by a joiner.
+#[derive(Debug)]
+pub(super) struct Older {
+    /// The newest messages up to the start of the hold, oldest first: one more than the answer's
+    /// limit, if the log has as many.
+    pub(super) messages: Vec<EncodedMessage>,
+    pub(super) hold: Hold,
+}
+
+/// The comparison of a reported message with the room's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Comparison {
-    /// The room has had it.
+    /// The room had this message.
     Same,
-    /// The room has had another one in its place.
+    /// The room had another message in its place.
     Other,
-    /// The room has had none in its place.
+    /// The room had none in its place.
     Gap,
-    /// It lies before what the room keeps.
+    /// Its place lies before the room's memory.
     Forgotten,
 }
 
 impl Recent {
-    /// Starts from the newest messages, oldest first; `complete` says that there are no older ones.
+    /// Starts from the newest messages, oldest first; `complete` when the log has no older ones.
     pub(super) fn new(newest: &[Message], complete: bool, share: Share) -> Self {
         let last = newest.last();
         let cursor = last.map_or(Seq::ZERO, |message| message.seq);
@@ -58,6 +86,7 @@ impl Recent {
             newest_id,
             messages: VecDeque::new(),
             share,
+            held: Arc::default(),
         };
         for message in newest.iter().rev() {
             let message = EncodedMessage::from(message);
@@ -75,17 +104,35 @@ impl Recent {
         self.cursor
     }
 
-    /// Takes the room's next message.
+    /// Returns the id of the newest message; none in an empty room.
+    pub(super) fn newest_id(&self) -> Option<Uuid> {
+        self.newest_id
+    }
+
+    /// Adds the room's next message.
     pub(super) fn push(&mut self, message: EncodedMessage) {
         self.cursor = message.seq;
         self.newest_id = Some(message.id);
         self.share.take(weight(&message));
         self.messages.push_back(message);
-        while !self.messages.is_empty()
-            && (self.messages.len() > CAPACITY || self.share.is_exceeded())
-        {
+        self.trim();
+    }
+
+    /// Forgets the oldest messages until the rest is within bounds.
+    fn trim(&mut self) {
+        while !self.messages.is_empty() && self.is_overfull() {
             self.forget_oldest();
         }
+    }
+
+    fn is_overfull(&self) -> bool {
+        let is_held = Arc::strong_count(&self.held) > 1;
+        self.messages.len() > CAPACITY
+            || if is_held {
+                self.share.bytes() > HELD_BYTES
+            } else {
+                self.share.is_exceeded()
+            }
     }
 
     fn forget_oldest(&mut self) {
@@ -95,7 +142,7 @@ impl Recent {
         }
     }
 
-    /// Compares a message up to the cursor with what the room has had.
+    /// Compares a message up to the cursor with the room's own.
     pub(super) fn compare(&self, seq: Seq, id: Uuid) -> Comparison {
         let place = self.messages.partition_point(|message| message.seq < seq);
         let kept = self
@@ -111,9 +158,9 @@ impl Recent {
         }
     }
 
-    /// The newest `limit` messages after `after`, oldest first, and whether there are older ones
-    /// after it; nothing when they are not all kept.
-    pub(super) fn newest(&self, after: Seq, limit: usize) -> Option<(Vec<EncodedMessage>, bool)> {
+    /// Returns the newest `limit` messages after `after`, or `None` when memory does not reach far
+    /// enough.
+    pub(super) fn newest(&self, after: Seq, limit: usize) -> Option<Answer> {
         let start = self
             .messages
             .partition_point(|message| message.seq <= after);
@@ -125,11 +172,33 @@ impl Recent {
             answer::fit(self.messages.range(start..).cloned(), limit, Keep::Newest);
         Some((newest, left_out || after < self.floor))
     }
+
+    /// Holds the messages after the newest one for a joiner that is about to read the log up to it.
+    pub(super) fn hold(&self) -> Hold {
+        Hold {
+            through: self.cursor,
+            held: self.held.clone(),
+        }
+    }
+
+    /// Returns the newest `limit` messages of a page and of memory after it, or `None` when memory
+    /// does not reach back to the page.
+    pub(super) fn newest_with(&mut self, older: Older, limit: usize) -> Option<Answer> {
+        let Older { mut messages, hold } = older;
+        let continues = Arc::ptr_eq(&hold.held, &self.held) && hold.through >= self.floor;
+        let start = self
+            .messages
+            .partition_point(|message| message.seq <= hold.through);
+        messages.extend(self.messages.range(start..).cloned());
+        drop(hold);
+        self.trim();
+        continues.then(|| answer::fit(messages.into_iter(), limit, Keep::Newest))
+    }
 }
 
-/// About how many bytes a kept message takes.
+/// Returns the approximate bytes of a kept message.
 fn weight(message: &EncodedMessage) -> usize {
-    message.json().len() + POST_BYTES
+    message.json().len() + MESSAGE_OVERHEAD
 }
 
 #[cfg(test)]
@@ -146,7 +215,7 @@ mod tests {
     };
 
     fn share() -> Share {
-        Share::of(Arc::new(Budget::default()))
+        Share::new(Arc::new(Budget::default()))
     }
 
     fn message(seq: i64) -> Message {
@@ -179,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_are_given_and_older_ones_announced() {
+    fn an_answer_has_the_newest_messages_and_says_when_older_ones_were_left_out() {
         let recent = recent(1..=5, true);
         assert_eq!(newest(&recent, 0, 50), Some((vec![1, 2, 3, 4, 5], false)));
         assert_eq!(newest(&recent, 0, 2), Some((vec![4, 5], true)));
@@ -189,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_kept_is_not_made_up() {
+    fn an_answer_beyond_memory_is_not_given_from_memory() {
         let recent = recent(11..=15, false);
         assert_eq!(
             newest(&recent, 0, 5),
@@ -204,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_make_way() {
+    fn the_oldest_messages_are_forgotten_beyond_the_capacity() {
         let mut recent = recent(1..=3, true);
         for seq in 4..=(CAPACITY as i64 + 2) {
             recent.push((&message(seq)).into());
@@ -217,8 +286,9 @@ mod tests {
         );
         assert_eq!(newest(&recent, 1, CAPACITY + 1), None);
     }
+
     #[test]
-    fn long_messages_make_way_sooner() {
+    fn long_messages_are_forgotten_sooner() {
         let long = "\u{1}".repeat(8_000);
         let read: Vec<_> = (1..=50).map(|seq| said(seq, &long)).collect();
         let mut recent = Recent::new(&read, true, share());
@@ -249,7 +319,43 @@ mod tests {
     }
 
     #[test]
-    fn what_the_log_is_said_to_hold_is_compared_with_what_was_had() {
+    fn messages_after_a_hold_are_kept_for_its_holder() {
+        let long = "x".repeat(ROOM_BYTES / 2);
+        let mut recent = recent(11..=12, false);
+        let older = Older {
+            messages: (9..=12).map(|seq| (&message(seq)).into()).collect(),
+            hold: recent.hold(),
+        };
+        for seq in 13..=15 {
+            recent.push((&said(seq, &long)).into());
+        }
+        let (messages, has_more) = recent.newest_with(older, 6).unwrap();
+        let seqs: Vec<_> = messages.iter().map(|message| message.seq.get()).collect();
+        assert_eq!((seqs, has_more), (vec![10, 11, 12, 13, 14, 15], true));
+        let kept: usize = recent.messages.iter().map(weight).sum();
+        assert!(kept <= ROOM_BYTES, "{kept}");
+    }
+
+    #[test]
+    fn a_page_that_does_not_reach_what_is_kept_is_no_answer() {
+        let long = "x".repeat(ROOM_BYTES / 2);
+        let mut recent = recent(1..=2, true);
+        let older = |hold| Older {
+            messages: vec![],
+            hold,
+        };
+        let hold = recent.hold();
+        for seq in 3..=20 {
+            recent.push((&said(seq, &long)).into());
+        }
+        assert!(recent.newest_with(older(hold), 20).is_none());
+        let before = recent.hold();
+        let mut anew = Recent::new(&[message(1)], true, share());
+        assert!(anew.newest_with(older(before), 20).is_none());
+    }
+
+    #[test]
+    fn a_reported_message_is_compared_with_the_rooms_own() {
         let mut recent = recent(3..=4, false);
         recent.push((&message(6)).into());
         let compare = |seq, id| recent.compare(Seq::try_from(seq).unwrap(), Uuid::from_u128(id));
@@ -261,12 +367,12 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_ends_at_its_most_bytes_and_has_one_message_at_least() {
-        let posts: Vec<_> = (1..=3)
+    fn an_answer_ends_at_its_most_bytes_and_has_at_least_one_message() {
+        let messages: Vec<_> = (1..=3)
             .map(|seq| EncodedMessage::from(&said(seq, &"x".repeat(MAX_ANSWER_BYTES / 2))))
             .collect();
         let fit = |keep, limit| {
-            let (kept, left_out) = answer::fit(posts.iter().cloned(), limit, keep);
+            let (kept, left_out) = answer::fit(messages.iter().cloned(), limit, keep);
             (
                 kept.iter()
                     .map(|message| message.seq.get())

@@ -1,9 +1,8 @@
-//! The registry of active rooms: a room's task starts with its first joiner and ends when nobody
-//! holds it any more.
+//! The registry of active rooms. A room's task starts with its first joiner and ends with its last
+//! handle.
 //!
-//! The registry itself holds rooms weakly. A joiner either gets a handle that keeps the running
-//! task alive, or, when that task has nobody left, a handle to a new one; so nobody is lost between
-//! the two.
+//! The registry holds rooms weakly. A joiner gets a handle to the running task, which thereby lives
+//! on, or, if that task has no handle left, to a new one. No joiner is lost between the two.
 
 use std::{
     collections::HashMap,
@@ -11,9 +10,9 @@ use std::{
 };
 
 use super::{
-    RoomContext, RoomHandle,
     budget::Budget,
-    mailbox::{Command, WeakRoomHandle},
+    context::RoomContext,
+    mailbox::{Command, RoomHandle, WeakRoomHandle},
     task::{self, Lifetime},
 };
 use crate::model::{EncodedMessage, Outcome, RoomId, Seq, Stored};
@@ -30,7 +29,7 @@ struct Registry {
 }
 
 impl Rooms {
-    /// Returns a node without active rooms.
+    /// Creates the registry of a node, without active rooms.
     pub fn new(context: RoomContext) -> Self {
         Self(Arc::new(Registry {
             context: Arc::new(context),
@@ -40,7 +39,7 @@ impl Rooms {
         }))
     }
 
-    /// Returns a handle to the room's task, which is started if it does not run.
+    /// Returns a handle to a room's task, started if need be.
     pub fn enter(&self, id: &RoomId) -> RoomHandle {
         let mut active = self.active();
         if let Some(handle) = active.get(id).and_then(WeakRoomHandle::upgrade) {
@@ -64,7 +63,7 @@ impl Rooms {
         handle
     }
 
-    /// Passes a commit's outcome to the rooms that it concerns.
+    /// Passes a commit's outcome on to its rooms.
     pub fn observe(&self, outcome: Outcome) {
         match outcome {
             Outcome::Stored(stored) => {
@@ -80,7 +79,7 @@ impl Rooms {
         }
     }
 
-    /// Tells a room that its log has reached `seq`. Costs no read when the room has that message.
+    /// Tells a room that its log has reached `seq`. Costs no read if the room has that message.
     pub fn wake(&self, room: &RoomId, seq: Seq) {
         self.tell(room, Command::Wake(seq));
     }
@@ -90,12 +89,12 @@ impl Rooms {
         self.active().len()
     }
 
-    /// Ends all rooms, and waits until they have ended.
+    /// Ends all rooms, and waits for their tasks. Queued messages are delivered first.
     pub async fn stop(&self) {
         self.0.lifetime.end().await;
     }
 
-    /// Drops a room that has ended, unless another task for it has started meanwhile.
+    /// Removes a room after its task's end, unless a new task has started meanwhile.
     fn forget(&self, id: &RoomId) {
         let mut active = self.active();
         if active.get(id).is_some_and(WeakRoomHandle::is_closed) {

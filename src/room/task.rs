@@ -6,16 +6,23 @@ use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Departure, Joined, Reset, RoomContext, RoomHandle,
+    answer::Answer,
     budget::Budget,
-    joining::{Done, Join},
-    mailbox::{self, Command, Inbox, WeakRoomHandle},
-    members::Members,
-    tail::Tail,
+    context::RoomContext,
+    fanout::{Joined, Reset},
+    joining::{Done, Join, Joining, Step, ToRead},
+    mailbox::{self, Command, Inbox, RoomHandle, WeakRoomHandle},
+    members::{Departure, Members},
+    reading::Unread,
+    tail::{History, Tail},
+    waiting::{Waiting, WaitingList},
 };
-use crate::{error::Error, model::RoomId};
+use crate::{
+    error::Error,
+    model::{RoomId, Seq},
+};
 
-/// The lifetime of a node's rooms.
+/// The lifetime of all rooms' tasks on a node.
 #[derive(Default)]
 pub(super) struct Lifetime {
     tasks: TaskTracker,
@@ -23,7 +30,7 @@ pub(super) struct Lifetime {
 }
 
 impl Lifetime {
-    /// Ends all rooms, and waits until they have ended.
+    /// Stops all tasks, and waits for their end.
     pub(super) async fn end(&self) {
         self.stop.cancel();
         self.tasks.close();
@@ -31,7 +38,7 @@ impl Lifetime {
     }
 }
 
-/// Starts a room's task, which calls `ended` at its end.
+/// Starts a room's task; it calls `ended` when it is over.
 pub(super) fn spawn(
     id: RoomId,
     context: Arc<RoomContext>,
@@ -57,6 +64,7 @@ struct Room {
     inbox: Inbox,
     tail: Tail,
     members: Members,
+    waiting: WaitingList,
 }
 
 impl Room {
@@ -67,28 +75,30 @@ impl Room {
             id,
             context,
             inbox,
+            waiting: WaitingList::default(),
         }
     }
 
-    /// Works until nobody holds a handle any more, or until `stop`.
+    /// Runs until all handles are dropped, or until `stop`.
     async fn run(mut self, stop: CancellationToken) {
         loop {
             let next_tick = self.next_tick();
             tokio::select! {
-                // What was stored before the stop is delivered.
+                // Commands before the stop: messages already stored are still delivered.
                 biased;
+                read = self.tail.read() => self.finish(read),
                 command = self.inbox.recv() => match command {
-                    Some(command) => self.handle(command).await,
+                    Some(command) => self.handle(command),
                     None => break,
                 },
-                () = stop.cancelled() => break,
+                () = stop.cancelled(), if !self.tail.is_catching_up() => break,
                 () = sleep_until(next_tick) => {}
             }
             if self.inbox.take_missed() {
                 self.tail.look();
             }
-            self.tail.keep_up().await;
-            self.tell_reset();
+            self.answer_waiting();
+            self.tail.keep_up();
             if let Some(presence) = self.members.tick(&self.id) {
                 self.context.fanout.presence(&presence);
             }
@@ -100,13 +110,15 @@ impl Room {
             .next_tick()
             .into_iter()
             .chain(self.members.next_tick())
+            .chain(self.waiting.next_deadline())
             .min()
     }
 
-    async fn handle(&mut self, command: Command) {
+    fn handle(&mut self, command: Command) {
         match command {
-            Command::Join(join, done) => self.join(join, done).await,
+            Command::Join(joining, done) => self.join(joining, done),
             Command::Leave(client, how, done) => {
+                self.waiting.forget(client);
                 self.members.leave(client, how);
                 drop(done);
             }
@@ -119,41 +131,112 @@ impl Room {
         }
     }
 
-    async fn join(&mut self, join: Join, done: Done) {
-        let history = self
-            .tail
-            .history(join.last_seq, join.limit, join.deadline)
-            .await;
-        self.tell_reset();
-        let result = history.and_then(|(messages, has_more)| {
-            // One whose connection is gone already was never here, or, if it was here before, may
-            // be back soon.
-            let gone = if self.members.contains(&join.user_id) {
-                Departure::Broken
-            } else {
-                Departure::Left
-            };
-            self.members.enter(join.client, &join.user_id);
-            let joined = Joined {
-                room_id: self.id.clone(),
-                user_id: join.user_id,
-                messages,
-                last_seq: self.tail.cursor(),
-                has_more,
-                members: self.members.listed(),
-                member_count: self.members.count(),
-            };
-            if (join.welcome)(joined) {
-                Ok(())
-            } else {
-                self.members.leave(join.client, gone);
-                Err(Error::Unavailable)
+    /// Handles the end of a read. While the room is not loaded, a failure refuses all waiting
+    /// joiners. A timeout refuses none: some may have come later, and have time for another read.
+    fn finish(&mut self, read: Result<(), Unread>) {
+        match read {
+            Ok(()) => self.tell_reset(),
+            Err(Unread::Failed(cause)) => {
+                let error = Error::from(cause);
+                if !self.tail.is_loaded() {
+                    self.waiting.refuse_all(&error);
+                }
             }
-        });
-        done.send(result).ok();
+            Err(Unread::TimedOut) => {}
+        }
     }
 
-    /// Tells the members of a log that has been read anew.
+    fn join(&mut self, joining: Box<Joining>, done: Done) {
+        if let Some(newest) = joining.newest_read() {
+            self.tail.seen(newest.seq, newest.id);
+        }
+        self.answer_or_wait(Waiting {
+            joining,
+            done,
+            looked: false,
+        });
+    }
+
+    /// Answers the waiting joiners once no read is in flight, and any joiner at its deadline.
+    fn answer_waiting(&mut self) {
+        let is_time = |deadline| deadline <= Instant::now();
+        if !self.tail.is_reading() || self.waiting.next_deadline().is_some_and(is_time) {
+            for waiting in self.waiting.take() {
+                self.answer_or_wait(waiting);
+            }
+        }
+    }
+
+    fn answer_or_wait(&mut self, mut waiting: Waiting) {
+        if self.has_to_wait(&mut waiting) && Instant::now() < waiting.deadline() {
+            self.waiting.push(waiting);
+        } else {
+            self.answer(waiting);
+        }
+    }
+
+    /// Returns true when a joiner has to wait for a read by the room, and begins that read if need
+    /// be. A joiner with a page of its own does not wait again.
+    fn has_to_wait(&mut self, waiting: &mut Waiting) -> bool {
+        let Joining { join, older } = &*waiting.joining;
+        if self.tail.is_loaded() {
+            if older.is_some() {
+                return false;
+            }
+            if !std::mem::replace(&mut waiting.looked, true) {
+                self.tail.look_for(join.last_seq.unwrap_or(Seq::ZERO));
+            }
+        }
+        self.tail.prepare()
+    }
+
+    fn answer(&mut self, Waiting { joining, done, .. }: Waiting) {
+        let Joining { join, older } = *joining;
+        let step = match self.tail.history(join.last_seq, join.limit, older) {
+            None => Err(Error::Unavailable),
+            Some(History::Answer(answer)) => self.welcome(join, answer).map(|()| Step::Welcomed),
+            Some(History::Read(page, hold)) => Ok(Step::Read(Box::new(ToRead {
+                join,
+                store: self.context.store.clone(),
+                room: self.id.clone(),
+                page,
+                hold,
+            }))),
+        };
+        done.send(step).ok();
+    }
+
+    /// Makes a joiner a member and answers it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] when the client is gone.
+    fn welcome(&mut self, join: Join, (messages, has_more): Answer) -> Result<(), Error> {
+        // If the client is gone already, a new user leaves at once; a known one gets the grace
+        // period.
+        let gone = if self.members.contains(&join.user_id) {
+            Departure::Broken
+        } else {
+            Departure::Left
+        };
+        self.members.enter(join.client, &join.user_id);
+        let joined = Joined {
+            room_id: self.id.clone(),
+            user_id: join.user_id,
+            messages,
+            last_seq: self.tail.cursor(),
+            has_more,
+            members: self.members.listed(),
+            member_count: self.members.count(),
+        };
+        if (join.welcome)(joined) {
+            return Ok(());
+        }
+        self.members.leave(join.client, gone);
+        Err(Error::Unavailable)
+    }
+
+    /// Sends the members a log that was read anew.
     fn tell_reset(&mut self) {
         let Some((messages, has_more)) = self.tail.take_reset() else {
             return;

@@ -52,7 +52,7 @@ pub enum StoreError {
     /// writer's messages.
     #[error("concurrent write: {0}")]
     Conflict(#[source] Cause),
-    /// Another session has locked some of the batch's rooms for longer than
+    /// Another database session has locked some of the batch's rooms for longer than
     /// [`LOCK_TIMEOUT`](super::LOCK_TIMEOUT); nothing was written.
     #[error("rooms are locked: {cause}")]
     Locked {
@@ -70,7 +70,7 @@ pub enum StoreError {
     Unreadable(String),
 }
 
-/// The error that the caller of a failed read gets; the cause is logged.
+/// Returns the error for the caller of a failed read, and logs the cause.
 impl From<StoreError> for Error {
     fn from(cause: StoreError) -> Self {
         match cause {

@@ -9,7 +9,7 @@ use sqlx::{
 
 use super::error::{MigrateError, StoreError, reason};
 
-/// The kind of an obstacle.
+/// The meaning of a database's error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
     /// Another writer was faster.

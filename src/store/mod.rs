@@ -5,7 +5,7 @@
 //!
 //! - A room's `seq`s are 1, 2, 3, … without a gap, given in the storing transaction.
 //! - A message is visible only when every smaller `seq` of its room is.
-//! - A `(room, user, clientMessageId)` stands at most once, for ever.
+//! - A `(room, user, clientMessageId)` is stored at most once, for ever.
 //! - A draft appended again under its id is stored once.
 
 mod batch;

@@ -29,7 +29,7 @@ impl Reading {
         self.rest
     }
 
-    /// Takes the rows of the page's rest, in the order in which the page is kept.
+    /// Takes the rows of the page's rest, from the kept end on.
     ///
     /// # Errors
     ///

@@ -28,7 +28,7 @@ const MAX_CONFLICTS: u32 = 8;
 /// A callback for every outcome, called before the senders are answered.
 pub type Observer = Box<dyn Fn(Outcome) + Send + Sync>;
 
-/// A batch, not to be stored in its present form.
+/// A batch that could not be stored as it is.
 struct Unstored {
     entries: Vec<Pending>,
     why: Why,
@@ -67,7 +67,7 @@ impl Blocked {
     }
 }
 
-/// The path of batches into the store.
+/// The way of batches into the store.
 pub(super) struct Commits {
     store: Arc<dyn MessageStore>,
     observer: Arc<Observer>,

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::Instant;
 
-/// The writer stays unhealthy for this time after a failed commit, unless a later one succeeds.
+/// The time for which a failed commit keeps the writer unhealthy, unless a later one succeeds.
 pub const UNHEALTHY_FOR: Duration = Duration::from_secs(10);
 
 /// The log's readiness for messages, judged by the last commit.

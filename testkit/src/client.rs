@@ -77,12 +77,18 @@ impl Client {
         }
     }
 
-    /// Moves a session of long-polling to a WebSocket.
+    /// Moves a session of long-polling to a WebSocket, and drops what has arrived but for pings:
+    /// a client upgrades before it joins a room.
     ///
     /// # Errors
     ///
     /// When the server does not follow.
     pub async fn upgrade(&mut self) -> anyhow::Result<()> {
+        while self.has_more() {
+            if &*self.wire.next().await? == b"2" {
+                self.send(b"3").await?;
+            }
+        }
         let Wire::Polling(polling) = &self.wire else {
             return Ok(());
         };

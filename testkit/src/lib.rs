@@ -18,4 +18,4 @@ pub use self::{
 };
 
 /// The advice when a program or package of the tests is missing.
-pub const HOW_TO_GET_TOOLS: &str = "run `make setup`, which installs what the tests need";
+pub const HOW_TO_GET_TOOLS: &str = "run `make test`, which installs what the tests need";

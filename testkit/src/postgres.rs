@@ -1,4 +1,5 @@
-//! A throw-away Postgres: started once per test process, gone when that ends, however it ends.
+//! A throw-away Postgres: started once per test process, and gone when that process ends, by
+//! whatever cause.
 
 use std::{
     fs,
@@ -17,15 +18,15 @@ use nix::{
 };
 use tempfile::TempDir;
 
-const START_DEADLINE: Duration = Duration::from_secs(60);
+use crate::DEADLINE;
 
-/// The lines of `postmaster.pid` that say whose it is and how far the start is:
+/// The lines of `postmaster.pid` with the process id and the progress of the start:
 /// <https://www.postgresql.org/docs/current/storage-file-layout.html>.
 const PID_LINE: usize = 0;
 const STATUS_LINE: usize = 7;
 
-/// Starts the server, and again at each line of its input, once it has ended. Ends it at the end of
-/// the input, which comes when the test process is gone.
+/// Starts the server, and starts it again at each line of input once it has ended. Ends it at the
+/// end of the input, when the test process is gone.
 const GUARD: &str = r#"
 while "$@" >&2 & server=$!; read -r _; do wait $server; done
 kill -QUIT $server; wait $server; rm -rf "$0""#;
@@ -33,20 +34,20 @@ kill -QUIT $server; wait $server; rm -rf "$0""#;
 /// A Postgres server of the tests' own.
 pub struct Postgres {
     directory: PathBuf,
-    /// Where it listens, if not only at its Unix socket.
+    /// The TCP port, if it has one besides its Unix socket.
     port: Option<u16>,
-    /// Has the pipe whose end ends the server.
+    /// The owner of the pipe whose end ends the server.
     guard: Child,
 }
 
 impl Postgres {
-    /// The server that all tests of this process share.
+    /// Returns the server shared by all tests of this process.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Postgres> = OnceLock::new();
         SHARED.get_or_init(|| Self::start(&["fsync=off", "max_connections=300"]))
     }
 
-    /// Starts a server with a directory and a Unix socket of its own, and settings.
+    /// Starts a server with settings, and with a directory and a Unix socket of its own.
     pub fn start(settings: &[&str]) -> Self {
         let directory = new_directory();
         init(&directory, &[]);
@@ -60,8 +61,7 @@ impl Postgres {
         Self::start_in(directory, &["autovacuum=off"])
     }
 
-    /// Starts a server at a port, too, where it can speak TLS, with a certificate that only itself
-    /// has signed.
+    /// Starts a server with a TCP port, too, where it speaks TLS with a self-signed certificate.
     pub fn start_with_tls(port: u16) -> Self {
         let directory = new_directory();
         let mut openssl = Command::new("openssl");
@@ -95,8 +95,8 @@ impl Postgres {
         }
     }
 
-    /// Starts a server at a port, too, where it asks for passwords; that of the user `postgres` is
-    /// the same word.
+    /// Starts a server with a TCP port, too, where it asks for passwords. The password of the user
+    /// `postgres` is `postgres`.
     pub fn start_with_passwords(port: u16) -> Self {
         let directory = new_directory();
         fs::write(directory.join("password"), "postgres\n").unwrap();
@@ -128,7 +128,7 @@ impl Postgres {
         guard
             .stdin(Stdio::piped())
             .stderr(fs::File::create(directory.join("log")).unwrap());
-        // Ctrl-C in a terminal goes to the whole process group; the server has to outlive the
+        // Ctrl-C in a terminal goes to the whole process group, and the server has to outlive the
         // tests.
         guard.process_group(0);
         let guard = guard.spawn().unwrap();
@@ -140,7 +140,7 @@ impl Postgres {
         }
     }
 
-    /// Kills all of the server's processes at once, and starts it again.
+    /// Kills all processes of the server at once, and starts it again.
     pub fn crash(&mut self) {
         let postmaster = pid_file_line(&self.directory, PID_LINE).expect("a server that runs");
         loop {
@@ -156,7 +156,7 @@ impl Postgres {
         wait_until_ready(&self.directory, &postmaster);
     }
 
-    /// Lets none of its files grow beyond so many bytes, as on a full disk.
+    /// Limits the size of its files in bytes, as a full disk does.
     pub fn fill_disk(&self, bytes: u64) {
         self.limit_files(&bytes.to_string());
     }
@@ -176,7 +176,7 @@ impl Postgres {
         }
     }
 
-    /// The URL of one of its databases.
+    /// Returns the URL of one of its databases.
     pub fn url(&self, database: &str) -> String {
         match self.port {
             Some(port) => format!("postgres://postgres@127.0.0.1:{port}/{database}"),
@@ -188,7 +188,7 @@ impl Postgres {
     }
 }
 
-/// Makes a server's data.
+/// Initializes a server's data directory.
 fn init(directory: &Path, options: &[&str]) {
     let mut initdb = Command::new(binaries().join("initdb"));
     initdb
@@ -204,7 +204,7 @@ fn init(directory: &Path, options: &[&str]) {
     run_in(directory, &mut initdb);
 }
 
-/// A directory for a server, which may write there.
+/// Creates a directory in which a server may write.
 fn new_directory() -> PathBuf {
     let directory = TempDir::with_prefix("parlor-postgres-").unwrap().keep();
     if let Some(user) = unprivileged_user() {
@@ -213,7 +213,7 @@ fn new_directory() -> PathBuf {
     directory
 }
 
-/// Makes a command run in the directory, as the user whom the server runs as.
+/// Makes a command run in a directory, as the server's user.
 pub fn unprivileged(directory: &Path, command: &mut Command) {
     if let Some(user) = unprivileged_user() {
         command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
@@ -221,7 +221,7 @@ pub fn unprivileged(directory: &Path, command: &mut Command) {
     command.current_dir(directory).env("LC_ALL", "C");
 }
 
-/// Runs a command to its end, in the directory.
+/// Runs a command in a directory, and waits for its end.
 fn run_in(directory: &Path, command: &mut Command) {
     unprivileged(directory, command);
     let ended = command
@@ -234,7 +234,7 @@ fn run_in(directory: &Path, command: &mut Command) {
     );
 }
 
-/// A command that limits how large the files of a process may become: `RLIMIT_FSIZE`.
+/// Returns a command that limits the size of a process's files: `RLIMIT_FSIZE`.
 pub fn limit_files(process: u32, bytes: &str) -> Command {
     let mut prlimit = Command::new("prlimit");
     prlimit
@@ -243,8 +243,8 @@ pub fn limit_files(process: u32, bytes: &str) -> Command {
     prlimit
 }
 
-/// Those that run in a folder, as all of a server's do in its data's; not those that have ended and
-/// are not waited for yet.
+/// Lists the processes in a folder, such as a server's in its data directory, without ended ones
+/// that nobody has waited for yet.
 fn processes_in(folder: &Path) -> Vec<Pid> {
     let folder = folder.canonicalize().unwrap();
     let all = fs::read_dir("/proc").unwrap().flatten();
@@ -272,14 +272,14 @@ fn pid_file_line(directory: &Path, number: usize) -> Option<String> {
     text.lines().nth(number).map(|line| line.trim().to_owned())
 }
 
-/// Waits for another server than the one whose process id was `previous`.
+/// Waits for another server than the one with the process id `previous`.
 fn wait_until_ready(directory: &Path, previous: &str) {
     let begun = Instant::now();
     let line = |number| pid_file_line(directory, number).unwrap_or_default();
     while line(PID_LINE) == previous || line(STATUS_LINE) != "ready" {
         let log = || fs::read_to_string(directory.join("log")).unwrap_or_default();
         assert!(
-            begun.elapsed() < START_DEADLINE,
+            begun.elapsed() < DEADLINE,
             "Postgres did not start: {}",
             log()
         );
@@ -287,7 +287,7 @@ fn wait_until_ready(directory: &Path, previous: &str) {
     }
 }
 
-/// Postgres refuses to run as root.
+/// Returns the server's user, as Postgres refuses to run as root.
 fn unprivileged_user() -> Option<User> {
     if !geteuid().is_root() {
         return None;
@@ -299,7 +299,7 @@ fn unprivileged_user() -> Option<User> {
     Some(user.expect("a user postgres or nobody, as Postgres refuses to run as root"))
 }
 
-/// Where `postgres` and `initdb` are: `$PG_BIN`, Debian's newest, or the `PATH`.
+/// Returns the folder of `postgres` and `initdb`: `$PG_BIN`, Debian's newest, or one of the `PATH`.
 fn binaries() -> PathBuf {
     if let Some(folder) = std::env::var_os("PG_BIN") {
         return folder.into();

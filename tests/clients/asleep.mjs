@@ -1,4 +1,6 @@
-/** Sets this process' clock ahead at SIGUSR2, as after a sleep, and says so on stderr: `node --import asleep.mjs …`. */
+/**
+ * Sets this process's clock ahead at SIGUSR2, as after a sleep, and says so on stderr: `node --import asleep.mjs …`.
+ */
 
 export const ASLEEP_MS = 10 * 60_000;
 

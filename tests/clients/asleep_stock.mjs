@@ -1,4 +1,7 @@
-/** What applications write on a stock client, right after a sleep and while it is away: `node asleep_stock.mjs URL websocket`. */
+/**
+ * Sends by applications on a stock client, right after a sleep and while it is away: `node asleep_stock.mjs URL
+ * websocket`.
+ */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -9,7 +12,7 @@ import { member, url, within } from "./harness.mjs";
 const { now } = Date;
 const TEXTS = ["one", "two", "three"];
 
-/** A client that is in a room, whose `say` gives the answer to a send. */
+/** Joins a room; the client's `say` returns the answer to a send. */
 async function enter(t, roomId, options, join) {
   const socket = io(url, { forceNew: true, reconnectionDelay: 20, reconnectionDelayMax: 100, ...options });
   t.after(() => {
@@ -25,7 +28,7 @@ async function enter(t, roomId, options, join) {
   return { socket, say };
 }
 
-/** All texts are answered with `ok`, and stored once, in their order. */
+/** Asserts that all texts are answered with `ok`, and stored once, in order. */
 async function assertStored(t, roomId, answers) {
   const statuses = (await within("the answers", Promise.all(answers))).map(({ status, error }) => error?.code ?? status);
   assert.deepEqual(statuses, ["ok", "ok", "ok"]);
@@ -37,20 +40,20 @@ async function assertStored(t, roomId, answers) {
 const joinOnConnect = (roomId) => (socket, joined) =>
   socket.on("connect", () => socket.emit("joinRoom", { roomId }, joined));
 
-test("what is emitted right after a sleep is stored", async (t) => {
+test("events emitted right after a sleep are stored", async (t) => {
   const { say } = await enter(t, "sleep", { auth: { userId: "ann" } }, joinOnConnect("sleep"));
   Date.now = () => now() + ASLEEP_MS;
   await assertStored(t, "sleep", TEXTS.map(say));
 });
 
-test("what is emitted while the client is away is stored", async (t) => {
+test("events emitted while the client is away are stored", async (t) => {
   const { socket, say } = await enter(t, "away", { auth: { userId: "ann" } }, joinOnConnect("away"));
   socket.io.engine.close();
   assert.equal(socket.connected, false);
   await assertStored(t, "away", TEXTS.map(say));
 });
 
-test("what the client itself retries is stored, with the room in the handshake", async (t) => {
+test("events that the client itself retries are stored, with the room in the handshake", async (t) => {
   const auth = (answer) => answer({ userId: "ann", rooms: [{ roomId: "retried", lastSeq: 0 }] });
   const options = { auth, retries: 3, ackTimeout: 10_000 };
   const { say } = await enter(t, "retried", options, (socket, joined) => socket.on("history", joined));

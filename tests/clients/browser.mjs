@@ -1,10 +1,11 @@
-/** Chromium, and pages in it whose complaints are kept. */
+/** Chromium, and pages in it with a record of their errors. */
 
 import assert from "node:assert/strict";
 import { accessSync, constants } from "node:fs";
 import { delimiter, resolve } from "node:path";
 import { env } from "node:process";
 import { chromium } from "playwright-core";
+import { DEADLINE_MS } from "./harness.mjs";
 
 const BROWSERS = [
   "chromium",
@@ -22,9 +23,8 @@ const ARGUMENTS = [
   "--disable-component-update",
   "--disable-sync",
 ];
-const DEADLINE_MS = 10_000;
 
-/** The packet with which a client leaves polling: https://socket.io/docs/v4/engine-io-protocol/#upgrade */
+/** The packet by which a client leaves polling: https://socket.io/docs/v4/engine-io-protocol/#upgrade */
 const UPGRADE = "5";
 
 function isExecutable(file) {
@@ -36,7 +36,7 @@ function isExecutable(file) {
   }
 }
 
-/** The first browser there is, by its name on the `PATH` or by its path. */
+/** Returns the first browser found, by its name on the `PATH` or by its path. */
 function browserFile() {
   const folders = (env.PATH ?? "").split(delimiter);
   const names = env.CHROME ? [env.CHROME] : BROWSERS;
@@ -45,7 +45,7 @@ function browserFile() {
   return file;
 }
 
-/** A browser, closed after the test; `options` are Playwright's. */
+/** Starts a browser, which is closed after the test; `options` are Playwright's. */
 export async function launch(t, options = {}) {
   const executablePath = browserFile();
   const browser = await chromium.launch({ executablePath, args: ARGUMENTS, timeout: DEADLINE_MS, ...options });

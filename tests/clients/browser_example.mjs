@@ -1,8 +1,8 @@
 /**
  * A page of `examples/clients` in Chromium, from a site of its own: `node browser_example.mjs URL PORT FILE USER`.
  *
- * Serves the page on the port, says "hello from USER" in it and then each line of stdin, writes the conversation to stdout and
- * the page's status to stderr, line by line, and ends by a signal, which closes the browser too. SIGUSR2 sets the page's clock
+ * Serves the page on the port, and sends "hello from USER" in it, then each line of stdin. Writes the conversation to
+ * stdout and the page's status to stderr, line by line. A signal ends it and the browser. SIGUSR2 sets the page's clock
  * ahead, as after a sleep.
  */
 
@@ -22,7 +22,7 @@ const site = createServer((request, response) => {
 });
 await new Promise((listening) => site.listen(port, "127.0.0.1", listening));
 
-/** Takes the place of a test. */
+/** Stands in for a test. */
 const run = { after() {}, diagnostic: console.error };
 
 const browser = await launch(run);

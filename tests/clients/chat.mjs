@@ -91,7 +91,7 @@ test("a repeated clientMessageId gives the first message back and is not broadca
   }
 });
 
-test("who has left a room gets nothing from it and says nothing in it", async (t) => {
+test("a user who has left a room receives nothing from it and sends nothing to it", async (t) => {
   const [ann, bob] = [await member(t, "ann", "left"), await member(t, "bob", "left")];
   await bob.ok("joinRoom", { roomId: "other" });
   assert.deepEqual(await bob.ok("leaveRoom", { roomId: "left" }), { roomId: "left" });
@@ -120,7 +120,7 @@ test("members hear who comes and goes, by user and not by tab", async (t) => {
   assert.deepEqual(await ann.next("presence"), presence({ left: ["bob"], memberCount: 1 }));
 });
 
-/** Repeats what may get lost until the other has heard it. */
+/** Repeats a signal, which may get lost, until the other client has received it. */
 async function typeUntilHeard(ann, bob, isTyping) {
   const heard = () => bob.received.typing.find((typing) => typing.isTyping === isTyping);
   while (!heard()) assert.deepEqual(await ann.ok("typing", { roomId: "typing", isTyping }), {});

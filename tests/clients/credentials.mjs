@@ -7,7 +7,7 @@ import { next, open } from "./harness.mjs";
 
 const secret = process.argv[4];
 
-/** A token of ann's that counts for so many seconds. */
+/** Returns a token of ann's, valid for some seconds. */
 function token(seconds) {
   const parts = [{ alg: "HS256" }, { sub: "ann", exp: Date.now() / 1000 + seconds }];
   const message = parts.map((part) => Buffer.from(JSON.stringify(part)).toString("base64url")).join(".");

@@ -26,7 +26,7 @@ async function assertSaid(client, roomId, texts) {
   );
 }
 
-test("what is sent right after a sleep, and while away, is stored once and in order", async (t) => {
+test("messages sent right after a sleep, and while away, are stored once and in order", async (t) => {
   const roomId = "joined";
   const ann = open({ userId: "ann" }, FAST);
   t.after(() => ann.close());

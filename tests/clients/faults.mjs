@@ -1,14 +1,17 @@
 /**
- * People who talk in rooms until all is said and heard, whatever happens to their connections: `node faults.mjs PLAN`.
+ * Members who talk in rooms until everything is said and heard, whatever happens to their connections: `node faults.mjs
+ * PLAN`.
  *
- * The plan is JSON: `members`, each with `url`, `transports`, `userId`, `roomId`; and how many messages each of them `sends`.
- * A line of JSON is printed at every tenth ack, and one at the end with all that each of them has got and sent.
+ * The plan is JSON: `members`, each with `url`, `transports`, `userId`, `roomId`; and the number of messages that each
+ * of them `sends`. The script prints a line of JSON at every tenth ack, and one at the end with everything each member
+ * has received and sent.
  */
 
 import { webcrypto } from "node:crypto";
 import { setTimeout } from "node:timers/promises";
 import { io } from "socket.io-client";
 import { Parlor } from "../../static/parlor-client.js";
+import { DEADLINE_MS } from "./harness.mjs";
 
 // Node 18 has it in this module only.
 globalThis.crypto ??= webcrypto;
@@ -18,9 +21,6 @@ const [CONNECT, EVENT, ACK] = [0, 2, 3];
 
 const FAST = { reconnectionDelay: 20, reconnectionDelayMax: 100 };
 
-/** How long the last messages may take, once all are acked; less than the Rust side waits, which tells what is missing. */
-const HEARING_MS = 20_000;
-
 const { members, sends } = JSON.parse(process.argv[2]);
 let acks = 0;
 
@@ -28,11 +28,11 @@ const print = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
 const texts = (messages) => messages.map(({ seq, message }) => [seq, message]);
 
 class Member {
-  /** What was wrong with the messages as they came, before the room put them in order. */
+  /** Errors in the order of the messages, before the room sorts them. */
   faults = [];
   /** The newest message's `seq` at the last join. */
   had = 0;
-  /** The `seq` up to which this connection has brought what there is; `null` before the join's answer. */
+  /** The `seq` up to which this connection has received everything; `null` before the join's answer. */
   last = null;
   resumed = 0;
   sent = 0;
@@ -46,7 +46,7 @@ class Member {
       this.sent += event === "sendMessage";
       if (event === "joinRoom") this.had = this.room?.messages.at(-1)?.seq ?? 0;
     });
-    // Packets in their order on the wire. Of a connection that breaks meanwhile, the socket drops acks and keeps events for
+    // Packets in their order on the wire. When a connection breaks, the socket drops its acks and keeps its events for
     // the next one.
     this.socket.io.on("packet", ({ type, data }) => {
       if (type === CONNECT) this.last = null;
@@ -60,14 +60,14 @@ class Member {
     if (lastSeq !== undefined) this.#joined(lastSeq, messages.length, hasMore);
   }
 
-  /** A join's answer brings all that was missed; only when that is too much it says so. */
+  /** A join's answer holds all missed messages, or says that there are more. */
   #joined(lastSeq, count, hasMore) {
     if (!hasMore && count !== lastSeq - this.had) this.faults.push(`${count} messages between ${this.had} and ${lastSeq}`);
     if (lastSeq !== (this.last ?? lastSeq)) this.faults.push(`joined at ${lastSeq} after ${this.last}`);
     this.last = lastSeq;
   }
 
-  /** What comes live comes after the join's answer, in order, once. */
+  /** Live messages follow the join's answer, in order, once. */
   #told({ seq }) {
     if (this.last === null || seq !== this.last + 1) this.faults.push(`${seq} after ${this.last}`);
     this.last = seq;
@@ -78,7 +78,7 @@ class Member {
     this.room.on("resume", () => (this.resumed += 1));
   }
 
-  /** Says what there is to say; ends once all of it is acked. */
+  /** Sends all messages, and resolves once all of them are acked. */
   async talk() {
     const receipts = Array.from({ length: sends }, (_, place) => this.room.send(`${this.userId} ${place + 1}`));
     await Promise.all(receipts.map(async (receipt) => this.#acked(await receipt)));
@@ -90,7 +90,7 @@ class Member {
     if (acks % 10 === 0) print({ acks });
   }
 
-  /** Waits until all of the room's messages have come. */
+  /** Waits until all of the room's messages have arrived. */
   heard() {
     const expected = sends * members.filter(({ roomId }) => roomId === this.roomId).length;
     return new Promise((resolve) => {
@@ -109,5 +109,5 @@ class Member {
 const people = members.map((member) => new Member(member));
 await Promise.all(people.map((member) => member.join()));
 await Promise.all(people.map((member) => member.talk()));
-await Promise.race([Promise.all(people.map((member) => member.heard())), setTimeout(HEARING_MS)]);
+await Promise.race([Promise.all(people.map((member) => member.heard())), setTimeout(DEADLINE_MS)]);
 process.stdout.write(`${JSON.stringify({ members: people.map((member) => member.report()) })}\n`, () => process.exit());

@@ -1,4 +1,4 @@
-/** A send on a connection whose ping has not come in time: `node faults_expired.mjs URL`. */
+/** A send on a connection with an overdue ping: `node faults_expired.mjs URL`. */
 
 import assert from "node:assert/strict";
 import { webcrypto } from "node:crypto";

@@ -1,10 +1,10 @@
-/** What the scripts share: deadlines, and clients that keep all they get. */
+/** The scripts' kit: deadlines, and clients that record everything they receive. */
 
 import assert from "node:assert/strict";
 import { io } from "socket.io-client";
 
-/** Far more than anything here takes on a slow machine, and less than the Rust side waits for a script. */
-const DEADLINE_MS = 10_000;
+/** The longest wait of a step, in milliseconds: the Rust side sets it, and waits longer for the script. */
+export const DEADLINE_MS = Number(process.env.DEADLINE_MS ?? 30_000);
 
 const EVENTS = ["newMessage", "presence", "typing", "history", "error"];
 
@@ -14,10 +14,10 @@ const TRANSPORTS = {
   upgrade: ["polling", "websocket"],
 };
 
-/** Where the server is, and how to talk to it. */
+/** The server's URL, and the transport. */
 export const [, , url, transport] = process.argv;
 
-/** Waits for a promise, and fails when that takes too long. */
+/** Waits for a promise, and fails after the deadline. */
 export function within(what, promise) {
   let timer;
   const late = new Promise((_, reject) => {
@@ -26,12 +26,12 @@ export function within(what, promise) {
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
-/** The next event of an emitter. */
+/** Waits for an emitter's next event. */
 export function next(emitter, event) {
   return within(event, new Promise((resolve) => emitter.once(event, resolve)));
 }
 
-/** The official client, on its way to the server. */
+/** Starts to connect the official client. */
 export function open(auth, options = {}) {
   const socket = io(`${url}${options.namespace ?? ""}`, {
     auth,
@@ -43,7 +43,7 @@ export function open(auth, options = {}) {
   return new Client(socket);
 }
 
-/** A connected client, closed after the test; on `upgrade` it has left polling behind. */
+/** Connects a client, which is closed after the test; with `upgrade` it has left polling. */
 export async function connect(t, auth) {
   const client = open(auth);
   t.after(() => client.close());
@@ -54,10 +54,10 @@ export async function connect(t, auth) {
   return client;
 }
 
-/** A guest, connected. */
+/** Connects a guest. */
 export const guest = (t, userId) => connect(t, { userId });
 
-/** A guest that has joined a room. */
+/** Connects a guest and joins a room. */
 export async function member(t, userId, roomId) {
   const client = await guest(t, userId);
   await client.ok("joinRoom", { roomId });
@@ -66,7 +66,7 @@ export async function member(t, userId, roomId) {
 
 /** A socket of any version of the official client. */
 export class Client {
-  /** All that came, by event. */
+  /** All received payloads, by event. */
   received = Object.fromEntries(EVENTS.map((event) => [event, []]));
   #read = Object.fromEntries(EVENTS.map((event) => [event, 0]));
   #waiting = [];
@@ -86,7 +86,7 @@ export class Client {
     await Promise.race([next(this.socket, "connect"), refused]);
   }
 
-  /** The oldest event of this name that was not asked for yet. */
+  /** Waits for the oldest event of this name that no call has returned yet. */
   async next(event) {
     const place = this.#read[event]++;
     return within(`${event} ${place + 1}`, this.#at(event, place));
@@ -97,7 +97,7 @@ export class Client {
     return this.received[event][place];
   }
 
-  /** All the messages that came live, once there are `count`. */
+  /** Waits for `count` live messages, and returns all of them. */
   async messages(count) {
     while (this.received.newMessage.length < count) await this.next("newMessage");
     return this.received.newMessage;
@@ -111,14 +111,14 @@ export class Client {
     return answers[0];
   }
 
-  /** The same, and the answer must be `ok`; what it carries. */
+  /** Emits an event, whose answer must be `ok`, and returns the rest of the answer. */
   async ok(event, payload) {
     const { status, ...carried } = await this.call(event, payload);
     assert.equal(status, "ok", JSON.stringify(carried));
     return carried;
   }
 
-  /** The same, and the answer must be an error; the error. */
+  /** Emits an event, whose answer must be an error, and returns the error. */
   async refused(event, payload) {
     const answer = await this.call(event, payload);
     assert.equal(answer.status, "error", JSON.stringify(answer));
@@ -126,7 +126,7 @@ export class Client {
     return answer.error;
   }
 
-  /** Sends a message; the stored one. */
+  /** Sends a message, and returns it as stored. */
   async send(roomId, message, clientMessageId) {
     return (await this.ok("sendMessage", { roomId, message, clientMessageId })).message;
   }

@@ -1,4 +1,6 @@
-/** The official client of 2020, which speaks Engine.IO 3, in a room with today's: `node old_client.mjs URL upgrade`. */
+/**
+ * The official client of 2020, which speaks Engine.IO 3, in a room with today's: `node old_client.mjs URL upgrade`.
+ */
 
 import assert from "node:assert/strict";
 import test from "node:test";

@@ -1,6 +1,6 @@
 /**
- * Pages of other origins in Chromium: `node origins.mjs URL LISTED FOREIGN` with the port of a site that may connect, and of
- * one that may not.
+ * Pages of other origins in Chromium: `node origins.mjs URL LISTED FOREIGN`, with the ports of an allowed site and of
+ * another one.
  */
 
 import assert from "node:assert/strict";
@@ -11,7 +11,7 @@ import { launch, visit } from "./browser.mjs";
 
 const [, , url, listed, foreign] = argv;
 
-/** A page at a port that has the official client. */
+/** Serves a page with the official client at a port. */
 async function site(t, browser, port) {
   const html = `<!doctype html><script src="${url}/socket.io/socket.io.js"></script>`;
   const server = createServer((_, response) => response.writeHead(200, { "content-type": "text/html" }).end(html));
@@ -20,7 +20,7 @@ async function site(t, browser, port) {
   return (await visit(t, browser, `http://127.0.0.1:${port}/`)).page;
 }
 
-/** How the client fares: what it is connected by, or the status and text of the refusal. */
+/** Returns the transport of the client's connection, or the status and text of the refusal. */
 function connect(page, options) {
   return page.evaluate(
     ([url, options]) =>

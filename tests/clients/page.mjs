@@ -1,4 +1,4 @@
-/** What people do on the page at `/`; the scripts `page_*.mjs` test it with this. */
+/** A visitor of the page at `/`, for the scripts `page_*.mjs`. */
 
 import { join } from "node:path";
 import { env } from "node:process";
@@ -8,13 +8,13 @@ import { url } from "./harness.mjs";
 export const DESKTOP = { width: 1280, height: 800 };
 export const PHONE = { width: 390, height: 844 };
 
-/** A phone as browsers tell of it: a finger, no pointer that hovers. */
+/** A phone, as browsers describe it: touch, and no hovering pointer. */
 export const TOUCH_PHONE = { viewport: PHONE, hasTouch: true, isMobile: true };
 
-/** The requests of long-polling, which every connection begins with. */
+/** The requests of long-polling, with which every connection begins. */
 export const POLLING = /\/socket\.io\/\?/;
 
-/** What is not in people's words: codes, and what only programs speak of. */
+/** Technical words that no person should read. */
 export const TECHNICAL = /[A-Z]{3,}_|\b(userId|roomId|payload|UTF-8|xhr|socket|JSON|NUL)\b|undefined/;
 
 /** Takes a picture, if `SCREENSHOTS` names a folder for it. */
@@ -22,9 +22,9 @@ export async function picture(page, name) {
   if (env.SCREENSHOTS) await page.screenshot({ path: join(env.SCREENSHOTS, `${name}.png`) });
 }
 
-/** Somebody who has the page open, in a browser context of their own. */
+/** A person with the page open, in a browser context of their own. */
 export class Visitor {
-  /** Opens the page at `base` for a room; `init` runs before its scripts do. */
+  /** Opens the page at `base` for a room; `init` runs before its scripts. */
   static async open(t, browser, name, room, { init, base = `${url}/`, ...options } = {}) {
     const visitor = new Visitor(name, await visit(t, browser, "about:blank", { viewport: DESKTOP, ...options }));
     if (init) await visitor.page.addInitScript(init);
@@ -32,7 +32,7 @@ export class Visitor {
     return visitor;
   }
 
-  /** The same, and enters the room. */
+  /** Opens the page and enters the room. */
   static async join(t, browser, name, room, options) {
     const visitor = await Visitor.open(t, browser, name, room, options);
     await visitor.enter();
@@ -58,12 +58,12 @@ export class Visitor {
     await this.connected();
   }
 
-  /** Waits for a state of the connection; without a transport's name, any will do. */
+  /** Waits for a connection by a transport, or by any without a name. */
   async connected(transport = "") {
     await this.sees("#status", `Connected · ${transport}`);
   }
 
-  /** Waits until an element has a text in it. */
+  /** Waits until an element contains a text. */
   async sees(selector, text) {
     const element = this.page.locator(selector);
     try {
@@ -79,7 +79,7 @@ export class Visitor {
     await this.box.press("Enter");
   }
 
-  /** The conversation as it is read, [author, text], once it has so many messages and none is on its way. */
+  /** Waits for a number of messages with none in flight, and returns the visible conversation as [author, text]. */
   async conversation(count) {
     await this.page.waitForFunction(
       (expected) => document.querySelectorAll("#messages .message").length >= expected && !document.querySelector("#outbox li"),
@@ -90,7 +90,7 @@ export class Visitor {
     );
   }
 
-  /** What is said, without who says it. */
+  /** Waits for a number of messages, and returns their texts. */
   async texts(count) {
     return (await this.conversation(count)).map(([, text]) => text);
   }

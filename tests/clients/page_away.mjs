@@ -38,13 +38,13 @@ test("one who was offline gets what was said, once, and what they said arrives, 
   assert.equal(await bob.page.locator(".away").count(), 0);
 });
 
-test("what was said offline outlives a reload, and arrives once, in order", async (t) => {
+test("messages written offline outlive a reload, and arrive once, in order", async (t) => {
   const ann = await Visitor.join(t, browser, "ann", "reload");
   const bob = await Visitor.join(t, browser, "bob", "reload");
   await goOffline(ann);
   await sayOffline(ann, "kept 1");
   await ann.say("kept 2");
-  // The page itself can be loaded then, and the server's Socket.IO still not be reached.
+  // The page itself loads, and the server's Socket.IO is still out of reach.
   await ann.context.route(POLLING, (route) => route.abort());
   await ann.context.setOffline(false);
   await ann.page.reload();

@@ -1,4 +1,4 @@
-/** What is written and not sent yet: `node page_drafts.mjs URL`. */
+/** Drafts: `node page_drafts.mjs URL`. */
 
 import assert from "node:assert/strict";
 import test, { after } from "node:test";

@@ -1,4 +1,4 @@
-/** The page before its scripts are there: `node page_early.mjs URL`. */
+/** The page before its scripts have loaded: `node page_early.mjs URL`. */
 
 import assert from "node:assert/strict";
 import test, { after } from "node:test";
@@ -10,7 +10,7 @@ const SCRIPTS = /\.js$/;
 
 const browser = await launch({ after });
 
-/** Somebody for whom the page's scripts are held back, and what lets them go. */
+/** Opens the page with its scripts held back, and returns the function that releases them. */
 async function slowVisitor(t, name, room, { stored } = {}) {
   const visitor = await Visitor.open(t, browser, name, room);
   if (stored) await visitor.page.evaluate((kept) => localStorage.setItem("parlorName", kept), stored);
@@ -25,7 +25,7 @@ async function slowVisitor(t, name, room, { stored } = {}) {
 }
 
 for (const [what, stored] of [["nothing", ""], ["another name", "old name"]]) {
-  test(`what is typed before the scripts are there is kept, where the browser remembers ${what}`, async (t) => {
+  test(`text typed before the scripts have loaded is kept, where the browser remembers ${what}`, async (t) => {
     const [ann, letGo] = await slowVisitor(t, "ann", "tea", { stored });
     const [name, room] = [ann.page.getByLabel("Your name"), ann.page.getByLabel("Room")];
     await name.pressSequentially("ann");

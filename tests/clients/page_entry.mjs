@@ -10,7 +10,7 @@ const TOO_LONG = "é".repeat(65);
 
 const browser = await launch({ after });
 
-/** The form's fields, once they are filled in, after which one of them has the focus. */
+/** Waits until the form is filled in, which focuses a field, and returns its fields. */
 async function form({ page }) {
   await page.locator("#join-form :focus").waitFor();
   return [await page.getByLabel("Your name").inputValue(), await page.getByLabel("Room").inputValue()];

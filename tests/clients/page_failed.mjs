@@ -1,4 +1,4 @@
-/** Messages that the server refuses: `node page_failed.mjs URL`. */
+/** Refused messages: `node page_failed.mjs URL`. */
 
 import assert from "node:assert/strict";
 import test, { after } from "node:test";
@@ -10,7 +10,7 @@ const TOO_LONG = "a long story ".repeat(700);
 
 const browser = await launch({ after });
 
-/** Whether an element is in the part of the list that is shown, all of it. */
+/** Returns true when the visible part of the list shows the whole element. */
 function isInView(locator) {
   return locator.evaluate((element) => {
     const [inner, outer] = [element.getBoundingClientRect(), document.querySelector("#scroll").getBoundingClientRect()];

@@ -1,7 +1,7 @@
 /**
- * Reading what was said before: `node page_history.mjs URL`.
+ * Reading back: `node page_history.mjs URL`.
  *
- * In the room "old" are `message 1` to `message 130`, of three days and more; in "yesterday" is one message, a day old.
+ * The room "old" has `message 1` to `message 130`, of three days and more; "yesterday" has one message, a day old.
  */
 
 import assert from "node:assert/strict";
@@ -29,7 +29,7 @@ test("scrolling up shows all that was said, in order, once, and keeps the view i
   assert.equal(await ann.page.locator("#older").isVisible(), false);
 });
 
-/** Scrolls to the beginning of what is shown; where the first message is then. */
+/** Scrolls to the first message shown, and returns its new position. */
 async function scrollUp(visitor, first) {
   await visitor.page.locator("#scroll").evaluate((scroll) => (scroll.scrollTop = 0));
   return topOf(visitor, first);

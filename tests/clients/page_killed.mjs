@@ -1,7 +1,7 @@
 /**
  * Two pages whose server is killed: `node page_killed.mjs URL PID`.
  *
- * The Rust side says "missed 1" to "missed 3" in the room then, and starts another server in its place.
+ * The Rust side then sends "missed 1" to "missed 3" to the room, and starts another server in its place.
  */
 
 import assert from "node:assert/strict";
@@ -20,7 +20,7 @@ const LOOK_MS = 10;
 
 const browser = await launch({ after });
 
-/** Whether all of the server's threads have stopped; where the system does not tell of each, whether the process has. */
+/** Returns true when all of the server's threads have stopped, or, on systems without a list of them, its process. */
 function hasStopped() {
   if (existsSync(THREADS)) return readdirSync(THREADS).every(threadHasStopped);
   return execFileSync("ps", ["-o", "state=", "-p", PID], { encoding: "utf8" }).startsWith("T");
@@ -28,15 +28,15 @@ function hasStopped() {
 
 function threadHasStopped(thread) {
   try {
-    // The state stands after the name, which is in parentheses.
+    // The state follows the name, which is in parentheses.
     return /.*\) T/s.test(readFileSync(`${THREADS}/${thread}/stat`, "utf8"));
   } catch {
-    // It has ended meanwhile; the others are to be looked at again.
+    // The thread has ended meanwhile; check the others again.
     return false;
   }
 }
 
-/** Stops the server. When `kill` returns, the signal is on its way, and threads go on until it has reached them. */
+/** Stops the server. After `kill` returns, threads go on until the signal has reached them. */
 async function stopServer() {
   kill(PID, "SIGSTOP");
   while (!hasStopped()) await setTimeout(LOOK_MS);
@@ -49,7 +49,7 @@ test("a message that was being sent when the server was killed arrives once", as
   await bob.say("before");
   await ann.conversation(1);
 
-  // So that it is sent, and not read.
+  // So that the message is sent, and not read.
   await within("the server to stop", stopServer());
   await ann.say("under way");
   await ann.sees("#outbox .meta", "Sending…");

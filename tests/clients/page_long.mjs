@@ -1,7 +1,7 @@
 /**
  * A very long absence: `node page_long.mjs URL`.
  *
- * In the room "long" are `message 1` to `message 100`.
+ * The room "long" has `message 1` to `message 100`.
  */
 
 import assert from "node:assert/strict";
@@ -12,7 +12,7 @@ import { Visitor } from "./page.mjs";
 
 const BEFORE = 100;
 const MISSED = 1_500;
-/** The most messages that a page which follows the conversation shows. */
+/** The most messages on a page that follows the conversation. */
 const MOST = 400;
 
 const browser = await launch({ after });

@@ -41,7 +41,10 @@ for (const viewport of [DESKTOP, PHONE]) {
   });
 }
 
-/** Fails unless a button's text stands out from its ground, and its edge from the page: https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio */
+/**
+ * Fails unless a button's text has contrast to its ground, and its edge to the page:
+ * https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio
+ */
 async function assertLegible(button) {
   const { text, edge } = await button.evaluate((element) => {
     const context = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });

@@ -1,4 +1,4 @@
-/** The page behind a proxy that serves it under a path of its own: `node page_prefix.mjs URL`. */
+/** The page behind a proxy, under a path of its own: `node page_prefix.mjs URL`. */
 
 import assert from "node:assert/strict";
 import test, { after } from "node:test";

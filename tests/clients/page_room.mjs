@@ -1,4 +1,4 @@
-/** What the page says of a room and of what is said in it: `node page_room.mjs URL`. */
+/** The page's words about a room and its messages: `node page_room.mjs URL`. */
 
 import assert from "node:assert/strict";
 import test, { after } from "node:test";

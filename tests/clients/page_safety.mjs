@@ -22,7 +22,7 @@ const LINKS = ["https://example.com/", "http://example.com/"];
 
 const browser = await launch({ after });
 
-/** Keeps what the browser refuses. */
+/** Records the browser's refusals. */
 function init() {
   window.violations = [];
   document.addEventListener("securitypolicyviolation", ({ effectiveDirective }) => violations.push(effectiveDirective));
@@ -49,7 +49,7 @@ test("markup in a name, a room and a message stays text", async (t) => {
   }
 });
 
-/** What the texts could have become. */
+/** Counts the elements that the texts could have become. */
 function found(page) {
   return page.evaluate(() => ({
     foreign: document.querySelectorAll("#chat :is(img, svg, script, iframe, i:not(#loading i), [onclick], [onmouseover])").length,

@@ -12,7 +12,7 @@ const HEBREW_ROOM = "חדר תה";
 
 const browser = await launch({ after });
 
-/** Where the first and the last letter of an element's text are, from left to right. */
+/** Returns the positions of the first and the last letter of an element's text, from left to right. */
 function order(locator) {
   return locator.evaluate((element) => {
     const texts = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
@@ -38,7 +38,7 @@ test("Arabic and Hebrew are set right to left, others left to right, while they 
     await ann.sees("#messages .body", text);
     assert.equal(await direction(ann.page.locator("#messages .body").last()), expected, text);
   }
-  // Of a text with a line in each direction, each line has its own.
+  // Each line of a text has its own direction.
   await ann.say("hello\nשלום לך!");
   await ann.sees("#messages .body", "hello");
   const [left, right] = await ann.page.locator("#messages .body").last().evaluate((body) => {
@@ -113,7 +113,7 @@ test("marks piled on a letter stay in their bubble, their name and their line", 
   }
 });
 
-/** A picture of a place, with the piled texts in a colour. */
+/** Takes a picture of a place, with the piled texts in a colour. */
 async function pictureWith(place, color) {
   await place.page().evaluate((shown) => {
     const piled = document.querySelectorAll("#messages .by *, #messages li:nth-child(2) *, #member-list li:not(:first-child) *");

@@ -1,4 +1,4 @@
-/** Reading up while others talk: `node page_scroll.mjs URL`. In the room "old" are `message 1` to `message 130`. */
+/** Reading back while others talk: `node page_scroll.mjs URL`. The room "old" has `message 1` to `message 130`. */
 
 import assert from "node:assert/strict";
 import test, { after } from "node:test";
@@ -25,7 +25,10 @@ async function untilFollowing(visitor) {
   });
 }
 
-/** A reader in a room where somebody talks while `move` makes small steps up; where the view was, and whether it has stayed. */
+/**
+ * Reads in a room where another person talks, while `move` makes small steps up. Returns the view's position, and
+ * whether it has stayed.
+ */
 async function readWhileBobTalks(t, room, options, move) {
   const bob = await member(t, "bob", room);
   const ann = await Visitor.join(t, browser, "ann", room, options);

@@ -1,7 +1,7 @@
 /**
- * Refusals in people's words: `node page_words.mjs URL websocket SIGNED_URL`.
+ * Refusals in everyday words: `node page_words.mjs URL websocket SIGNED_URL`.
  *
- * The server at SIGNED_URL wants tokens. With `SCREENSHOTS=folder`, it takes pictures.
+ * The server at SIGNED_URL requires tokens. With `SCREENSHOTS=folder`, the script takes pictures.
  */
 
 import assert from "node:assert/strict";
@@ -15,7 +15,7 @@ const SIGNED = `${argv[4]}/`;
 
 const browser = await launch({ after });
 
-/** Fails if a reason is not in words; gives them. */
+/** Fails on technical words in a reason, and returns it. */
 async function assertInWords(locator) {
   const text = await locator.evaluate((element) => {
     const copy = element.cloneNode(true);

@@ -13,7 +13,7 @@ globalThis.crypto ??= webcrypto;
 /** The type of a Socket.IO packet: https://github.com/socketio/socket.io-protocol#packet-types */
 const DISCONNECT = 1;
 
-/** What `localStorage` is to pages that come after each other, or are open side by side. */
+/** A stand-in for `localStorage`, shared by pages one after another or side by side. */
 class MemoryStorage extends Map {
   get length() {
     return this.size;
@@ -38,7 +38,7 @@ function connect(t, userId, storage = null) {
   return { socket, parlor: new Parlor(socket, storage) };
 }
 
-/** Somebody in a room, every message that they were told of, and all that they asked the server since. */
+/** Joins a room, and records all messages shown and all requests made since. */
 async function join(t, userId, roomId, storage) {
   const { socket, parlor } = connect(t, userId, storage);
   const room = await within("the join", parlor.joinRoom(roomId));
@@ -48,7 +48,7 @@ async function join(t, userId, roomId, storage) {
   return { socket, room, told, asked };
 }
 
-/** Waits until a room's event has brought about what `check` looks for. */
+/** Waits until `check` holds, checking again at each of a room's events. */
 function until(room, event, check) {
   const seen = new Promise((resolve) => {
     const look = () => check(room) && resolve();
@@ -61,13 +61,13 @@ function until(room, event, check) {
 const texts = (messages) => messages.map(({ message }) => message);
 const numbered = (from, to) => Array.from({ length: to - from + 1 }, (_, place) => `message ${from + place}`);
 
-/** What the log holds, as another user gets it. */
+/** Returns the log, as another user reads it. */
 async function log(t, roomId) {
   const reader = await member(t, "reader", roomId);
   return texts((await reader.ok("getHistory", { roomId, limit: 200 })).messages);
 }
 
-/** Somebody else in a room, who has said `message 1` to `message {count}`. */
+/** Joins a room as another user, and sends `message 1` to `message {count}`. */
 async function speaker(t, roomId, count) {
   const bob = await member(t, "bob", roomId);
   await sayAll(bob, roomId, numbered(1, count));
@@ -177,7 +177,7 @@ test("a send whose ack was lost is stored and told of once", async (t) => {
   assert.deepEqual([texts(told), await log(t, "lost")], [["hello"], ["hello"]]);
 });
 
-test("what was not sent outlives the page, is its user's and its room's alone, and is sent once", async (t) => {
+test("unsent messages outlive the page, belong to their user and room alone, and are sent once", async (t) => {
   const storage = new MemoryStorage();
   const before = await join(t, "ann", "kept", storage);
   before.socket.disconnect();

@@ -1,4 +1,7 @@
-/** How rooms of `static/parlor-client.js` begin and end when something is wrong: `node parlor_client_ends.mjs URL websocket`. */
+/**
+ * Beginnings and ends of rooms of `static/parlor-client.js` when something is wrong: `node parlor_client_ends.mjs URL
+ * websocket`.
+ */
 
 import assert from "node:assert/strict";
 import { webcrypto } from "node:crypto";
@@ -21,18 +24,18 @@ function connect(t, options = {}, address = url) {
   return { socket, parlor: new Parlor(socket, null) };
 }
 
-/** The next event of a room that `check` accepts. */
+/** Waits for a room's next event that passes `check`. */
 const heard = (room, event, check = () => true) =>
   within(event, new Promise((resolve) => room.on(event, (detail) => check(detail) && resolve(detail))));
 
 const texts = (messages) => messages.map(({ message }) => message);
 
-// At once, as most of them wait for a pause to end.
+// All at once, as most of them wait for a pause to end.
 describe("a room of the client module", { concurrency: true }, () => {
   it("a room that was joined twice stays open until it is left twice", async (t) => {
     const bob = await member(t, "bob", "strict");
     const { socket, parlor } = connect(t);
-    // As React's StrictMode does: a first effect, its clean-up, a second effect.
+    // As in React's StrictMode: a first effect, its clean-up, a second effect.
     const first = parlor.joinRoom("strict");
     first.then((room) => room.leave());
     const room = await within("the join", new Parlor(socket, null).joinRoom("strict"));
@@ -119,7 +122,7 @@ describe("a room of the client module", { concurrency: true }, () => {
     const room = await within("the join", parlor.joinRoom("renewed"));
     socket.emit = function (event, payload, ack) {
       delete socket.emit;
-      // What the server answers from then on, until it has disconnected the socket.
+      // The server's answers from then on, until it has disconnected the socket.
       ack(null, { status: "error", error: { code: "TOKEN_EXPIRED", message: "the token is out of date", retryable: false } });
       socket.onpacket({ type: DISCONNECT, nsp: "/" });
       return this;

@@ -1,7 +1,7 @@
 /**
- * `static/parlor-client.js` where rows were deleted by hand: `node parlor_client_holes.mjs URL websocket`.
+ * `static/parlor-client.js` in a room with rows deleted by hand: `node parlor_client_holes.mjs URL websocket`.
  *
- * The Rust side has stored `message 1` to `message 450` in `room`, and deleted some: the script knows which.
+ * The Rust side has stored `message 1` to `message 450` in `room`, and deleted some: the script knows their numbers.
  */
 
 import assert from "node:assert/strict";
@@ -20,7 +20,7 @@ const there = (from, to) =>
   Array.from({ length: to - from + 1 }, (_, place) => from + place).filter((seq) => !DELETED.includes(seq));
 const seqs = (messages) => messages.map(({ seq }) => seq);
 
-/** A room, and what it asks the server for. */
+/** Joins a room, and records its requests to the server. */
 async function join(t, userId) {
   const socket = io(url, { auth: { userId }, forceNew: true, reconnectionDelay: 20 });
   t.after(() => socket.close());
@@ -49,7 +49,7 @@ test("a joiner passes over what is not there, and hears what comes", async (t) =
   const last = shows(room, 451);
   await bob.send("room", "message 451");
   await last;
-  // The newest one was deleted, so before the next there seemed to be one missing.
+  // The newest message was deleted, so there seemed to be a gap before the next one.
   assert.deepEqual(asked.filter(({ afterSeq }) => afterSeq !== undefined).map(({ afterSeq }) => afterSeq), [449]);
 });
 
@@ -61,7 +61,7 @@ test("a message that was lost on its way, and deleted, is asked for once", async
   socket.onevent = (packet) => lost(packet.data[1]) || onevent.call(socket, packet);
   socket.emit = function (event, payload, ack) {
     if (event !== "getHistory") return emit.call(this, event, payload, ack);
-    // As the server answers after the deletion.
+    // The server's answer after the deletion.
     return emit.call(this, event, payload, (late, page) => ack(late, { ...page, messages: page.messages.filter((m) => !lost(m)) }));
   };
   await bob.send("room", "lost");
@@ -73,14 +73,14 @@ test("a message that was lost on its way, and deleted, is asked for once", async
   assert.ok(reads.length >= 1 && reads.length <= 2, JSON.stringify(reads));
 });
 
-test("who was away for long passes over what is not there", async (t) => {
+test("a client that was away for long skips deleted messages", async (t) => {
   const { socket, room, asked } = await join(t, "dave");
   const last = room.messages.at(-1).seq;
   socket.disconnect();
   const bob = await member(t, "bob", "room");
   for (let count = 0; count < 250; count += 1) await bob.send("room", "hello");
   const { emit } = socket;
-  // As the server answers when every tenth one was deleted.
+  // The server's answer with every tenth message deleted.
   const withHoles = (answer) => answer && { ...answer, messages: answer.messages?.filter(({ seq }) => seq % 10 > 0) };
   socket.emit = function (event, payload, ack) {
     return emit.call(this, event, payload, (late, answer) => ack(late, withHoles(answer)));

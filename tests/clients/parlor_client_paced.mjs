@@ -1,4 +1,4 @@
-/** `static/parlor-client.js` on a server that lets a user send slowly: `node parlor_client_paced.mjs URL TRANSPORT`. */
+/** `static/parlor-client.js` on a server with a slow rate of sends: `node parlor_client_paced.mjs URL TRANSPORT`. */
 
 import assert from "node:assert/strict";
 import { webcrypto } from "node:crypto";
@@ -12,7 +12,7 @@ globalThis.crypto ??= webcrypto;
 
 const SENDS = 200;
 
-test("what is said at once is stored, once and in order, as fast as the server lets it be", async (t) => {
+test("messages sent at once are stored, once and in order, as fast as the server allows", async (t) => {
   const socket = io(url, { auth: { userId: "ann" } });
   t.after(() => socket.close());
   const room = await within("the join", new Parlor(socket, null).joinRoom("room"));

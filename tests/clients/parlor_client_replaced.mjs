@@ -1,7 +1,7 @@
 /**
  * `static/parlor-client.js` when its server is killed: `node parlor_client_replaced.mjs URL PID`.
  *
- * The Rust side starts a server on an empty database in its place then.
+ * The Rust side then starts a server on an empty database in its place.
  */
 
 import assert from "node:assert/strict";

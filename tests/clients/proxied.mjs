@@ -1,4 +1,4 @@
-/** The official client through a proxy: `node proxied.mjs URL TRANSPORT PATH ORIGIN`, as a page of that origin. */
+/** The official client through a proxy: `node proxied.mjs URL TRANSPORT PATH ORIGIN`, as on a page of that origin. */
 
 import assert from "node:assert/strict";
 import { argv } from "node:process";

@@ -1,4 +1,7 @@
-/** A reverse proxy that serves the server under a path of its own, as nginx's `location /chat/ { proxy_pass http://parlor/; }`. */
+/**
+ * A reverse proxy that serves the server under a path of its own, like nginx's `location /chat/ { proxy_pass
+ * http://parlor/; }`.
+ */
 
 import { createServer, request } from "node:http";
 import { connect } from "node:net";
@@ -7,7 +10,7 @@ import { url } from "./harness.mjs";
 export const PREFIX = "/chat/";
 
 /**
- * Starts it, until the test has ended; `headers` are set in each request. Gives the address of the page behind it.
+ * Starts a proxy until the test's end, and returns the address of the page behind it; each request gets the `headers`.
  */
 export async function startProxy(t, headers = {}) {
   const { hostname, port } = new URL(url);
@@ -33,7 +36,7 @@ export async function startProxy(t, headers = {}) {
   return `http://127.0.0.1:${server.address().port}${PREFIX}`;
 }
 
-/** Passes a WebSocket's handshake on, and then all bytes both ways. */
+/** Passes on a WebSocket's handshake, and then all bytes both ways. */
 function upgrade(incoming, socket, head, { hostname, port, headers }) {
   const path = stripped(incoming.url);
   if (path === null) return socket.destroy();
@@ -49,7 +52,7 @@ function upgrade(incoming, socket, head, { hostname, port, headers }) {
   }
 }
 
-/** A path as the server knows it; `null` outside the prefix. */
+/** Returns a path as the server knows it, and `null` outside the prefix. */
 function stripped(path) {
   return path.startsWith(PREFIX) ? path.slice(PREFIX.length - 1) : null;
 }

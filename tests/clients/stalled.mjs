@@ -1,6 +1,6 @@
 /**
- * A stock client that joins whenever it is connected, and reads on when it has missed a lot:
- * `node stalled.mjs URL polling|websocket|upgrade`.
+ * A stock client that joins at every connection, and reads on when it has missed a lot: `node stalled.mjs URL
+ * polling|websocket|upgrade`.
  *
  * Prints "joined" after each join, and each message's `seq`. The Rust side stops this process for a while, and ends it.
  */
@@ -24,7 +24,7 @@ async function upgraded({ engine }) {
   if (transport === "upgrade" && engine.transport.name === "polling") await next(engine, "upgrade");
 }
 
-/** Reads until there is nothing new: what came before a page's answer, and so was passed over, is in the next page. */
+/** Reads up to the newest message. A message skipped before a page's answer is in the next page. */
 function readOn() {
   socket.emit("getHistory", { roomId, afterSeq: lastSeq, limit: 200 }, ({ messages }) => {
     messages.forEach(show);

@@ -1,4 +1,4 @@
-/** What the types of `static/parlor.d.ts` allow and forbid: checked by `tsc`, never run. */
+/** Uses of `static/parlor.d.ts`, allowed and forbidden: checked by `tsc`, never run. */
 
 import { io, type Socket } from "socket.io-client";
 import type {
@@ -89,7 +89,7 @@ export function mistakes() {
   socket.emitWithAck("getHistory", { roomId, beforeSeq: 1, afterSeq: 1 });
   // @ts-expect-error: another event's payload
   socket.emit("typing", { roomId, message });
-  // @ts-expect-error: nobody would see what the answer says
+  // @ts-expect-error: the answer would reach nobody
   socket.emit("sendMessage", { roomId, message });
   // @ts-expect-error: a failed join has no messages
   socket.emit("joinRoom", { roomId }, ({ messages }) => messages);

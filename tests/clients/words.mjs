@@ -1,4 +1,4 @@
-/** The words that the page has for refusals: `node words.mjs`. */
+/** The page's words for refusals: `node words.mjs`. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

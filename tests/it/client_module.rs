@@ -14,16 +14,16 @@ async fn the_client_module_loses_nothing_and_doubles_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_client_module_settles_what_it_was_asked_whatever_happens() {
+async fn the_client_module_settles_every_promise() {
     let server = Server::start().await;
     node::run("parlor_client_ends.mjs", &[&server.url(), "websocket"]).await;
 }
 
-/// Rows that somebody deleted by hand; the newest one too.
+/// Rows deleted by hand, the newest one among them.
 const DELETED: &str = "3, 120, 121, 122, 430, 450";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn messages_that_were_deleted_by_hand_are_passed_over() {
+async fn messages_deleted_by_hand_are_skipped() {
     for database in Database::each_kind().await {
         append(
             &database,
@@ -47,7 +47,7 @@ async fn messages_that_were_deleted_by_hand_are_passed_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_is_removed_as_the_docs_say_is_gone_for_who_comes_then() {
+async fn a_message_removed_as_documented_is_gone_for_later_joiners() {
     let page = fs::read_to_string("docs/operations.md").unwrap();
     let (_, page) = page.split_once("## Removing a message").unwrap();
     let statement = page
@@ -75,7 +75,7 @@ async fn a_message_that_is_removed_as_the_docs_say_is_gone_for_who_comes_then() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_room_whose_log_was_lost_shows_what_is_there_now() {
+async fn a_room_with_a_lost_log_shows_the_present_one() {
     let (port, database) = (free_port(), Database::sqlite());
     let server = Process::at(port, &database).await;
     let (url, id) = (

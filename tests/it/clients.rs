@@ -12,7 +12,7 @@ use crate::support::{
     raw::Packet,
 };
 
-/// Makes a test of each function that takes a transport, for each transport.
+/// Generates a test for each transport from each function of a transport.
 macro_rules! by_each_transport {
     ($($name:ident),+ $(,)?) => {
         by_each_transport!(polling: $($name),+);
@@ -31,7 +31,7 @@ macro_rules! by_each_transport {
 
 by_each_transport!(
     the_official_client_finds_the_contract_kept,
-    the_official_client_comes_back_by_itself_and_gets_exactly_what_it_missed,
+    the_official_client_comes_back_by_itself_and_gets_exactly_the_missed_messages,
     the_official_client_comes_back_by_itself_after_it_was_cut_for_reading_too_slowly,
 );
 
@@ -40,7 +40,9 @@ async fn the_official_client_finds_the_contract_kept(transport: &str) {
     node::run("chat.mjs", &[&server.url(), transport]).await;
 }
 
-async fn the_official_client_comes_back_by_itself_and_gets_exactly_what_it_missed(transport: &str) {
+async fn the_official_client_comes_back_by_itself_and_gets_exactly_the_missed_messages(
+    transport: &str,
+) {
     let port = free_port();
     let server = Server::at(port, Database::sqlite()).await;
     let url = server.url();
@@ -52,8 +54,7 @@ async fn the_official_client_comes_back_by_itself_and_gets_exactly_what_it_misse
     .await;
 }
 
-/// Stops the server when that is asked for in the room, and starts another in its place, which has
-/// more messages.
+/// Stops the server when the room asks for it, and starts another with more messages in its place.
 async fn replace(server: Server, mut bob: Witness, port: u16) -> Server {
     bob.until_said("stop").await;
     let (database, ended) = server.stop().await;
@@ -77,7 +78,7 @@ async fn replace(server: Server, mut bob: Witness, port: u16) -> Server {
     server
 }
 
-/// A member that hears what is said, and has heard what was said.
+/// A member that knows the room's history and hears its messages.
 struct Witness {
     client: RawClient,
     history: Value,
@@ -109,10 +110,10 @@ impl Witness {
     }
 }
 
-/// Together they are more than kernels keep for a connection whose peer does not read.
+/// Together more than kernels buffer for a connection whose peer does not read.
 const MESSAGES: i64 = 1000;
 const BODY_BYTES: usize = 8000;
-/// So many are sent at a time; with their acks, far fewer than a queue takes.
+/// Messages sent at a time; with their acks, far fewer than a queue takes.
 const TOGETHER: usize = 10;
 
 async fn the_official_client_comes_back_by_itself_after_it_was_cut_for_reading_too_slowly(
@@ -143,8 +144,7 @@ async fn the_official_client_comes_back_by_itself_after_it_was_cut_for_reading_t
     assert!(seqs.iter().copied().eq(1..=MESSAGES), "{seqs:?}");
 }
 
-/// Says [`TOGETHER`] messages, and reads until the last one has come, so that no more wait for this
-/// client.
+/// Sends [`TOGETHER`] messages, and reads up to the last one, so that no more wait for this client.
 async fn say_up_to(client: &mut RawClient, last: i64) {
     let message = json!({ "roomId": "room", "message": "x".repeat(BODY_BYTES) });
     for _ in 0..TOGETHER {
@@ -161,7 +161,7 @@ async fn the_official_client_of_2020_chats_with_todays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_official_client_sends_before_it_has_joined_again_is_stored_once_and_in_order() {
+async fn sends_of_the_official_client_before_its_rejoin_are_stored_once_and_in_order() {
     let server = Server::start().await;
     node::run("asleep_stock.mjs", &[&server.url(), "websocket"]).await;
 }

@@ -10,7 +10,7 @@ use std::{
 use clap::CommandFactory;
 use parlor::config::Config;
 
-/// The names of all tests in this program.
+/// Returns the names of all tests in this program.
 fn tests() -> HashSet<String> {
     let listed = Command::new(env::current_exe().unwrap())
         .arg("--list")
@@ -24,13 +24,13 @@ fn tests() -> HashSet<String> {
         .collect()
 }
 
-/// What stands between backticks.
+/// Returns the texts between backticks.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
 #[test]
-fn the_tests_that_show_the_guarantees_exist() {
+fn the_tests_of_the_guarantees_exist() {
     let (page, tests) = (fs::read_to_string("docs/guarantees.md").unwrap(), tests());
     let named: Vec<_> = quoted(&page)
         .filter(|name| name.contains("::") && *name != "file::test")
@@ -44,7 +44,7 @@ fn the_tests_that_show_the_guarantees_exist() {
 }
 
 #[test]
-fn the_files_that_the_readme_names_exist() {
+fn the_files_named_by_the_readme_exist() {
     let readme = fs::read_to_string("README.md").unwrap();
     let missing: Vec<_> = quoted(&readme)
         .filter(|name| name.starts_with("tests/") && !Path::new(name).exists())
@@ -52,8 +52,8 @@ fn the_files_that_the_readme_names_exist() {
     assert!(missing.is_empty(), "{missing:?}");
 }
 
-/// The settings that a page documents: the name and the default of each row, the latter without one
-/// where no text in backticks states it.
+/// Returns a page's settings, with the name and default of each row; the default is empty where no
+/// text in backticks states it.
 fn documented(page: &str) -> BTreeMap<&str, &str> {
     page.lines()
         .filter_map(|row| row.strip_prefix("| `")?.split_once("` | "))
@@ -112,7 +112,7 @@ fn the_documents_link_to_pages_and_headings_that_exist() {
     assert!(broken.is_empty(), "{broken:#?}");
 }
 
-/// The targets of the links to files and headings of the repository.
+/// Returns the targets of links to files and headings of the repository.
 fn links(text: &str) -> impl Iterator<Item = &str> {
     text.split("](")
         .skip(1)
@@ -132,7 +132,7 @@ fn leads_somewhere(document: &Path, link: &str) -> bool {
     fs::read_to_string(file).is_ok_and(|text| headings(&text).any(|found| found == heading))
 }
 
-/// The anchors that GitHub gives to a page's headings.
+/// Returns the anchors of a page's headings, as GitHub makes them.
 fn headings(text: &str) -> impl Iterator<Item = String> {
     let titles = text.lines().filter(|line| line.starts_with('#'));
     titles.map(|line| {

@@ -1,4 +1,4 @@
-//! The examples for clients, each run as its reader would run it, and what the docs quote of them.
+//! The client examples, each run as its reader runs it, and their quotations in the docs.
 
 use std::{
     fs,
@@ -28,20 +28,19 @@ use crate::support::{
     within_deadline,
 };
 
-/// The address that the examples talk to.
+/// The address in the examples.
 const ADDRESS: &str = "http://localhost:3000";
 
 const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/.venv/bin/python");
 
-/// Loaded into Node before an example, it can set the clock ahead.
+/// A module for Node, loaded before an example, that can set the clock ahead.
 const ASLEEP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/asleep.mjs");
 
-/// Says what is written to the TypeScript example, which reads nothing by itself: only Node's types
-/// know how to.
+/// Passes lines to the TypeScript example, which reads no input: that would need Node's types.
 const READ_LINES: &str =
     "\nrequire(\"node:readline\").createInterface({ input: process.stdin }).on(\"line\", say);\n";
 
-/// Makes the tests of each example, which is named after the user that it speaks for.
+/// Generates the tests of each example. An example is named after its user.
 macro_rules! examples {
     ($($user:ident),+) => {
         $(mod $user {
@@ -61,18 +60,18 @@ macro_rules! examples {
             }
 
             #[tokio::test(flavor = "multi_thread")]
-            async fn sends_each_message_once_and_in_order_although_it_is_refused_for_now() {
-                super::sends_each_message_once_and_in_order_although_it_is_refused_for_now(stringify!($user)).await;
+            async fn sends_each_message_once_and_in_order_despite_temporary_refusals() {
+                super::sends_each_message_once_and_in_order_despite_temporary_refusals(stringify!($user)).await;
             }
 
             #[tokio::test(flavor = "multi_thread")]
-            async fn shows_all_that_is_said_at_once_by_each_transport() {
-                super::shows_all_that_is_said_at_once_by_each_transport(stringify!($user)).await;
+            async fn shows_all_messages_sent_at_once_by_each_transport() {
+                super::shows_all_messages_sent_at_once_by_each_transport(stringify!($user)).await;
             }
 
             #[tokio::test(flavor = "multi_thread")]
-            async fn reads_all_that_it_missed_and_passes_over_what_was_deleted() {
-                super::reads_all_that_it_missed_and_passes_over_what_was_deleted(stringify!($user)).await;
+            async fn reads_all_missed_messages_and_skips_deleted_ones() {
+                super::reads_all_missed_messages_and_skips_deleted_ones(stringify!($user)).await;
             }
         })+
     };
@@ -80,14 +79,14 @@ macro_rules! examples {
 
 examples!(ann, bea, node, typescript, python, sync, rust, old);
 
-/// Makes the tests of each example whose client puts off what is sent on a connection that seems
-/// dead by the clock.
+/// Generates the tests of each example whose client postpones sends on a connection with an overdue
+/// heartbeat.
 macro_rules! sleepers {
     ($($user:ident),+) => {
         mod asleep {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $user() {
-                super::sends_once_and_in_order_what_was_written_right_after_a_sleep(stringify!($user)).await;
+                super::stores_lines_written_right_after_a_sleep_once_and_in_order(stringify!($user)).await;
             })+
         }
     };
@@ -137,7 +136,7 @@ async fn shows_each_message_once_also_after_the_server_was_replaced(user: &str) 
     assert!(log[2]["clientMessageId"].is_string(), "{}", log[2]);
 }
 
-/// A client drops the answer, and keeps the message that follows it for its next connection.
+/// A client drops the answer, and keeps the message after it for its next connection.
 async fn misses_nothing_when_a_connection_ends_with_the_answer_to_its_join(user: &str) {
     let site = free_port();
     let server = start(Database::sqlite(), 0, site, &[]).await;
@@ -145,8 +144,7 @@ async fn misses_nothing_when_a_connection_ends_with_the_answer_to_its_join(user:
     let mut example = Example::start(user, &relay.url(), site).await;
     example.shows(&format!("{user}: hello from {user}")).await;
 
-    // Python's client does not come back from a packet that ends its connection; Parlor sends it
-    // none.
+    // Python's client does not reconnect after a close packet; Parlor sends it none.
     let is_python = ["python", "sync"].contains(&user);
     relay.break_twice(if is_python {
         Ending::Refusal
@@ -172,7 +170,7 @@ async fn says_why_a_message_was_refused(user: &str) {
     example.end().await;
 }
 
-async fn sends_each_message_once_and_in_order_although_it_is_refused_for_now(user: &str) {
+async fn sends_each_message_once_and_in_order_despite_temporary_refusals(user: &str) {
     let (port, site) = (free_port(), free_port());
     let server = start(
         Database::sqlite(),
@@ -198,7 +196,7 @@ async fn sends_each_message_once_and_in_order_although_it_is_refused_for_now(use
         said(&server).await,
         [&[hello.as_str()], &texts[..]].concat()
     );
-    // The client module repeats in silence.
+    // The client module repeats without a word.
     let complaints = example.complaints();
     assert!(
         user == "ann" || complaints.contains("RATE_LIMITED"),
@@ -207,17 +205,17 @@ async fn sends_each_message_once_and_in_order_although_it_is_refused_for_now(use
     example.end().await;
 }
 
-/// More than Python's client takes in an answer to a poll by default, and than its threads keep in
+/// More than Python's client takes in a poll's answer by default, and more than its threads keep in
 /// order.
 const AT_ONCE: usize = 150;
 
-async fn shows_all_that_is_said_at_once_by_each_transport(user: &str) {
+async fn shows_all_messages_sent_at_once_by_each_transport(user: &str) {
     let site = free_port();
     let server = start(Database::sqlite(), 0, site, &[]).await;
-    // It keeps clients from going on to a WebSocket.
+    // The relay keeps clients from upgrading to a WebSocket.
     let relay = Relay::start(server.address()).await;
     let urls = [server.url(), relay.url()];
-    // Rust's client takes of an answer to a poll only what comes first, about 8 kB.
+    // Rust's client reads only the first part of a poll's answer, about 8 kB.
     let count = if user == "rust" { 1 } else { 2 };
     for url in &urls[..count] {
         let mut example = Example::start(user, url, site).await;
@@ -231,7 +229,7 @@ async fn shows_all_that_is_said_at_once_by_each_transport(user: &str) {
     }
 }
 
-async fn reads_all_that_it_missed_and_passes_over_what_was_deleted(user: &str) {
+async fn reads_all_missed_messages_and_skips_deleted_ones(user: &str) {
     let (database, port, site) = (Database::sqlite(), free_port(), free_port());
     append(
         &database,
@@ -251,7 +249,7 @@ async fn reads_all_that_it_missed_and_passes_over_what_was_deleted(user: &str) {
         example.shows(line).await;
     }
 
-    // As 4, the hello, is followed by 124 that are missed, and of those the last ones are gone.
+    // Message 4, the hello, is followed by 124 missed messages, and the last of those are gone.
     let (database, ended) = server.stop().await;
     ended.unwrap();
     let missed: Vec<_> = (5..=128).map(|seq| format!("missed {seq}")).collect();
@@ -272,9 +270,9 @@ async fn reads_all_that_it_missed_and_passes_over_what_was_deleted(user: &str) {
     example.end().await;
 }
 
-/// The library sees by the wall clock that the heartbeat is overdue, and keeps what is sent for the
-/// next connection.
-async fn sends_once_and_in_order_what_was_written_right_after_a_sleep(user: &str) {
+/// The library sees by the wall clock that the heartbeat is overdue, and keeps sends for the next
+/// connection.
+async fn stores_lines_written_right_after_a_sleep_once_and_in_order(user: &str) {
     let site = free_port();
     let server = start(Database::sqlite(), 0, site, &[]).await;
     let mut example = Example::start(user, &server.url(), site).await;
@@ -299,7 +297,7 @@ async fn sends_once_and_in_order_what_was_written_right_after_a_sleep(user: &str
     example.end().await;
 }
 
-/// Removes messages from the room by hand.
+/// Deletes messages of the room by hand.
 async fn delete(database: &Database, seqs: &[i64]) {
     for seq in seqs {
         database
@@ -310,7 +308,7 @@ async fn delete(database: &Database, seqs: &[i64]) {
     }
 }
 
-/// Says `message 1` and so on as Bob, all at once, and waits until they are stored.
+/// Sends `message 1` and so on as Bob, all at once, and waits until they are stored.
 async fn say_all(server: &Server, count: usize) {
     let mut bob = server.raw("bob").await;
     bob.call("joinRoom", json!({ "roomId": "lobby" })).await;
@@ -325,7 +323,7 @@ async fn say_all(server: &Server, count: usize) {
     while bob.next("newMessage").await["message"] != format!("message {count}") {}
 }
 
-/// What was said in the room.
+/// Returns the texts in the room.
 async fn said(server: &Server) -> Vec<String> {
     let mut bob = server.raw("bob").await;
     bob.call("joinRoom", json!({ "roomId": "lobby" })).await;
@@ -337,7 +335,7 @@ async fn said(server: &Server) -> Vec<String> {
         .collect()
 }
 
-/// A server that lets in the pages of a site on another port.
+/// Starts a server that allows the pages of a site on another port.
 async fn start(database: Database, port: u16, site: u16, flags: &[&str]) -> Server {
     let origins = format!("--allowed-origins=http://127.0.0.1:{site}");
     let server = Server::bind(port, database, &[&[origins.as_str()], flags].concat()).await;
@@ -345,7 +343,7 @@ async fn start(database: Database, port: u16, site: u16, flags: &[&str]) -> Serv
     server
 }
 
-/// Says something as Bob; the room's messages, this one the last.
+/// Sends a message as Bob, and returns the room's messages up to it.
 async fn say(server: &Server, text: &str) -> Vec<Value> {
     let mut bob = server.raw("bob").await;
     bob.call("joinRoom", json!({ "roomId": "lobby" })).await;
@@ -355,7 +353,7 @@ async fn say(server: &Server, text: &str) -> Vec<Value> {
     serde_json::from_value(page["messages"].take()).unwrap()
 }
 
-/// An example at work; killed when dropped.
+/// A running example; killed when dropped.
 struct Example {
     process: Child,
     input: ChildStdin,
@@ -395,7 +393,7 @@ impl Example {
         assert_eq!(next, line, "{}", self.complaints());
     }
 
-    /// The next line of the conversation; another one may be `expected`.
+    /// Returns the next line of the conversation; `expected` only explains a failure.
     async fn line(&mut self, expected: &str) -> String {
         let next = timeout(DEADLINE, self.conversation.next_line()).await;
         let next = next
@@ -404,7 +402,7 @@ impl Example {
         next.unwrap_or_else(|| panic!("ended instead of {expected:?}: {}", self.complaints()))
     }
 
-    /// Writes a line, which it says.
+    /// Writes a line of input, which the example sends.
     async fn say(&mut self, text: &str) {
         self.input
             .write_all(format!("{text}\n").as_bytes())
@@ -421,7 +419,7 @@ impl Example {
         fs::read_to_string(self.complaints.path()).unwrap()
     }
 
-    /// Ends it; it has nothing more to show.
+    /// Ends the example, which must have nothing more to show.
     async fn end(mut self) {
         self.signal(Signal::SIGTERM);
         within_deadline("the example to end", self.process.wait())
@@ -431,7 +429,7 @@ impl Example {
     }
 }
 
-/// How the example that speaks for this user is started; `folder` is for what that takes.
+/// Returns the command that starts a user's example; `folder` is for its files.
 async fn command(user: &str, folder: &Path, url: &str, site: u16) -> Command {
     let (program, file) = match user {
         "ann" | "bea" => ("node", repository("tests/clients/browser_example.mjs")),
@@ -454,7 +452,7 @@ async fn command(user: &str, folder: &Path, url: &str, site: u16) -> Command {
     command
 }
 
-/// The example that is a page.
+/// Returns the file of an example that is a page.
 fn page(user: &str) -> Option<&'static str> {
     match user {
         "ann" => Some("page.html"),
@@ -463,10 +461,10 @@ fn page(user: &str) -> Option<&'static str> {
     }
 }
 
-/// The TypeScript example in JavaScript, with the server's address in it, in a folder where its
-/// packages are.
+/// Compiles the TypeScript example to JavaScript, with the server's address, in a folder beside its
+/// packages.
 async fn compiled(folder: &Path, url: &str) -> PathBuf {
-    // Once for all tests: it takes seconds, and beside others that work many.
+    // Compiled once for all tests, as it takes seconds, and many more beside other work.
     static COMPILED: OnceCell<String> = OnceCell::const_new();
     let text = COMPILED.get_or_init(compile).await;
     symlink(repository("node_modules"), folder.join("node_modules")).unwrap();
@@ -490,7 +488,7 @@ async fn compile() -> String {
     fs::read_to_string(folder.path().join("examples/clients/typescript.js")).unwrap()
 }
 
-/// The example for the old client in a folder where `socket.io-client` is that one.
+/// Puts the old client's example into a folder where `socket.io-client` is version 2.
 fn beside_the_old_client(folder: &Path) -> PathBuf {
     let packages = folder.join("node_modules");
     fs::create_dir(&packages).unwrap();
@@ -504,7 +502,8 @@ fn beside_the_old_client(folder: &Path) -> PathBuf {
     file
 }
 
-/// The Rust example, which cargo builds before all tests, but not before those of one target only.
+/// Builds the Rust example. Cargo builds it before all tests, but not before those of a single
+/// target.
 fn built() -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let program = tests
@@ -535,7 +534,7 @@ fn repository(path: &str) -> PathBuf {
 }
 
 #[tokio::test]
-async fn the_types_allow_what_the_contract_does_and_forbid_mistakes() {
+async fn the_types_allow_the_contract_and_forbid_mistakes() {
     run(TSC, &["-p", "tests/clients", "--noEmit"]).await;
 }
 
@@ -569,7 +568,7 @@ fn name(file: &Path) -> String {
     file.file_name().unwrap().to_str().unwrap().to_owned()
 }
 
-/// The examples that a text quotes: each one's file, and what stands in the block.
+/// Returns a text's quotations of examples: each file, and the content of its block.
 fn quotations(text: &str) -> impl Iterator<Item = (String, String)> {
     text.split("<!-- examples/clients/").skip(1).map(|rest| {
         let (name, rest) = rest.split_once(" -->\n").expect("the marker's end");

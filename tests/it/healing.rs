@@ -1,5 +1,4 @@
-//! Rooms find what nobody told them of, pass over what is not there, and notice a log that has gone
-//! back.
+//! Rooms find messages that nobody announced, skip gaps, and notice a log that has gone back.
 
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use sqlx::{Connection, Executor, PgConnection};
 
 use crate::support::{Database, RawClient, Server, eventually, gate::Gate, log};
 
-/// Goes back to what the log was after its second message, as a restore does.
+/// Sets the log back to its second message, as a restore does.
 const RESTORE: [&str; 2] = [
     "DELETE FROM messages WHERE seq > 2",
     "UPDATE rooms SET last_seq = 2",
@@ -45,14 +44,14 @@ fn texts(answer: &Value) -> Vec<&str> {
         .collect()
 }
 
-/// Has Postgres take its time with one message.
+/// Slows Postgres down for one message.
 const SLOW: [&str; 2] = [
     "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(6); RETURN NEW; END'",
     "CREATE TRIGGER slow BEFORE INSERT ON messages FOR EACH ROW WHEN (NEW.message = 'late') EXECUTE FUNCTION slow()",
 ];
 
-/// A server whose connection to Postgres broke while that stored a message: its sender was told
-/// `UNAVAILABLE`, and then it was committed.
+/// A server whose connection to Postgres broke during a commit: the sender was told `UNAVAILABLE`,
+/// and then the message was committed.
 struct Late {
     _server: Server,
     _gate: Gate,
@@ -112,13 +111,13 @@ async fn count(connection: &mut PgConnection, query: &'static str) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_committed_after_its_sender_gave_up_is_heard_without_a_repeat() {
+async fn a_message_committed_after_its_sender_gave_up_is_delivered_without_a_repeat() {
     let mut late = Late::new().await;
     assert_eq!(late.bob.next("newMessage").await["message"], "late");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repeat_of_a_message_committed_after_its_sender_gave_up_is_heard_once() {
+async fn a_repeat_of_a_message_committed_after_its_sender_gave_up_is_delivered_once() {
     let Late {
         mut ann,
         mut bob,
@@ -137,7 +136,7 @@ async fn a_repeat_of_a_message_committed_after_its_sender_gave_up_is_heard_once(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_that_holds_more_than_the_room_knows_of_wakes_the_room() {
+async fn a_page_with_messages_new_to_the_room_wakes_it() {
     for server in Server::on_each_kind().await {
         let (mut ann, mut bob) = (member(&server, "ann").await, member(&server, "bob").await);
         send(&mut ann, "1").await;
@@ -156,7 +155,7 @@ async fn a_page_that_holds_more_than_the_room_knows_of_wakes_the_room() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_joiner_that_has_more_than_the_room_knows_of_wakes_the_room() {
+async fn a_joiner_ahead_of_the_room_wakes_it() {
     for server in Server::on_each_kind().await {
         let mut bob = member(&server, "bob").await;
         log::append(&server.database, "r", "other", &["1", "2", "3"]).await;
@@ -245,9 +244,9 @@ async fn a_page_of_a_log_that_went_back_tells_the_room() {
     assert_eq!(texts(&ann.next("history").await), ["1", "2", "3"]);
 }
 
-/// What is removed by hand is a gap, and nothing waits for it.
+/// Rows removed by hand leave a gap, and nothing waits for them.
 #[tokio::test(flavor = "multi_thread")]
-async fn messages_removed_by_hand_are_passed_over() {
+async fn messages_removed_by_hand_are_skipped() {
     for server in Server::on_each_kind().await {
         let (mut ann, mut bob) = (member(&server, "ann").await, member(&server, "bob").await);
         for text in ["1", "2", "3", "4"] {
@@ -258,7 +257,7 @@ async fn messages_removed_by_hand_are_passed_over() {
             .execute("DELETE FROM messages WHERE seq IN (2, 4)")
             .await;
         let mut cid = server.raw("cid").await;
-        // What the room keeps is not looked up; a page is.
+        // A page is read from the log, and the room's memory is not.
         assert_eq!(
             cid.call("joinRoom", json!({ "roomId": "r", "lastSeq": 1 }))
                 .await["lastSeq"],
@@ -338,7 +337,7 @@ async fn a_gap_makes_no_storm_of_reads() {
     assert!(reads < 20, "{reads} reads");
 }
 
-/// How often the log of a database was read, as far as its statistics tell.
+/// Returns the number of reads of a database's log, by its statistics.
 async fn reads(database: &Database) -> i64 {
     let mut connection = PgConnection::connect(database.url()).await.unwrap();
     count(

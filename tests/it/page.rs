@@ -8,7 +8,7 @@ use crate::support::{
     node,
 };
 
-/// A conversation, with the minutes that it is old.
+/// A conversation, with the age of each message in minutes.
 const GARDEN_CLUB: [(i64, &str, &str); 6] = [
     (
         1_445,
@@ -37,7 +37,7 @@ async fn people_chat_on_the_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_says_who_is_there_what_is_unread_and_what_failed() {
+async fn the_page_shows_members_unread_messages_and_failures() {
     let server = Server::start().await;
     node::run("page_room.mjs", &[&server.url()]).await;
 }
@@ -61,7 +61,7 @@ async fn a_page_that_was_offline_misses_nothing_and_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_under_way_when_the_server_is_killed_arrives_once() {
+async fn a_message_in_flight_when_the_server_is_killed_arrives_once() {
     let (port, database) = (free_port(), Database::sqlite());
     let server = Process::at(port, &database).await;
     let (url, id) = (
@@ -82,8 +82,8 @@ async fn a_message_under_way_when_the_server_is_killed_arrives_once() {
     join(node::run("page_killed.mjs", &[&url, &id]), replaced).await;
 }
 
-/// A server whose room "old" has `message 1` to `message 130`, and whose room "yesterday" has one
-/// message, a day old.
+/// Starts a server with the rooms "old", with `message 1` to `message 130`, and "yesterday", with
+/// one message, a day old.
 async fn server_with_history() -> Server {
     let database = Database::sqlite();
     append_old(
@@ -102,7 +102,7 @@ async fn server_with_history() -> Server {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn scrolling_up_shows_what_was_said_before() {
+async fn scrolling_up_shows_earlier_messages() {
     let server = server_with_history().await;
     node::run("page_history.mjs", &[&server.url()]).await;
 }
@@ -114,13 +114,13 @@ async fn scrolling_up_slowly_while_others_talk_is_not_pulled_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_typed_before_the_scripts_are_there_is_kept() {
+async fn text_typed_before_the_scripts_have_loaded_is_kept() {
     let server = Server::start().await;
     node::run("page_early.mjs", &[&server.url()]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_works_under_a_path_of_a_proxy() {
+async fn the_page_works_behind_a_proxy_under_a_path() {
     let server = Server::start().await;
     node::run("page_prefix.mjs", &[&server.url()]).await;
 }
@@ -132,7 +132,7 @@ async fn names_and_texts_of_all_scripts_stay_in_their_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_failed_hides_no_message_and_can_be_discarded() {
+async fn a_failed_send_hides_no_message_and_can_be_discarded() {
     let server = Server::start().await;
     node::run("page_failed.mjs", &[&server.url(), "websocket"]).await;
 }
@@ -144,7 +144,7 @@ async fn drafts_outlive_a_reload() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn escape_takes_nothing_from_one_who_types() {
+async fn escape_discards_no_draft() {
     let server = Server::start().await;
     node::run("page_escape.mjs", &[&server.url()]).await;
 }
@@ -174,7 +174,7 @@ async fn every_code_has_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refusals_are_told_in_words() {
+async fn refusals_are_explained_in_everyday_words() {
     let secret = format!("--jwt-secret={}", "secret".repeat(6));
     let (server, signed) = (
         Server::start().await,

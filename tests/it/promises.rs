@@ -1,4 +1,4 @@
-//! What is promised of messages: order, no gap, no double; with real clients, shown by counts.
+//! The promises about messages: order, no gap, no double; with real clients, shown by counts.
 
 use std::{collections::HashSet, net::SocketAddr};
 
@@ -30,7 +30,7 @@ async fn join(client: &mut RawClient, room: &str) -> Value {
     answer
 }
 
-/// Sends `count` messages to a room without waiting for acks, in windows that no queue refuses.
+/// Sends `count` messages to a room without waiting for acks, in windows that fit into every queue.
 async fn pipeline(client: &mut RawClient, room: &str, count: usize) {
     const WINDOW: usize = 1000;
     let mut acked = 0;
@@ -61,7 +61,7 @@ fn is_ok_ack(packet: Packet) -> bool {
     }
 }
 
-/// The live messages that come, until and with the one numbered `last`.
+/// Returns the live messages up to the one numbered `last`.
 async fn live_until(client: &mut RawClient, last: i64) -> Vec<i64> {
     let mut got = Vec::new();
     while got.last() != Some(&last) {
@@ -89,7 +89,7 @@ async fn log(database: &Database, room: &str) -> Vec<parlor::model::Message> {
         .unwrap()
 }
 
-/// The room's log has `expected` messages, without a gap and without a double.
+/// Asserts that the room's log has `expected` messages, without a gap and without a double.
 async fn assert_whole(database: &Database, room: &str, expected: usize) {
     let messages = log(database, room).await;
     assert!(
@@ -168,8 +168,8 @@ async fn fire(address: SocketAddr, count: usize) {
     pipeline(&mut sender, "r", count).await;
 }
 
-/// Watches the room until message `after`, then joins as somebody else; the `seq` at which its live
-/// messages began.
+/// Watches the room until message `after`, then joins as another user, and returns the `seq` of the
+/// first live message.
 async fn join_under_fire(address: SocketAddr, after: i64, last: i64) -> i64 {
     // Connected beforehand, as the fire does not wait.
     let mut joiner = RawClient::connect(address, "joiner").await;
@@ -226,7 +226,7 @@ async fn the_same_send_from_two_sockets_at_once_is_stored_and_delivered_once() {
     }
 }
 
-/// Sends messages named 0, 1, 2, …; their acks, in this order.
+/// Sends messages named 0, 1, 2, …, and returns their acks in this order.
 async fn send_named(mut client: RawClient, count: usize) -> Vec<Value> {
     join(&mut client, "r").await;
     let mut ids = Vec::new();
@@ -323,7 +323,7 @@ async fn fire_at(address: SocketAddr, room: &str, count: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn members_get_what_another_process_wrote_in_between_before_the_next_message() {
+async fn members_get_another_process_messages_before_the_next_one() {
     const ROUNDS: i64 = 20;
     let database = Database::postgres().await;
     let nodes = [

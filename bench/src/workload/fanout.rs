@@ -19,19 +19,18 @@ use crate::{
     server::Contestant,
 };
 
-/// Messages that have not come to everybody yet: enough to keep the server busy, and no more than
-/// one.
+/// Messages in flight: enough to keep the server busy, or a single one.
 const BUSY: u64 = 32;
 const CALM: u64 = 1;
-/// How often the sender looks whether it may go on.
+/// The interval at which the sender checks the deliveries.
 const LOOK: Duration = Duration::from_millis(1);
 const ROOM: &str = "hall";
 
-/// One member of a room sends as fast as everybody in it gets the messages.
+/// One member of a room sends as fast as all members receive.
 pub struct Fanout {
-    /// By what it is asked for.
+    /// The workload's key on the command line.
     pub key: &'static str,
-    /// How many are in the room.
+    /// The number of members.
     pub members: usize,
 }
 
@@ -44,7 +43,7 @@ impl Workload for Fanout {
     fn title(&self, lab: &Lab) -> String {
         format!(
             "one room of {}, one sender, stored",
-            lab.size.of(self.members)
+            lab.size.scaled(self.members)
         )
     }
 
@@ -55,7 +54,7 @@ impl Workload for Fanout {
     async fn run(&self, lab: &Lab, run: &Run) -> anyhow::Result<Vec<Figure>> {
         let counts = Arc::new(Counts::default());
         let members =
-            crowd::connect(run.server.address, "member", lab.size.of(self.members)).await?;
+            crowd::connect(run.server.address, "member", lab.size.scaled(self.members)).await?;
         let count = members.len() as u64;
         let mut joined = crowd::join(members, |_| ROOM.to_owned()).await?;
         let (sender, sequence) = joined.swap_remove(0);
@@ -110,7 +109,7 @@ async fn listen(
     }
 }
 
-/// Sends, and waits as long as so many messages have not come to all of the room.
+/// Sends while fewer than `window` messages are in flight to the room.
 async fn send(
     mut sender: Client,
     mut sequence: Sequence,
@@ -122,7 +121,7 @@ async fn send(
         sender.say(ROOM, 0);
         sender.flush().await?;
         while sent - counts.deliveries() / members >= window.load(Ordering::Relaxed) {
-            // Time is up: a look at what has come to the others.
+            // After the interval, look at the deliveries again.
             let Ok(packet) = timeout(LOOK, sender.next()).await else {
                 continue;
             };

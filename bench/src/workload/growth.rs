@@ -1,4 +1,4 @@
-//! What a message costs when there are more and more rooms.
+//! The cost of a message as the number of rooms grows.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,11 +15,11 @@ use crate::{
 
 const ROOMS: [usize; 4] = [10, 100, 1_000, 10_000];
 const CLIENTS: usize = 50;
-/// Each message has so many receivers, however many rooms there are.
+/// Every message has this many receivers, however many rooms there are.
 const MEMBERS_PER_ROOM: usize = 5;
-/// Messages a second of all clients together, which every server here can do.
+/// Messages a second of all clients together, well within the reach of every server here.
 const RATE: f64 = 1_000.0;
-/// Joins that one client has under way.
+/// Joins that each client keeps in flight.
 const WINDOW: usize = 32;
 
 /// The same few clients are in more and more rooms, and send at the same rate.
@@ -32,7 +32,9 @@ impl Workload for Growth {
     }
 
     fn title(&self, lab: &Lab) -> String {
-        let rooms = ROOMS.map(|rooms| lab.size.of(rooms).to_string()).join(", ");
+        let rooms = ROOMS
+            .map(|rooms| lab.size.scaled(rooms).to_string())
+            .join(", ");
         format!("{CLIENTS} clients in {rooms} rooms of {MEMBERS_PER_ROOM}, {RATE} messages/s")
     }
 
@@ -42,10 +44,10 @@ impl Workload for Growth {
 
     async fn run(&self, lab: &Lab, run: &Run) -> anyhow::Result<Vec<Figure>> {
         let mut figures = Vec::new();
-        // A server whose code is compiled while it runs gets slower figures first.
-        measure(lab, run, lab.size.of(ROOMS[0])).await?;
+        // A just-in-time compiler makes the first figures slower.
+        measure(lab, run, lab.size.scaled(ROOMS[0])).await?;
         for rooms in ROOMS {
-            let cost = measure(lab, run, lab.size.of(rooms)).await?;
+            let cost = measure(lab, run, lab.size.scaled(rooms)).await?;
             figures.push(Figure::lower(
                 format!("{rooms} rooms: server CPU µs per message"),
                 cost.server,
@@ -92,7 +94,7 @@ async fn measure(lab: &Lab, run: &Run, rooms: usize) -> anyhow::Result<Cost> {
     })
 }
 
-/// The rooms of a client, when their members are dealt out in turn.
+/// Returns a client's rooms, with the members dealt out in turn.
 fn rooms_of(client: usize, rooms: usize) -> Vec<String> {
     let places = (0..rooms * MEMBERS_PER_ROOM).skip(client).step_by(CLIENTS);
     places

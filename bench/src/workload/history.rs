@@ -1,4 +1,4 @@
-//! Reads from a log that has become long.
+//! Reads from a long log.
 
 use std::{ops::Range, sync::Arc};
 
@@ -15,15 +15,15 @@ use crate::{
 };
 
 const MESSAGES_PER_ROOM: usize = 10_000;
-/// In how many rooms there is something at first, and then.
+/// The numbers of filled rooms, at first and then.
 const ROOMS: [usize; 2] = [1, 1_000];
 const READERS: usize = 20;
-/// How many rooms a reader looks into.
+/// The rooms of each reader.
 const ROOMS_PER_READER: usize = 50;
 const PAGE: usize = 50;
 
-/// Twenty clients read pages from anywhere in a room: of ten thousand messages at first, of ten
-/// million then.
+/// Twenty clients read pages from random places in a room: first in a log of ten thousand messages,
+/// then of ten million.
 pub struct History;
 
 #[async_trait]
@@ -33,10 +33,10 @@ impl Workload for History {
     }
 
     fn title(&self, lab: &Lab) -> String {
-        let messages = lab.size.of(ROOMS[1]) * MESSAGES_PER_ROOM;
+        let messages = lab.size.scaled(ROOMS[1]) * MESSAGES_PER_ROOM;
         format!(
             "{READERS} clients read pages of {PAGE} messages, {messages} stored in {} rooms",
-            lab.size.of(ROOMS[1])
+            lab.size.scaled(ROOMS[1])
         )
     }
 
@@ -44,14 +44,14 @@ impl Workload for History {
         &[Contestant::Parlor, Contestant::Peer]
     }
 
-    /// Storing ten million messages takes longer than all else.
+    /// Storing ten million messages takes longer than everything else, so there is one run.
     fn runs(&self, asked: usize) -> usize {
         asked.min(1)
     }
 
     async fn run(&self, lab: &Lab, run: &Run) -> anyhow::Result<Vec<Figure>> {
         let (mut stored, mut figures) = (0, Vec::new());
-        for rooms in ROOMS.map(|rooms| lab.size.of(rooms)) {
+        for rooms in ROOMS.map(|rooms| lab.size.scaled(rooms)) {
             store(run, stored..rooms).await?;
             stored = rooms;
             let messages = rooms * MESSAGES_PER_ROOM;
@@ -73,7 +73,8 @@ impl Workload for History {
     }
 }
 
-/// Fills rooms from within the database: both servers keep messages in a table of the same columns.
+/// Fills rooms from within the database: both servers keep messages in a table with the same
+/// columns.
 async fn store(run: &Run, rooms: Range<usize>) -> anyhow::Result<()> {
     let mut database = run.database().await?;
     let (first, end) = (rooms.start, rooms.end);
@@ -95,7 +96,7 @@ async fn store(run: &Run, rooms: Range<usize>) -> anyhow::Result<()> {
     execute(&mut database, "CHECKPOINT").await
 }
 
-/// How many pages were read, and what it took.
+/// Returns the pages read per second, and the time used.
 async fn read(lab: &Lab, run: &Run, rooms: usize) -> anyhow::Result<(f64, Spent)> {
     let counts = Arc::new(Counts::default());
     let clients = crowd::connect(run.server.address, "reader", READERS).await?;
@@ -120,7 +121,7 @@ async fn join(mut reader: Client, rooms: usize) -> anyhow::Result<(Client, Vec<S
     Ok((reader, joined))
 }
 
-/// Reads one page after another, each from anywhere in one of the rooms.
+/// Reads one page after another, each from a random place in one of the rooms.
 async fn turn_pages(
     mut reader: Client,
     rooms: Vec<String>,

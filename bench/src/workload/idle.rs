@@ -1,4 +1,4 @@
-//! Connections that do nothing.
+//! Idle connections.
 
 use std::time::Instant;
 
@@ -13,12 +13,12 @@ use crate::{
 };
 
 const CLIENTS: usize = 8_000;
-/// Those that come first, so that what is allocated once does not count.
+/// The first connections, which pay for one-time allocations.
 const WARM_UP: usize = 200;
-/// How long a server has to put away what connecting took, in times of a measurement.
+/// The time in which a server frees memory after the connects, in lengths of a measurement.
 const SETTLE: f64 = 1.5;
 
-/// Thousands connect, with the headers that browsers send, and stay.
+/// Thousands of clients connect with a browser's headers, and stay.
 pub struct Idle;
 
 #[async_trait]
@@ -29,8 +29,8 @@ impl Workload for Idle {
 
     fn title(&self, lab: &Lab) -> String {
         format!(
-            "{} WebSockets that do nothing; {} are being made at a time",
-            lab.size.of(CLIENTS),
+            "{} idle WebSockets, connected {} at a time",
+            lab.size.scaled(CLIENTS),
             crowd::CONNECTING
         )
     }
@@ -40,8 +40,8 @@ impl Workload for Idle {
     }
 
     async fn run(&self, lab: &Lab, run: &Run) -> anyhow::Result<Vec<Figure>> {
-        let (address, clients) = (run.server.address, lab.size.of(CLIENTS));
-        let _first = crowd::connect(address, "first", lab.size.of(WARM_UP)).await?;
+        let (address, clients) = (run.server.address, lab.size.scaled(CLIENTS));
+        let _first = crowd::connect(address, "first", lab.size.scaled(WARM_UP)).await?;
         sleep(lab.size.time.mul_f64(SETTLE)).await;
         let (resident, before, begun) = (
             run.server.resident_kilobytes()?,

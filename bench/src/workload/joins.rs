@@ -1,4 +1,4 @@
-//! Everybody comes at once.
+//! A rush of joins.
 
 use std::time::{Duration, Instant};
 
@@ -17,15 +17,15 @@ use testkit::wire::Carrier;
 
 const CLIENTS: usize = 5_000;
 const STORED: usize = 500;
-/// How many messages an answer has by default.
+/// The default number of messages in an answer.
 const PAGE: usize = 50;
-/// Sends that are under way while the room is filled.
+/// Sends in flight while the room is filled.
 const WINDOW: usize = 50;
 const ROOM: &str = "hall";
-/// Longer than an idle process of Postgres keeps its statistics to itself.
+/// An idle process of Postgres publishes its statistics within this time.
 const STATISTICS: Duration = Duration::from_millis(1500);
 
-/// Thousands who are connected join one room with a history, all at once.
+/// Thousands of connected clients join one room with a history, all at once.
 pub struct Joins;
 
 #[async_trait]
@@ -36,8 +36,8 @@ impl Workload for Joins {
 
     fn title(&self, lab: &Lab) -> String {
         format!(
-            "{} join at once a room with {STORED} messages, {PAGE} in each answer",
-            lab.size.of(CLIENTS)
+            "{} clients join a room with {STORED} messages at once, {PAGE} in each answer",
+            lab.size.scaled(CLIENTS)
         )
     }
 
@@ -47,7 +47,8 @@ impl Workload for Joins {
 
     async fn run(&self, lab: &Lab, run: &Run) -> anyhow::Result<Vec<Figure>> {
         let _host = fill_room(run).await?;
-        let clients = crowd::connect(run.server.address, "joiner", lab.size.of(CLIENTS)).await?;
+        let clients =
+            crowd::connect(run.server.address, "joiner", lab.size.scaled(CLIENTS)).await?;
         let mut database = run.database().await?;
         let transactions_before = transactions(&mut database).await?;
         let (begun, before) = (Instant::now(), run.usage()?);
@@ -73,7 +74,7 @@ async fn join(mut client: Client) -> anyhow::Result<Client> {
     Ok(client)
 }
 
-/// A member of the room, who has sent its messages.
+/// Fills the room with messages, and returns their sender.
 async fn fill_room(run: &Run) -> anyhow::Result<Client> {
     let mut host = Client::connect(run.server.address, Carrier::WebSocket, "host").await?;
     host.join(ROOM, None).await?;
@@ -86,7 +87,7 @@ async fn fill_room(run: &Run) -> anyhow::Result<Client> {
     Ok(host)
 }
 
-/// How many transactions there have been in this database, those of the question among them.
+/// Counts the transactions in this database so far, with those of the question itself.
 async fn transactions(database: &mut PgConnection) -> anyhow::Result<f64> {
     tokio::time::sleep(STATISTICS).await;
     let query =

@@ -1,4 +1,4 @@
-//! A chat as it is on a busy day: how long things take at a rate that is not the most.
+//! A busy day's chat: latency at a rate below the limit.
 
 use std::{
     collections::HashMap,
@@ -23,15 +23,15 @@ use crate::{
 
 const ROOMS: usize = 200;
 const LISTENERS_PER_ROOM: usize = 9;
-/// One listener in each room is there by long-polling.
+/// The listeners in each room that use long-polling.
 const POLLING_PER_ROOM: usize = 1;
-/// Which part of the peer's most is sent.
+/// The rate, as a share of the peer's maximum.
 const LOAD: f64 = 0.5;
-/// How long answers and deliveries may be on their way after the last send.
+/// The time limit for answers and deliveries after the last send.
 const DRAIN: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(10);
 
-/// In hundreds of rooms, one talks at a fixed rate and nine listen.
+/// In hundreds of rooms, one client talks at a fixed rate and nine listen.
 #[derive(Default)]
 pub struct Mixed {
     /// Messages a second, in all rooms together.
@@ -45,9 +45,9 @@ impl Workload for Mixed {
     }
 
     fn title(&self, lab: &Lab) -> String {
-        let (rooms, rate) = (lab.size.of(ROOMS), self.rate);
+        let (rooms, rate) = (lab.size.scaled(ROOMS), self.rate);
         format!(
-            "{rooms} rooms, one talks and {LISTENERS_PER_ROOM} listen, {rate:.0} messages/s: half of Node's most"
+            "{rooms} rooms, one client talks and {LISTENERS_PER_ROOM} listen, {rate:.0} messages/s: half of Node's maximum"
         )
     }
 
@@ -55,10 +55,10 @@ impl Workload for Mixed {
         &[Contestant::Parlor, Contestant::Peer]
     }
 
-    /// Finds the most that the peer can do.
+    /// Finds the peer's maximum.
     async fn prepare(&mut self, lab: &Lab) -> anyhow::Result<()> {
         let run = lab.start(Contestant::Peer).await?;
-        let rooms = lab.size.of(ROOMS);
+        let rooms = lab.size.scaled(ROOMS);
         let counts = Arc::new(Counts::default());
         let mut crowd = Crowd::default();
         listen_everywhere(&run, rooms, &mut crowd, None).await?;
@@ -78,7 +78,7 @@ impl Workload for Mixed {
     }
 
     async fn run(&self, lab: &Lab, run: &Run) -> anyhow::Result<Vec<Figure>> {
-        let rooms = lab.size.of(ROOMS);
+        let rooms = lab.size.scaled(ROOMS);
         let clock = Arc::new(Clock::new(lab.size.warm_up()));
         let mut crowd = Crowd::default();
         listen_everywhere(run, rooms, &mut crowd, Some(&clock)).await?;
@@ -123,7 +123,7 @@ fn name(room: usize) -> String {
     format!("room-{room}")
 }
 
-/// When a talker sends.
+/// A talker's schedule.
 struct Pace {
     first: Instant,
     interval: Duration,
@@ -177,7 +177,7 @@ async fn listen(
     }
 }
 
-/// Sends at its pace, whether or not there are answers, and waits for those that are missing then.
+/// Sends on schedule, without waiting for answers, and finally waits for the missing ones.
 async fn talk(
     mut client: Client,
     room: String,
@@ -203,11 +203,11 @@ async fn talk(
     Ok(())
 }
 
-/// Times, in microseconds since it was made, from when a message *was to be* sent: a load that is
-/// held up by the server does not hide how long others would have waited.
+/// Latencies in microseconds, from the moment when a message *was to be* sent: a server that holds
+/// up the load cannot hide the wait of others.
 struct Clock {
     start: Instant,
-    /// What was to be sent before is not measured.
+    /// Messages due before the end of the warm-up are not measured.
     warm: Duration,
     times: Mutex<Times>,
 }
@@ -215,7 +215,7 @@ struct Clock {
 struct Times {
     acks: Histogram<u64>,
     deliveries: Histogram<u64>,
-    /// Deliveries that are still to come.
+    /// Outstanding deliveries.
     missing: u64,
 }
 
@@ -238,7 +238,7 @@ impl Clock {
         self.times.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes a message before it is sent; by what it will be known.
+    /// Notes a message that is about to be sent, and returns its mark.
     fn sent(&self, at: Instant) -> u64 {
         self.times().missing += LISTENERS_PER_ROOM as u64;
         (at - self.start).as_micros() as u64
@@ -259,7 +259,7 @@ impl Clock {
         }
     }
 
-    /// How long ago that was; nothing while the load warms up.
+    /// Returns the time since a message was due, and none during the warm-up.
     fn since(&self, sent: Option<u64>) -> Option<u64> {
         let sent = sent.filter(|sent| *sent >= self.warm.as_micros() as u64)?;
         Some(self.start.elapsed().as_micros() as u64 - sent)
@@ -273,7 +273,7 @@ impl Clock {
         self.times().deliveries.clone()
     }
 
-    /// Waits until all that was sent has come to everybody.
+    /// Waits until all members have received everything.
     async fn drained(&self) -> anyhow::Result<()> {
         let end = Instant::now() + DRAIN;
         while self.times().missing > 0 {

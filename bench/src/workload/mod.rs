@@ -1,4 +1,4 @@
-//! What the servers are put to.
+//! The workloads.
 
 mod fanout;
 mod growth;
@@ -16,28 +16,28 @@ use crate::{
     server::Contestant,
 };
 
-/// Which of two figures is the better one.
+/// The better direction of a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Better {
-    /// The larger one.
+    /// Larger is better.
     Higher,
-    /// The smaller one.
+    /// Smaller is better.
     Lower,
 }
 
-/// Something measured in a run.
+/// A measured value.
 #[derive(Debug, Clone)]
 pub struct Figure {
-    /// What it is, with its unit.
+    /// Its name, with the unit.
     pub name: String,
-    /// Which of two is the better one; none where it only explains.
+    /// The better direction; none for a figure that explains others.
     pub better: Option<Better>,
-    /// How much.
+    /// The value.
     pub value: f64,
 }
 
 impl Figure {
-    /// One that is to be large.
+    /// Returns a figure for which larger is better.
     pub fn higher(name: impl Into<String>, value: f64) -> Self {
         Self {
             name: name.into(),
@@ -46,7 +46,7 @@ impl Figure {
         }
     }
 
-    /// One that is to be small.
+    /// Returns a figure for which smaller is better.
     pub fn lower(name: impl Into<String>, value: f64) -> Self {
         Self {
             name: name.into(),
@@ -55,7 +55,7 @@ impl Figure {
         }
     }
 
-    /// One that explains others.
+    /// Returns a figure that explains others.
     pub fn beside(name: impl Into<String>, value: f64) -> Self {
         Self {
             name: name.into(),
@@ -65,7 +65,7 @@ impl Figure {
     }
 }
 
-/// Whose processor time a measurement took, of all that was there.
+/// Returns the shares of processor time.
 pub fn shares(spent: Spent) -> [Figure; 3] {
     [
         Figure::beside("server, processors in use", spent.server / spent.wall),
@@ -74,33 +74,33 @@ pub fn shares(spent: Spent) -> [Figure; 3] {
     ]
 }
 
-/// A job that several servers are measured at.
+/// A job for several servers.
 #[async_trait]
 pub trait Workload: Send + Sync {
-    /// By what it is asked for.
+    /// Returns the key on the command line.
     fn key(&self) -> &'static str;
 
-    /// What is done, in a line.
+    /// Returns a one-line description.
     fn title(&self, lab: &Lab) -> String;
 
-    /// Who takes part.
+    /// Returns the participating servers.
     fn contestants(&self) -> &'static [Contestant];
 
-    /// What is to be known before the first run.
+    /// Prepares the first run.
     async fn prepare(&mut self, _lab: &Lab) -> anyhow::Result<()> {
         Ok(())
     }
 
-    /// How many runs there are when so many are asked for.
+    /// Returns the number of runs, given the number asked for.
     fn runs(&self, asked: usize) -> usize {
         asked
     }
 
-    /// Puts a server that has just been started to it.
+    /// Measures a freshly started server.
     async fn run(&self, lab: &Lab, run: &Run) -> anyhow::Result<Vec<Figure>>;
 }
 
-/// All of them, in the order in which they are run.
+/// Returns all workloads, in the order in which they run.
 pub fn all() -> Vec<Box<dyn Workload>> {
     vec![
         Box::new(persist::Persist),

@@ -1,4 +1,4 @@
-//! Many small rooms, every message stored.
+//! Many small rooms, with every message stored.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use crate::{
 
 const ROOMS: usize = 100;
 const SENDERS_PER_ROOM: usize = 5;
-/// Sends that one sender has under way.
+/// Sends that each sender keeps in flight.
 const WINDOW: usize = 16;
 
-/// Each of five members of each of a hundred rooms sends as fast as it is answered.
+/// Five members of each of a hundred rooms send as fast as they are answered.
 pub struct Persist;
 
 #[async_trait]
@@ -28,8 +28,8 @@ impl Workload for Persist {
 
     fn title(&self, lab: &Lab) -> String {
         format!(
-            "{} rooms x {SENDERS_PER_ROOM} senders, {WINDOW} sends under way each, stored",
-            lab.size.of(ROOMS)
+            "{} rooms x {SENDERS_PER_ROOM} senders, {WINDOW} sends in flight each, stored",
+            lab.size.scaled(ROOMS)
         )
     }
 
@@ -44,7 +44,7 @@ impl Workload for Persist {
     }
 
     async fn run(&self, lab: &Lab, run: &Run) -> anyhow::Result<Vec<Figure>> {
-        let rooms = lab.size.of(ROOMS);
+        let rooms = lab.size.scaled(ROOMS);
         let counts = Arc::new(Counts::default());
         let mut senders = Crowd::default();
         let clients =

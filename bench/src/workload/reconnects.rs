@@ -1,4 +1,4 @@
-//! Everybody is cut off at once.
+//! A mass disconnect.
 
 use std::{net::SocketAddr, time::Instant};
 
@@ -15,10 +15,11 @@ use crate::{
 
 const CLIENTS: usize = 5_000;
 const MEMBERS_PER_ROOM: usize = 100;
-/// What is said in each room while its members are away, or on their way back.
+/// Messages sent to each room while its members are away, or on their way back.
 const MISSED: usize = 20;
 
-/// Thousands of connections break at once; all come back at once and get what was said meanwhile.
+/// Thousands of connections break at once. All of them come back at once and get the missed
+/// messages.
 pub struct Reconnects;
 
 #[async_trait]
@@ -28,9 +29,9 @@ impl Workload for Reconnects {
     }
 
     fn title(&self, lab: &Lab) -> String {
-        let clients = lab.size.of(CLIENTS);
+        let clients = lab.size.scaled(CLIENTS);
         format!(
-            "{clients} in rooms of {MEMBERS_PER_ROOM} are cut at once and come back, {MISSED} messages missed by each"
+            "{clients} clients in rooms of {MEMBERS_PER_ROOM} are disconnected at once and come back, {MISSED} messages missed by each"
         )
     }
 
@@ -39,7 +40,7 @@ impl Workload for Reconnects {
     }
 
     async fn run(&self, lab: &Lab, run: &Run) -> anyhow::Result<Vec<Figure>> {
-        let (address, count) = (run.server.address, lab.size.of(CLIENTS));
+        let (address, count) = (run.server.address, lab.size.scaled(CLIENTS));
         let rooms = count.div_ceil(MEMBERS_PER_ROOM);
         let talkers = crowd::join(crowd::connect(address, "talker", rooms).await?, name).await?;
         let members = crowd::connect(address, "member", count).await?;
@@ -55,7 +56,7 @@ impl Workload for Reconnects {
         let (elapsed, spent) = (begun.elapsed().as_secs_f64(), run.usage()? - before);
         ensure!(back.len() == count, "{} of {count} came back", back.len());
         let figures = [
-            Figure::lower("seconds until the last one has everything", elapsed),
+            Figure::lower("seconds until the last client has everything", elapsed),
             Figure::lower("server CPU seconds", spent.server),
             Figure::beside("resumed, %", 100.0 * back.len() as f64 / count as f64),
         ];
@@ -67,7 +68,7 @@ fn name(room: usize) -> String {
     format!("room-{room}")
 }
 
-/// Gives the talker back, who stays.
+/// Sends the missed messages, and returns the talker, who stays.
 async fn talk(mut talker: Client, room: String) -> anyhow::Result<Client> {
     for _ in 0..MISSED {
         talker.say(&room, 0);
@@ -76,7 +77,7 @@ async fn talk(mut talker: Client, room: String) -> anyhow::Result<Client> {
     Ok(talker)
 }
 
-/// Connects again, joins with what it has, and waits until it has everything, once and in order.
+/// Connects again, resumes, and waits until every message has arrived, once and in order.
 async fn come_back(address: SocketAddr, number: usize, room: String) -> anyhow::Result<Client> {
     let mut client = crowd::enter(address, format!("member-{number}")).await?;
     let joined = client.join(&room, Some(0)).await?;

@@ -12,6 +12,7 @@ use crate::{
     },
 };
 
+/// Returns the handler of an event, if it is one of this file.
 pub fn handler(event: &str) -> Option<Handler> {
     Some(match event {
         RefreshAuth::EVENT => |call| call.answer(refresh_auth).boxed(),
@@ -28,7 +29,7 @@ async fn refresh_auth(mut call: Call) -> Result<Refreshed, Error> {
         return Err(Error::UnknownEvent(RefreshAuth::EVENT.into()));
     };
     let RefreshAuth { token } = request?;
-    client.chat.count_request(&client.participant)?;
+    client.chat.charge_request(&client.participant)?;
     let grant = lease.check(&token)?;
     let renewing = client.chat.renew(&client.participant, grant.identity);
     for room in renewing.instrument(client.span()).await? {

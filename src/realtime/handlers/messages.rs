@@ -5,6 +5,7 @@ use std::slice;
 use futures_util::FutureExt;
 
 use crate::{
+    chat::Receipt,
     error::Error,
     model::{EncodedMessage, Stored},
     realtime::{
@@ -13,9 +14,9 @@ use crate::{
         overflow,
         protocol::{GetHistory, HistoryPage, SendMessage},
     },
-    writer::Receipt,
 };
 
+/// Returns the handler of an event, if it is one of this file.
 pub fn handler(event: &str) -> Option<Handler> {
     Some(match event {
         GetHistory::EVENT => |call| call.answer(get_history).boxed(),
@@ -62,7 +63,7 @@ async fn get_history(mut call: Call) -> Result<HistoryPage, Error> {
         .chat
         .history(&client.participant, room, range, limit)?;
     call.end_turn();
-    let (messages, has_more) = reading.await?;
+    let (messages, has_more) = reading.page().await?;
     overflow::check(&client, call.socket())?;
     overflow::count_answer(&client, call.socket(), &messages);
     Ok(HistoryPage { messages, has_more })

@@ -1,6 +1,7 @@
-//! One function an event: it takes the request, calls [`Chat`], and returns the answer.
+//! Handlers, one function an event: it parses the request, calls the chat, and returns the answer.
 //!
-//! [`Chat`]: crate::chat::Chat
+//! A new event has its name and its payload in `protocol/requests.rs`, and its function and its line
+//! in the `handler` of one file here.
 
 mod credentials;
 mod messages;

@@ -10,6 +10,7 @@ use crate::{
     },
 };
 
+/// Returns the handler of an event, if it is one of this file.
 pub fn handler(event: &str) -> Option<Handler> {
     Some(match event {
         Typing::EVENT => |call| call.answer(typing).boxed(),

@@ -17,6 +17,7 @@ use crate::{
     room::Joined,
 };
 
+/// Returns the handler of an event, if it is one of this file.
 pub fn handler(event: &str) -> Option<Handler> {
     Some(match event {
         JoinRoom::EVENT => |call| join_room(call).boxed(),

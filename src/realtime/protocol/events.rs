@@ -1,77 +1,46 @@
-//! What the server sends, but for what the rooms give as it is: [`room::Joined`], [`room::Presence`]
-//! and messages.
+//! The payloads of the server's events. Messages, [`room::Joined`] and [`room::Presence`] go over the
+//! wire as they are.
 
-use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::{
     error::ErrorBody,
-    model::{EncodedMessage, RoomId, UserId, iso8601_millis},
+    model::{RoomId, UserId},
     room,
 };
 
-/// `error`, to a caller that asked for no ack.
+/// `error`, the answer to a failed request without an ack.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Failure<'a> {
-    /// The event that failed.
+    /// The failed event.
     pub event: &'a str,
-    /// The room, of those that the handshake named.
+    /// The room, for a room of the handshake.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub room_id: Option<&'a RoomId>,
-    /// Why.
+    /// The reason.
     pub error: ErrorBody<'a>,
 }
 
-/// `history`, to all in a room whose log went back: as a join's answer, but to whoever is there.
+/// `history`, to all clients in a room whose log went back: like a join's answer, but without a
+/// joiner.
 #[derive(Debug, Serialize)]
 pub struct Reset<'a> {
-    /// Tells it from a join's answer; always true.
+    /// Always true; a join's answer has no such field.
     pub reset: bool,
-    /// The room as it is now.
+    /// The room's new state.
     #[serde(flatten)]
     pub room: &'a room::Reset,
 }
 
-/// A leave's answer.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Left {
-    /// The room.
-    pub room_id: RoomId,
-}
-
-/// A history read's answer.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct HistoryPage {
-    /// Oldest first.
-    pub messages: Vec<EncodedMessage>,
-    /// Whether there are more in the direction asked for.
-    pub has_more: bool,
-}
-
-/// A newer token's answer.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Refreshed {
-    /// Until when it counts.
-    #[serde(serialize_with = "iso8601_millis")]
-    pub expires_at: DateTime<Utc>,
-}
-
-/// An answer without content.
-#[derive(Debug, Serialize)]
-pub struct Empty {}
-
-/// `typing`, to the others in the room.
+/// `typing`, to the other users in the room.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UserTyping<'a> {
     /// The room.
     pub room_id: &'a RoomId,
-    /// Who.
+    /// The user.
     pub user_id: &'a UserId,
-    /// Whether they type now.
+    /// False when the user has stopped.
     pub is_typing: bool,
 }

@@ -1,4 +1,4 @@
-//! The wire contract: event names, payloads, and the ack's envelope.
+//! The wire contract: requests, the server's events, and the ack's envelope.
 //!
 //! Namespace `/`, Socket.IO protocol 5 over Engine.IO 4, and 4 over Engine.IO 3 for old clients:
 //! <https://socket.io/docs/v4/socket-io-protocol/>.
@@ -12,45 +12,46 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 pub use self::{
-    events::{Empty, Failure, HistoryPage, Left, Refreshed, Reset, UserTyping},
+    events::*,
     payload::{event_name, first_argument, parse},
-    requests::{Auth, GetHistory, JoinRoom, LeaveRoom, RefreshAuth, SendMessage, Typing},
+    requests::*,
 };
 use crate::error::{ErrorBody, shortened};
 
 /// The names of the server's events.
 pub mod event {
-    /// Something was said in a room.
+    /// A message in a room.
     pub const NEW_MESSAGE: &str = "newMessage";
-    /// Somebody is typing, or has stopped.
+    /// A user started or stopped typing.
     pub const TYPING: &str = "typing";
-    /// The answer to a join that asked for no ack.
+    /// The answer to a join without an ack, and a room's reset.
     pub const HISTORY: &str = "history";
     /// Users came or went.
     pub const PRESENCE: &str = "presence";
-    /// A request that asked for no ack failed, or the connection's token is out of date.
+    /// The failure of a request without an ack, or the expiry of the client's token.
     pub const ERROR: &str = "error";
-    /// What failed when the connection's token is out of date; as a client's event it cannot exist.
+    /// The event named by an [`ERROR`] about an expired token; clients cannot send an event of this
+    /// name.
     pub const CONNECT: &str = "connect";
 }
 
-/// The longest part of an unknown event's name that an answer repeats, in characters.
+/// The most characters of an unknown event's name that an answer repeats.
 pub const MAX_ECHOED_CHARS: usize = 64;
 
-/// The one object that every ack carries.
+/// The single argument of every ack.
 #[derive(Debug, Serialize)]
 #[serde(tag = "status", rename_all = "lowercase")]
 pub enum Ack<'a, T> {
-    /// It is done.
+    /// The request succeeded.
     Ok(T),
-    /// It is not.
+    /// The request failed.
     Error {
-        /// Why.
+        /// The reason.
         error: ErrorBody<'a>,
     },
 }
 
-/// An event's name, cut to what an answer repeats.
+/// Returns an event's name, cut to [`MAX_ECHOED_CHARS`].
 pub fn echoed(event: &str) -> Cow<'_, str> {
     shortened(event, MAX_ECHOED_CHARS)
 }

@@ -1,4 +1,4 @@
-//! Reading what clients send, as JSON.
+//! Parsing of clients' packets.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::{error::Error, json_error};
 
-/// How a character beyond the first 65,536 begins as two escapes:
+/// The first of the two escapes for a character beyond the first 65,536:
 /// <https://www.rfc-editor.org/rfc/rfc8259#section-7>.
 const HIGH_HALVES: std::ops::RangeInclusive<u16> = 0xD800..=0xDBFF;
 const LOW_HALVES: std::ops::RangeInclusive<u16> = 0xDC00..=0xDFFF;
@@ -15,10 +15,10 @@ const LOW_HALVES: std::ops::RangeInclusive<u16> = 0xDC00..=0xDFFF;
 /// `\uXXXX`
 const ESCAPE_BYTES: usize = 6;
 
-/// Reads a payload's JSON object; unknown fields are ignored.
+/// Parses a payload, a JSON object; unknown fields are ignored.
 ///
 /// # Errors
-/// [`Error::InvalidPayload`] that names the field.
+/// [`Error::InvalidPayload`], with the field's name.
 pub fn parse<T: DeserializeOwned>(json: &str) -> Result<T, Error> {
     if !json.trim_start().starts_with('{') {
         return Err(Error::InvalidPayload(
@@ -34,13 +34,12 @@ pub fn parse<T: DeserializeOwned>(json: &str) -> Result<T, Error> {
     })
 }
 
-/// Returns the name of an event packet, `["name", …]`. The library takes no name with an escape in
-/// it.
+/// Returns the name of an event packet, `["name", …]`. The library rejects names with escapes.
 pub fn event_name(packet: &str) -> &str {
     packet.split('"').nth(1).unwrap_or_default()
 }
 
-/// The first argument of an event packet, `["name", first, …]`.
+/// Returns the first argument of an event packet, `["name", first, …]`.
 ///
 /// # Errors
 /// [`Error::InvalidPayload`] when there is none.
@@ -52,8 +51,8 @@ pub fn first_argument(packet: &str) -> Result<&RawValue, Error> {
     first.ok_or_else(|| Error::InvalidPayload("a payload is required".into()))
 }
 
-/// JSON in which each half of a character, as of an emoji that was cut in the middle, is U+FFFD
-/// instead, as in a browser that makes bytes of such a text:
+/// Replaces each half of a character, as of an emoji cut in the middle, by U+FFFD. Browsers do the
+/// same when they encode such a text:
 /// <https://encoding.spec.whatwg.org/#interface-textencoder>.
 pub fn repaired(json: &str) -> Cow<'_, str> {
     if !json.contains(r"\ud") && !json.contains(r"\uD") {
@@ -81,7 +80,7 @@ pub fn repaired(json: &str) -> Cow<'_, str> {
     repaired.into()
 }
 
-/// The half of a character that a text begins with, as an escape.
+/// Returns the half of a character at the start of a text, if it is an escape for one.
 fn half(text: &str) -> Option<u16> {
     let digits = text.strip_prefix(r"\u")?.get(..4)?;
     let unit = u16::from_str_radix(digits, 16).ok()?;

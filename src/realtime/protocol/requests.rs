@@ -1,27 +1,28 @@
-//! What clients ask for: each event's name and payload.
+//! Clients' requests: the name, the payload and the answer of each event.
 
-use serde::Deserialize;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     auth::Identity,
     chat::Range,
     error::Error,
-    model::{ClientMessageId, RoomId, Seq, UserId, WholeNumber},
+    model::{ClientMessageId, EncodedMessage, RoomId, Seq, UserId, WholeNumber, iso8601_millis},
 };
 
-/// What a client says of itself when it connects. Not for `Debug`, as it has a token.
+/// A client's handshake. Without `Debug`, as it contains a token.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Auth {
-    /// Whom it speaks for; with tokens it can only repeat what the token says.
+    /// The client's user; with a token, it can only be the token's.
     pub user_id: Option<UserId>,
-    /// What shows that.
+    /// A JSON Web Token.
     pub token: Option<String>,
-    /// The rooms that it is in from the start.
+    /// The rooms to join at once.
     pub rooms: Option<Vec<JoinRoom>>,
 }
 
-/// `refreshAuth`. Not for `Debug`, as it has a token.
+/// `refreshAuth`: extends the client's lease. Without `Debug`, as it contains a token.
 #[derive(Deserialize)]
 pub struct RefreshAuth {
     /// The newer token.
@@ -33,7 +34,16 @@ impl RefreshAuth {
     pub const EVENT: &str = "refreshAuth";
 }
 
-/// `joinRoom`
+/// The answer to `refreshAuth`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Refreshed {
+    /// The token's end.
+    #[serde(serialize_with = "iso8601_millis")]
+    pub expires_at: DateTime<Utc>,
+}
+
+/// `joinRoom`: joins a room.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JoinRoom {
@@ -41,7 +51,7 @@ pub struct JoinRoom {
     pub room_id: RoomId,
     user_id: Option<UserId>,
     operator_id: Option<UserId>,
-    /// The newest message that the client has.
+    /// The newest message known to the client.
     pub last_seq: Option<Seq>,
     limit: Option<WholeNumber>,
 }
@@ -50,18 +60,18 @@ impl JoinRoom {
     /// The event's name.
     pub const EVENT: &str = "joinRoom";
 
-    /// Whom the client says it speaks for.
+    /// Returns the identity claimed by the client.
     pub fn claim(&self) -> Option<Identity> {
         Identity::claimed(self.user_id.clone(), self.operator_id.clone())
     }
 
-    /// How many messages it wants.
+    /// Returns the number of messages asked for.
     pub fn limit(&self) -> Option<usize> {
         self.limit.map(saturating)
     }
 }
 
-/// `leaveRoom`
+/// `leaveRoom`: leaves a room.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LeaveRoom {
@@ -74,15 +84,23 @@ impl LeaveRoom {
     pub const EVENT: &str = "leaveRoom";
 }
 
-/// `sendMessage`
+/// The answer to `leaveRoom`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Left {
+    /// The room.
+    pub room_id: RoomId,
+}
+
+/// `sendMessage`: sends a message to a room.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SendMessage {
     /// The room.
     pub room_id: RoomId,
-    /// What to say.
+    /// The text.
     pub message: String,
-    /// The client's name for it.
+    /// The client's id for the message.
     pub client_message_id: Option<ClientMessageId>,
 }
 
@@ -91,7 +109,7 @@ impl SendMessage {
     pub const EVENT: &str = "sendMessage";
 }
 
-/// `getHistory`
+/// `getHistory`: reads a part of a room's log.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GetHistory {
@@ -106,9 +124,10 @@ impl GetHistory {
     /// The event's name.
     pub const EVENT: &str = "getHistory";
 
-    /// Which part is asked for.
+    /// Returns the part of the log to read.
     ///
-    /// Errors: [`Error::InvalidPayload`] when both directions are given.
+    /// # Errors
+    /// [`Error::InvalidPayload`] when both directions are given.
     pub fn range(&self) -> Result<Range, Error> {
         match (self.before_seq, self.after_seq) {
             (None, None) => Ok(Range::Newest),
@@ -120,19 +139,29 @@ impl GetHistory {
         }
     }
 
-    /// How many messages it wants.
+    /// Returns the number of messages asked for.
     pub fn limit(&self) -> Option<usize> {
         self.limit.map(saturating)
     }
 }
 
-/// `typing`, from a client.
+/// The answer to `getHistory`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryPage {
+    /// The messages, oldest first.
+    pub messages: Vec<EncodedMessage>,
+    /// True when the room has more messages in the direction of the read.
+    pub has_more: bool,
+}
+
+/// `typing`: tells the other users in a room.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Typing {
     /// The room.
     pub room_id: RoomId,
-    /// Whether the user types now.
+    /// False when the user has stopped.
     pub is_typing: bool,
 }
 
@@ -141,7 +170,11 @@ impl Typing {
     pub const EVENT: &str = "typing";
 }
 
-/// A larger number than fits is larger than any limit.
+/// An answer without content.
+#[derive(Debug, Serialize)]
+pub struct Empty {}
+
+/// Saturates: a number too large for a `usize` is larger than any limit.
 fn saturating(limit: WholeNumber) -> usize {
     usize::try_from(limit.0).unwrap_or(usize::MAX)
 }

@@ -23,11 +23,11 @@ use crate::model::{ClientMessageId, Draft, Message, RoomId, Seq, UserId};
 /// costs nearly as much as storing (`benches/writer.rs`: 24 thousand messages a second with it and
 /// 37 thousand without), and repeated sends are rare.
 ///
-/// The planner takes every array for ten rows, and joins drafts and rooms by hashing.
+/// The planner assumes ten rows for every array, and joins drafts and rooms by hashing.
 ///
-/// The messages are numbered here, not in the database: with window functions for it, and a row of
-/// answer for each message, the statement took half as long again for a batch of 512 and twice as
-/// long for a single message.
+/// The messages are numbered here, not in the database: with window functions for it, and an answer
+/// row for each message, the statement took half as long again for a batch of 512 and twice as long
+/// for a single message.
 const APPEND: &str = r#"
 WITH counted AS (
     INSERT INTO rooms (room_id, last_seq)

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use super::{super::limits::STATEMENT_TIMEOUT, schema::Schema};
 
-/// The longest wait of a batch for a lock of another database session. All rooms wait with it, once
-/// for each lock.
+/// The lock timeout of a batch. All rooms wait with it, once for each lock held by another database
+/// session.
 pub const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The longest wait of a read for a lock. It is shorter than any caller's wait for the read, so no
-/// connection is given up for it.
+/// The lock timeout of a read, shorter than any caller's wait for the read, so that no connection
+/// is given up for it.
 const READ_LOCK_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// The longest time of a health probe in the database, shorter than any caller's wait for it.
+/// The timeout of a health probe in the database, shorter than any caller's wait for it.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// The margin by which Postgres ends a statement before this server gives it up: an abandoned
@@ -46,7 +46,7 @@ pub(super) enum Work {
 }
 
 impl Work {
-    /// Returns the longest wait for a lock and the longest time of a statement.
+    /// Returns the lock timeout and the statement timeout.
     fn limits(self) -> (Duration, Duration) {
         match self {
             Self::Write => (LOCK_TIMEOUT, STATEMENT_TIMEOUT - MARGIN),

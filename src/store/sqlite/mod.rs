@@ -27,10 +27,10 @@ use super::{
 };
 use crate::model::{Draft, Message, RoomId, Stored};
 
-/// The longest wait of a writer for another process writing to the same file.
+/// The lock timeout of a writer while another process writes to the same file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The longest wait of a probe for another process writing to the same file.
+/// The lock timeout of a probe while another process writes to the same file.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// The log in an SQLite file, in WAL mode with `synchronous=FULL`: a commit survives a power cut.
@@ -41,7 +41,7 @@ pub struct SqliteStore {
     /// One connection: SQLite has one writer at a time, and waiting for it here is fair.
     writer: SqlitePool,
     readers: SqlitePool,
-    /// One connection for probes: they wait for the lock of writers.
+    /// One connection for probes: a probe waits for the write lock like a writer.
     prober: SqlitePool,
 }
 

@@ -31,7 +31,7 @@ struct Opened {
     file: Option<FileId>,
     /// The write-ahead log, kept open by the writing connection; none before its first write.
     log: Option<FileId>,
-    /// Set once the write-ahead log is gone, and with it the messages only it had.
+    /// Set once the write-ahead log is gone, along with any messages not yet in the main file.
     log_lost: bool,
 }
 

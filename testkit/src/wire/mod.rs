@@ -48,8 +48,8 @@ pub struct Endpoint {
     pub headers: Headers<'static>,
     /// The size of a connection's receive buffer in bytes, if not the system's.
     pub receive_buffer: Option<u32>,
-    /// Whether dropping a connection resets it, so that it is gone at once and leaves no port
-    /// behind in `TIME_WAIT` for a minute.
+    /// True when dropping a connection resets it: the connection is gone at once, and no port stays
+    /// in `TIME_WAIT` for a minute.
     pub resets: bool,
 }
 

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::{answers, assert_refused, guest, raw_member};
 use crate::support::{Database, RawClient, Server};
 
-/// Identifiers, and whether they are within the limits: 1 to 128 bytes of UTF-8, no control
-/// characters. Those that names may not have besides are in `texts`.
+/// Returns identifiers, and whether each is within the limits: 1 to 128 bytes of UTF-8, no control
+/// characters. `texts` has the further rules for names.
 fn identifiers() -> Vec<(String, bool)> {
     let fitting = [
         "a",
@@ -198,7 +198,7 @@ async fn a_lower_limit_of_bytes_can_be_set() {
     assert_refused(&send(&mut ann, "ééé").await, "MESSAGE_TOO_LARGE");
 }
 
-/// More bytes of JSON than a packet may have by default.
+/// More bytes of JSON than the default limit of a packet.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_higher_limit_of_bytes_can_be_set() {
     const BYTES: usize = 300_000;

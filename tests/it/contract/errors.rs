@@ -1,4 +1,4 @@
-//! Every refusal that no bad payload is the cause of.
+//! Every refusal except those of bad payloads.
 
 use parlor::realtime::{MAX_ECHOED_CHARS, MAX_WAITING};
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ async fn nothing_is_done_in_a_room_that_was_not_joined() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_in_particular_is_in_no_room() {
+async fn a_client_without_a_user_is_in_no_room() {
     let server = Server::start().await;
     let mut nobody = guest(&server).await;
     for (event, payload) in calls("r") {
@@ -103,9 +103,9 @@ async fn a_long_name_of_an_unknown_event_is_cut() {
     assert_eq!(message.matches('🦀').count(), MAX_ECHOED_CHARS);
 }
 
-/// While a join waits for the database, what comes after it waits too.
+/// While a join waits for the database, the events after it wait, too.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_comes_too_fast_is_refused_and_told_when_to_come_again() {
+async fn events_beyond_the_rate_are_refused_with_a_time_to_retry() {
     let server = Server::on(Database::postgres().await, &[]).await;
     let mut lock = PgConnection::connect(server.database.url()).await.unwrap();
     lock.execute("BEGIN; LOCK TABLE messages IN ACCESS EXCLUSIVE MODE")

@@ -93,7 +93,7 @@ async fn wrong_payloads_are_answered_by_every_transport() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_every_answer_carries() {
+async fn every_answer_has_its_fields() {
     for server in Server::on_each_kind().await {
         let ann = server.client("ann").await;
         assert_ok(&ann.join("r").await, &JOINED);
@@ -117,7 +117,7 @@ async fn what_every_answer_carries() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_every_event_carries() {
+async fn every_event_has_its_fields() {
     let server = Server::start().await;
     let ann = server.client("ann").await;
     ann.join("r").await;

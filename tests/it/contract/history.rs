@@ -7,8 +7,8 @@ use crate::support::{Client, Server};
 
 const SEEDED: i64 = 405;
 
-/// What is asked for beside the room; the seqs that the page must hold, both included; and whether
-/// there are more.
+/// Requests without their room; the first and last `seq` of the expected page; and whether there
+/// are more messages.
 const PAGES: [(&str, i64, i64, bool); 24] = [
     ("{}", 356, 405, true),
     (
@@ -53,7 +53,7 @@ async fn page(client: &Client, asked: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_holds_what_is_asked_for_oldest_first() {
+async fn a_page_holds_the_requested_messages_oldest_first() {
     for server in Server::on_each_kind().await {
         seed(&server, "r", SEEDED as usize).await;
         let ann = server.client("ann").await;

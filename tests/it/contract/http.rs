@@ -1,4 +1,4 @@
-//! Plain HTTP: the page, the client's bundle, health, and which origins may connect.
+//! Plain HTTP: the page, the client's bundle, health, and the allowed origins.
 
 use reqwest::{
     Client, RequestBuilder, Response, StatusCode,
@@ -38,7 +38,7 @@ async fn handshake(server: &Server, origin: &str) -> Response {
     answer(get(server, HANDSHAKE).header(ORIGIN, origin)).await
 }
 
-/// The status of a WebSocket's handshake.
+/// Returns the status of a WebSocket's handshake.
 async fn websocket(server: &Server, origin: Option<&str>) -> u16 {
     let endpoint = Endpoint::new(server.address());
     let query = endpoint.query(Carrier::WebSocket, None);
@@ -52,7 +52,7 @@ async fn websocket(server: &Server, origin: Option<&str>) -> u16 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_works_says_so() {
+async fn a_working_server_is_healthy_and_ready() {
     for server in Server::on_each_kind().await {
         for path in ["/healthz", "/readyz"] {
             assert_eq!(
@@ -153,7 +153,7 @@ async fn the_clients_bundles_are_served_as_nodes_server_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_exist_is_not_found() {
+async fn a_missing_path_is_not_found() {
     let server = Server::start().await;
     for path in [
         "/nope",

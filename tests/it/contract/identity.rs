@@ -1,4 +1,4 @@
-//! Whom a connection speaks for, where no tokens are asked for.
+//! The identity of a connection on a server without tokens.
 
 use rust_socketio::TransportType;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ async fn sent(client: &mut RawClient, room: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_handshake_says_who_speaks() {
+async fn the_handshake_names_the_user() {
     let server = Server::start().await;
     let mut ann = raw_member(&server, "ann", "r").await;
     let joined = ann.call("joinRoom", json!({ "roomId": "r" })).await;
@@ -31,7 +31,7 @@ async fn the_handshake_says_who_speaks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn else_the_first_join_says_who_speaks() {
+async fn without_a_user_in_the_handshake_the_first_join_names_it() {
     let server = Server::start().await;
     let mut ann = guest(&server).await;
     let joined = ann
@@ -49,7 +49,7 @@ async fn else_the_first_join_says_who_speaks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_has_not_said_who_speaks_cannot_join() {
+async fn a_client_without_a_user_cannot_join() {
     let server = Server::start().await;
     for auth in ["", "{}", r#"{"userId":null}"#, r#"{"other":5}"#] {
         let mut nobody = RawClient::attempt(server.address(), auth).await.unwrap();
@@ -69,7 +69,7 @@ async fn who_has_not_said_who_speaks_cannot_join() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_speaks_cannot_change() {
+async fn a_clients_user_cannot_change() {
     let server = Server::start().await;
     let mut by_join = guest(&server).await;
     by_join
@@ -96,7 +96,7 @@ async fn who_speaks_cannot_change() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_join_with_a_bad_payload_does_not_settle_who_speaks() {
+async fn a_join_with_a_bad_payload_names_no_user() {
     let server = Server::start().await;
     let mut client = guest(&server).await;
     let answer = client
@@ -155,7 +155,7 @@ async fn an_operator_stays_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_names_a_user_is_a_plain_user() {
+async fn a_client_that_names_a_user_is_a_plain_user() {
     let server = Server::start().await;
     let mut ann = guest(&server).await;
     let both = json!({ "roomId": "r", "userId": "ann", "operatorId": "ann" });
@@ -227,7 +227,7 @@ async fn a_handshake_with_a_bad_payload_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_client_is_told_by_its_own_event() {
+async fn a_refused_client_gets_an_event_of_its_own() {
     let server = Server::start().await;
     for transport in [TransportType::Websocket, TransportType::Polling] {
         let client = Client::attempt(transport, &server.url(), json!({ "userId": "" })).await;

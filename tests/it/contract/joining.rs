@@ -1,16 +1,16 @@
-//! `joinRoom`: its answer, and what follows it.
+//! `joinRoom`: its answer, and the events after it.
 
 use serde_json::{Value, json};
 
 use super::{JOINED, assert_keys, assert_ok, received, seed, seqs};
 use crate::support::{Client, Database, Server};
 
-/// The most messages that an answer carries.
+/// The most messages in an answer.
 const MOST: i64 = 200;
 const SEEDED: i64 = 205;
 
-/// What is asked for beside the room; the seqs that the answer must hold, `from` to the newest; and
-/// whether there are older.
+/// Requests without their room; the first `seq` of the expected answer, whose last is the newest;
+/// and whether there are older messages.
 const ASKED: [(&str, i64, bool); 20] = [
     ("{}", 156, true),
     (r#"{"limit":null,"lastSeq":null}"#, 156, true),
@@ -54,7 +54,7 @@ async fn assert_history(client: &Client) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_join_gives_the_newest_messages_that_are_asked_for() {
+async fn a_join_gives_the_requested_newest_messages() {
     assert_eq!(MOST, parlor::chat::MAX_HISTORY as i64);
     for server in Server::on_each_kind().await {
         seed(&server, "r", SEEDED as usize).await;
@@ -67,7 +67,7 @@ async fn a_join_gives_the_newest_messages_that_are_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_join_of_an_empty_room_says_so() {
+async fn a_join_of_an_empty_room_has_no_messages() {
     for server in Server::on_each_kind().await {
         let ann = server.client("ann").await;
         let joined = ann.join("r").await;
@@ -104,7 +104,7 @@ async fn the_default_limit_can_be_set() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_join_lists_who_is_there() {
+async fn a_join_lists_the_members() {
     let server = Server::start().await;
     let mut clients = vec![];
     for (count, user) in (1..).zip(["ann", "bob", "cid"]) {
@@ -119,7 +119,7 @@ async fn a_join_lists_who_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_join_again_gives_what_is_missing_and_nobody_sees_it() {
+async fn a_second_join_gives_the_missing_messages_unnoticed_by_others() {
     let server = Server::start().await;
     let (ann, bob) = (server.client("ann").await, server.client("bob").await);
     ann.join("r").await;
@@ -149,7 +149,7 @@ async fn a_join_again_gives_what_is_missing_and_nobody_sees_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_joined_twice_gets_each_message_once() {
+async fn a_client_that_joined_twice_gets_each_message_once() {
     let server = Server::start().await;
     let ann = server.client("ann").await;
     ann.join("r").await;
@@ -176,7 +176,7 @@ async fn one_leave_undoes_two_joins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_join_that_asks_for_no_ack_is_answered_by_the_event_history() {
+async fn a_join_without_an_ack_is_answered_by_the_event_history() {
     let server = Server::start().await;
     seed(&server, "r", 60).await;
     let ann = server.client("ann").await;
@@ -194,7 +194,7 @@ async fn a_join_that_asks_for_no_ack_is_answered_by_the_event_history() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_comes_live_begins_where_the_history_ends() {
+async fn live_messages_begin_where_the_history_ends() {
     let server = Server::start().await;
     let ann = server.client("ann").await;
     ann.join("r").await;

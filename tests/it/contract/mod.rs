@@ -42,7 +42,7 @@ const JOINED: [&str; 7] = [
     "memberCount",
 ];
 
-/// The object has these keys and no others.
+/// Asserts that an object has these keys and no others.
 #[track_caller]
 fn assert_keys(object: &Value, expected: &[&str]) {
     let mut keys: Vec<_> = object
@@ -57,14 +57,14 @@ fn assert_keys(object: &Value, expected: &[&str]) {
     assert_eq!(keys, expected, "{object}");
 }
 
-/// The ack says that it is done, and carries these keys and no others.
+/// Asserts that an ack is `ok`, with these keys and no others.
 #[track_caller]
 fn assert_ok(answer: &Value, expected: &[&str]) {
     assert_eq!(answer["status"], "ok", "{answer}");
     assert_keys(answer, &[expected, &["status"]].concat());
 }
 
-/// The ack is this refusal; its message.
+/// Asserts that an ack is this refusal, and returns its message.
 #[track_caller]
 fn assert_refused<'a>(answer: &'a Value, code: &str) -> &'a str {
     assert_eq!(answer["status"], "error", "{answer}");
@@ -72,7 +72,7 @@ fn assert_refused<'a>(answer: &'a Value, code: &str) -> &'a str {
     assert_error(&answer["error"], code)
 }
 
-/// The error object has this code and what belongs to it; its message.
+/// Asserts that an error object has this code and its fields, and returns its message.
 #[track_caller]
 fn assert_error<'a>(error: &'a Value, code: &str) -> &'a str {
     assert_eq!(error["code"], code, "{error}");
@@ -89,7 +89,7 @@ fn assert_error<'a>(error: &'a Value, code: &str) -> &'a str {
     message
 }
 
-/// The value is a message, stored a moment ago.
+/// Asserts that a value is a message, stored a moment ago.
 #[track_caller]
 fn assert_message(message: &Value) {
     assert_keys(message, &MESSAGE);
@@ -108,7 +108,7 @@ fn assert_message(message: &Value) {
     );
 }
 
-/// Messages in a room's log before anybody joins it.
+/// Stores messages in a room's log before the first join.
 async fn seed(server: &Server, room: &str, count: usize) {
     let draft = |number| {
         let body = Body::parse(&format!("message {number}"), 100).unwrap();
@@ -132,7 +132,7 @@ fn seqs(answer: &Value) -> Vec<i64> {
         .collect()
 }
 
-/// Everything that had been sent to the client up to now, by name.
+/// Returns all events of a name that the server has sent to the client up to now.
 async fn received(client: &Client, name: &str) -> Vec<Value> {
     client.call("barrier", json!({})).await;
     let events = client.received().await.into_iter();
@@ -141,12 +141,12 @@ async fn received(client: &Client, name: &str) -> Vec<Value> {
         .collect()
 }
 
-/// A client that has not said whom it speaks for.
+/// Connects a client without a user.
 async fn guest(server: &Server) -> RawClient {
     RawClient::attempt(server.address(), "").await.unwrap()
 }
 
-/// A raw client of `user` that has joined a room.
+/// Connects a raw client as `user`, and joins a room.
 async fn raw_member(server: &Server, user: &str, room: &str) -> RawClient {
     let mut client = server.raw(user).await;
     let joined = client.call("joinRoom", json!({ "roomId": room })).await;
@@ -154,7 +154,8 @@ async fn raw_member(server: &Server, user: &str, room: &str) -> RawClient {
     client
 }
 
-/// Emits events, each given as its packet's JSON, in one go; their answers: one for each, no more.
+/// Emits events, each given as its packet's JSON, in one go, and returns their answers: exactly one
+/// for each.
 async fn answers(client: &mut RawClient, events: &[String]) -> Vec<Value> {
     let mut numbers = HashMap::new();
     for (number, event) in events.iter().enumerate() {

@@ -28,8 +28,8 @@ const OPTIONAL_TEXT: &[&str] = &["null", r#""text""#];
 const OPTIONAL_NUMBER: &[&str] = &["null", "5"];
 const FLAG: &[&str] = &["true", "false"];
 
-/// Each event's fields, with the rest of a good payload, and which [`VALUES`] fit. All that has a
-/// name is called `text`.
+/// Each event's fields, with the rest of a good payload, and the [`VALUES`] that fit. Everything
+/// with a name is called `text`.
 const FIELDS: [(&str, &str, &str, &[&str]); 15] = [
     ("joinRoom", "roomId", r#""limit":5"#, TEXT),
     ("joinRoom", "userId", r#""roomId":"text""#, OPTIONAL_TEXT),
@@ -167,7 +167,7 @@ async fn every_kind_of_json_as_a_payload_is_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_stands_beside_the_payload_and_its_fields_is_passed_over() {
+async fn further_arguments_and_fields_are_ignored() {
     let server = Server::start().await;
     for event in EVENTS {
         let mut client = raw_member(&server, "text", "text").await;

@@ -1,4 +1,4 @@
-//! `presence`: who came and went.
+//! `presence`: arrivals and departures.
 
 use std::{
     collections::HashSet,
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{assert_keys, raw_member};
 use crate::support::{Client, Database, Server};
 
-/// So long that nothing which comes within a test's deadline can have waited for it.
+/// Longer than a test's deadline, so that no packet in a test can have waited for its end.
 const LONG_GRACE: &str = "--presence-grace-ms=600000";
 
 fn names(told: &Value, field: &str) -> Vec<String> {
@@ -21,7 +21,7 @@ fn names(told: &Value, field: &str) -> Vec<String> {
         .collect()
 }
 
-/// The packets up to the one that names `user` as having come or gone, this one too.
+/// Returns the packets up to the one that lists `user` as arrived or departed.
 async fn until(client: &Client, field: &str, user: &str) -> Vec<Value> {
     let mut packets = vec![];
     loop {
@@ -59,7 +59,7 @@ async fn leave(client: &Client) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_room_is_told_who_comes_and_goes() {
+async fn the_room_hears_of_arrivals_and_departures() {
     let server = Server::start().await;
     let watching = watching(&server).await;
     let bob = server.client("bob").await;
@@ -99,7 +99,7 @@ async fn a_users_tabs_are_one_member() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_leaves_or_disconnects_has_left_at_once() {
+async fn a_user_that_leaves_or_disconnects_is_gone_at_once() {
     let server = Server::on(Database::sqlite(), &[LONG_GRACE]).await;
     let watching = watching(&server).await;
     let (ann, bob) = (server.client("ann").await, server.client("bob").await);
@@ -117,7 +117,7 @@ async fn who_leaves_or_disconnects_has_left_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_disconnects_leaves_all_rooms() {
+async fn a_disconnecting_user_leaves_all_rooms() {
     let server = Server::on(Database::sqlite(), &[LONG_GRACE]).await;
     let watching = server.client("watching").await;
     let bob = server.client("bob").await;
@@ -137,7 +137,7 @@ async fn who_disconnects_leaves_all_rooms() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broken_connection_has_left_after_the_grace() {
+async fn a_user_with_a_broken_connection_is_gone_after_the_grace() {
     const GRACE: Duration = Duration::from_millis(500);
     let server = Server::on(Database::sqlite(), &["--presence-grace-ms=500"]).await;
     let watching = watching(&server).await;
@@ -151,7 +151,7 @@ async fn a_broken_connection_has_left_after_the_grace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_returns_within_the_grace_was_never_away() {
+async fn a_user_that_returns_within_the_grace_was_never_away() {
     let server = Server::on(Database::sqlite(), &[LONG_GRACE]).await;
     let watching = watching(&server).await;
     let (bob, barrier) = (
@@ -192,7 +192,7 @@ async fn many_changes_go_out_together() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_large_room_is_told_only_how_many() {
+async fn a_large_room_gets_only_the_count() {
     let server = Server::on(Database::sqlite(), &["--presence-names-limit=3"]).await;
     let watching = watching(&server).await;
     let mut members = vec![];

@@ -39,7 +39,7 @@ async fn a_send_is_acked_with_the_message_that_everybody_gets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_was_given_no_name_has_none() {
+async fn a_message_sent_without_a_name_has_none() {
     let server = Server::start().await;
     let ann = server.client("ann").await;
     ann.join("r").await;
@@ -84,7 +84,7 @@ async fn all_tabs_in_the_room_get_a_message_and_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_has_left_gets_nothing_more() {
+async fn a_client_that_has_left_gets_nothing_more() {
     let server = Server::start().await;
     let (ann, bob) = (server.client("ann").await, server.client("bob").await);
     for client in [&ann, &bob] {

@@ -1,4 +1,4 @@
-//! Events that ask for no ack.
+//! Events without an ack.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ async fn error_event(client: &mut RawClient, event: &str, code: &str) -> String 
     assert_error(&failure["error"], code).to_owned()
 }
 
-/// Everything that comes before the answer to a further call, presence aside.
+/// Returns everything before the answer to a further call, except presence.
 async fn events(client: &mut RawClient) -> Vec<(String, Value)> {
     let barrier = client
         .emit("getHistory", &json!({ "roomId": "stays" }))
@@ -100,7 +100,7 @@ async fn a_success_without_an_ack_goes_unsaid() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_send_without_an_ack_is_told_by_new_message_alone() {
+async fn a_send_without_an_ack_is_answered_by_new_message_alone() {
     let server = Server::start().await;
     let mut ann = raw_member(&server, "ann", "stays").await;
     ann.tell(

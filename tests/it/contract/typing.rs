@@ -6,7 +6,7 @@ use super::{assert_ok, received};
 use crate::support::Server;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everybody_else_in_the_room_is_told_who_types() {
+async fn everybody_else_in_the_room_hears_of_typing() {
     let server = Server::start().await;
     let (ann, bob, cid) = (
         server.client("ann").await,
@@ -34,7 +34,7 @@ async fn everybody_else_in_the_room_is_told_who_types() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_tab_of_who_types_is_told() {
+async fn no_tab_of_the_typing_user_hears_of_it() {
     let server = Server::start().await;
     let (ann, bob) = (server.client("ann").await, server.client("bob").await);
     let tabs = [server.client("ann").await, server.client("ann").await];
@@ -60,7 +60,7 @@ async fn no_tab_of_who_types_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_outside_the_room_is_told_who_types() {
+async fn nobody_outside_the_room_hears_of_typing() {
     let server = Server::start().await;
     let (ann, left, elsewhere) = (
         server.client("ann").await,

@@ -6,17 +6,17 @@ use crate::support::{
     proxy::{Plan, Proxy},
 };
 
-/// One in so many of the planned cuts may find no occasion before all is said.
+/// One in this many planned cuts may find no traffic before the end.
 const SPARE_CUTS: usize = 10;
 
-/// How much there is to do.
+/// The amount of work.
 struct Load {
     clients: usize,
     rooms: usize,
     sends: usize,
-    /// Of each client's connections.
+    /// Cuts of each client's connections.
     cuts: usize,
-    /// Between two of them.
+    /// Bytes between two cuts.
     bytes: usize,
 }
 
@@ -45,7 +45,7 @@ async fn clients_whose_connections_are_cut_get_every_message_once_in_order_on_sq
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_send_on_a_connection_that_seems_dead_is_stored_by_way_of_the_next_one() {
+async fn a_send_on_a_seemingly_dead_connection_is_stored_over_the_next_one() {
     let server = Server::start().await;
     node::run("faults_expired.mjs", &[&server.url()]).await;
 }
@@ -53,7 +53,7 @@ async fn a_send_on_a_connection_that_seems_dead_is_stored_by_way_of_the_next_one
 async fn talk_through_cuts(database: Database, load: Load) {
     let seed = seed();
     println!("to repeat these cuts: FAULTS_SEED={seed}");
-    // So that a connection that stands still is found out soon.
+    // A short heartbeat soon finds a stalled connection.
     let server = Server::on(
         database,
         &["--ping-interval-ms=1000", "--ping-timeout-ms=2000"],
@@ -94,7 +94,7 @@ async fn talk_through_cuts(database: Database, load: Load) {
     );
 }
 
-/// Another one each time, unless one is to be repeated.
+/// Returns a new seed each time, unless one is to be repeated.
 fn seed() -> u64 {
     std::env::var("FAULTS_SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap())
 }

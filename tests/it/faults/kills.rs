@@ -6,20 +6,20 @@ use super::{Member, Talk, print_counts};
 use crate::support::{Database, Process, Server, free_port, postgres::Postgres};
 
 const KILLS: usize = 10;
-/// How much is acked between two kills, at least.
+/// Acks between two kills, at least.
 const ACKS_BETWEEN: usize = 200;
 const CLIENTS: usize = 40;
 const ROOMS: usize = 4;
-/// More than there are between all kills together.
+/// More sends than all kills need together.
 const SENDS: usize = (KILLS + 4) * ACKS_BETWEEN / CLIENTS;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_on_sqlite_that_is_killed_loses_nothing_that_it_acked_and_doubles_nothing() {
+async fn a_killed_server_on_sqlite_loses_no_acked_message_and_doubles_none() {
     kill_server(Database::sqlite()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_on_postgres_that_is_killed_loses_nothing_that_it_acked_and_doubles_nothing() {
+async fn a_killed_server_on_postgres_loses_no_acked_message_and_doubles_none() {
     kill_server(Database::postgres().await).await;
 }
 
@@ -42,7 +42,7 @@ async fn kill_server(database: Database) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_postgres_that_is_killed_loses_nothing_that_was_acked_and_doubles_nothing() {
+async fn a_killed_postgres_loses_no_acked_message_and_doubles_none() {
     let mut postgres = Postgres::start(&[]);
     let server = Server::on(Database::on(&postgres), &[]).await;
     let mut talk = talk(&server.url());

@@ -1,5 +1,5 @@
-//! Nothing is lost and nothing doubled, whatever breaks: people who talk through faults, and a
-//! comparison of all that each of them got with the log. They use the official client and
+//! Nothing is lost and nothing doubled, whatever breaks. Members talk through faults, and a
+//! comparison with the log checks all that each of them received. They use the official client and
 //! `static/parlor-client.js`.
 
 mod cuts;
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Database, node::Script};
 
-/// Somebody who talks in a room.
+/// A member of a room who talks.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Member {
@@ -27,7 +27,7 @@ struct Member {
 }
 
 impl Member {
-    /// One of many, who are spread over so many rooms and over the transports.
+    /// Returns one of many members, spread over the rooms and over the transports.
     fn numbered(number: usize, rooms: usize, url: String) -> Self {
         const TRANSPORTS: [&[&str]; 3] = [&["polling"], &["websocket"], &["polling", "websocket"]];
         let (user_id, room_id) = (format!("user {number}"), format!("room {}", number % rooms));
@@ -43,29 +43,29 @@ impl Member {
 /// A text and its `seq`.
 type Numbered = (i64, String);
 
-/// What somebody has seen in the end.
+/// A member's view in the end.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Seen {
     user_id: String,
     room_id: String,
-    /// What was wrong with the messages as they came from the server.
+    /// Errors in the order of the received messages.
     faults: Vec<String>,
-    /// How often the room was joined again.
+    /// Repeated joins.
     resumed: usize,
-    /// Sends, repeated ones too.
+    /// Sends, including repeated ones.
     sent: usize,
-    /// Answers to repeated sends of what was stored.
+    /// Answers to repeated sends of stored messages.
     duplicates: usize,
     acked: Vec<Numbered>,
     received: Vec<Numbered>,
 }
 
-/// People who talk, each as much as all others.
+/// Members who talk, each as much as the others.
 struct Talk {
     script: Script,
     sends: usize,
-    /// How many messages are acked at least.
+    /// The least number of acked messages so far.
     acks: usize,
 }
 
@@ -79,7 +79,7 @@ impl Talk {
         }
     }
 
-    /// Waits for so many acks since the last time.
+    /// Waits for a number of acks since the last call.
     async fn until_further_acks(&mut self, acks: usize) {
         let enough = self.acks + acks;
         while self.acks < enough {
@@ -90,7 +90,7 @@ impl Talk {
         }
     }
 
-    /// Waits until all have heard all.
+    /// Waits until every member has received everything.
     async fn heard(&mut self) -> Vec<Seen> {
         loop {
             if let Some(seen) = self.progress().await {
@@ -99,7 +99,7 @@ impl Talk {
         }
     }
 
-    /// How far they are, or what they have seen in the end.
+    /// Reads the progress, and returns the members' views once they are complete.
     async fn progress(&mut self) -> Option<Vec<Seen>> {
         let line: Value = serde_json::from_str(&self.script.line().await).unwrap();
         match line["acks"].as_u64() {
@@ -111,8 +111,9 @@ impl Talk {
         }
     }
 
-    /// Waits until all have heard all, and compares it with the log: it holds each message once,
-    /// what was acked as it was acked, and everybody got exactly that, in order.
+    /// Waits until every member has received everything, and compares it with the log. The log
+    /// holds each message once, as it was acked, and every member received exactly the log, in
+    /// order.
     async fn assert_nothing_lost_or_doubled(mut self, database: &Database) -> Vec<Seen> {
         let everybody = self.heard().await;
         let mut rooms: HashMap<&str, Vec<&Seen>> = HashMap::new();
@@ -145,8 +146,8 @@ async fn log(database: &Database, room: &str) -> Vec<Message> {
         .unwrap()
 }
 
-/// A room's log has no gap and no double, and of each member all that was said, in the order in
-/// which it was.
+/// Asserts that a room's log has no gap, no double, and every message of each member, in the order
+/// sent.
 fn assert_log(log: &[Message], members: &[&Seen], sends: usize) {
     assert!(
         log.iter()
@@ -170,7 +171,7 @@ fn assert_log(log: &[Message], members: &[&Seen], sends: usize) {
     }
 }
 
-/// Somebody got all of the log, and was told the truth about each message.
+/// Asserts that a member received the whole log, and that every ack was true.
 fn assert_seen(seen: &Seen, log: &[Message], sends: usize) {
     let Seen {
         user_id: user,
@@ -201,7 +202,7 @@ fn assert_seen(seen: &Seen, log: &[Message], sends: usize) {
     );
 }
 
-/// Says what a fault test went through, for those who run it with `--nocapture`.
+/// Prints a fault test's counts, for runs with `--nocapture`.
 fn print_counts(faults: &str, everybody: &[Seen]) {
     let sum = |count: fn(&Seen) -> usize| everybody.iter().map(count).sum::<usize>();
     let (acked, received, sent) = (

@@ -1,4 +1,4 @@
-//! Clients that say anything in any order, against a list of who is where and what was said.
+//! Clients that say anything in any order, against a model of members and logs.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -23,10 +23,10 @@ use crate::support::{
 /// The ack id of the last event of a conversation.
 const LAST: &str = "999999";
 
-/// How the event of a failure that nobody asked to hear of begins.
+/// The beginning of the `error` event, which reports failures without an ack.
 const ERROR: &str = r#"42["error""#;
 
-/// Something that a client says.
+/// One step of a client.
 #[derive(Debug, Clone)]
 pub struct Call {
     pub event: String,
@@ -70,14 +70,14 @@ pub fn call() -> impl Strategy<Value = Call> {
     })
 }
 
-/// A server under odd clients.
+/// A server for odd clients.
 pub struct Stage {
     pub server: Server,
     said: Mutex<i64>,
 }
 
 impl Stage {
-    /// A client that does not answer pings is soon cut off.
+    /// Starts the server, which soon disconnects clients that answer no pings.
     pub async fn new() -> Self {
         let server = Server::on(
             Database::sqlite(),
@@ -99,7 +99,7 @@ impl Stage {
         }
     }
 
-    /// Two others come, one says something, and both hear it.
+    /// Connects two other clients; one sends a message, and both receive it.
     pub async fn chat(&self) {
         let mut said = self.said.lock().await;
         *said += 1;
@@ -120,8 +120,8 @@ impl Stage {
         }
     }
 
-    /// Says all of it as a user, by one transport or the other, until enough has come back; what
-    /// did, and whether the connection held.
+    /// Sends all steps as a user, by one of the transports, until enough has come back. Returns the
+    /// received packets, and whether the connection held.
     pub async fn converse(
         &self,
         user: &str,
@@ -195,7 +195,7 @@ fn is_last(packet: &str) -> bool {
     packet.starts_with(&format!("43{LAST}["))
 }
 
-/// The acks among packets, each one object of the contract's shape.
+/// Returns the acks among packets, each a single object of the contract's shape.
 pub fn acks(packets: &[String]) -> HashMap<usize, Vec<Value>> {
     let mut acks = HashMap::<_, Vec<_>>::new();
     for packet in packets.iter().filter(|packet| packet.starts_with("43")) {
@@ -223,16 +223,16 @@ pub fn acks(packets: &[String]) -> HashMap<usize, Vec<Value>> {
     acks
 }
 
-/// What a server is to know.
+/// A model of the server.
 #[derive(Default)]
 struct Model {
-    /// Each room's log: who said what.
+    /// Each room's log, as users and texts.
     logs: HashMap<String, Vec<(String, String)>>,
     names: HashSet<(String, String, String)>,
 }
 
 impl Model {
-    /// What comes of a call: nothing, or an error's code.
+    /// Applies a call, and returns an error's code if it fails.
     fn obey(
         &mut self,
         user: &str,
@@ -308,7 +308,7 @@ impl Model {
 }
 
 #[test]
-fn each_call_has_the_answer_that_it_is_to_have_and_the_log_what_was_said() {
+fn every_call_gets_the_expected_answer_and_the_log_holds_every_send() {
     let runtime = Runtime::new().unwrap();
     let stage = runtime.block_on(Stage::new());
     let state = std::sync::Mutex::new((Model::default(), 0));
@@ -368,7 +368,7 @@ fn count(packets: &[String], beginning: &str) -> usize {
         .count()
 }
 
-/// Among the packets are just these failures that nobody asked to hear of.
+/// Asserts that the packets report exactly these failures without an ack.
 fn assert_errors(packets: &[String], mut expected: Vec<(String, &str)>) {
     let errors = packets.iter().filter(|packet| packet.starts_with(ERROR));
     let errors: Vec<Value> = errors

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::check;
 use crate::support::{DEADLINE, Database, log, within_deadline};
 
-/// How many messages the rooms have: about as many as an answer has by default, and at most.
+/// The rooms' numbers of messages: around the default and the largest size of an answer.
 const SIZES: [i64; 9] = [0, 1, 2, 49, 50, 51, 200, 201, 230];
 const DEFAULT_LIMIT: usize = 50;
 
@@ -126,7 +126,7 @@ fn seqs<M>(messages: &[M], seq: impl Fn(&M) -> Seq) -> Vec<i64> {
     messages.iter().map(|message| seq(message).get()).collect()
 }
 
-/// Those of a range that are kept, and whether others are not.
+/// Returns the kept part of a range, and whether others are left out.
 fn kept(range: RangeInclusive<i64>, limit: usize, keep: Keep) -> (Vec<i64>, bool) {
     let all: Vec<_> = range.collect();
     let left_out = all.len().saturating_sub(limit);
@@ -151,7 +151,7 @@ fn on_each_kind(test: impl Fn(&Runtime, House)) {
 }
 
 #[test]
-fn a_page_of_the_log_has_what_it_is_to_have() {
+fn a_page_of_the_log_is_as_expected() {
     on_each_kind(|runtime, house| {
         let keep = select(vec![Keep::Oldest, Keep::Newest]);
         check(
@@ -178,7 +178,7 @@ fn a_page_of_the_log_has_what_it_is_to_have() {
 }
 
 #[test]
-fn a_read_of_history_has_what_it_is_to_have() {
+fn a_read_of_history_is_as_expected() {
     on_each_kind(|runtime, house| {
         let participant = participant(&house.chat);
         for size in SIZES {
@@ -195,7 +195,7 @@ fn a_read_of_history_has_what_it_is_to_have() {
             |(size, range, limit)| {
                 let room = room(size);
                 let reading = house.chat.history(&participant, &room, range, limit);
-                let (messages, has_more) = runtime.block_on(reading.unwrap()).unwrap();
+                let (messages, has_more) = runtime.block_on(reading.unwrap().page()).unwrap();
                 let limit = answer(limit);
                 let expected = match range {
                     Range::Newest => kept(1..=size, limit, Keep::Newest),
@@ -211,7 +211,7 @@ fn a_read_of_history_has_what_it_is_to_have() {
 }
 
 #[test]
-fn a_join_brings_what_it_is_to_bring() {
+fn a_join_is_answered_as_expected() {
     on_each_kind(|runtime, house| {
         check(
             4,

@@ -1,7 +1,7 @@
-//! What no list of cases has: values made up at random, near to good ones, against what is said of
-//! them elsewhere.
+//! Cases beyond every list: random values close to good ones, checked against independent
+//! statements of the rules.
 //!
-//! The cases are the same each time. `PROPTEST_CASES=100000` asks for more, which are others each
+//! The cases are the same each time. `PROPTEST_CASES=100000` asks for more, and for new ones each
 //! time.
 
 mod conversation;
@@ -19,11 +19,11 @@ use proptest::{
 };
 use serde_json::{Number, Value, json};
 
-/// How many cases are tried unless `PROPTEST_CASES` says.
+/// The number of cases without `PROPTEST_CASES`.
 const CASES: u32 = 512;
 const SEED: u64 = 4;
 
-/// Tries cases, one in so many where each takes long.
+/// Tries cases, and only one in `cost` of them where each takes long.
 fn check<S: Strategy>(cost: u32, cases: &S, test: impl Fn(S::Value)) {
     let asked = std::env::var_os("PROPTEST_CASES").is_some();
     let environment = ProptestConfig::default();
@@ -44,7 +44,7 @@ fn check<S: Strategy>(cost: u32, cases: &S, test: impl Fn(S::Value)) {
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
-/// Any text, or one about as long as an identifier may be, or longer.
+/// Generates any text, or one about as long as an identifier may be, or longer.
 fn text() -> impl Strategy<Value = String> {
     let unit = prop_oneof![
         Just("x"),
@@ -72,7 +72,7 @@ fn number() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// Any JSON.
+/// Generates any JSON.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -141,7 +141,7 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
-/// A text with some changes.
+/// Generates a text with some changes.
 fn changed(text: impl Strategy<Value = String>) -> impl Strategy<Value = String> {
     (text, vec(change(), 1..4)).prop_map(|(text, changes)| {
         changes

@@ -8,16 +8,16 @@ use super::{
     conversation::{Call, Stage, acks, call},
 };
 
-/// A frame, its ack id, and whether it is as a client sent it.
+/// A frame, its ack id, and whether it is undamaged.
 type Sent = (String, usize, bool);
 
-/// Calls that want an ack, some of them damaged, after a join: without one, sends would wait for
-/// it.
+/// Generates calls with an ack, some of them damaged, after a join: without one, sends would wait
+/// for it.
 fn frames() -> impl Strategy<Value = Vec<Sent>> {
     let damage = prop_oneof![3 => Just(vec![]), 1 => vec(change(), 1..4)];
     vec((call(), damage), 1..20).prop_map(|calls| {
         let frame = |(id, (mut call, changes)): (usize, (Call, Vec<super::Change>))| {
-            // Far from each other, lest a damaged id is somebody else's.
+            // Far apart, so that a damaged id is not another call's.
             let id = 7_000 + 1_111 * id;
             call.wants_ack = true;
             let frame = call.frame(id);
@@ -63,7 +63,7 @@ fn damaged_packets_are_answered_at_most_once_each_and_harm_nobody_else() {
 }
 
 #[test]
-fn any_bytes_close_the_connection_or_are_passed_over_and_harm_nobody_else() {
+fn any_bytes_close_the_connection_or_are_ignored_and_harm_nobody_else() {
     let runtime = Runtime::new().unwrap();
     let stage = runtime.block_on(Stage::new());
     let head = prop_oneof![

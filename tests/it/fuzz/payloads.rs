@@ -1,4 +1,4 @@
-//! Events' payloads, against the contract's words written down once more.
+//! Events' payloads, against a second statement of the contract.
 
 use parlor::{
     error::Error,
@@ -16,19 +16,19 @@ use super::{any_json, changed, check, text};
 /// The longest explanation of a refusal, in bytes.
 pub const MAX_EXPLANATION_BYTES: usize = 512;
 
-/// What a field may be.
+/// The kind of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Id,
-    /// An id that nobody reads.
+    /// An id for machines.
     Key,
     Text,
     Flag,
-    /// An integer, from 0 to the largest of so many bits.
+    /// An integer from 0 to the largest of this many bits.
     Count(u32),
 }
 
-/// A field's name, what it may be, and whether it may be missing.
+/// A field's name, its kind, and whether it may be missing.
 pub type Field = (&'static str, Kind, bool);
 
 const SEQ: Kind = Kind::Count(63);
@@ -92,7 +92,7 @@ impl Kind {
     }
 }
 
-/// A whole number from 0, also when it is written as `5.0`.
+/// Returns a whole number from 0, also when it is written as `5.0`.
 fn whole(value: &Value) -> Option<u64> {
     let fraction = value
         .as_f64()
@@ -104,12 +104,12 @@ pub fn is_id(text: &str) -> bool {
     (1..=128).contains(&text.len()) && !text.chars().any(|c| c.is_control() || c == '\u{fffd}')
 }
 
-/// An id that people read; which characters it may not have besides is in `texts`.
+/// Returns true for an id for people; `texts` has the further rules for its characters.
 pub fn is_name(text: &str) -> bool {
     is_id(text) && text.trim() == text && RoomId::try_from(text).is_ok()
 }
 
-/// The fields that are wrong.
+/// Returns the wrong fields.
 pub fn wrong<'a>(fields: &'a [Field], payload: &Map<String, Value>) -> Vec<&'a str> {
     let right = |(name, kind, optional): &&Field| match payload.get(*name) {
         None | Some(Value::Null) => *optional,
@@ -134,7 +134,7 @@ fn value(kind: Kind) -> BoxedStrategy<Value> {
     }
 }
 
-/// An object that is nearly, or quite, what an event wants.
+/// Generates an object that an event accepts, or nearly accepts.
 pub fn payload(fields: &'static [Field]) -> impl Strategy<Value = Map<String, Value>> {
     let fields = fields.iter().map(|(name, kind, optional)| {
         let present = if *optional { 0.4 } else { 0.95 };
@@ -149,7 +149,7 @@ pub fn payload(fields: &'static [Field]) -> impl Strategy<Value = Map<String, Va
     })
 }
 
-/// What parsing it gives: nothing, or an error that says what is wrong.
+/// Parses a payload.
 fn parse(event: &str, json: &str) -> Result<(), Error> {
     fn of<T: DeserializeOwned>(json: &str) -> Result<T, Error> {
         protocol::parse(json)
@@ -181,7 +181,7 @@ fn parse(event: &str, json: &str) -> Result<(), Error> {
     }
 }
 
-/// A refusal is one of the payload, and short, whatever the payload.
+/// Asserts that a refusal names the payload and is short, and returns its text.
 fn explanation(error: &Error) -> String {
     assert_eq!(error.code(), "INVALID_PAYLOAD");
     let explanation = error.to_string();
@@ -198,7 +198,7 @@ fn events() -> impl Iterator<Item = (&'static str, &'static [Field])> {
 }
 
 #[test]
-fn a_payload_is_taken_just_when_all_its_fields_are_right() {
+fn a_payload_is_accepted_exactly_when_all_its_fields_are_right() {
     for (event, fields) in events() {
         check(1, &payload(fields), |payload| {
             let wrong = wrong(fields, &payload);
@@ -217,7 +217,7 @@ fn a_payload_is_taken_just_when_all_its_fields_are_right() {
 }
 
 #[test]
-fn any_text_in_place_of_a_payload_is_taken_or_refused_in_few_words() {
+fn any_text_in_place_of_a_payload_is_accepted_or_refused_in_few_words() {
     for (event, fields) in events() {
         let damaged = changed(payload(fields).prop_map(|payload| Value::from(payload).to_string()));
         let texts = prop_oneof![

@@ -1,4 +1,4 @@
-//! Tokens: none counts that was not signed for what it says.
+//! Tokens: none counts unless it was signed with exactly these claims.
 
 use chrono::Utc;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
@@ -35,7 +35,7 @@ fn later() -> i64 {
     Utc::now().timestamp() + 3600
 }
 
-/// Claims, each as it should be, or anything, or missing.
+/// Generates claims, each correct, arbitrary, or missing.
 fn claims() -> impl Strategy<Value = Value> {
     let time = || {
         prop_oneof![
@@ -63,7 +63,7 @@ fn claims() -> impl Strategy<Value = Value> {
         .prop_map(|claims| claims.into_iter().flatten().collect::<Map<_, _>>().into())
 }
 
-/// A refusal is one of the token, and short.
+/// Asserts that a refusal names the token, and is short.
 fn assert_refused(result: Result<Grant, Error>) {
     let error = result.unwrap_err();
     assert!(
@@ -76,7 +76,7 @@ fn assert_refused(result: Result<Grant, Error>) {
     );
 }
 
-/// Whether the `rooms` of a token let somebody in.
+/// Returns true when a token's `rooms` include a room.
 fn admits(rooms: Option<&Value>, room: &str) -> bool {
     let Some(rooms) = rooms else { return true };
     let patterns = rooms
@@ -93,7 +93,7 @@ fn admits(rooms: Option<&Value>, room: &str) -> bool {
 }
 
 #[test]
-fn a_signed_token_gives_what_it_says_and_no_more() {
+fn a_signed_token_grants_its_claims_and_no_more() {
     let verifier = verifier();
     check(
         1,
@@ -133,7 +133,7 @@ fn a_signed_token_gives_what_it_says_and_no_more() {
 }
 
 #[test]
-fn a_good_token_is_taken() {
+fn a_good_token_is_accepted() {
     let verifier = verifier();
     let cases = (
         "[a-zé😀]([a-z é😀]{0,18}[a-zé😀])?",
@@ -156,7 +156,7 @@ fn a_good_token_is_taken() {
 }
 
 #[test]
-fn a_token_that_was_changed_is_refused() {
+fn a_changed_token_is_refused() {
     let verifier = verifier();
     let token = signed(&json!({ "sub": "ann", "exp": later(), "rooms": ["a*"] }));
     check(1, &changed(Just(token.clone())), |changed| {
@@ -167,7 +167,7 @@ fn a_token_that_was_changed_is_refused() {
 }
 
 #[test]
-fn a_token_whose_header_says_otherwise_is_refused() {
+fn a_token_with_another_algorithm_or_key_is_refused() {
     let verifier = verifier();
     check(
         1,
@@ -207,7 +207,7 @@ fn any_text_in_place_of_a_token_is_refused() {
 }
 
 #[test]
-fn an_audience_that_is_none_is_somebody_else() {
+fn an_invalid_audience_is_another_one() {
     let verifier = verifier();
     for audience in [json!(5), json!([]), json!([null]), json!({}), json!("")] {
         assert_refused(verifier.check(&signed(
@@ -229,7 +229,7 @@ fn a_token_with_a_long_word_in_the_wrong_place_is_refused_in_few_words() {
     }
 }
 
-/// Base64 for URLs, without padding.
+/// Encodes as Base64 for URLs, without padding.
 fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let bits = bytes

@@ -40,7 +40,7 @@ fn an_identifier_is_kept_as_it_came_or_refused() {
     });
 }
 
-/// Of the texts that are made up here; `texts` has others.
+/// Holds for the texts generated here; `texts` has others.
 pub fn is_blank(text: &str) -> bool {
     text.chars().all(|c| {
         c.is_whitespace()
@@ -139,7 +139,7 @@ fn a_message_says_what_its_draft_did() {
 }
 
 #[test]
-fn an_origin_may_connect_just_when_it_is_listed() {
+fn an_origin_may_connect_exactly_when_it_is_listed() {
     let origin = || "(https?|HTTP|app)://[a-zA-Z]{1,3}(\\.[a-zA-Z]{1,3})?(:[1-9][0-9]{0,3})?";
     let cases = (
         proptest::collection::vec(origin(), 1..4),
@@ -212,7 +212,7 @@ fn without_a_list_only_pages_of_the_same_host_may_connect() {
 }
 
 #[test]
-fn any_list_of_origins_is_taken_or_refused() {
+fn any_list_of_origins_is_accepted_or_refused() {
     let lists = prop_oneof![
         any::<String>(),
         changed(Just(
@@ -233,7 +233,7 @@ fn any_list_of_origins_is_taken_or_refused() {
 }
 
 #[test]
-fn any_value_of_a_setting_is_taken_or_refused() {
+fn any_value_of_a_setting_is_accepted_or_refused() {
     const FLAGS: [&str; 16] = [
         "port",
         "host",

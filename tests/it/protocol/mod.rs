@@ -2,12 +2,9 @@
 //! not to bend them: <https://socket.io/docs/v4/engine-io-protocol/>,
 //! <https://socket.io/docs/v4/socket-io-protocol/>.
 //!
-//! The server is that of `examples/conformance.rs`; what needs no particular behaviour is asked of
+//! The server is that of `examples/conformance`; what needs no particular behaviour is asked of
 //! the chat, too. Where the library does otherwise than the documents say, a test says so.
 
-#[path = "../../../examples/conformance.rs"]
-#[allow(dead_code, reason = "a program of its own")]
-mod conformance;
 mod connecting;
 mod handshake;
 mod heartbeat;
@@ -23,6 +20,7 @@ use parlor::{
     net::{self, AdmissionSettings},
     realtime::{self, Settings},
 };
+use parlor_conformance as conformance;
 use reqwest::Client;
 use tokio_util::sync::CancellationToken;
 

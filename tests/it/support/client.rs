@@ -12,14 +12,14 @@ use tokio::sync::{Mutex, mpsc};
 
 use super::{DEADLINE, within_deadline};
 
-/// A connected client, and the events that it has got.
+/// A connected client, and its received events.
 pub struct Client {
     socket: Socket,
     events: Mutex<mpsc::UnboundedReceiver<(String, Value)>>,
 }
 
 impl Client {
-    /// Connects by WebSocket and waits until the server has let it in.
+    /// Connects by WebSocket and waits for the server's welcome.
     pub async fn connect(url: &str, user: &str) -> Self {
         Self::by(TransportType::Websocket, url, json!({ "userId": user })).await
     }
@@ -33,7 +33,7 @@ impl Client {
         }
     }
 
-    /// Connects; whether the server lets it in is the first event, `connect` or `error`.
+    /// Connects; the first event is `connect` or, after a refusal, `connect_error`.
     pub async fn attempt(transport: TransportType, url: &str, auth: Value) -> Self {
         let (sender, events) = mpsc::unbounded_channel();
         let (connected, failed, any) = (sender.clone(), sender.clone(), sender);
@@ -82,21 +82,21 @@ impl Client {
             .unwrap()
     }
 
-    /// The same, and the answer must be `ok`.
+    /// Emits an event and waits for its ack, which must be `ok`.
     pub async fn ok(&self, event: &str, payload: Value) -> Value {
         let answer = self.call(event, payload).await;
         assert_eq!(answer["status"], "ok", "{event}: {answer}");
         answer
     }
 
-    /// The same, and the answer must be an error; its code.
+    /// Emits an event and waits for its ack, which must be an error, and returns its code.
     pub async fn refused(&self, event: &str, payload: Value) -> String {
         let answer = self.call(event, payload).await;
         assert_eq!(answer["status"], "error", "{event}: {answer}");
         answer["error"]["code"].as_str().unwrap().to_owned()
     }
 
-    /// Emits an event that asks for no ack.
+    /// Emits an event without asking for an ack.
     pub async fn emit(&self, event: &str, payload: Value) {
         self.socket.emit(event, payload).await.unwrap();
     }
@@ -106,7 +106,7 @@ impl Client {
         self.ok("joinRoom", json!({ "roomId": room })).await
     }
 
-    /// Sends a message; the stored message.
+    /// Sends a message, and returns it as stored.
     pub async fn send(&self, room: &str, text: &str) -> Value {
         let sent = self
             .ok("sendMessage", json!({ "roomId": room, "message": text }))
@@ -114,7 +114,7 @@ impl Client {
         sent["message"].clone()
     }
 
-    /// The next event of this name; others before it are passed over.
+    /// Waits for an event of this name, and skips others.
     pub async fn next(&self, name: &str) -> Value {
         loop {
             let (event, payload) = self.next_any().await;
@@ -124,7 +124,7 @@ impl Client {
         }
     }
 
-    /// The next event, whatever it is.
+    /// Waits for the next event.
     pub async fn next_any(&self) -> (String, Value) {
         let mut events = self.events.lock().await;
         within_deadline("an event", events.recv())
@@ -132,7 +132,7 @@ impl Client {
             .expect("the client lives")
     }
 
-    /// Everything that has come so far.
+    /// Returns all events received so far.
     pub async fn received(&self) -> Vec<(String, Value)> {
         let mut events = self.events.lock().await;
         std::iter::from_fn(|| events.try_recv().ok()).collect()
@@ -144,7 +144,7 @@ impl Client {
     }
 }
 
-/// An event's first argument. (`rust_socketio` gives an ack's arguments as one list.)
+/// Returns an event's first argument. (`rust_socketio` passes an ack's arguments as one list.)
 fn first(payload: Payload) -> Value {
     match payload {
         Payload::Text(mut values) if !values.is_empty() => match values.remove(0) {

@@ -11,7 +11,7 @@ use super::{gate::Gate, pgbouncer::PgBouncer, postgres::Postgres};
 
 const TEMPLATE: &str = "parlor_template";
 
-/// A database that only one test uses.
+/// A database for a single test.
 pub struct Database {
     url: String,
     _kind: Kind,
@@ -20,7 +20,7 @@ pub struct Database {
 enum Kind {
     /// Deleted with its folder.
     Sqlite { _folder: TempDir },
-    /// Gone with the throw-away server, or, on somebody's server, dropped.
+    /// Gone with the throw-away server; on another server, dropped.
     Postgres { _external: Option<Drops> },
 }
 
@@ -30,12 +30,12 @@ struct Drops {
 }
 
 impl Database {
-    /// One of each kind.
+    /// Returns a database of each kind.
     pub async fn each_kind() -> [Self; 2] {
         [Self::sqlite(), Self::postgres().await]
     }
 
-    /// A new SQLite file, without tables yet.
+    /// Returns a new SQLite file, without tables yet.
     pub fn sqlite() -> Self {
         let folder = TempDir::with_prefix("parlor-sqlite-").unwrap();
         let url = format!("sqlite://{}/parlor.db", folder.path().display());
@@ -45,11 +45,11 @@ impl Database {
         }
     }
 
-    /// A new Postgres database with tables.
+    /// Returns a new Postgres database with tables.
     pub async fn postgres() -> Self {
         static TEMPLATE_MADE: OnceCell<()> = OnceCell::const_new();
         if external().is_some() {
-            // A template would be left behind on somebody's server.
+            // On another server a template would stay behind.
             let database = Self::empty_postgres().await;
             database.store().await.close().await;
             return database;
@@ -58,12 +58,12 @@ impl Database {
         Self::from_template(&format!("TEMPLATE {TEMPLATE}")).await
     }
 
-    /// A new Postgres database without tables.
+    /// Returns a new Postgres database without tables.
     pub async fn empty_postgres() -> Self {
         Self::from_template("").await
     }
 
-    /// The one that a server has from the start.
+    /// Returns a server's initial database.
     pub fn on(server: &Postgres) -> Self {
         Self {
             url: server.url("postgres"),
@@ -84,39 +84,39 @@ impl Database {
         }
     }
 
-    /// The same, reached through a gate.
+    /// Routes connections through a gate.
     pub fn through(mut self, gate: &Gate) -> Self {
         self.url = gate.url(&self.url);
         self
     }
 
-    /// The same, reached by way of a pooler.
+    /// Routes connections through a pooler.
     pub fn behind(mut self, pooler: &PgBouncer) -> Self {
         self.url = pooler.url(&self.url);
         self
     }
 
-    /// The same, reached without TLS.
+    /// Makes connections without TLS.
     pub fn in_clear_text(mut self) -> Self {
         let separator = if self.url.contains('?') { '&' } else { '?' };
         self.url = format!("{}{separator}sslmode=disable", self.url);
         self
     }
 
-    /// What goes into `DATABASE_URL`.
+    /// Returns the value for `DATABASE_URL`.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The store over it, with its tables.
+    /// Opens the store on it, and creates the tables.
     pub async fn store(&self) -> std::sync::Arc<dyn store::MessageStore> {
         let store = store::open(&self.url, 4, Encryption::Optional).unwrap();
         store.migrate().await.unwrap();
         store
     }
 
-    /// Lets nothing be written to a Postgres database, whose clients have to connect again; or lets
-    /// new ones write.
+    /// Makes a Postgres database read-only and ends its connections, or makes it writable for new
+    /// ones.
     pub async fn set_read_only(&self, read_only: bool) {
         let url = reqwest::Url::parse(&self.url).unwrap();
         let name = url.path().trim_start_matches('/');
@@ -133,12 +133,12 @@ impl Database {
         }
     }
 
-    /// Runs a statement on it.
+    /// Runs a statement.
     pub async fn execute(&self, sql: &str) {
         self.try_execute(sql).await.unwrap();
     }
 
-    /// Runs a statement that it may refuse.
+    /// Runs a statement that may fail.
     pub async fn try_execute(&self, sql: &str) -> sqlx::Result<()> {
         let sql = AssertSqlSafe(sql.to_owned());
         if self.url.starts_with("sqlite") {
@@ -176,12 +176,12 @@ async fn make_template() {
     store.close().await;
 }
 
-/// A server to use instead of a throw-away one.
+/// Returns the URL of a server to use instead of a throw-away one.
 fn external() -> Option<String> {
     std::env::var("TEST_DATABASE_URL").ok()
 }
 
-/// The server that databases are made on.
+/// Returns the URL for creating databases.
 pub fn admin_url() -> String {
     external().unwrap_or_else(|| Postgres::shared().url("postgres"))
 }

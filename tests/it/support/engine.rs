@@ -1,5 +1,5 @@
-//! Engine.IO packet by packet, on the kit's wire: polling by single HTTP requests, WebSocket by
-//! single frames, each within the deadline.
+//! Engine.IO packet by packet, on the kit's wire: single HTTP requests and single WebSocket frames,
+//! each within the deadline.
 
 use std::{io, net::SocketAddr};
 
@@ -14,19 +14,19 @@ use super::within_deadline;
 /// An HTTP answer's status and body.
 pub type Answer = (u16, String);
 
-/// Where Engine.IO is spoken, and in which version.
+/// An Engine.IO endpoint, in one version of the protocol.
 #[derive(Clone)]
 pub struct Endpoint {
     pub address: SocketAddr,
-    /// Without a slash at its end.
+    /// The path, without a slash at its end.
     pub path: &'static str,
     pub version: u8,
-    /// For requests that are no session's.
+    /// The client for requests outside a session.
     pub http: Client,
 }
 
 impl Endpoint {
-    /// A request with this query.
+    /// Returns a request with a query.
     pub fn request(&self, method: Method, query: &str) -> RequestBuilder {
         self.http.request(
             method,
@@ -43,7 +43,7 @@ impl Endpoint {
     }
 }
 
-/// Sends a request.
+/// Sends a request, and returns the answer.
 pub async fn answer(request: RequestBuilder) -> Answer {
     let answering = async {
         let response = request.send().await.unwrap();
@@ -60,7 +60,7 @@ pub struct Polling {
 }
 
 impl Polling {
-    /// Opens a session, and answers the ping that the library sends at once in version 4.
+    /// Opens a session, and answers the library's first ping, which comes at once in version 4.
     pub async fn open(endpoint: &Endpoint) -> Self {
         let session = Self::unanswered(endpoint).await;
         if endpoint.version == 4 {
@@ -89,7 +89,7 @@ impl Polling {
         text(within_deadline("an HTTP answer", self.session.post(payload)).await)
     }
 
-    /// Waits until the session is over; what came before.
+    /// Waits until the session ends, and returns the payloads before that.
     pub async fn rest(&self) -> String {
         let polling = async {
             let mut rest = String::new();
@@ -111,7 +111,7 @@ impl Polling {
         WebSocket(opening.await.unwrap())
     }
 
-    /// Opens the WebSocket of an upgrade, and finds it to work.
+    /// Opens the WebSocket of an upgrade, and probes it.
     pub async fn probed(&self) -> WebSocket {
         let mut socket = self.websocket().await;
         socket.send("2probe").await;
@@ -125,10 +125,10 @@ fn text(answer: anyhow::Result<wire::Answer>) -> Answer {
     (status, String::from_utf8(body.into()).unwrap())
 }
 
-/// A WebSocket, whatever is spoken on it.
+/// A WebSocket that checks nothing of Engine.IO.
 pub struct WebSocket(wire::WebSocket);
 
-/// What comes on a WebSocket.
+/// A frame from the server, or the WebSocket's end.
 #[derive(Debug, PartialEq)]
 pub enum Frame {
     Text(String),
@@ -149,7 +149,7 @@ impl<const N: usize> From<[u8; N]> for Frame {
 }
 
 impl WebSocket {
-    /// Opens a session, and answers the ping that the library sends at once in version 4.
+    /// Opens a session, and answers the library's first ping, which comes at once in version 4.
     pub async fn open(endpoint: &Endpoint) -> Self {
         let (mut socket, _) = Self::unanswered(endpoint).await;
         if endpoint.version == 4 {
@@ -159,7 +159,7 @@ impl WebSocket {
         socket
     }
 
-    /// Opens a session; the open packet's payload.
+    /// Opens a session, and returns the open packet's payload.
     pub async fn unanswered(endpoint: &Endpoint) -> (Self, Value) {
         let endpoint = endpoint.wire();
         let opening = wire::WebSocket::open_session(&endpoint);
@@ -167,12 +167,12 @@ impl WebSocket {
         (Self(socket), handshake)
     }
 
-    /// Opens a WebSocket with this query, or gives the status of the refusal.
+    /// Opens a WebSocket with this query, or returns the status of the refusal.
     pub async fn attempt(endpoint: &Endpoint, query: &str) -> Result<Self, u16> {
         Self::attempt_with(&[], endpoint, query).await
     }
 
-    /// The same, with further headers.
+    /// Opens a WebSocket with further headers.
     pub async fn attempt_with(
         headers: Headers<'_>,
         endpoint: &Endpoint,
@@ -199,19 +199,23 @@ impl WebSocket {
 
     /// Sends a frame of text.
     ///
-    /// Errors when the connection is over.
+    /// # Errors
+    ///
+    /// When the connection has ended.
     pub async fn try_send(&mut self, text: impl AsRef<str>) -> io::Result<()> {
         self.send_frame(Kind::Text, text.as_ref().as_bytes()).await
     }
 
     /// Sends a frame of bytes.
     ///
-    /// Errors when the connection is over.
+    /// # Errors
+    ///
+    /// When the connection has ended.
     pub async fn try_send_bytes(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.send_frame(Kind::Binary, bytes.as_ref()).await
     }
 
-    /// Sends a frame that says it is text.
+    /// Sends a frame of bytes that claims to be text.
     pub async fn send_invalid_text(&mut self, bytes: &[u8]) {
         self.send_frame(Kind::Text, bytes).await.unwrap();
     }
@@ -226,7 +230,7 @@ impl WebSocket {
         self.send_frame(Kind::Close, b"").await.unwrap();
     }
 
-    /// The next frame.
+    /// Returns the next frame.
     pub async fn frame(&mut self) -> Frame {
         let Some(frame) = self.next().await else {
             return Frame::Closed;
@@ -239,7 +243,7 @@ impl WebSocket {
         }
     }
 
-    /// The next frame, WebSocket's own included; nothing when the connection is over.
+    /// Returns the next frame, control frames included, and none when the connection has ended.
     async fn next(&mut self) -> Option<wire::Frame> {
         match within_deadline("a frame", self.0.frame()).await {
             Ok(frame) => frame,
@@ -248,7 +252,7 @@ impl WebSocket {
         }
     }
 
-    /// The next frame's text.
+    /// Returns the next frame's text.
     pub async fn text(&mut self) -> String {
         match self.frame().await {
             Frame::Text(text) => text,
@@ -256,17 +260,17 @@ impl WebSocket {
         }
     }
 
-    /// The connection itself.
+    /// Gives up the WebSocket for the connection below.
     pub fn into_stream(self) -> TcpStream {
         self.0.into_stream()
     }
 
-    /// A WebSocket that has been opened already.
+    /// Takes a connection whose handshake is over.
     pub async fn resumed(connection: TcpStream) -> Self {
         Self(wire::WebSocket::resume(connection, BytesMut::new()))
     }
 
-    /// The next frame's text, whatever comes of WebSocket's own before it.
+    /// Returns the next frame's text, and skips pongs.
     pub async fn text_beside_pongs(&mut self) -> String {
         loop {
             match self.next().await {
@@ -279,7 +283,7 @@ impl WebSocket {
         }
     }
 
-    /// Whether the server closes it next: a close packet may come before.
+    /// Returns true when the server closes it next, possibly after a close packet.
     pub async fn is_closed(&mut self) -> bool {
         match self.frame().await {
             Frame::Text(text) if text == "1" => self.frame().await == Frame::Closed,

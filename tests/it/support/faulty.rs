@@ -15,7 +15,7 @@ use parlor::{
 };
 use tokio::sync::{Semaphore, watch};
 
-/// What happens to an append.
+/// A fault of an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// The connection is lost before anything is written.
@@ -24,7 +24,7 @@ pub enum Fault {
     LostAfter,
 }
 
-/// Counts batches, holds them up, and fails as planned.
+/// A store that counts batches, holds them up, and fails as planned.
 pub struct FaultyStore {
     inner: Arc<dyn MessageStore>,
     faults: Mutex<Vec<Fault>>,
@@ -33,14 +33,14 @@ pub struct FaultyStore {
     most_reading: AtomicUsize,
     reads: AtomicUsize,
     panicking: AtomicBool,
-    /// The rooms whose reads wait.
+    /// The rooms with held reads.
     held: watch::Sender<HashSet<RoomId>>,
-    /// An append takes one permit; there are plenty unless held up.
+    /// One permit per append; plentiful unless appends are held up.
     gate: Semaphore,
 }
 
 impl FaultyStore {
-    /// A store on which the next appends suffer `faults`, in order, and later ones none.
+    /// Returns a store whose next appends suffer `faults`, in order, and later ones none.
     pub fn new(inner: Arc<dyn MessageStore>, faults: &[Fault]) -> Arc<Self> {
         let faults = Mutex::new(faults.iter().rev().copied().collect());
         Arc::new(Self {
@@ -56,47 +56,47 @@ impl FaultyStore {
         })
     }
 
-    /// Lets no append begin until [`FaultyStore::open`].
+    /// Holds all appends until [`FaultyStore::open`].
     pub fn close(&self) {
         self.gate.forget_permits(Semaphore::MAX_PERMITS);
     }
 
-    /// Lets `appends` begin.
+    /// Releases a number of appends.
     pub fn open(&self, appends: usize) {
         self.gate.add_permits(appends);
     }
 
-    /// Whether reads panic from now on.
+    /// Makes reads panic, or work again.
     pub fn panic_on_read(&self, panicking: bool) {
         self.panicking.store(panicking, Ordering::Relaxed);
     }
 
-    /// How many messages each append so far had.
+    /// Returns the number of messages in each append so far.
     pub fn batches(&self) -> Vec<usize> {
         self.batches.lock().unwrap().clone()
     }
 
-    /// Lets no read of the room's log end until [`FaultyStore::release_reads`].
+    /// Holds reads of the room's log until [`FaultyStore::release_reads`].
     pub fn hold_reads(&self, room: &RoomId) {
         self.held.send_modify(|held| _ = held.insert(room.clone()));
     }
 
-    /// Lets the room's reads go on.
+    /// Releases the room's reads.
     pub fn release_reads(&self, room: &RoomId) {
         self.held.send_modify(|held| _ = held.remove(room));
     }
 
-    /// Returns the number of reads that have begun.
+    /// Returns the number of reads so far.
     pub fn reads(&self) -> usize {
         self.reads.load(Ordering::Relaxed)
     }
 
-    /// Returns the number of reads that are under way.
+    /// Returns the number of reads in flight.
     pub fn reading(&self) -> usize {
         self.reading.load(Ordering::Relaxed)
     }
 
-    /// How many reads there were at once, at most.
+    /// Returns the largest number of reads in flight so far.
     pub fn most_reading(&self) -> usize {
         self.most_reading.load(Ordering::Relaxed)
     }
@@ -135,7 +135,7 @@ impl MessageStore for FaultyStore {
         );
         self.reads.fetch_add(1, Ordering::Relaxed);
         let _reading = Reading::begin(self);
-        // What a held read brings is what the log held when it began.
+        // A held read returns the log as it was when the read began.
         let read = self.inner.read(room, page).await;
         let released = |held: &HashSet<RoomId>| !held.contains(room);
         self.held.subscribe().wait_for(released).await.unwrap();
@@ -151,7 +151,7 @@ impl MessageStore for FaultyStore {
     }
 }
 
-/// A read under way; dropping it counts it out, as when its reader gives up.
+/// A read in flight; dropping it ends the count, as when its reader gives up.
 struct Reading<'a>(&'a AtomicUsize);
 
 impl<'a> Reading<'a> {

@@ -1,4 +1,4 @@
-//! A way to the tests' Postgres server that can be opened and shut: a TCP port before it.
+//! A gate before the tests' Postgres server: a TCP port that can be opened and shut.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -16,13 +16,13 @@ const POSTGRES_PORT: u16 = 5432;
 /// A port that refuses connections until it is opened.
 pub struct Gate {
     address: SocketAddr,
-    /// Bound, so that nobody else takes the port, but not listening: connections are refused.
+    /// Bound, so that no other process takes the port, but not listening: connections are refused.
     _reserved: TcpSocket,
     open: Option<JoinHandle<()>>,
 }
 
 impl Gate {
-    /// A shut gate.
+    /// Returns a shut gate.
     pub fn shut_at_first() -> Self {
         let reserved = reusable();
         reserved.bind(([127, 0, 0, 1], 0).into()).unwrap();
@@ -33,7 +33,7 @@ impl Gate {
         }
     }
 
-    /// The URL of a database, by way of it.
+    /// Returns the URL of a database behind the gate.
     pub fn url(&self, direct: &str) -> String {
         let mut url = Url::parse(direct).expect("a database's URL");
         let others: Vec<_> = url
@@ -76,7 +76,7 @@ fn reusable() -> TcpSocket {
     socket
 }
 
-/// Where a Postgres server listens.
+/// The address of a Postgres server.
 #[derive(Clone)]
 enum Server {
     Unix(PathBuf),

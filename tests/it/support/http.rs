@@ -1,4 +1,4 @@
-//! HTTP byte by byte, as it goes over a connection.
+//! HTTP byte by byte, as it crosses a connection.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -9,7 +9,7 @@ use tokio::{
 
 use super::within_deadline;
 
-/// A connection of one's own.
+/// A connection of the test's own.
 pub struct HttpConnection(TcpStream);
 
 impl HttpConnection {
@@ -31,12 +31,14 @@ impl HttpConnection {
 
     /// Sends bytes as they are.
     ///
-    /// Errors when the connection is over.
+    /// # Errors
+    ///
+    /// When the connection has ended.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
         self.0.write_all(bytes.as_ref()).await
     }
 
-    /// Asks for something; the answer's status, or none if there is no answer.
+    /// Sends a GET request, and returns the answer's status, or none without an answer.
     pub async fn ask(&mut self, path: &str, headers: &str) -> Option<u16> {
         self.send(format!(
             "GET {path} HTTP/1.1\r\nhost: parlor\r\n{headers}\r\n"
@@ -46,7 +48,7 @@ impl HttpConnection {
         self.status().await
     }
 
-    /// Asks for something; the answer as it comes.
+    /// Sends a GET request, and returns the first part of the answer.
     pub async fn answer(&mut self, path: &str, headers: &str) -> String {
         self.send(format!(
             "GET {path} HTTP/1.1\r\nhost: parlor\r\n{headers}\r\n"
@@ -60,7 +62,7 @@ impl HttpConnection {
         String::from_utf8_lossy(&answer[..read]).into_owned()
     }
 
-    /// Reads some of what has been answered; nothing at the connection's end.
+    /// Reads some of the answers, and returns none at the connection's end.
     pub async fn read(&mut self) -> Option<String> {
         let mut answers = vec![0; 64 * 1024];
         let read = within_deadline("answers", self.0.read(&mut answers))
@@ -70,8 +72,8 @@ impl HttpConnection {
         Some(String::from_utf8_lossy(&answers[..read]).into_owned())
     }
 
-    /// The next answer's status, or none if the connection ends. The answer must be all that is
-    /// sent.
+    /// Returns the next answer's status, or none at the connection's end. Nothing else may arrive
+    /// with the answer.
     pub async fn status(&mut self) -> Option<u16> {
         let mut answer = [0; 4096];
         let read = within_deadline("an answer", self.0.read(&mut answer))
@@ -84,7 +86,7 @@ impl HttpConnection {
         Some(std::str::from_utf8(&status[..3]).unwrap().parse().unwrap())
     }
 
-    /// All that comes until the server ends the connection.
+    /// Reads until the server ends the connection.
     pub async fn rest(&mut self) -> String {
         let mut rest = vec![];
         within_deadline("the connection's end", self.0.read_to_end(&mut rest))
@@ -93,7 +95,7 @@ impl HttpConnection {
         String::from_utf8_lossy(&rest).into_owned()
     }
 
-    /// Ends the connection by an error.
+    /// Resets the connection.
     pub fn reset(self) {
         self.0.set_zero_linger().unwrap();
     }

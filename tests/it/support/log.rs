@@ -1,11 +1,11 @@
-//! Messages put straight into a room's log.
+//! Messages stored directly in a room's log.
 
 use chrono::TimeDelta;
 use parlor::model::{Body, Draft};
 
 use super::Database;
 
-/// Stores messages of a user, while no server looks.
+/// Stores a user's messages, unnoticed by any server.
 pub async fn append(database: &Database, room: &str, user: &str, texts: &[&str]) {
     append_old(
         database,
@@ -15,7 +15,7 @@ pub async fn append(database: &Database, room: &str, user: &str, texts: &[&str])
     .await;
 }
 
-/// Stores messages: how many minutes old each is, whose, and what it says.
+/// Stores messages, given by their age in minutes, their user and their text.
 pub async fn append_old(
     database: &Database,
     room: &str,

@@ -1,4 +1,5 @@
-//! The harness: throw-away databases, servers on free ports, clients. Every wait has a deadline.
+//! The tests' own kit, beside `testkit`: databases, servers in this process, clients. Every wait
+//! has a deadline.
 
 pub mod client;
 pub mod database;
@@ -24,10 +25,10 @@ pub use self::{
     client::Client, database::Database, process::Process, raw::RawClient, server::Server,
 };
 
-/// The setting of a server that is sent more than a user may send otherwise.
+/// The flag for a server that is sent more than one user may send.
 pub const FLOODED: &str = "--messages-per-second=0";
 
-/// What a message on its way to clients says.
+/// Returns the text of an encoded message.
 pub fn said(message: &parlor::model::EncodedMessage) -> String {
     let message: serde_json::Value = serde_json::from_str(message.json()).unwrap();
     message["message"].as_str().unwrap().to_owned()

@@ -10,20 +10,21 @@ use tokio::{
 
 use super::{HOW_TO_GET_TOOLS, eventually, free_port};
 
-/// What a user who is not root needs besides, and no log but the errors.
+/// Settings for a user without root's rights, and a log of errors only.
 const OF_ITS_OWN: &str = "client_body_temp_path tmp; proxy_temp_path tmp; fastcgi_temp_path tmp; uwsgi_temp_path tmp; \
     scgi_temp_path tmp; access_log off;";
 
 /// A running nginx; killed when dropped.
 pub struct Nginx {
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
     _process: Child,
     _folder: TempDir,
 }
 
 impl Nginx {
-    /// Starts with what its `http` block has; `{address}` stands there for where it is to listen.
+    /// Starts nginx with the content of its `http` block, in which `{address}` stands for its own
+    /// address.
     pub async fn start(http: &str) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let folder = TempDir::with_prefix("parlor-nginx-").unwrap();
@@ -48,9 +49,9 @@ impl Nginx {
     }
 }
 
-/// A single process, so that it can be killed.
+/// Returns the command for a single process, which can be killed.
 fn command(folder: &Path) -> Command {
-    // Not on the path of users who are not root.
+    // Not on every user's path.
     let installed = Path::new("/usr/sbin/nginx");
     let mut command = Command::new(if installed.exists() {
         installed

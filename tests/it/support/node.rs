@@ -20,11 +20,15 @@ use tokio::{
 
 use super::{DEADLINE, HOW_TO_GET_TOOLS};
 
-/// How long a script may take, which has a deadline of its own for each step: browsers are slow
-/// beside a busy compiler.
-const SCRIPT_DEADLINE: Duration = Duration::from_secs(120);
+/// The deadline of a script, whose steps have deadlines of their own: browsers are slow beside a
+/// busy compiler.
+const SCRIPT_DEADLINE: Duration = DEADLINE.saturating_mul(3);
 
-/// The TypeScript compiler, as seen from the scripts.
+/// The deadline of a script's step: shorter than the wait for its next line, so that the script
+/// can say what is missing.
+const STEP_DEADLINE: Duration = Duration::from_secs(DEADLINE.as_secs() / 2);
+
+/// The TypeScript compiler, relative to the scripts.
 pub const TSC: &str = "../../node_modules/typescript/bin/tsc";
 
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
@@ -36,8 +40,7 @@ const PACKAGES: [&str; 5] = [
     "typescript",
 ];
 
-/// Runs a script to its end; the test fails with all that the script said when it fails or takes
-/// too long.
+/// Runs a script to its end. A failure or a timeout fails the test with the script's whole output.
 pub async fn run(script: &str, arguments: &[&str]) {
     let mut output = tempfile::tempfile().unwrap();
     let mut child = spawn(
@@ -60,7 +63,7 @@ pub async fn run(script: &str, arguments: &[&str]) {
     }
 }
 
-/// A running script that tells how far it is; killed when dropped.
+/// A running script that reports its progress; killed when dropped.
 pub struct Script {
     lines: Lines<BufReader<ChildStdout>>,
     errors: File,
@@ -68,7 +71,7 @@ pub struct Script {
 }
 
 impl Script {
-    /// Starts it.
+    /// Starts a script.
     pub fn start(script: &str, arguments: &[&str]) -> Self {
         let errors = tempfile::tempfile().unwrap();
         let mut child = spawn(script, arguments, Stdio::piped(), &errors);
@@ -80,14 +83,14 @@ impl Script {
         }
     }
 
-    /// Sends it a signal.
+    /// Sends the script a signal.
     pub fn signal(&self, signal: Signal) {
         let id = self.child.id().expect("the script runs");
         kill(Pid::from_raw(id.try_into().unwrap()), signal).unwrap();
     }
 
-    /// The next line that it prints; the test fails with its errors when there is none, or it takes
-    /// too long.
+    /// Returns the next line of output. Without one in time, the test fails with the script's
+    /// errors.
     pub async fn line(&mut self) -> String {
         match timeout(DEADLINE, self.lines.next_line()).await {
             Ok(Ok(Some(line))) => line,
@@ -106,6 +109,7 @@ fn spawn(script: &str, arguments: &[&str], output: Stdio, errors: &File) -> Chil
     command
         .arg(format!("{SCRIPTS}/{script}"))
         .args(arguments)
+        .env("DEADLINE_MS", STEP_DEADLINE.as_millis().to_string())
         .kill_on_drop(true)
         .stdin(Stdio::null());
     command.stdout(output).stderr(errors.try_clone().unwrap());
@@ -114,7 +118,7 @@ fn spawn(script: &str, arguments: &[&str], output: Stdio, errors: &File) -> Chil
         .unwrap_or_else(|error| panic!("node: {error}: {HOW_TO_GET_TOOLS}"))
 }
 
-/// Fails the test when a package that the scripts use is not there.
+/// Fails the test when one of the scripts' packages is missing.
 pub fn assert_packages() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("node_modules");
     for package in PACKAGES {

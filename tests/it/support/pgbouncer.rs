@@ -13,12 +13,11 @@ use std::{
 use reqwest::Url;
 use tempfile::TempDir;
 
-use super::{HOW_TO_GET_TOOLS, database::admin_url, free_port, postgres::unprivileged};
+use super::{DEADLINE, HOW_TO_GET_TOOLS, database::admin_url, free_port, postgres::unprivileged};
 
-const START_DEADLINE: Duration = Duration::from_secs(20);
 const POSTGRES_PORT: u16 = 5432;
 
-/// Debian keeps it where users do not look.
+/// Debian keeps it outside the path of users.
 const PLACES: [&str; 3] = [
     "/usr/sbin/pgbouncer",
     "/usr/bin/pgbouncer",
@@ -33,7 +32,7 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Starts it with a mode, such as `transaction`, and more settings, one a line.
+    /// Starts the pooler in a mode, such as `transaction`, with further settings, one a line.
     pub fn start(mode: &str, settings: &str) -> Self {
         let folder = TempDir::with_prefix("parlor-pgbouncer-").unwrap();
         let port = free_port();
@@ -66,7 +65,7 @@ impl PgBouncer {
         pooler
     }
 
-    /// The URL of a database, by way of it.
+    /// Returns the URL of a database behind the pooler.
     pub fn url(&self, direct: &str) -> String {
         let database = Url::parse(direct)
             .unwrap()
@@ -81,7 +80,7 @@ impl PgBouncer {
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             let log = || fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
             assert!(
-                begun.elapsed() < START_DEADLINE,
+                begun.elapsed() < DEADLINE,
                 "PgBouncer did not start: {}",
                 log()
             );
@@ -105,7 +104,7 @@ fn program() -> PathBuf {
         .unwrap_or_else(|| "pgbouncer".into())
 }
 
-/// Where the tests' Postgres listens, as PgBouncer wants it.
+/// Returns the host and port of the tests' Postgres, in PgBouncer's terms.
 fn server() -> (String, u16) {
     let url = Url::parse(&admin_url()).unwrap();
     let folder = url
@@ -118,7 +117,7 @@ fn server() -> (String, u16) {
     (host, url.port().unwrap_or(POSTGRES_PORT))
 }
 
-/// Whoever it runs as may read its settings.
+/// Lets every user read its settings.
 fn allow_entry(folder: &TempDir) {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();

@@ -14,19 +14,18 @@ use super::Database;
 /// A running `parlor`; killed when dropped.
 pub struct Process(process::Process);
 
-/// Runs a command to which a file that may not grow is an error, not its end.
+/// A shell script that makes a file's size limit an error instead of the end of its command.
 const OUTLIVES_LIMITS: &str = r#"trap '' XFSZ; exec "$@""#;
 
 impl Process {
-    /// The program without the settings of whoever runs the tests.
+    /// Returns the program's command, without the environment of the tests.
     pub fn command() -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_parlor"));
         command.env_clear().kill_on_drop(true).stdin(Stdio::null());
         command
     }
 
-    /// The same, which may read and write only what files' modes let their owner, also when root
-    /// runs the tests.
+    /// Returns a command bound by the files' modes, also when root runs the tests.
     pub fn command_bound_by_modes() -> Command {
         if !geteuid().is_root() {
             return Self::command();
@@ -46,19 +45,19 @@ impl Process {
         Self::at(0, database).await
     }
 
-    /// Starts it on a port that was chosen beforehand.
+    /// Starts it on a given port.
     pub async fn at(port: u16, database: &Database) -> Self {
         Self::spawn(port, database, Self::command()).await
     }
 
-    /// The same, as on a Heroku dyno.
+    /// Starts it as on a Heroku dyno.
     pub async fn start_on_dyno(database: &Database) -> Self {
         let mut command = Self::command();
         command.env("DYNO", "web.1");
         Self::spawn(0, database, command).await
     }
 
-    /// The same, with one thread for all that it does.
+    /// Starts it with one worker thread.
     pub async fn on_one_thread(database: &Database) -> Self {
         let mut command = Self::command();
         command.env("TOKIO_WORKER_THREADS", "1");
@@ -72,7 +71,7 @@ impl Process {
         Self::spawn(0, database, command).await
     }
 
-    /// Starts it with settings, on a disk that [`Process::fill_disk`] can fill.
+    /// Starts it with settings, on a disk that `fill_disk` can fill.
     pub async fn on_small_disk(database: &Database, flags: &[&str]) -> Self {
         let mut command = Command::new("sh");
         command
@@ -82,7 +81,7 @@ impl Process {
         Self::spawn(0, database, command).await
     }
 
-    /// Starts it with settings, and does not wait until it is ready.
+    /// Starts it with settings, without waiting until it is ready.
     pub async fn waiting(database: &Database, flags: &[&str]) -> Self {
         let mut command = Self::command();
         command.args(flags);
@@ -109,7 +108,7 @@ impl Process {
         Self(spawning.await.unwrap())
     }
 
-    /// Waits for its end: how it ended, and the rest of its log.
+    /// Waits for its end, and returns its status and the rest of its log.
     pub async fn ended(self) -> (ExitStatus, String) {
         self.0.ended().await
     }

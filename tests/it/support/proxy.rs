@@ -1,4 +1,4 @@
-//! A TCP proxy that cuts connections, at random places in what passes.
+//! A TCP proxy that cuts connections at random places in their traffic.
 
 use std::{
     io,
@@ -21,45 +21,45 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// How long a connection may stand still, or half closed, before it is dropped.
+/// The longest time that a connection stalls, or stays half closed, before it is dropped.
 const MAX_STALL: Duration = Duration::from_secs(1);
 
 const KINDS: [Cut; 4] = [Cut::Finish, Cut::Reset, Cut::HalfClose, Cut::Stall];
 
-/// What happens to a connection.
+/// A way to cut a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
-    /// Both ends are told of its end (FIN).
+    /// Both ends see its end (FIN).
     Finish,
-    /// Both ends are told of an error (RST).
+    /// Both ends see an error (RST).
     Reset,
-    /// One end is told of its end; what it says still gets to the other for a while.
+    /// One end sees its end; the other direction goes on for a while.
     HalfClose,
-    /// Nothing passes for a while; then both ends are told of an error.
+    /// Nothing passes for a while; then both ends see an error.
     Stall,
 }
 
-/// When to cut.
+/// A plan of cuts.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
     /// Cuts of each line.
     pub cuts: usize,
-    /// Bytes that pass between two of them, both ways together, on average.
+    /// The average number of bytes between two cuts, both directions together.
     pub bytes: usize,
-    /// Makes the places and the kinds.
+    /// The seed of the places and kinds.
     pub seed: u64,
 }
 
-/// Ways to a server, one for each client; gone when dropped.
+/// Lines to a server, one per client; gone when dropped.
 pub struct Proxy {
-    /// Where the ways begin.
+    /// The addresses of the lines.
     pub addresses: Vec<SocketAddr>,
     lines: Vec<Arc<Line>>,
     _listening: JoinSet<()>,
 }
 
 impl Proxy {
-    /// Starts with so many lines.
+    /// Starts a proxy with a number of lines.
     pub async fn start(server: SocketAddr, lines: usize, plan: Plan) -> Self {
         let lines: Vec<_> = (0..lines)
             .map(|number| Arc::new(Line::new(server, number, plan)))
@@ -77,7 +77,7 @@ impl Proxy {
         }
     }
 
-    /// How often each kind of cut has happened.
+    /// Returns the number of cuts of each kind.
     pub fn cuts(&self) -> [(Cut, usize); 4] {
         KINDS.map(|kind| {
             (
@@ -91,7 +91,7 @@ impl Proxy {
     }
 }
 
-/// One client's way to the server.
+/// One client's line to the server.
 struct Line {
     server: SocketAddr,
     next: Mutex<Next>,
@@ -124,7 +124,7 @@ impl Line {
         }
     }
 
-    /// Passes on what a client and the server say until one of them ends it, or until it is cut.
+    /// Relays a connection until one of its ends closes it, or until a cut.
     async fn carry(self: Arc<Self>, mut client: TcpStream) -> io::Result<()> {
         let mut server = TcpStream::connect(self.server).await?;
         let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
@@ -148,7 +148,7 @@ impl Line {
         server.set_zero_linger()
     }
 
-    /// Passes on what one end says, until it ends or the connection is to be cut.
+    /// Relays one direction until its end, or until a cut.
     async fn pass(
         &self,
         from: &mut ReadHalf<'_>,
@@ -171,13 +171,13 @@ impl Line {
         }
     }
 
-    /// Something from 0 to 1.
+    /// Returns a random number from 0 to 1.
     fn chance(&self) -> f64 {
         self.next.lock().unwrap().random.f64()
     }
 }
 
-/// Ends one direction; the other one goes on for a while.
+/// Ends one direction, and relays the other for a while.
 async fn half_close(
     ended: &mut WriteHalf<'_>,
     from: &mut ReadHalf<'_>,
@@ -189,19 +189,18 @@ async fn half_close(
         .map_or(Ok(()), |copied| copied.map(drop))
 }
 
-/// A line's next cut.
+/// The plan of a line's next cut.
 struct Next {
     random: Rng,
-    /// How many there are still to be.
+    /// Cuts left.
     left: usize,
     max_bytes: usize,
-    /// How many bytes pass before.
+    /// Bytes before the next cut.
     bytes: usize,
 }
 
 impl Next {
-    /// How many of `length` bytes pass before a cut, if there is one in them, and what happens
-    /// then.
+    /// Returns a cut within the next `length` bytes, if any: the bytes before it, and its kind.
     fn cut_within(&mut self, length: usize) -> Option<(usize, Cut)> {
         if self.left == 0 || self.bytes >= length {
             self.bytes = self.bytes.saturating_sub(length);

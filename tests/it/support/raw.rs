@@ -21,19 +21,19 @@ pub struct RawClient {
     next_id: u64,
 }
 
-/// What a server sends once a client is connected.
+/// A packet from the server.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Packet {
     /// An event's name and payload.
     Event(String, Value),
-    /// An ack's id and its one object.
+    /// An ack's id and its only argument.
     Ack(u64, Value),
-    /// The connection is over, or something else came.
+    /// Any other frame; empty at the connection's end.
     Other(String),
 }
 
 impl RawClient {
-    /// Connects by WebSocket and waits until the server has let it in.
+    /// Connects by WebSocket and waits for the server's welcome.
     pub async fn connect(address: SocketAddr, user: &str) -> Self {
         let mut client = Self::open(address).await;
         client
@@ -44,7 +44,8 @@ impl RawClient {
         client
     }
 
-    /// The same, with the CONNECT packet's payload as JSON (nothing: none); a refusal's frame.
+    /// Connects with a CONNECT packet's payload in JSON (empty for none), or returns the frame of
+    /// the refusal.
     pub async fn attempt(address: SocketAddr, auth: &str) -> Result<Self, String> {
         let mut client = Self::open(address).await;
         client.send(format!("40{auth}")).await;
@@ -70,20 +71,20 @@ impl RawClient {
         self.flush().await;
     }
 
-    /// Queues an event that asks for an ack; its id.
+    /// Queues an event with an ack, and returns its id.
     pub async fn emit(&mut self, event: &str, payload: &Value) -> u64 {
         self.emit_json(&json!([event, payload]).to_string()).await
     }
 
-    /// Queues an event that asks for an ack, given as its packet's JSON, `["name",…]`; its id.
+    /// Queues an event with an ack, given as its packet's JSON, `["name",…]`, and returns its id.
     pub async fn emit_json(&mut self, arguments: &str) -> u64 {
         let id = self.new_id();
         self.queue(&format!("42{id}{arguments}"));
         id
     }
 
-    /// Emits an event that asks for an ack and has one attachment, whose placeholder stands in the
-    /// packet's JSON; its id.
+    /// Sends an event with an ack and one attachment, whose placeholder stands in the packet's
+    /// JSON, and returns its id.
     pub async fn emit_binary(&mut self, arguments: &str, attachment: &[u8]) -> u64 {
         let id = self.new_id();
         self.queue(&format!("451-{id}{arguments}"));
@@ -92,21 +93,23 @@ impl RawClient {
         id
     }
 
-    /// Sends an event that asks for an ack.
+    /// Sends an event with an ack.
     ///
-    /// Errors when the connection is over.
+    /// # Errors
+    ///
+    /// When the connection has ended.
     pub async fn try_emit(&mut self, event: &str, payload: &Value) -> io::Result<u64> {
         let id = self.emit(event, payload).await;
         self.socket.flush().await?;
         Ok(id)
     }
 
-    /// Emits an event that asks for no ack.
+    /// Sends an event without an ack.
     pub async fn tell(&mut self, event: &str, payload: Value) {
         self.send(format!("42{}", json!([event, payload]))).await;
     }
 
-    /// Sends what is queued.
+    /// Sends the queued frames.
     pub async fn flush(&mut self) {
         self.socket.flush().await.unwrap();
     }
@@ -120,7 +123,7 @@ impl RawClient {
         self.next_id - 1
     }
 
-    /// Emits an event and waits for its ack; what else comes is dropped.
+    /// Emits an event, waits for its ack, and drops other packets.
     pub async fn call(&mut self, event: &str, payload: Value) -> Value {
         let id = self.emit(event, &payload).await;
         self.flush().await;
@@ -133,7 +136,7 @@ impl RawClient {
         }
     }
 
-    /// What comes before an event's ack, and the ack.
+    /// Returns the packets before an event's ack, and the ack.
     pub async fn until_ack(&mut self, id: u64) -> (Vec<Packet>, Value) {
         let mut before = vec![];
         loop {
@@ -145,7 +148,7 @@ impl RawClient {
         }
     }
 
-    /// The next event of this name; what else comes is dropped.
+    /// Waits for an event of this name, and drops other packets.
     pub async fn next(&mut self, name: &str) -> Value {
         loop {
             match self.packet().await {
@@ -156,13 +159,13 @@ impl RawClient {
         }
     }
 
-    /// The next packet.
+    /// Returns the next packet.
     pub async fn packet(&mut self) -> Packet {
         let frame = self.frame().await;
         parse(&frame).unwrap_or(Packet::Other(frame))
     }
 
-    /// The next frame, pings answered; empty at the end.
+    /// Returns the next frame, and answers pings; empty at the connection's end.
     pub async fn frame(&mut self) -> String {
         let receiving = async {
             loop {

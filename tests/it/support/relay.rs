@@ -1,6 +1,6 @@
-//! A way to a server for long-polling clients, which ends their connections where it hurts: in the
-//! same payload as what matters, as a server does whose heartbeat fails at that moment; or right
-//! after it, as one does that stops.
+//! A relay to a server for long-polling clients, which ends their connections at the worst moment:
+//! in the payload of the important packet, like a server whose heartbeat fails just then, or right
+//! after it, like a server that stops.
 
 use std::{
     collections::HashSet,
@@ -19,16 +19,15 @@ use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
 
 const MAX_BODY_BYTES: usize = 1_000_000;
 
-/// The list of a handshake that has clients go on to a WebSocket, and one of the same length that
-/// does not.
+/// A handshake's list of upgrades, and an empty one of the same length.
 const UPGRADES: [&str; 2] = [r#"["websocket"]"#, r#"[           ]"#];
 
 /// Part of a join's answer.
 const JOINED: &str = r#""members":["#;
-/// Part of a message that comes live.
+/// Part of a live message.
 const NEW_MESSAGE: &str = r#"["newMessage","#;
 
-/// The relay; gone when dropped.
+/// A running relay; gone when dropped.
 pub struct Relay {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -40,34 +39,34 @@ struct Shared {
     http: reqwest::Client,
     next: Mutex<Next>,
     ending: Mutex<Ending>,
-    /// The sessions that are refused.
+    /// The refused sessions.
     ended: Mutex<HashSet<String>>,
     joined: Notify,
 }
 
-/// How it ends a connection.
+/// A way to end a connection.
 #[derive(Clone, Copy)]
 pub enum Ending {
-    /// By the packet that says so, in the same payload.
+    /// A close packet, in the same payload.
     Packet,
-    /// By refusing the session's requests from then on.
+    /// A refusal of all further requests of the session.
     Refusal,
 }
 
-/// What it does with the payloads that come.
+/// The treatment of the next payloads.
 #[derive(Clone, Copy)]
 enum Next {
-    /// Hands them on.
+    /// Passes them on.
     Pass,
-    /// Loses the next one with a message, and the connection.
+    /// Loses the next one with a message, and ends the connection.
     Lose,
-    /// Keeps the next answer to a join until a message follows it, and gives both with the
+    /// Holds the next answer to a join until a message follows, and sends both with the
     /// connection's end.
     Join,
 }
 
 impl Relay {
-    /// Starts before a server.
+    /// Starts a relay before a server.
     pub async fn start(server: SocketAddr) -> Self {
         let shared = Arc::new(Shared {
             server,
@@ -88,19 +87,19 @@ impl Relay {
         }
     }
 
-    /// `http://…`, without a path.
+    /// Returns `http://…`, without a path.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Loses the next message on its way and ends the connection, and the following one in the
-    /// payload that has the answer to the join and the next message.
+    /// Breaks the connection twice: the next message is lost with it, and the following break comes
+    /// in one payload with the answer to the join and the next message.
     pub fn break_twice(&self, ending: Ending) {
         *self.shared.ending.lock().unwrap() = ending;
         *self.shared.next.lock().unwrap() = Next::Lose;
     }
 
-    /// Waits until a join's answer is held back, for a message to follow.
+    /// Waits until a join's answer is held back.
     pub async fn joined(&self) {
         super::within_deadline("a join", self.shared.joined.notified()).await;
     }
@@ -136,7 +135,7 @@ async fn pass(State(relay): State<Arc<Shared>>, request: Request) -> Response {
 impl Shared {
     async fn forward(&self, request: Request) -> axum::http::Response<Bytes> {
         let (mut parts, body) = request.into_parts();
-        // Payloads are to be read here.
+        // The relay reads payloads, so they must not be compressed.
         parts.headers.remove(header::ACCEPT_ENCODING);
         let body = to_bytes(body, MAX_BODY_BYTES).await.unwrap();
         let request = self
@@ -157,7 +156,7 @@ impl Shared {
         format!("http://{}{uri}", self.server)
     }
 
-    /// What a client gets in a payload's place.
+    /// Returns the payload for the client.
     async fn changed(&self, uri: &Uri, payload: String) -> String {
         let next = *self.next.lock().unwrap();
         match next {
@@ -174,14 +173,14 @@ impl Shared {
         }
     }
 
-    /// Payloads in one, with which a connection ends.
+    /// Joins payloads into the last one of a connection.
     fn end(&self, uri: &Uri, mut payloads: Vec<String>) -> String {
         let is_old = uri.query().is_some_and(|query| query.contains("EIO=3"));
         let (close, separator) = if is_old { ("1:1", "") } else { ("1", "\u{1e}") };
         match *self.ending.lock().unwrap() {
             Ending::Packet => payloads.push(close.to_owned()),
             Ending::Refusal => {
-                // Not empty, which no answer is.
+                // An answer is never empty.
                 payloads.push("6".to_owned());
                 self.ended
                     .lock()
@@ -192,7 +191,7 @@ impl Shared {
         payloads.join(separator)
     }
 
-    /// A payload and those after it, up to one with a message.
+    /// Returns a payload and its successors, up to one with a message.
     async fn until_message(&self, uri: &Uri, payload: String) -> Vec<String> {
         let mut payloads = vec![payload];
         while !payloads.iter().any(|payload| payload.contains(NEW_MESSAGE)) {
@@ -203,7 +202,7 @@ impl Shared {
     }
 }
 
-/// The id of the session that a request is for.
+/// Returns the session id of a request.
 fn session(uri: &Uri) -> Option<&str> {
     uri.query()?
         .split('&')

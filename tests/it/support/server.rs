@@ -1,4 +1,4 @@
-//! A server in the test's own process, on a free port, by the way that production takes.
+//! A server in the test's own process, on a free port, started as in production.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Client, Database, RawClient, within_deadline};
 
-/// A running server; it is stopped when dropped.
+/// A running server; stopped when dropped.
 pub struct Server {
     address: SocketAddr,
     stop: CancellationToken,
@@ -28,12 +28,12 @@ impl Server {
         Self::on(Database::sqlite(), &[]).await
     }
 
-    /// One on each kind of database.
+    /// Starts one server on each kind of database.
     pub async fn on_each_kind() -> [Self; 2] {
         Self::on_each_kind_with(&[]).await
     }
 
-    /// The same, with settings, as flags.
+    /// Starts one server on each kind of database, with settings as flags.
     pub async fn on_each_kind_with(flags: &[&str]) -> [Self; 2] {
         let [sqlite, postgres] = Database::each_kind().await;
         [
@@ -49,7 +49,7 @@ impl Server {
         server
     }
 
-    /// Starts on a port that was chosen beforehand.
+    /// Starts on a given port.
     pub async fn at(port: u16, database: Database) -> Self {
         let server = Self::bind(port, database, &[]).await;
         server.until_ready().await;
@@ -61,7 +61,7 @@ impl Server {
         Self::bind(0, database, flags).await
     }
 
-    /// Starts with all that there is to choose, without waiting for the database.
+    /// Starts with every choice, without waiting for the database.
     pub async fn bind(port: u16, database: Database, flags: &[&str]) -> Self {
         let (url, port) = (
             format!("--database-url={}", database.url()),
@@ -73,7 +73,7 @@ impl Server {
         Self::serve(&config, store, database)
     }
 
-    /// Starts on a store of the test's own, on a new SQLite file.
+    /// Starts on a store of the test's own, over a new SQLite file.
     pub async fn on_store(
         around: impl FnOnce(Arc<dyn MessageStore>) -> Arc<dyn MessageStore>,
     ) -> Self {
@@ -100,17 +100,17 @@ impl Server {
         }
     }
 
-    /// Where it listens.
+    /// Returns its address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// `http://…`, without a path.
+    /// Returns `http://…`, without a path.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Waits until `/readyz` says so.
+    /// Waits until `/readyz` succeeds.
     pub async fn until_ready(&self) {
         let url = format!("{}/readyz", self.url());
         super::eventually("the server to be ready", async || {
@@ -121,17 +121,17 @@ impl Server {
         .await;
     }
 
-    /// A connected client that speaks for `user`.
+    /// Connects a client as `user`.
     pub async fn client(&self, user: &str) -> Client {
         Client::connect(&self.url(), user).await
     }
 
-    /// The same, for load and for packets that no stock client sends.
+    /// Connects a client for load and for unusual packets.
     pub async fn raw(&self, user: &str) -> RawClient {
         RawClient::connect(self.address, user).await
     }
 
-    /// Stops it, and gives its database and how it ended.
+    /// Stops it, and returns its database and its result.
     pub async fn stop(mut self) -> (Database, anyhow::Result<()>) {
         self.stop.cancel();
         let ended = within_deadline("the server to stop", &mut self.serving)

@@ -1,4 +1,4 @@
-//! The server, in a process that also tells what it holds.
+//! The server, as a process that also reports its resources.
 
 use std::{
     env, fs, io,
@@ -23,14 +23,14 @@ use tokio::{
     sync::oneshot,
 };
 
-/// The system's allocator, with a count of what it has given out.
+/// The system's allocator, with a count of the bytes in use.
 #[global_allocator]
 static HEAP: PeakAlloc = PeakAlloc;
 
-/// The flag by which this program knows that it is to be the server.
+/// The flag that makes this program the server.
 pub const SERVE: &str = "--serve";
 
-/// Time is short here, so that what ends by a timeout does so often.
+/// Short timeouts, so that they end something often.
 const FLAGS: [&str; 7] = [
     SERVE,
     "--rust-log=error,parlor::app=info,parlor::soak=info",
@@ -44,14 +44,14 @@ const FLAGS: [&str; 7] = [
 /// This program once more, as the server.
 pub struct Parlor {
     process: Process,
-    /// Its database's folder.
+    /// The folder of its database.
     database: PathBuf,
     questions: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
 }
 
 impl Parlor {
-    /// Starts it with its database in a folder, and waits until it is ready.
+    /// Starts the server on a database in a folder, and waits until it is ready.
     pub async fn start(database: &Path) -> Self {
         let mut command = Command::new(env::current_exe().unwrap());
         command
@@ -74,32 +74,28 @@ impl Parlor {
         }
     }
 
-    /// Where it listens.
+    /// Returns the address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.process.address
     }
 
-    /// Writes a line to the process, and reads the line that it answers.
+    /// Writes a line to the process, and reads its answer.
     async fn ask(&mut self) -> String {
         self.questions.write_all(b"\n").await.unwrap();
         self.answers.next_line().await.unwrap().unwrap()
     }
 
-    /// Resident memory, in kB.
+    /// Returns the resident memory, in kB.
     fn resident_kilobytes(&self) -> f64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .unwrap();
-        line.trim().trim_end_matches(" kB").parse().unwrap()
+        let process = procfs::process::Process::new(self.process.id() as i32).unwrap();
+        process.status().unwrap().vmrss.unwrap() as f64
     }
 
-    /// How many files it has open, connections among them; without the database's, which its pool
-    /// closes and opens again.
+    /// Counts the open files and connections, without those of the database, whose pool closes and
+    /// opens them again.
     fn descriptors(&self) -> usize {
         let open = fs::read_dir(format!("/proc/{}/fd", self.process.id())).unwrap();
-        // One that is closed meanwhile leads nowhere.
+        // A descriptor closed meanwhile has no target.
         let targets = open.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
         targets
             .filter(|target| !target.starts_with(&self.database))
@@ -107,17 +103,17 @@ impl Parlor {
     }
 }
 
-/// What a server holds.
+/// A server's resources.
 #[derive(Debug, Clone, Copy)]
 pub struct Holdings {
     pub counted: Counted,
-    /// What has been allocated and not been given back, in kB; SQLite's own is not in it.
+    /// Allocated memory, in kB, without SQLite's own.
     pub heap: f64,
     /// Resident memory, in kB.
     pub resident: f64,
 }
 
-/// What must be as before.
+/// The resources that must return to their first counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counted {
     pub tasks: usize,
@@ -126,7 +122,7 @@ pub struct Counted {
 }
 
 impl Holdings {
-    pub async fn of(parlor: &mut Parlor) -> Self {
+    pub async fn measure(parlor: &mut Parlor) -> Self {
         let answer = parlor.ask().await;
         let mut numbers = answer
             .split_whitespace()
@@ -156,7 +152,7 @@ pub async fn serve() -> anyhow::Result<()> {
     app.serve_until(async { drop(ended.await) }).await
 }
 
-/// Answers every line of standard input with what this process holds; gives word of its end.
+/// Answers every line of standard input with this process's resources, and signals its end.
 fn answer(rooms: Rooms, runtime: RuntimeMetrics) -> oneshot::Receiver<()> {
     let (end, ended) = oneshot::channel();
     std::thread::spawn(move || {

@@ -1,9 +1,11 @@
-//! Whether the server gives back what it takes: clients of all kinds come, join, leave, send, break
-//! off, stall and come again, with rests in between. At every rest, tasks, file descriptors and
-//! active rooms must be as many as at the first one, and memory must not grow from one to the next.
+//! Checks that the server gives back all that it takes. Clients of all kinds come, join, leave,
+//! send, break off, stall and come again, with rests in between. At every rest, tasks, file
+//! descriptors and active rooms must be as many as at the first one, and memory must not grow from
+//! rest to rest.
 //!
-//! `cargo bench --bench soak`; `-- 2 50` for 2 minutes of load by 50 clients at once, in place of
-//! 10 by 200. Linux only: what the server holds is read from `/proc`.
+//! `cargo bench --package parlor-bench --bench soak` runs 200 clients at once for 10 minutes of
+//! load; `-- 2 50` runs 50 for 2 minutes. Linux only, as it reads the server's resources from
+//! `/proc`.
 
 mod client;
 mod life;
@@ -20,28 +22,27 @@ use tokio::{
 };
 
 use self::{
-    life::{Counts, Soul},
+    life::{Counts, Worker},
     server::{Counted, Holdings, Parlor},
 };
 
 const WARM_UP: Duration = Duration::from_secs(60);
-/// How often there is a rest.
+/// The number of rests after the first one.
 const CYCLES: u32 = 5;
-/// How often there is a line under load.
+/// The time between two lines of output under load.
 const LINE: Duration = Duration::from_secs(60);
-/// What has not changed for so long is at rest: no timer of the server is longer.
+/// The server is at rest when nothing has changed for this long: none of its timers is longer.
 const QUIET: Duration = Duration::from_secs(50);
-/// How long it may take until all is given back.
+/// The longest time until everything is given back.
 const MAX_REST: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(500);
-/// By how much memory may be more at the last rest than at the second one, in kB: what is
-/// allocated, which only caches move, and what is resident, where freed memory lies about in
-/// pieces, 8 MB of them, and each of 8 connections of SQLite's fills its cache of 2 MB
-/// (<https://www.sqlite.org/pragma.html#pragma_cache_size>).
+/// The memory, in kB, by which the last rest may exceed the second. Only caches move the heap.
+/// Resident memory includes up to 8 MB of fragments, and each of SQLite's 8 connections fills a
+/// cache of 2 MB (<https://www.sqlite.org/pragma.html#pragma_cache_size>).
 const HEAP_MARGIN: f64 = 512.0;
 const RESIDENT_MARGIN: f64 = 24.0 * 1024.0;
 
-/// What a line shows, after the time.
+/// The columns of a line, after the time.
 const COLUMNS: [&str; 12] = [
     "clients",
     "rooms",
@@ -82,7 +83,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs it; what was not given back.
+/// Runs the soak, and returns the list of leaks.
 #[tokio::main]
 async fn soak(time: Duration, clients: usize) -> Vec<String> {
     let mut soak = Soak::start(clients).await;
@@ -100,14 +101,14 @@ async fn soak(time: Duration, clients: usize) -> Vec<String> {
     faults(&first, &rests)
 }
 
-/// The server, and those who come to it.
+/// A server and its clients.
 struct Soak {
     parlor: Parlor,
     _database: TempDir,
     server: SocketAddr,
     clients: usize,
-    /// How many have come so far.
-    souls: u64,
+    /// Workers so far.
+    workers: u64,
     counts: Arc<Counts>,
     begun: Instant,
 }
@@ -124,25 +125,25 @@ impl Soak {
             _database: database,
             server,
             clients,
-            souls: 0,
+            workers: 0,
             counts: Arc::default(),
             begun: Instant::now(),
         }
     }
 
-    /// Lets clients live for some time, and then all vanish.
+    /// Runs clients for some time, then drops all of them at once.
     async fn load(&mut self, time: Duration) {
-        let mut souls = JoinSet::new();
+        let mut workers = JoinSet::new();
         for _ in 0..self.clients {
-            self.souls += 1;
-            let random = Rng::with_seed(self.souls);
-            souls.spawn(
-                Soul {
+            self.workers += 1;
+            let random = Rng::with_seed(self.workers);
+            workers.spawn(
+                Worker {
                     server: self.server,
                     random,
                     counts: self.counts.clone(),
                 }
-                .live(),
+                .run(),
             );
         }
         let end = Instant::now() + time;
@@ -150,7 +151,7 @@ impl Soak {
             sleep_until(end.min(Instant::now() + LINE)).await;
             self.print("").await;
         }
-        souls.shutdown().await;
+        workers.shutdown().await;
     }
 
     /// Waits until nothing changes any more.
@@ -169,10 +170,10 @@ impl Soak {
         last
     }
 
-    /// Waits until all is given back that had been at the first rest, or for long enough.
+    /// Waits until the server holds no more than at the first rest, or for [`MAX_REST`].
     async fn rest(&mut self, first: &Holdings) -> Holdings {
         self.settle(first).await;
-        // How often users did something is forgotten when, after a while, somebody does it again.
+        // The server sweeps its rate limiters only when, after a while, somebody uses them again.
         sleep(SWEEP_INTERVAL).await;
         life::visit(self.server).await.unwrap();
         self.settle(first).await;
@@ -187,7 +188,7 @@ impl Soak {
     }
 
     async fn holdings(&mut self) -> Holdings {
-        Holdings::of(&mut self.parlor).await
+        Holdings::measure(&mut self.parlor).await
     }
 
     async fn print(&mut self, what: &str) -> Holdings {
@@ -234,7 +235,7 @@ fn row(cells: [impl Display; COLUMNS.len()]) -> String {
     cells.iter().map(|cell| format!("{cell:>11}")).collect()
 }
 
-/// What was not given back.
+/// Lists all that was not given back.
 fn faults(first: &Holdings, rests: &[Holdings]) -> Vec<String> {
     let mut faults = vec![];
     if first.counted.rooms > 0 {

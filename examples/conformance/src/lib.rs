@@ -1,14 +1,14 @@
 //! A server for the official protocol test suites: Parlor's listener, layers and limits, with the
 //! suites' expected behaviour in place of a chat.
 //!
-//! `cargo run --example conformance` listens on port 3000 (`PORT`, `HOST`), as the suites expect.
-//! Their newest form is in <https://github.com/socketio/socket.io>:
+//! `cargo run --package parlor-conformance` listens on port 3000 (`PORT`, `HOST`), as the suites
+//! expect. Their newest form is in <https://github.com/socketio/socket.io>:
 //! `docs/engine.io-protocol/v4-test-suite`, `docs/engine.io-protocol/v3-test-suite` for old
 //! clients, and `docs/socket.io-protocol/v5-test-suite`. Of their 25, 23 and 32 tests, about 15, 23
 //! and 28 pass; Node's server passes all. `docs/upstream.md` names each failure with its reason,
 //! nearly always the same: the library sends its first ping at once.
 
-use std::{collections::BTreeMap, env, fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use axum::{Router, http::StatusCode, routing::any};
 use bytes::Bytes;
@@ -19,7 +19,7 @@ use engineioxide::{
 use parlor::{
     engine::{self, Engine},
     http::{self, AllowedOrigins},
-    net::{self, Admission, AdmissionSettings, Timeouts},
+    net::{Admission, AdmissionSettings, Timeouts},
     rates::Rate,
     realtime::{self, Settings},
 };
@@ -30,8 +30,6 @@ use serde::{
 };
 use serde_json::Value;
 use socketioxide::extract::{AckSender, Data, SocketRef};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 /// The suites' heartbeat, and a chat's limits; the maximum payload that results is the suites', too.
 pub const SETTINGS: Settings = Settings {
@@ -53,27 +51,6 @@ pub const TIMEOUTS: Timeouts = Timeouts {
 
 /// The time limit for a client's payload.
 const PAYLOAD_TIMEOUT: Duration = Duration::from_secs(40);
-
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let listener = net::listen(address()?, TIMEOUTS, AdmissionSettings::default().into())?;
-    println!("listening on {}", listener.local_addr()?);
-    tokio::select! {
-        () = net::serve(listener, router(SETTINGS), CancellationToken::new()) => {}
-        interrupted = tokio::signal::ctrl_c() => interrupted?,
-        _ = terminate.recv() => {}
-    }
-    Ok(())
-}
-
-fn address() -> anyhow::Result<SocketAddr> {
-    let setting = |name, default: &str| env::var(name).unwrap_or_else(|_| default.to_owned());
-    Ok(SocketAddr::new(
-        setting("HOST", "127.0.0.1").parse()?,
-        setting("PORT", "3000").parse()?,
-    ))
-}
 
 /// Routes to Socket.IO, and to bare Engine.IO.
 pub fn router(settings: Settings) -> Router {

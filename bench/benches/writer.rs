@@ -1,8 +1,8 @@
-//! How many messages a second the writer alone has stored, without sockets, from 100 rooms with 5
-//! senders in each; the whole server is measured in `bench/`.
+//! Counts the messages a second that the writer stores by itself, without sockets, from 100 rooms
+//! with 5 senders each. The benchmark of the whole server is `parlor-bench`.
 //!
-//! `cargo bench --bench writer` runs it on a throw-away Postgres and on SQLite; `-- postgres 5 10`
-//! on the one, 5 runs of 10 seconds.
+//! `cargo bench --package parlor-bench --bench writer` runs it on a throw-away Postgres and on
+//! SQLite; `-- postgres 5 10` on Postgres alone, in 5 runs of 10 seconds.
 
 use std::{
     sync::{
@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 const ROOMS: usize = 100;
 const SENDERS_PER_ROOM: usize = 5;
-/// Sends that one sender has under way.
+/// Sends that each sender keeps in flight.
 const WINDOW: usize = 16;
 const BODY_BYTES: usize = 100;
 const WARM_UP: Duration = Duration::from_secs(2);
@@ -80,7 +80,7 @@ impl Database {
     }
 }
 
-/// Messages a second.
+/// Measures the messages stored per second.
 async fn run(kind: &str, time: Duration) -> f64 {
     let database = Database::new(kind);
     let store = store::open(&database.url, 8, Encryption::Optional).unwrap();

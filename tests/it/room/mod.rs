@@ -1,4 +1,6 @@
-//! Rooms as tasks: they start and end, and heal what they were not told of.
+//! Rooms as tasks: they start, end, and find messages that nobody announced.
+
+mod slow_log;
 
 use std::sync::{
     Arc, Mutex,
@@ -9,6 +11,7 @@ use futures_util::future::join_all;
 use parlor::{
     auth::Identity,
     chat::{Chat, Limits, Participant, READS_AT_ONCE, Range},
+    error::Error,
     model::{Body, Draft, EncodedMessage, Outcome, RoomId, Seq, Signal, Stored},
     rates::Rate,
     room::{
@@ -18,33 +21,42 @@ use parlor::{
     store::MessageStore,
     writer::Writer,
 };
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{DEADLINE, Database, eventually, faulty::FaultyStore, said, within_deadline};
 
-/// What rooms sent.
+/// The rooms' deliveries.
 #[derive(Default)]
-struct Recorder(Mutex<Vec<EncodedMessage>>);
+struct Recorder {
+    messages: Mutex<Vec<EncodedMessage>>,
+    presence: Mutex<Vec<Presence>>,
+    signals: Mutex<Vec<Signal>>,
+}
 
 impl Fanout for Recorder {
     fn message(&self, message: &EncodedMessage) {
-        self.0.lock().unwrap().push(message.clone());
+        self.messages.lock().unwrap().push(message.clone());
     }
 
-    fn presence(&self, _: &Presence) {}
+    fn presence(&self, presence: &Presence) {
+        self.presence.lock().unwrap().push(presence.clone());
+    }
 
     fn reset(&self, _: &Reset) {}
 
-    fn signal(&self, _: &RoomId, _: &Signal) {}
+    fn signal(&self, _: &RoomId, signal: &Signal) {
+        self.signals.lock().unwrap().push(signal.clone());
+    }
 }
 
-/// Rooms and the use cases, without sockets.
+/// Rooms and use cases, without sockets.
 struct House {
     rooms: Rooms,
     chat: Chat,
     store: Arc<dyn MessageStore>,
     sent: Arc<Recorder>,
-    _database: Database,
+    database: Database,
 }
 
 impl House {
@@ -83,7 +95,7 @@ impl House {
             chat,
             store,
             sent,
-            _database: database,
+            database,
         }
     }
 
@@ -95,16 +107,23 @@ impl House {
     }
 
     async fn join(&self, participant: &Arc<Participant>) -> Joined {
-        let (sender, joined) = tokio::sync::oneshot::channel();
+        within_deadline("a join", self.joining(participant, None))
+            .await
+            .unwrap()
+    }
+
+    /// Joins the room with so many of its messages.
+    async fn joining(
+        &self,
+        participant: &Arc<Participant>,
+        limit: Option<usize>,
+    ) -> Result<Joined, Error> {
+        let (sender, joined) = oneshot::channel();
         let welcome = move |joined| sender.send(joined).is_ok();
-        within_deadline(
-            "a join",
-            self.chat
-                .join(participant, room(), None, None, None, welcome),
-        )
-        .await
-        .unwrap();
-        joined.await.unwrap()
+        self.chat
+            .join(participant, room(), None, None, limit, welcome)
+            .await?;
+        Ok(joined.await.unwrap())
     }
 
     async fn send(&self, participant: &Participant, text: &str) {
@@ -113,7 +132,7 @@ impl House {
     }
 
     fn sent(&self) -> Vec<String> {
-        let sent = self.sent.0.lock().unwrap();
+        let sent = self.sent.messages.lock().unwrap();
         sent.iter().map(said).collect()
     }
 }
@@ -203,7 +222,7 @@ async fn a_return_that_breaks_too_does_not_end_the_grace() {
 }
 
 #[tokio::test]
-async fn what_another_process_wrote_in_between_is_delivered_first() {
+async fn messages_of_another_process_are_delivered_first() {
     let house = House::new().await;
     let ann = house.user("ann");
     house.join(&ann).await;
@@ -219,7 +238,7 @@ async fn what_another_process_wrote_in_between_is_delivered_first() {
 }
 
 #[tokio::test]
-async fn what_was_committed_without_an_answer_is_delivered() {
+async fn a_commit_without_an_answer_is_delivered() {
     let house = House::new().await;
     let ann = house.user("ann");
     house.join(&ann).await;
@@ -232,14 +251,14 @@ async fn what_was_committed_without_an_answer_is_delivered() {
 }
 
 #[tokio::test]
-async fn what_is_committed_a_while_after_an_unknown_outcome_is_delivered() {
+async fn a_commit_a_while_after_an_unknown_outcome_is_delivered() {
     for database in Database::each_kind().await {
         let store = database.store().await;
         let house = House::on(database, store);
         let ann = house.user("ann");
         house.join(&ann).await;
         house.rooms.observe(Outcome::Unknown(vec![room()]));
-        // By this the room has looked, and found nothing.
+        // By now the room has looked, and found nothing.
         house.join(&ann).await;
         let body = Body::parse("late", 10).unwrap();
         let draft = Draft::new(room(), "ann".try_into().unwrap(), None, body, None);
@@ -250,7 +269,7 @@ async fn what_is_committed_a_while_after_an_unknown_outcome_is_delivered() {
 }
 
 #[tokio::test]
-async fn a_wake_up_for_a_message_that_the_room_has_costs_no_read() {
+async fn a_wake_up_for_a_message_the_room_has_costs_no_read() {
     let database = Database::sqlite();
     let store = FaultyStore::new(database.store().await, &[]);
     let house = House::on(database, store.clone());
@@ -263,7 +282,7 @@ async fn a_wake_up_for_a_message_that_the_room_has_costs_no_read() {
     for _ in 0..100 {
         house.rooms.wake(&room(), first);
     }
-    // By this the room has taken all of them.
+    // By now the room has taken all of them.
     house.join(&ann).await;
     assert_eq!(store.reads(), before);
 
@@ -279,7 +298,7 @@ async fn a_wake_up_for_a_message_that_the_room_has_costs_no_read() {
 }
 
 #[tokio::test]
-async fn a_room_that_cannot_take_more_reads_what_it_missed() {
+async fn a_room_with_a_full_mailbox_reads_what_it_missed() {
     let house = House::new().await;
     let ann = house.user("ann");
     house.join(&ann).await;
@@ -302,7 +321,7 @@ async fn a_room_that_cannot_take_more_reads_what_it_missed() {
 }
 
 #[tokio::test]
-async fn a_room_for_which_too_many_bytes_wait_reads_what_it_missed() {
+async fn a_room_with_too_many_bytes_waiting_reads_what_it_missed() {
     let house = House::new().await;
     let ann = house.user("ann");
     house.join(&ann).await;
@@ -321,7 +340,7 @@ async fn a_room_for_which_too_many_bytes_wait_reads_what_it_missed() {
 }
 
 #[tokio::test]
-async fn a_repeat_of_what_the_room_has_not_had_wakes_it_and_one_of_what_it_had_does_not() {
+async fn a_repeat_wakes_the_room_only_if_the_message_is_new_to_it() {
     let house = House::new().await;
     let ann = house.user("ann");
     house.join(&ann).await;
@@ -346,7 +365,7 @@ async fn a_repeat_of_what_the_room_has_not_had_wakes_it_and_one_of_what_it_had_d
 }
 
 #[tokio::test]
-async fn stopping_delivers_what_was_stored_and_ends_all_rooms() {
+async fn stopping_delivers_stored_messages_and_ends_all_rooms() {
     let house = House::new().await;
     let ann = house.user("ann");
     house.join(&ann).await;
@@ -355,7 +374,7 @@ async fn stopping_delivers_what_was_stored_and_ends_all_rooms() {
     assert_eq!(house.sent(), ["last"]);
 }
 
-/// Each of them may take long, and the database has few connections.
+/// Each read may take long, and the database has few connections.
 #[tokio::test]
 async fn one_connection_has_few_reads_of_the_log_at_once() {
     let database = Database::sqlite();
@@ -368,6 +387,7 @@ async fn one_connection_has_few_reads_of_the_log_at_once() {
             .chat
             .history(&eve, &room, Range::Newest, None)
             .unwrap()
+            .page()
     });
     for read in within_deadline("all reads", join_all(reading)).await {
         read.unwrap();

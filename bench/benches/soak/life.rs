@@ -1,4 +1,4 @@
-//! What clients do from their first byte to their last.
+//! The life of a client, from its first byte to its last.
 
 use std::{
     collections::BTreeMap,
@@ -19,46 +19,45 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::client::{Client, Way, endpoint, polling, websocket};
+use crate::client::{Client, Transport, endpoint, polling, websocket};
 
-/// Users who come again and again; as many others come once.
+/// Users who return again and again. About half of all clients are new users.
 const USERS: usize = 500;
-/// Rooms that are entered again and again; as many others once.
+/// Rooms with many visits. About half of all joins open a new room.
 const ROOMS: usize = 30;
 const MAX_ACTS: usize = 20;
 const MAX_PAUSE: Duration = Duration::from_millis(200);
 const MAX_BODY_BYTES: usize = 400;
-/// How long a client that hangs neither reads nor writes: longer than the server takes to be rid of
-/// it.
+/// The time a stalled client neither reads nor writes: longer than the server's timeouts.
 const STALL: Duration = Duration::from_secs(12);
-/// How long the server may take to be rid of a client that has never said who it is: the library's
-/// limit is 45 s.
+/// The longest time until the server closes a session outside the namespace: the library's limit is
+/// 45 s.
 const REAPED: Duration = Duration::from_secs(60);
-/// Requests of a client that reads no answers, each of [`LONG_ANSWER`] messages: more than fit into
-/// its queue.
+/// Requests of a client that reads no answers, each for [`LONG_ANSWER`] messages: more than fit
+/// into its queue.
 const UNREAD: usize = 5_000;
 const LONG_ANSWER: usize = 200;
 
-/// What has happened.
+/// Counts of what happened so far.
 #[derive(Debug, Default)]
 pub struct Counts {
-    /// Who is there now.
+    /// Clients at this moment.
     pub clients: AtomicU64,
-    /// Messages that clients were told are stored.
+    /// Messages acknowledged as stored.
     pub sent: AtomicU64,
-    /// Messages that clients have got.
+    /// Messages received by clients.
     pub received: AtomicU64,
-    /// Connections that did not end in order.
+    /// Connections that ended without a goodbye.
     pub cuts: AtomicU64,
     pub reconnects: AtomicU64,
-    /// Clients that the server cut as they did not read.
+    /// Slow readers that the server disconnected.
     pub overflows: AtomicU64,
-    /// Lives that went otherwise than they should, by what went wrong.
+    /// Failed lives, by error.
     pub errors: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Counts {
-    /// All but the errors, in this order.
+    /// Returns all counts but the errors, in the order of the fields.
     pub fn numbers(&self) -> [u64; 6] {
         [
             &self.clients,
@@ -72,14 +71,14 @@ impl Counts {
     }
 }
 
-/// Who lives one life after the other.
-pub struct Soul {
+/// A series of clients, one after another.
+pub struct Worker {
     pub server: SocketAddr,
     pub random: Rng,
     pub counts: Arc<Counts>,
 }
 
-/// A client is counted while this is there.
+/// A drop guard that counts a client as present.
 struct Present<'a>(&'a Counts);
 
 impl<'a> Present<'a> {
@@ -99,14 +98,14 @@ fn add(count: &AtomicU64) {
     count.fetch_add(1, Ordering::Relaxed);
 }
 
-impl Soul {
-    /// Lives until it is dropped.
-    pub async fn live(mut self) {
+impl Worker {
+    /// Runs one client's life after another, until it is dropped.
+    pub async fn run(mut self) {
         loop {
             let counts = self.counts.clone();
             let _present = Present::new(&counts);
-            if let Err(error) = self.life().await {
-                // An URL follows in brackets, another one each time.
+            if let Err(error) = self.run_once().await {
+                // The URL in brackets differs each time.
                 let text = format!("{error:#}")
                     .split(" (")
                     .next()
@@ -117,7 +116,7 @@ impl Soul {
         }
     }
 
-    async fn life(&mut self) -> anyhow::Result<()> {
+    async fn run_once(&mut self) -> anyhow::Result<()> {
         match self.random.u8(..100) {
             0..70 => self.talk().await,
             70..80 => self.break_off_a_handshake().await,
@@ -129,17 +128,17 @@ impl Soul {
         }
     }
 
-    /// Joins rooms, talks in them, and ends in one way or another; after a cut it may come back.
+    /// Joins rooms, talks in them, and ends in one way or another. After a cut it may come back.
     async fn talk(&mut self) -> anyhow::Result<()> {
-        let (way, user) = (self.way(), self.user());
-        let mut client = Client::connect(self.server, way, &user)
+        let (transport, user) = (self.transport(), self.user());
+        let mut client = Client::connect(self.server, transport, &user)
             .await
-            .with_context(|| format!("{way:?}"))?;
+            .with_context(|| format!("{transport:?}"))?;
         let mut rooms = vec![self.join(&mut client).await?];
         for _ in 0..self.random.usize(..MAX_ACTS) {
             self.act(&mut client, &mut rooms)
                 .await
-                .with_context(|| format!("{way:?}"))?;
+                .with_context(|| format!("{transport:?}"))?;
             sleep(MAX_PAUSE.mul_f64(self.random.f64())).await;
         }
         self.counts
@@ -147,14 +146,19 @@ impl Soul {
             .fetch_add(client.received, Ordering::Relaxed);
         let room = rooms.pop().unwrap_or_else(|| self.room());
         if self.end(client).await? && self.random.bool() {
-            self.come_back(way, &user, &room).await?;
+            self.come_back(transport, &user, &room).await?;
         }
         Ok(())
     }
 
-    async fn come_back(&mut self, way: Way, user: &str, room: &str) -> anyhow::Result<()> {
+    async fn come_back(
+        &mut self,
+        transport: Transport,
+        user: &str,
+        room: &str,
+    ) -> anyhow::Result<()> {
         add(&self.counts.reconnects);
-        let mut client = Client::connect(self.server, way, user).await?;
+        let mut client = Client::connect(self.server, transport, user).await?;
         client.join(room, self.random.u64(..100)).await?;
         self.end(client).await.map(drop)
     }
@@ -194,7 +198,7 @@ impl Soul {
         Ok(room)
     }
 
-    /// Ends in some way; whether that was a cut.
+    /// Ends the client, and returns true when that was a cut.
     async fn end(&mut self, mut client: Client) -> anyhow::Result<bool> {
         if self.random.u8(..3) == 0 {
             client.send("41").await?;
@@ -204,7 +208,7 @@ impl Soul {
         add(&self.counts.cuts);
         match client.into_wire() {
             Wire::WebSocket(socket) => self.cut(socket).await?,
-            // The session lives on, and the poll, if there is one, is cancelled.
+            // The session stays open, and a poll in flight is cancelled.
             Wire::Polling(polling) => {
                 timeout(MAX_PAUSE.mul_f64(self.random.f64()), polling.poll())
                     .await
@@ -221,7 +225,7 @@ impl Soul {
             16..18 => socket.into_stream().shutdown().await?,
             _ => {
                 sleep(STALL).await;
-                timeout(STALL, rest(&mut socket))
+                timeout(STALL, read_to_end(&mut socket))
                     .await
                     .context("a client that hung is still connected")?;
             }
@@ -229,7 +233,7 @@ impl Soul {
         Ok(())
     }
 
-    /// Goes before the server has answered its first request, or half of it.
+    /// Disconnects after half a request, or before the answer to its first one.
     async fn break_off_a_handshake(&mut self) -> anyhow::Result<()> {
         add(&self.counts.cuts);
         let (version, server) = (self.random.choice([3, 4]).unwrap_or(4), self.server);
@@ -251,11 +255,11 @@ impl Soul {
         Ok(())
     }
 
-    /// Goes somewhere on its way from polling to a WebSocket, or stops there.
+    /// Disconnects, or stalls, amid an upgrade from polling to a WebSocket.
     async fn break_off_an_upgrade(&mut self) -> anyhow::Result<()> {
         add(&self.counts.cuts);
         let user = self.user();
-        let client = Client::connect(self.server, Way::Polling, &user).await?;
+        let client = Client::connect(self.server, Transport::Polling, &user).await?;
         let Wire::Polling(polling) = client.into_wire() else {
             return Ok(());
         };
@@ -272,15 +276,15 @@ impl Soul {
         Ok(())
     }
 
-    /// Begins a session by polling, joins, and is not heard of again.
+    /// Opens a session by polling, joins, and never polls again.
     async fn poll_no_more(&mut self) -> anyhow::Result<()> {
         add(&self.counts.cuts);
         let user = self.user();
-        let mut client = Client::connect(self.server, Way::Polling, &user).await?;
+        let mut client = Client::connect(self.server, Transport::Polling, &user).await?;
         self.join(&mut client).await.map(drop)
     }
 
-    /// Opens a session, does not say who it is, and goes.
+    /// Opens a session and disconnects outside the namespace.
     async fn say_nothing(&mut self) -> anyhow::Result<()> {
         if self.random.bool() {
             return polling(self.server).await.map(drop);
@@ -288,19 +292,19 @@ impl Soul {
         websocket(self.server).await.map(drop)
     }
 
-    /// Opens a session, does not say who it is, and stays, answering pings.
+    /// Opens a session and stays outside the namespace, answering pings.
     async fn wait_to_be_reaped(&mut self) -> anyhow::Result<()> {
         let mut socket = websocket(self.server).await?;
-        timeout(REAPED, rest(&mut socket))
+        timeout(REAPED, read_to_end(&mut socket))
             .await
             .context("a client that never said who it is is still connected")
             .map(drop)
     }
 
-    /// Asks without reading the answers until it is cut.
+    /// Asks without reading any answer, until the server disconnects it.
     async fn read_nothing(&mut self) -> anyhow::Result<()> {
         let user = self.user();
-        let mut client = Client::connect(self.server, Way::WebSocket, &user).await?;
+        let mut client = Client::connect(self.server, Transport::WebSocket, &user).await?;
         client.join("long", 0).await?;
         let Wire::WebSocket(mut socket) = client.into_wire() else {
             return Ok(());
@@ -312,23 +316,23 @@ impl Soul {
                 add(&self.counts.overflows);
                 return Ok(());
             }
-            // Room for others on this machine.
+            // Leaves processor time to the others on this machine.
             sleep(Duration::from_millis(1)).await;
         }
         ensure!(
-            timeout(STALL, rest(&mut socket)).await.is_ok(),
+            timeout(STALL, read_to_end(&mut socket)).await.is_ok(),
             "a client that reads nothing is still connected"
         );
         add(&self.counts.overflows);
         Ok(())
     }
 
-    fn way(&mut self) -> Way {
+    fn transport(&mut self) -> Transport {
         match self.random.u8(..20) {
-            0..9 => Way::WebSocket,
-            9..12 => Way::OldWebSocket,
-            12..16 => Way::Polling,
-            _ => Way::Upgrade,
+            0..9 => Transport::WebSocket,
+            9..12 => Transport::OldWebSocket,
+            12..16 => Transport::Polling,
+            _ => Transport::Upgrade,
         }
     }
 
@@ -340,7 +344,7 @@ impl Soul {
         self.name("room", ROOMS)
     }
 
-    /// One of a few names, or one that has never been.
+    /// Returns one of a few names, or a new one.
     fn name(&mut self, kind: &str, few: usize) -> String {
         match self.random.bool() {
             true => format!("{kind}-{}", self.random.usize(..few)),
@@ -355,7 +359,7 @@ impl Soul {
 }
 
 /// Reads to the end, and answers pings.
-async fn rest(socket: &mut WebSocket) {
+async fn read_to_end(socket: &mut WebSocket) {
     while let Ok(packet) = socket.packet().await {
         if &*packet == b"2" {
             socket.push(Kind::Text, b"3");
@@ -364,9 +368,9 @@ async fn rest(socket: &mut WebSocket) {
     }
 }
 
-/// Fills the room whose history is long.
+/// Fills the room with the long history.
 pub async fn fill_long_room(server: SocketAddr) -> anyhow::Result<()> {
-    let mut client = Client::connect(server, Way::WebSocket, "ann").await?;
+    let mut client = Client::connect(server, Transport::WebSocket, "ann").await?;
     client.join("long", 0).await?;
     for _ in 0..LONG_ANSWER {
         client
@@ -376,9 +380,9 @@ pub async fn fill_long_room(server: SocketAddr) -> anyhow::Result<()> {
     client.send("41").await
 }
 
-/// Does once whatever the server counts.
+/// Uses once everything that the server counts.
 pub async fn visit(server: SocketAddr) -> anyhow::Result<()> {
-    let mut client = Client::connect(server, Way::WebSocket, "visitor").await?;
+    let mut client = Client::connect(server, Transport::WebSocket, "visitor").await?;
     client.join("visited", 0).await?;
     client
         .call(

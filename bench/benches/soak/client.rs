@@ -1,5 +1,4 @@
-//! A client that may stop anywhere: by WebSocket, by long-polling, or after an upgrade from the one
-//! to the other.
+//! A client that may stop anywhere: on a WebSocket, in long-polling, or after an upgrade.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -13,14 +12,14 @@ use tokio::time::timeout;
 
 /// The longest wait for an answer.
 const DEADLINE: Duration = Duration::from_secs(20);
-/// Small, so that the server soon feels a client that does not read.
+/// Small, so that the server soon notices a stalled reader.
 const RECEIVE_BUFFER_BYTES: u32 = 16 * 1024;
 
 /// A client's transports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub enum Transport {
     WebSocket,
-    /// As clients of version 2 connect.
+    /// A client of version 2, which speaks Engine.IO 3.
     OldWebSocket,
     Polling,
     /// Polling, then a WebSocket.
@@ -30,32 +29,36 @@ pub enum Way {
 /// A client in the namespace.
 pub struct Client {
     client: testkit::Client,
-    /// In version 3 the client pings.
+    /// True when the client pings, as in Engine.IO 3.
     pings: bool,
     user: String,
-    /// Messages that have come.
+    /// Messages received.
     pub received: u64,
 }
 
 impl Client {
-    pub async fn connect(server: SocketAddr, way: Way, user: &str) -> anyhow::Result<Self> {
-        let (carrier, version) = match way {
-            Way::WebSocket => (Carrier::WebSocket, 4),
-            Way::OldWebSocket => (Carrier::WebSocket, 3),
-            Way::Polling | Way::Upgrade => (Carrier::Polling, 4),
+    pub async fn connect(
+        server: SocketAddr,
+        transport: Transport,
+        user: &str,
+    ) -> anyhow::Result<Self> {
+        let (carrier, version) = match transport {
+            Transport::WebSocket => (Carrier::WebSocket, 4),
+            Transport::OldWebSocket => (Carrier::WebSocket, 3),
+            Transport::Polling | Transport::Upgrade => (Carrier::Polling, 4),
         };
         let (endpoint, auth) = (endpoint(server, version), json!({ "userId": user }));
         let connecting = async {
             let mut client =
                 testkit::Client::connect(&endpoint, carrier, &auth.to_string()).await?;
-            if way == Way::Upgrade {
+            if transport == Transport::Upgrade {
                 client.upgrade().await?;
             }
             anyhow::Ok(client)
         };
         Ok(Self {
             client: in_time(connecting).await?,
-            pings: way == Way::OldWebSocket,
+            pings: transport == Transport::OldWebSocket,
             user: user.to_owned(),
             received: 0,
         })
@@ -69,7 +72,7 @@ impl Client {
         .await
     }
 
-    /// Emits an event, and waits for the answer, which must be a good one.
+    /// Emits an event, and waits for its ack, which must be `ok`.
     pub async fn call(&mut self, event: &'static str, payload: Value) -> anyhow::Result<Value> {
         if self.pings {
             self.send("2").await?;
@@ -99,7 +102,7 @@ impl Client {
     }
 }
 
-/// How clients of this soak connect.
+/// Returns the endpoint of the soak's clients.
 pub fn endpoint(server: SocketAddr, version: u8) -> Endpoint {
     Endpoint {
         version,

@@ -1,0 +1,133 @@
+//! Joining and leaving rooms.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+use super::{Chat, Participant};
+use crate::{
+    auth::Identity,
+    error::Error,
+    model::{RoomId, Seq},
+    room::{Departure, Join, Joined, READ_TIMEOUT, RoomHandle, Welcome},
+};
+
+impl Chat {
+    /// Joins a room, or joins it again; `welcome` answers the client and subscribes it.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::InvalidPayload`] without an identity;
+    /// - [`Error::Forbidden`] for another identity than before, a room the identity may not enter,
+    ///   or one room too many;
+    /// - [`Error::RateLimited`] for too many requests;
+    /// - [`Error::Unavailable`] when the log cannot be read or the server is stopping.
+    ///
+    /// On all of these, `welcome` has not been called. [`Error::Unavailable`] is also the answer
+    /// when `welcome` returns false.
+    pub async fn join(
+        &self,
+        participant: &Arc<Participant>,
+        room: RoomId,
+        claim: Option<Identity>,
+        last_seq: Option<Seq>,
+        limit: Option<usize>,
+        welcome: impl FnOnce(Joined) -> bool + Send + 'static,
+    ) -> Result<(), Error> {
+        self.check_running()?;
+        let identity = participant.identify(claim)?;
+        identity.may_enter(&room)?;
+        let user_id = identity.user_id().clone();
+        self.requests.check(&user_id)?;
+        let (handle, joined_before) = self.enter(participant, &room)?;
+        let joining = handle.join(Join {
+            client: participant.client,
+            user_id,
+            last_seq,
+            limit: self.limit(limit),
+            deadline: Instant::now() + READ_TIMEOUT,
+            welcome: unless_closed(participant.clone(), welcome),
+        });
+        let result = joining.await;
+        if result.is_err() && !joined_before {
+            participant.joined().rooms.remove(&room);
+        }
+        result
+    }
+
+    /// Notes the room with the participant, and returns its handle; true if it was noted before.
+    /// This comes before the room knows the client, so [`Chat::disconnect`] reaches the room
+    /// whenever the client goes.
+    fn enter(&self, participant: &Participant, room: &RoomId) -> Result<(RoomHandle, bool), Error> {
+        let mut joined = participant.joined();
+        if joined.closed {
+            return Err(Error::Unavailable);
+        }
+        if let Some(handle) = joined.rooms.get(room) {
+            return Ok((handle.clone(), true));
+        }
+        let max_rooms = self.limits.max_rooms;
+        if joined.rooms.len() >= max_rooms {
+            return Err(Error::Forbidden(format!(
+                "roomId: a connection may be in {max_rooms} rooms at most"
+            )));
+        }
+        let handle = self.rooms.enter(room);
+        joined.rooms.insert(room.clone(), handle.clone());
+        Ok((handle, false))
+    }
+
+    /// Leaves a room, and waits until the room has forgotten the client.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotInRoom`] for a room the client is not in.
+    pub async fn leave(&self, participant: &Participant, room: &RoomId) -> Result<(), Error> {
+        let handle = participant.joined().rooms.remove(room);
+        let handle = handle.ok_or(Error::NotInRoom)?;
+        handle.leave(participant.client, Departure::Left).await;
+        Ok(())
+    }
+
+    /// Replaces a participant's rights, and leaves the rooms not covered by the new ones. Returns
+    /// these rooms.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Forbidden`] for another user.
+    pub async fn renew(
+        &self,
+        participant: &Participant,
+        identity: Identity,
+    ) -> Result<Vec<RoomId>, Error> {
+        let lost = participant.renew(identity)?;
+        for room in &lost {
+            self.leave(participant, room).await?;
+        }
+        Ok(lost)
+    }
+
+    /// Ends a participant: it leaves all its rooms at once. Waits until they have forgotten it; a
+    /// room with a full mailbox delays none of the others.
+    pub async fn disconnect(&self, participant: &Participant, how: Departure) {
+        let rooms = {
+            let mut joined = participant.joined();
+            joined.closed = true;
+            std::mem::take(&mut joined.rooms)
+        };
+        let client = participant.client;
+        let leaving = rooms
+            .into_values()
+            .map(async |room| room.leave(client, how).await);
+        join_all(leaving).await;
+    }
+}
+
+/// Wraps a welcome for a client that may go while its join waits: it must leave no member behind.
+fn unless_closed(
+    participant: Arc<Participant>,
+    welcome: impl FnOnce(Joined) -> bool + Send + 'static,
+) -> Welcome {
+    Box::new(move |joined| !participant.is_closed() && welcome(joined))
+}

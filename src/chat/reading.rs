@@ -1,0 +1,78 @@
+//! Reads of a room's log.
+
+use std::sync::Arc;
+
+use tokio::{sync::Semaphore, time::timeout};
+
+use crate::{
+    error::Error,
+    model::{EncodedMessage, RoomId, Seq},
+    room::{CAPACITY, READ_TIMEOUT, RoomHandle, fit},
+    store::{Keep, MessageStore, Page},
+};
+
+/// The most messages in one answer.
+pub const MAX_HISTORY: usize = CAPACITY;
+
+/// A part of a room's history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Range {
+    /// The newest messages.
+    Newest,
+    /// The newest messages before one.
+    Before(Seq),
+    /// The oldest messages after one.
+    After(Seq),
+}
+
+impl Range {
+    fn page(self, limit: usize) -> Page {
+        let (after, before, keep) = match self {
+            Self::Newest => (Seq::ZERO, Seq::END, Keep::Newest),
+            Self::Before(seq) => (Seq::ZERO, seq, Keep::Newest),
+            Self::After(seq) => (seq, Seq::END, Keep::Oldest),
+        };
+        Page {
+            after,
+            before,
+            limit,
+            keep,
+        }
+    }
+}
+
+/// An admitted read of a room's log, not yet begun.
+#[must_use]
+pub struct Reading<'a> {
+    pub(super) store: &'a dyn MessageStore,
+    pub(super) room: &'a RoomId,
+    pub(super) handle: RoomHandle,
+    pub(super) reads: Arc<Semaphore>,
+    pub(super) range: Range,
+    pub(super) limit: usize,
+}
+
+impl Reading<'_> {
+    /// Reads the page. Returns its messages, oldest first, and true when the log has more of them in
+    /// the direction of the range.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] when the log cannot be read within [`READ_TIMEOUT`];
+    /// [`Error::Internal`] when it holds nothing readable.
+    pub async fn page(self) -> Result<(Vec<EncodedMessage>, bool), Error> {
+        let page = self.range.page(self.limit + 1);
+        let reading = async {
+            let _one_of_few = self.reads.acquire().await;
+            self.store.read(self.room, page).await
+        };
+        let messages = timeout(READ_TIMEOUT, reading)
+            .await
+            .map_err(|_| Error::Unavailable)??;
+        if let Some(newest) = messages.last() {
+            self.handle.saw(newest.seq, newest.id);
+        }
+        let messages = messages.iter().map(EncodedMessage::from);
+        Ok(fit(messages, self.limit, page.keep))
+    }
+}

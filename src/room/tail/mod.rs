@@ -1,0 +1,291 @@
+//! The end of a room's log, followed by the writer's reports and, where these leave a gap, by
+//! reading.
+//!
+//! Each read begins with the room's newest message at the time the need arose. If the log has
+//! another message in its place, the log went back: after a restore, or when a lagging replica took
+//! over.
+//!
+//! At most one read is in flight, beside the room's task. Reports during a read are delivered if
+//! they follow the newest message. Otherwise the room notes the highest `seq`, and reads on if the
+//! page ends before it.
+
+mod need;
+mod reads;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use self::need::{Mark, Need, Purpose};
+use super::{
+    answer::Answer,
+    budget::Budget,
+    context::RoomContext,
+    reading::Reading,
+    recent::{Comparison, Hold, Older, Recent},
+    watch::Watch,
+};
+use crate::{
+    model::{EncodedMessage, RoomId, Seq, Stored},
+    store::{Keep, Page},
+};
+
+/// The least time between two looks for messages claimed by joiners, and between two because of
+/// messages too old to be compared.
+const LOOK_PAUSE: Duration = Duration::from_secs(1);
+
+/// A joiner's history.
+pub(super) enum History {
+    /// The answer, from memory.
+    Answer(Answer),
+    /// The page the joiner has to read first, as memory does not reach far enough.
+    Read(Page, Hold),
+}
+
+/// The end of a room's log.
+pub(super) struct Tail {
+    id: RoomId,
+    context: Arc<RoomContext>,
+    budget: Arc<Budget>,
+    /// None before the first successful read.
+    recent: Option<Recent>,
+    /// The need since the last read began.
+    need: Need,
+    /// The newest message reported since then.
+    reported: Seq,
+    /// The room's newest message when the need arose, and the start of the next read.
+    mark: Option<Mark>,
+    reading: Option<Reading<Purpose>>,
+    retry_at: Option<Instant>,
+    watch: Option<Watch>,
+    verified_at: Option<Instant>,
+    /// The newest message claimed by a joiner, and the time of the look for it.
+    claim: Option<(Seq, Instant)>,
+    reset: Option<Answer>,
+}
+
+impl Tail {
+    pub(super) fn new(id: RoomId, context: Arc<RoomContext>, budget: Arc<Budget>) -> Self {
+        Self {
+            id,
+            context,
+            budget,
+            recent: None,
+            need: Need::None,
+            reported: Seq::ZERO,
+            mark: None,
+            reading: None,
+            retry_at: None,
+            watch: None,
+            verified_at: None,
+            claim: None,
+            reset: None,
+        }
+    }
+
+    /// Returns the newest delivered `seq`; 0 before the first read.
+    pub(super) fn cursor(&self) -> Seq {
+        self.recent.as_ref().map_or(Seq::ZERO, Recent::cursor)
+    }
+
+    /// Returns the time of the next [`Tail::keep_up`]; none while [`Tail::read`] is in flight.
+    pub(super) fn next_tick(&self) -> Option<Instant> {
+        if self.reading.is_some() {
+            return None;
+        }
+        let retry_at = self.retry_at.filter(|_| self.need() > Need::None);
+        let looking = self.watch.as_ref().map(Watch::next_look);
+        retry_at.into_iter().chain(looking).min()
+    }
+
+    /// Takes the messages for the members of a log that was read anew.
+    pub(super) fn take_reset(&mut self) -> Option<Answer> {
+        self.reset.take()
+    }
+
+    /// Asks for a look into the log.
+    pub(super) fn look(&mut self) {
+        self.require(Need::Behind);
+    }
+
+    /// Asks for looks into the log now and for a while, after a commit of unknown outcome.
+    pub(super) fn watch(&mut self) {
+        self.watch = Some(Watch::begin());
+        self.look();
+    }
+
+    /// Takes a report that the log has reached `seq`; asks for a look if the room has not.
+    pub(super) fn wake(&mut self, seq: Seq) {
+        self.reported = self.reported.max(seq);
+        self.set_mark();
+    }
+
+    /// Delivers messages the writer has stored. A gap before a message means that another process
+    /// wrote; a repeat beyond the cursor, that its first attempt was committed unreported. In both
+    /// cases the log is read first.
+    pub(super) fn stored(&mut self, stored: Vec<Stored<EncodedMessage>>) {
+        for Stored { message, duplicate } in stored {
+            let Some(recent) = self.recent.as_ref().filter(|_| !self.is_loading()) else {
+                self.wake(message.seq);
+                continue;
+            };
+            let cursor = recent.cursor();
+            if message.seq <= cursor {
+                let comparison = recent.compare(message.seq, message.id);
+                self.judge(comparison, duplicate);
+            } else if duplicate || !self.is_trusted() || message.seq != cursor.next() {
+                self.wake(message.seq);
+            } else {
+                self.deliver(message);
+            }
+        }
+    }
+
+    /// Takes a report of a message read from the log by somebody else.
+    pub(super) fn seen(&mut self, seq: Seq, id: Uuid) {
+        match &self.recent {
+            Some(recent) if seq <= recent.cursor() && !self.is_loading() => {
+                if recent.compare(seq, id) == Comparison::Other {
+                    self.went_back();
+                }
+            }
+            _ => self.wake(seq),
+        }
+    }
+
+    fn judge(&mut self, comparison: Comparison, duplicate: bool) {
+        match comparison {
+            Comparison::Other => self.went_back(),
+            Comparison::Gap if !duplicate => self.went_back(),
+            // A read may have brought more than memory keeps before the writer's report came.
+            Comparison::Forgotten if !duplicate && is_past(self.verified_at) => {
+                self.require(Need::Suspect);
+            }
+            Comparison::Same | Comparison::Gap | Comparison::Forgotten => {}
+        }
+    }
+
+    fn went_back(&mut self) {
+        if self.need < Need::Anew {
+            tracing::error!(
+                room = %self.id,
+                cursor = self.cursor().get(),
+                "the log went back: the database has lost messages that were delivered; reading the room anew"
+            );
+            self.require(Need::Anew);
+        }
+    }
+
+    fn require(&mut self, need: Need) {
+        self.need = self.need.max(need);
+        self.set_mark();
+    }
+
+    /// Marks the room's newest message, unless an earlier need has a mark.
+    fn set_mark(&mut self) {
+        if self.mark.is_none() && self.need() > Need::None {
+            self.mark = self.newest();
+        }
+    }
+
+    fn newest(&self) -> Option<Mark> {
+        self.recent.as_ref().map(|recent| Mark {
+            seq: recent.cursor(),
+            id: recent.newest_id(),
+        })
+    }
+
+    fn need(&self) -> Need {
+        if self.reported > self.cursor() {
+            self.need.max(Need::Behind)
+        } else {
+            self.need
+        }
+    }
+
+    /// Returns false while the log is suspected to have gone back.
+    fn is_trusted(&self) -> bool {
+        let reading = match self.purpose() {
+            Some(Purpose::CatchUp(_, need)) => need,
+            Some(Purpose::Load) => Need::Anew,
+            None => Need::None,
+        };
+        self.need.max(reading) <= Need::Behind
+    }
+
+    /// Returns true while the room's messages are being read anew, or are to be.
+    fn is_loading(&self) -> bool {
+        self.need == Need::Anew || matches!(self.purpose(), Some(Purpose::Load))
+    }
+
+    /// Returns true when memory has messages, and they are those of the log.
+    pub(super) fn is_loaded(&self) -> bool {
+        self.recent.is_some() && !self.is_loading()
+    }
+
+    fn deliver(&mut self, message: EncodedMessage) {
+        if let Some(recent) = &mut self.recent {
+            self.context.fanout.message(&message);
+            recent.push(message);
+        }
+        if self.need() == Need::None {
+            self.mark = None;
+        }
+    }
+
+    /// Returns true while a read is in flight.
+    pub(super) fn is_reading(&self) -> bool {
+        self.reading.is_some()
+    }
+
+    fn purpose(&self) -> Option<Purpose> {
+        self.reading.as_ref().map(Reading::purpose)
+    }
+
+    /// Asks for a look for a message claimed by a joiner, unless there was one a moment ago.
+    pub(super) fn look_for(&mut self, claimed: Seq) {
+        let looked = self
+            .claim
+            .is_some_and(|(seq, at)| seq >= claimed && !is_past(Some(at)));
+        if claimed > self.cursor() && !looked {
+            self.claim = Some((claimed, Instant::now()));
+            self.wake(claimed);
+        }
+    }
+
+    /// Returns the newest `limit` messages after a joiner's last one, or the page to read for them.
+    /// Returns `None` while the room is not loaded.
+    pub(super) fn history(
+        &mut self,
+        last_seq: Option<Seq>,
+        limit: usize,
+        older: Option<Older>,
+    ) -> Option<History> {
+        if self.is_loading() {
+            return None;
+        }
+        let recent = self.recent.as_mut()?;
+        let after = last_seq.unwrap_or(Seq::ZERO);
+        let answer = recent
+            .newest(after, limit)
+            .or_else(|| recent.newest_with(older?, limit));
+        Some(answer.map_or_else(
+            || {
+                let page = Page {
+                    after,
+                    before: recent.cursor().next(),
+                    limit: limit + 1,
+                    keep: Keep::Newest,
+                };
+                History::Read(page, recent.hold())
+            },
+            History::Answer,
+        ))
+    }
+}
+
+/// Returns true when a time is at least [`LOOK_PAUSE`] ago.
+fn is_past(time: Option<Instant>) -> bool {
+    time.is_none_or(|time| time.elapsed() >= LOOK_PAUSE)
+}

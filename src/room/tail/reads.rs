@@ -1,0 +1,174 @@
+//! A room's own reads of its log, beside its task and one at a time.
+
+use tokio::time::Instant;
+
+use super::{
+    Tail,
+    need::{Mark, Need, Purpose, goes_on},
+};
+use crate::{
+    model::{EncodedMessage, Message, Seq},
+    room::{
+        answer::fit,
+        budget::Share,
+        reading::{RETRY_DELAY, Reading, Unread},
+        recent::{CAPACITY, Recent},
+    },
+    store::{Keep, Page},
+};
+
+impl Tail {
+    /// Returns true while messages missed by the members are being read.
+    pub(in crate::room) fn is_catching_up(&self) -> bool {
+        matches!(self.purpose(), Some(Purpose::CatchUp(..)))
+    }
+
+    /// Begins the read a joiner depends on, if any. Returns true while a read is in flight.
+    pub(in crate::room) fn prepare(&mut self) -> bool {
+        if self.reading.is_none() {
+            if !self.is_loaded() {
+                self.load();
+            } else if !self.is_paused() {
+                self.catch_up();
+            }
+        }
+        self.reading.is_some()
+    }
+
+    /// Begins a read if there is need, after a failure not before [`RETRY_DELAY`].
+    pub(in crate::room) fn keep_up(&mut self) {
+        if self.reading.is_some() {
+            return;
+        }
+        self.look_while_watching();
+        if self.recent.is_none() || self.is_paused() {
+            return;
+        }
+        match self.need() {
+            Need::Anew => self.load(),
+            _ => self.catch_up(),
+        }
+    }
+
+    fn look_while_watching(&mut self) {
+        let now = Instant::now();
+        if let Some(watch) = self.watch.filter(|watch| watch.next_look() <= now) {
+            self.watch = watch.after_look(now);
+            self.look();
+        }
+    }
+
+    fn is_paused(&self) -> bool {
+        self.retry_at
+            .is_some_and(|retry_at| Instant::now() < retry_at)
+    }
+
+    fn load(&mut self) {
+        let page = Page {
+            after: Seq::ZERO,
+            before: Seq::END,
+            limit: CAPACITY + 1,
+            keep: Keep::Newest,
+        };
+        self.begin(Purpose::Load, page);
+    }
+
+    /// Begins to read from the mark on, if there is need.
+    fn catch_up(&mut self) {
+        let need = self.need();
+        let Some(mark) = self.mark.or_else(|| self.newest()) else {
+            return;
+        };
+        if need > Need::None {
+            let page = Page {
+                after: mark.seq.previous(),
+                before: Seq::END,
+                limit: CAPACITY + 1,
+                keep: Keep::Oldest,
+            };
+            self.begin(Purpose::CatchUp(mark, need), page);
+        }
+    }
+
+    fn begin(&mut self, purpose: Purpose, page: Page) {
+        let (store, room) = (self.context.store.clone(), self.id.clone());
+        self.reading = Some(Reading::begin(purpose, store, room, page));
+        self.need = Need::None;
+        self.reported = Seq::ZERO;
+        self.mark = None;
+        self.retry_at = None;
+    }
+
+    /// Waits for the read in flight, and takes its page. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// [`Unread`] when the read failed; it is tried again.
+    pub(in crate::room) async fn read(&mut self) -> Result<(), Unread> {
+        let Some(reading) = &mut self.reading else {
+            return std::future::pending().await;
+        };
+        let (page, purpose) = (reading.page().await, reading.purpose());
+        self.reading = None;
+        match (page, purpose) {
+            (Ok(newest), Purpose::Load) => self.start_from(&newest),
+            (Ok(messages), Purpose::CatchUp(mark, need)) => self.go_on(&messages, mark, need),
+            (Err(unread), purpose) => {
+                self.retry(purpose);
+                return Err(unread);
+            }
+        }
+        Ok(())
+    }
+
+    /// Replaces the room's messages by the newest ones of the log.
+    fn start_from(&mut self, newest: &[Message]) {
+        if self.recent.is_some() {
+            let messages = newest.iter().map(EncodedMessage::from);
+            self.reset = Some(fit(messages, self.context.history_limit, Keep::Newest));
+        }
+        let kept = &newest[newest.len().saturating_sub(CAPACITY)..];
+        let complete = kept.len() == newest.len();
+        let share = Share::new(self.budget.clone());
+        self.recent = Some(Recent::new(kept, complete, share));
+        self.mark = None;
+        self.set_mark();
+    }
+
+    /// Delivers the messages of a page after the mark; asks for another page if there may be more.
+    fn go_on(&mut self, messages: &[Message], mark: Mark, need: Need) {
+        if !goes_on(messages.first(), mark, need) {
+            self.went_back();
+        }
+        if self.need == Need::Anew {
+            return;
+        }
+        self.verified_at = Some(Instant::now());
+        let cursor = self.cursor();
+        for message in messages.iter().filter(|message| message.seq > cursor) {
+            self.deliver(message.into());
+        }
+        if self.need < Need::Suspect {
+            self.mark = None;
+        }
+        if messages.len() > CAPACITY {
+            self.look();
+        }
+        self.set_mark();
+    }
+
+    /// Restores the need for a failed read. The first load is tried again by the next joiner only.
+    fn retry(&mut self, failed: Purpose) {
+        if self.recent.is_none() {
+            return;
+        }
+        self.retry_at = Some(Instant::now() + RETRY_DELAY);
+        match failed {
+            Purpose::Load => self.need = Need::Anew,
+            Purpose::CatchUp(mark, need) => {
+                self.need = self.need.max(need);
+                self.mark = Some(mark);
+            }
+        }
+    }
+}
