@@ -159,7 +159,7 @@ const P384: &[&str] = &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384
 const ED25519: &[&str] = &["-algorithm", "ED25519"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_says_who_speaks() {
+async fn a_token_identifies_the_user() {
     let server = server().await;
     let mut ann = bearer_of(&server, json!({ "name": "Ann", "iat": 1, "admin": true })).await;
     assert_eq!(join(&mut ann, "r").await["userId"], "ann");
@@ -324,7 +324,7 @@ async fn a_bad_token_is_refused_with_its_code_and_nothing_else_happens() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_lets_in_only_what_is_signed_for_it_by_its_one_algorithm() {
+async fn a_key_accepts_only_tokens_signed_for_it_by_its_one_algorithm() {
     let [rsa, p256, ed25519] = [RSA, P256, ED25519].map(key_pair);
     let others = [RSA, P256, ED25519].map(key_pair);
     let keys = |pairs: &[(Vec<u8>, String); 3]| {
@@ -379,7 +379,7 @@ async fn a_key_lets_in_only_what_is_signed_for_it_by_its_one_algorithm() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_audience_that_is_not_asked_for_is_somebody_elses() {
+async fn a_token_for_an_audience_is_refused_where_none_is_configured() {
     let server = server().await;
     let auth = json!({ "token": token(json!({ "aud": "mail" })) });
     assert_eq!(refusal(&server, &auth).await, "UNAUTHORIZED");
@@ -387,12 +387,12 @@ async fn an_audience_that_is_not_asked_for_is_somebody_elses() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signer_whose_clock_is_a_little_ahead_is_believed() {
+async fn a_signers_clock_may_run_a_little_ahead() {
     bearer_of(&server().await, json!({ "nbf": in_seconds(2.0) })).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payload_can_only_repeat_who_speaks() {
+async fn a_payload_can_only_repeat_the_tokens_user() {
     let server = server().await;
     let auth = json!({ "token": token(json!({})), "userId": "bob" });
     assert_eq!(refusal(&server, &auth).await, "FORBIDDEN");
@@ -459,7 +459,7 @@ async fn only_the_role_makes_an_operator() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_is_for_its_rooms_only() {
+async fn a_token_opens_its_own_rooms_only() {
     let server = server().await;
     let cases: [(&[&str], &[&str], &[&str]); 5] = [
         (&["lobby"], &["lobby"], &["lobby2", "lobb", "Lobby", "*"]),
@@ -500,7 +500,7 @@ async fn a_token_is_for_its_rooms_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_out_of_date_is_told_and_put_out() {
+async fn an_expired_client_is_told_and_disconnected() {
     let server = server().await;
     let mut bob = bearer_of(&server, json!({ "sub": "bob" })).await;
     join(&mut bob, "r").await;
@@ -530,7 +530,7 @@ async fn a_newer_token_extends_the_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_newer_token_that_does_not_count_changes_nothing() {
+async fn an_invalid_newer_token_changes_nothing() {
     let server = server().await;
     let mut ann = bearer_of(&server, json!({ "exp": in_seconds(SHORT) })).await;
     join(&mut ann, "r").await;
@@ -562,7 +562,7 @@ async fn a_newer_token_that_does_not_count_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_newer_token_has_the_say_about_rooms_and_role() {
+async fn a_newer_token_decides_on_rooms_and_role() {
     let server = server().await;
     let mut bob = bearer_of(&server, json!({ "sub": "bob" })).await;
     join(&mut bob, "old").await;
@@ -599,7 +599,7 @@ async fn a_newer_token_has_the_say_about_rooms_and_role() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_guests_are_served_tokens_mean_nothing() {
+async fn a_server_for_guests_ignores_tokens() {
     let server = Server::start().await;
     let mut guest = attempt(&server, "x").await.unwrap();
     assert_eq!(
@@ -613,7 +613,7 @@ async fn where_guests_are_served_tokens_mean_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_time_beyond_the_calendar_is_no_end() {
+async fn an_expiry_beyond_the_calendar_never_comes() {
     let server = server().await;
     for exp in [
         json!(1e18),
@@ -675,7 +675,7 @@ async fn minted(arguments: &[&str]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_program_makes_a_token_for_trying_out() {
+async fn the_program_makes_a_test_token() {
     let server = with_flags(&["--jwt-issuer=us", "--jwt-audience=chat"]).await;
     let ours = ["--jwt-issuer=us", "--jwt-audience=chat", "--sub=ann"];
     let plain = minted(&ours).await;
@@ -712,7 +712,7 @@ async fn the_program_makes_a_token_for_trying_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_secret_and_nothing_said_is_logged_however_much_is() {
+async fn no_secret_and_no_message_is_logged_at_any_level() {
     const SAID: &str = "between you and me";
     let folder = TempDir::with_prefix("parlor-log-").unwrap();
     let log = folder.path().join("log");
