@@ -1,4 +1,4 @@
-//! A room: one task on this node that handles every event of the room in order.
+//! A room: one task per node for all events of the room, in order.
 //!
 //! The task answers a joiner and subscribes it in one step, so live messages begin where the answer
 //! ends. It never waits for the database: its own reads go on beside it, and a joiner whose answer
