@@ -1,5 +1,5 @@
-//! Locks of other database sessions in Postgres: a locked row stops its own room, a locked table all
-//! rooms, and an abandoned send is never stored later.
+//! Locks of other database sessions in Postgres: a locked row stops its own room, a locked table
+//! all rooms, and an abandoned send is never stored later.
 
 use std::time::Duration;
 
@@ -161,8 +161,7 @@ async fn emit_more(client: &mut RawClient) {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs alone"]
-async fn a_locked_row_holds_up_only_its_own_room_and_its_sends_are_stored_in_order_afterwards()
- {
+async fn a_locked_row_holds_up_only_its_own_room_and_its_sends_are_stored_in_order_afterwards() {
     only_its_own_room_waits(true, LOCK_ROW).await;
 }
 

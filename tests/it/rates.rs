@@ -29,8 +29,8 @@ use crate::support::{
     raw::Packet,
 };
 
-/// The default limit of a client's rooms, and the number of tabs of one user with room in the burst to
-/// join all of them at once.
+/// The default limit of a client's rooms, and the number of tabs of one user with room in the burst
+/// to join all of them at once.
 const ROOMS: usize = 256;
 const TABS: usize = 4;
 
@@ -493,7 +493,8 @@ async fn flood(mut eve: RawClient, stop: Arc<AtomicBool>) -> (usize, Vec<String>
     (sent, acked)
 }
 
-/// Sends message after message, each awaited by another client; returns all messages received by it.
+/// Sends message after message, each awaited by another client; returns all messages received by
+/// it.
 async fn chat(
     mut speaker: RawClient,
     mut listener: RawClient,

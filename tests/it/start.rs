@@ -146,7 +146,8 @@ async fn the_help_names_an_empty_variable_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_server_listens_on_both_families_and_logs_the_address_to_open_and_the_setting_for_tokens() {
+async fn the_server_listens_on_both_families_and_logs_the_address_to_open_and_the_setting_for_tokens()
+ {
     let mut start = Start::with(&[("HOST", "")]);
     let listening = start.logs("listening").await;
     let port = listening["address"]
@@ -187,8 +188,7 @@ async fn a_host_may_be_a_name() {
 
 /// On `::`, IPv4 clients have addresses such as `::ffff:127.0.0.1`.
 #[tokio::test(flavor = "multi_thread")]
-async fn ipv4_clients_are_counted_and_trusted_by_their_address_on_a_listener_for_both_families()
-{
+async fn ipv4_clients_are_counted_and_trusted_by_their_address_on_a_listener_for_both_families() {
     let [one, trusted] = [
         ("MAX_CONNECTIONS_PER_ADDRESS", "1"),
         ("TRUSTED_PROXIES", "127.0.0.1"),
