@@ -1,5 +1,4 @@
-//! Bounds in bytes, for messages that are as long as JSON makes them: six bytes for each one of
-//! text.
+//! Bounds in bytes, for messages of the greatest length in JSON: six bytes for each byte of text.
 
 use std::{
     fs,
@@ -11,16 +10,16 @@ use serde_json::{Value, json};
 
 use crate::support::{Database, FLOODED, Process, RawClient, eventually, raw::Packet};
 
-/// How many bytes the JSON of such a message has at least.
+/// The least bytes of such a message in JSON.
 const LONG: usize = 6 * 8_192;
 
 /// The most messages in an answer.
 const PAGE: usize = 200;
 
-/// More than many clients take as one WebSocket message.
+/// More bytes than many clients accept in one WebSocket message.
 const LARGEST_FRAME: usize = 1_048_576;
 
-/// Fills rooms, by their numbers from 0 on, with long messages.
+/// Fills rooms, numbered from 0, with long messages.
 async fn fill(database: &Database, rooms: usize, messages: usize) {
     database.store().await.close().await;
     database
@@ -46,7 +45,7 @@ fn seqs(answer: &Value) -> Vec<i64> {
         .collect()
 }
 
-/// A figure of a process's memory, in MiB.
+/// Returns a figure of a process's memory, in MiB.
 fn memory(process: &Process, figure: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
     let line = status
@@ -59,7 +58,7 @@ fn memory(process: &Process, figure: &str) -> u64 {
         / 1024
 }
 
-/// By how many MiB the memory has grown at most.
+/// Returns the growth of a process's peak memory, in MiB.
 fn grown(process: &Process, before: u64) -> u64 {
     memory(process, "VmHWM:").saturating_sub(before)
 }
@@ -213,9 +212,9 @@ async fn answers_that_several_clients_do_not_read_are_kept_within_a_bound() {
     );
 }
 
-/// The packets that wait are few.
+/// Their backlog is few packets, but many bytes.
 #[tokio::test(flavor = "multi_thread")]
-async fn members_who_read_nothing_of_long_messages_lose_their_connections() {
+async fn members_that_do_not_read_long_messages_lose_their_connections() {
     const ROUNDS: usize = 30;
     const ROUND: usize = 30;
     let database = Database::sqlite();

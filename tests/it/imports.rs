@@ -18,7 +18,7 @@ const MODULES: &[(&str, &str)] = &[
     ("telemetry", ""),
     // Of `room` the fan-out and its events.
     ("realtime", "chat room engine auth model json_error error"),
-    ("http", "chat engine net store writer auth model error"),
+    ("http", "chat engine auth model error"),
     ("engine", "net rates error"),
     ("net", "rates error"),
     ("chat", "room writer auth rates store model error"),
