@@ -150,7 +150,7 @@ impl Parts {
         });
         let stop_writer = CancellationToken::new();
         let observer = rooms.clone();
-        let (queue, writer) = Writer::start(
+        let (queue, writer) = Writer::spawn(
             store.clone(),
             config.send_timeout_ms,
             Box::new(move |outcome| observer.observe(outcome)),

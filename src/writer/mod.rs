@@ -57,7 +57,7 @@ impl Writer {
     /// ends.
     ///
     /// An entry waits for its commit at most `timeout`.
-    pub fn start(
+    pub fn spawn(
         store: Arc<dyn MessageStore>,
         timeout: Duration,
         observer: Observer,

@@ -1,5 +1,5 @@
-//! Locks of other database sessions in Postgres: a locked row stops its own room, a locked table all
-//! rooms, and an abandoned send is never stored later.
+//! Locks of other database sessions in Postgres: a locked row stops its own room, a locked table
+//! all rooms, and an abandoned send is never stored later.
 
 use std::time::Duration;
 

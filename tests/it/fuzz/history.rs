@@ -60,7 +60,7 @@ impl House {
             history_limit: DEFAULT_LIMIT,
             presence,
         };
-        let (writer, _) = Writer::start(
+        let (writer, _) = Writer::spawn(
             store.clone(),
             DEADLINE,
             Box::new(drop),

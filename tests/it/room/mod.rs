@@ -82,7 +82,7 @@ impl House {
         });
         let observer = rooms.clone();
         let observe = Box::new(move |outcome| observer.observe(outcome));
-        let (writer, _) = Writer::start(store.clone(), DEADLINE, observe, CancellationToken::new());
+        let (writer, _) = Writer::spawn(store.clone(), DEADLINE, observe, CancellationToken::new());
         let limits = Limits {
             max_message_bytes: 8192,
             history_limit,
