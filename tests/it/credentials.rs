@@ -5,14 +5,13 @@ use std::{fs, process::Command};
 use chrono::{DateTime, Utc};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use parlor::{auth::MAX_TOKEN_BYTES, realtime};
-use reqwest::header::{AUTHORIZATION, HeaderMap};
 use rust_socketio::TransportType;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
     Client, Database, Process, RawClient, Server,
-    engine::{Endpoint, Polling},
+    engine::{Endpoint, Polling, WebSocket},
     eventually, node,
     raw::Packet,
     within_deadline,
@@ -175,20 +174,19 @@ async fn a_token_says_who_speaks() {
 async fn a_token_may_come_in_a_header_of_the_handshake() {
     let server = server().await;
     let enter = async |header: String, connect: &str| {
-        let headers = HeaderMap::from_iter([(AUTHORIZATION, header.parse().unwrap())]);
-        let http = reqwest::Client::builder()
-            .default_headers(headers)
-            .build()
-            .unwrap();
-        let session = Polling::open(&Endpoint {
+        let endpoint = Endpoint {
             address: server.address(),
-            path: "/socket.io",
+            path: realtime::PATH,
             version: 4,
-            http,
-        })
-        .await;
-        session.post(connect.to_owned()).await;
-        session.poll().await.1
+            http: reqwest::Client::new(),
+        };
+        let headers = [("authorization", header.as_str())];
+        let opening = WebSocket::attempt_with(&headers, &endpoint, "EIO=4&transport=websocket");
+        let mut socket = opening.await.unwrap();
+        assert!(socket.text().await.starts_with("0{"));
+        assert_eq!(socket.text().await, "2");
+        socket.send(connect).await;
+        socket.text().await
     };
     let good = token(json!({}));
     for header in [format!("Bearer {good}"), format!("bearer  {good}")] {

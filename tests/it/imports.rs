@@ -17,11 +17,8 @@ const MODULES: &[(&str, &str)] = &[
     ("config", "*"),
     ("telemetry", ""),
     // Of `room` the fan-out and its events.
-    (
-        "realtime",
-        "chat room writer engine auth model json_error error",
-    ),
-    ("http", "chat engine net store writer auth model error"),
+    ("realtime", "chat room engine auth model json_error error"),
+    ("http", "chat engine auth model error"),
     ("engine", "net rates error"),
     ("net", "rates error"),
     ("chat", "room writer auth rates store model error"),

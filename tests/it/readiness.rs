@@ -43,6 +43,7 @@ async fn most_probing(database: &Database, seen_for: Duration) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs alone"]
 async fn while_a_table_is_locked_one_probe_at_a_time_takes_one_connection_and_reads_go_on() {
     let server = Server::on(Database::postgres().await, &[]).await;
     let mut ann = server.raw("ann").await;
@@ -70,6 +71,7 @@ async fn while_a_table_is_locked_one_probe_at_a_time_takes_one_connection_and_re
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs alone"]
 async fn while_an_sqlite_file_is_locked_probes_say_so_and_keep_no_send_waiting_longer() {
     let server = Server::on(Database::sqlite(), &[]).await;
     let mut ann = server.raw("ann").await;

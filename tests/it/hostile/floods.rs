@@ -89,6 +89,7 @@ async fn send_for_seconds(endpoint: Endpoint, packet: &'static str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs alone"]
 async fn payloads_of_connects_from_several_at_once() {
     for packet in ["40", r#"40{"userId":"eve"}"#, "40/nowhere,", "41"] {
         let siege = Siege::begin(&[]).await;
@@ -100,6 +101,7 @@ async fn payloads_of_connects_from_several_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs alone"]
 async fn frames_of_connects_from_several_at_once() {
     for packet in ["40", "40/nowhere,", r#"40{"token":"none"}"#] {
         let siege = Siege::begin(&[]).await;
@@ -110,6 +112,7 @@ async fn frames_of_connects_from_several_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs alone"]
 async fn bad_tokens_from_several_at_once_beside_an_honest_client() {
     let claims = TokenClaims {
         sub: &UserId::try_from("ann").unwrap(),
@@ -165,6 +168,7 @@ async fn begin_sessions(server: SocketAddr, begun: Arc<AtomicUsize>) {
 /// By default 8,192 clients may be on their way into the chat; each takes some 20 kB, and more in a
 /// debug build.
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs alone"]
 async fn sessions_by_pipelined_requests_from_several_at_once() {
     let limited = &["--max-connections=100", "--max-connections-per-address=50"][..];
     for (flags, bound_mib) in [(limited, BOUND_MIB), (&[], 224)] {
@@ -202,6 +206,7 @@ async fn begin_large_message(endpoint: Endpoint, connect: Option<String>) -> Tcp
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs alone"]
 async fn unfinished_large_messages_from_hundreds_at_once() {
     const CROWD: usize = 300;
     for (enters, bound_mib) in [(false, BOUND_MIB), (true, 160)] {
@@ -220,6 +225,7 @@ async fn unfinished_large_messages_from_hundreds_at_once() {
 
 /// Frames without a message are read no faster than events: a thousand a second, and 4,096 at once.
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs alone"]
 async fn other_frames_are_read_no_faster_than_events() {
     const FRAMES: usize = 8_000;
     let pings = (&[0x89, 0x80, 0, 0, 0, 0][..], &[][..]);
@@ -274,6 +280,7 @@ async fn break_off(endpoint: Endpoint) {
 
 /// The library keeps each session until the time to enter is over, so their number is limited.
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs alone"]
 async fn sessions_that_break_off_before_they_enter_from_several_at_once() {
     let siege = Siege::begin(&[]).await;
     let endpoint = siege.endpoint(4);
