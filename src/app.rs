@@ -66,6 +66,22 @@ struct Parts {
 }
 
 impl App {
+    /// Opens the configured database without connecting to it yet.
+    ///
+    /// # Errors
+    ///
+    /// The URL is malformed.
+    pub fn open_store(config: &Config) -> anyhow::Result<Arc<dyn MessageStore>> {
+        let connections = config.database_max_connections;
+        store::open_in(
+            config.database_url.expose_secret(),
+            connections,
+            config.into(),
+            config.database_schema.clone(),
+        )
+        .map_err(|error| anyhow::anyhow!("DATABASE_URL: {error}"))
+    }
+
     /// Binds the port and builds the parts; the database may still be away.
     ///
     /// # Errors
@@ -104,7 +120,8 @@ impl App {
         self.listener.local_addr()
     }
 
-    /// Returns the rooms of this node.
+    /// Returns the rooms of this node, for tests and measurements.
+    #[doc(hidden)]
     pub fn rooms(&self) -> &Rooms {
         &self.parts.rooms
     }
@@ -277,22 +294,6 @@ fn before(deadline: Option<Instant>, delay: Duration) -> Option<Duration> {
         Some(Duration::ZERO) => None,
         Some(left) => Some(delay.min(left)),
     }
-}
-
-/// Opens the configured database without connecting to it yet.
-///
-/// # Errors
-///
-/// The URL is malformed.
-pub fn store(config: &Config) -> anyhow::Result<Arc<dyn MessageStore>> {
-    let connections = config.database_max_connections;
-    store::open_in(
-        config.database_url.expose_secret(),
-        connections,
-        config.into(),
-        config.database_schema.clone(),
-    )
-    .map_err(|error| anyhow::anyhow!("DATABASE_URL: {error}"))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use std::{fs, time::Instant};
 
-use parlor::room::MAX_ANSWER_BYTES;
+use parlor::testing::room::MAX_ANSWER_BYTES;
 use serde_json::{Value, json};
 
 use crate::support::{DEADLINE, Database, FLOODED, Process, RawClient, eventually, raw::Packet};

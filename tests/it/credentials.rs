@@ -4,7 +4,7 @@ use std::{fs, process::Command};
 
 use chrono::{DateTime, Utc};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use parlor::{auth::MAX_TOKEN_BYTES, realtime};
+use parlor::testing::{auth::MAX_TOKEN_BYTES, realtime};
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use rust_socketio::TransportType;
 use serde_json::{Value, json};
@@ -811,7 +811,7 @@ fn weak_and_wrong_keys_are_refused_by_name() {
         "-----BEGIN PUBLIC KEY-----".into(),
     ] {
         assert!(
-            parlor::auth::Verifier::from_public_key(&pem).is_err(),
+            parlor::testing::auth::Verifier::from_public_key(&pem).is_err(),
             "{pem}"
         );
     }
