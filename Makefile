@@ -2,7 +2,7 @@
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run build test bench check check-format check-lints check-docs check-dependencies client test-packages bench-packages rust
+.PHONY: help setup run build test bench check check-format check-language check-lints check-docs check-dependencies client test-packages bench-packages rust
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,18 +16,22 @@ build: rust client ## Build the server: target/release/parlor (or below CARGO_TA
 setup: ## Install the system packages of the tests, as root or by sudo
 	@scripts/setup
 
-test: rust setup test-packages ## Install the tests' packages and run all tests (ARGS="name of a test")
+test: rust setup test-packages bench-packages ## Install the tests' packages and run all tests (ARGS="name of a test")
 	cargo test --locked --workspace $(ARGS)
+	cargo test --locked --workspace --tests $(ARGS) -- --ignored --test-threads=1
 
 bench: rust client bench-packages ## Measure Parlor beside a Node server and write bench/RESULTS.md (ARGS="--only idle")
 	cargo build --release --locked
 	cargo build --release --locked --package parlor-bench
 	"$$(scripts/target-directory)/release/parlor-bench" $(if $(ARGS),$(ARGS),--output bench)
 
-check: check-format check-lints check-docs check-dependencies ## All checks but the tests
+check: check-format check-language check-lints check-docs check-dependencies ## All checks but the tests
 
 check-format: rust ## Formatting
 	cargo fmt --all --check
+
+check-language: ## The prose of docs and comments
+	@scripts/check-language
 
 check-lints: rust client ## Clippy, warnings are errors
 	cargo clippy --locked --workspace --all-targets -- -D warnings

@@ -1,5 +1,5 @@
-//! Chat over Socket.IO: its limits, its connect handler, and one thin handler an event, which
-//! parses the request, calls [`Chat`] and replies.
+//! Chat over Socket.IO: limits, connecting, and a thin handler per event, which parses the request,
+//! calls [`Chat`] and replies.
 
 mod backlog;
 mod call;
@@ -126,7 +126,7 @@ pub fn builder(settings: Settings) -> SocketIoBuilder {
 }
 
 impl Realtime {
-    /// Returns the way of rooms to their members.
+    /// Returns the fan-out for rooms.
     pub fn fanout(&self) -> SocketIoFanout {
         SocketIoFanout::new(self.io.clone(), self.backlogs.clone())
     }

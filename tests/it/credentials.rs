@@ -5,14 +5,13 @@ use std::{fs, process::Command};
 use chrono::{DateTime, Utc};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use parlor::testing::{auth::MAX_TOKEN_BYTES, realtime};
-use reqwest::header::{AUTHORIZATION, HeaderMap};
 use rust_socketio::TransportType;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
     Client, Database, Process, RawClient, Server,
-    engine::{Endpoint, Polling},
+    engine::{Endpoint, Polling, WebSocket},
     eventually, node,
     raw::Packet,
     within_deadline,
@@ -160,7 +159,7 @@ const P384: &[&str] = &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384
 const ED25519: &[&str] = &["-algorithm", "ED25519"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_says_who_speaks() {
+async fn a_token_identifies_the_user() {
     let server = server().await;
     let mut ann = bearer_of(&server, json!({ "name": "Ann", "iat": 1, "admin": true })).await;
     assert_eq!(join(&mut ann, "r").await["userId"], "ann");
@@ -175,20 +174,19 @@ async fn a_token_says_who_speaks() {
 async fn a_token_may_come_in_a_header_of_the_handshake() {
     let server = server().await;
     let enter = async |header: String, connect: &str| {
-        let headers = HeaderMap::from_iter([(AUTHORIZATION, header.parse().unwrap())]);
-        let http = reqwest::Client::builder()
-            .default_headers(headers)
-            .build()
-            .unwrap();
-        let session = Polling::open(&Endpoint {
+        let endpoint = Endpoint {
             address: server.address(),
-            path: "/socket.io",
+            path: realtime::PATH,
             version: 4,
-            http,
-        })
-        .await;
-        session.post(connect.to_owned()).await;
-        session.poll().await.1
+            http: reqwest::Client::new(),
+        };
+        let headers = [("authorization", header.as_str())];
+        let opening = WebSocket::attempt_with(&headers, &endpoint, "EIO=4&transport=websocket");
+        let mut socket = opening.await.unwrap();
+        assert!(socket.text().await.starts_with("0{"));
+        assert_eq!(socket.text().await, "2");
+        socket.send(connect).await;
+        socket.text().await
     };
     let good = token(json!({}));
     for header in [format!("Bearer {good}"), format!("bearer  {good}")] {
@@ -326,7 +324,7 @@ async fn a_bad_token_is_refused_with_its_code_and_nothing_else_happens() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_lets_in_only_what_is_signed_for_it_by_its_one_algorithm() {
+async fn a_key_accepts_only_tokens_signed_for_it_by_its_one_algorithm() {
     let [rsa, p256, ed25519] = [RSA, P256, ED25519].map(key_pair);
     let others = [RSA, P256, ED25519].map(key_pair);
     let keys = |pairs: &[(Vec<u8>, String); 3]| {
@@ -381,7 +379,7 @@ async fn a_key_lets_in_only_what_is_signed_for_it_by_its_one_algorithm() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_audience_that_is_not_asked_for_is_somebody_elses() {
+async fn a_token_for_an_audience_is_refused_where_none_is_configured() {
     let server = server().await;
     let auth = json!({ "token": token(json!({ "aud": "mail" })) });
     assert_eq!(refusal(&server, &auth).await, "UNAUTHORIZED");
@@ -389,12 +387,12 @@ async fn an_audience_that_is_not_asked_for_is_somebody_elses() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signer_whose_clock_is_a_little_ahead_is_believed() {
+async fn a_signers_clock_may_run_a_little_ahead() {
     bearer_of(&server().await, json!({ "nbf": in_seconds(2.0) })).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payload_can_only_repeat_who_speaks() {
+async fn a_payload_can_only_repeat_the_tokens_user() {
     let server = server().await;
     let auth = json!({ "token": token(json!({})), "userId": "bob" });
     assert_eq!(refusal(&server, &auth).await, "FORBIDDEN");
@@ -461,7 +459,7 @@ async fn only_the_role_makes_an_operator() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_is_for_its_rooms_only() {
+async fn a_token_opens_its_own_rooms_only() {
     let server = server().await;
     let cases: [(&[&str], &[&str], &[&str]); 5] = [
         (&["lobby"], &["lobby"], &["lobby2", "lobb", "Lobby", "*"]),
@@ -502,7 +500,7 @@ async fn a_token_is_for_its_rooms_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_out_of_date_is_told_and_put_out() {
+async fn an_expired_client_is_told_and_disconnected() {
     let server = server().await;
     let mut bob = bearer_of(&server, json!({ "sub": "bob" })).await;
     join(&mut bob, "r").await;
@@ -532,7 +530,7 @@ async fn a_newer_token_extends_the_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_newer_token_that_does_not_count_changes_nothing() {
+async fn an_invalid_newer_token_changes_nothing() {
     let server = server().await;
     let mut ann = bearer_of(&server, json!({ "exp": in_seconds(SHORT) })).await;
     join(&mut ann, "r").await;
@@ -564,7 +562,7 @@ async fn a_newer_token_that_does_not_count_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_newer_token_has_the_say_about_rooms_and_role() {
+async fn a_newer_token_decides_on_rooms_and_role() {
     let server = server().await;
     let mut bob = bearer_of(&server, json!({ "sub": "bob" })).await;
     join(&mut bob, "old").await;
@@ -601,7 +599,7 @@ async fn a_newer_token_has_the_say_about_rooms_and_role() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_guests_are_served_tokens_mean_nothing() {
+async fn a_server_for_guests_ignores_tokens() {
     let server = Server::start().await;
     let mut guest = attempt(&server, "x").await.unwrap();
     assert_eq!(
@@ -615,7 +613,7 @@ async fn where_guests_are_served_tokens_mean_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_time_beyond_the_calendar_is_no_end() {
+async fn an_expiry_beyond_the_calendar_never_comes() {
     let server = server().await;
     for exp in [
         json!(1e18),
@@ -677,7 +675,7 @@ async fn minted(arguments: &[&str]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_program_makes_a_token_for_trying_out() {
+async fn the_program_makes_a_test_token() {
     let server = with_flags(&["--jwt-issuer=us", "--jwt-audience=chat"]).await;
     let ours = ["--jwt-issuer=us", "--jwt-audience=chat", "--sub=ann"];
     let plain = minted(&ours).await;
@@ -714,7 +712,7 @@ async fn the_program_makes_a_token_for_trying_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_secret_and_nothing_said_is_logged_however_much_is() {
+async fn no_secret_and_no_message_is_logged_at_any_level() {
     const SAID: &str = "between you and me";
     let folder = TempDir::with_prefix("parlor-log-").unwrap();
     let log = folder.path().join("log");

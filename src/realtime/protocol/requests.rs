@@ -127,6 +127,7 @@ impl GetHistory {
     /// Returns the part of the log to read.
     ///
     /// # Errors
+    ///
     /// [`Error::InvalidPayload`] when both directions are given.
     pub fn range(&self) -> Result<Range, Error> {
         match (self.before_seq, self.after_seq) {

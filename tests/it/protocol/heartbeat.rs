@@ -17,7 +17,7 @@ async fn with(settings: Settings) -> [Endpoint; 2] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_answers_is_asked_again() {
+async fn a_client_that_answers_is_pinged_again() {
     for endpoint in &with(Settings {
         ping_interval: SHORT,
         ..PATIENT

@@ -1,5 +1,6 @@
 //! Rooms as tasks: they start, end, and find messages that nobody announced.
 
+mod interleavings;
 mod slow_log;
 
 use std::sync::{
