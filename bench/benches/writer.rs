@@ -15,7 +15,7 @@ use std::{
 use parlor::{
     model::{Body, Draft},
     store::{self, Encryption},
-    writer::Writer,
+    testing::writer::Writer,
 };
 use testkit::Postgres;
 use tokio::task::JoinSet;

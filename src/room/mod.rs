@@ -22,14 +22,13 @@ mod watch;
 pub(crate) use self::answer::fit;
 pub use self::{
     answer::MAX_ANSWER_BYTES,
-    budget::{ALL_ROOMS_BYTES, ROOM_BYTES},
+    budget::ROOM_BYTES,
     context::RoomContext,
-    fanout::{Fanout, Joined, MAX_LISTED, Presence, Reset, Welcome},
+    fanout::{Fanout, Joined, Presence, Reset, Welcome},
     joining::Join,
     mailbox::{MAILBOX_BYTES, MAILBOX_CAPACITY, RoomHandle},
-    members::{ClientId, Departure, INTERVAL, LARGE_INTERVAL, PresenceSettings},
-    reading::{READ_TIMEOUT, RETRY_DELAY},
+    members::{ClientId, Departure, INTERVAL, PresenceSettings},
+    reading::READ_TIMEOUT,
     recent::CAPACITY,
     registry::Rooms,
-    watch::{FIRST_LOOK, WATCH_PERIOD},
 };

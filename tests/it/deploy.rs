@@ -11,7 +11,7 @@ use std::{
 
 use clap::CommandFactory;
 use nix::sys::signal::Signal;
-use parlor::config::Config;
+use parlor::Config;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::CommandFactory;
-use parlor::config::Config;
+use parlor::Config;
 
 /// Returns the names of all tests in this program.
 fn tests() -> HashSet<String> {

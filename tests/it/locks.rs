@@ -6,7 +6,7 @@ use std::time::Duration;
 use parlor::{
     model::Seq,
     store::{Keep, LOCK_TIMEOUT, Page},
-    writer::MAX_PARKED_PER_ROOM,
+    testing::writer::MAX_PARKED_PER_ROOM,
 };
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};

@@ -14,11 +14,13 @@ use std::{
 
 use futures_util::future::join_all;
 use parlor::{
-    auth::TokenClaims,
-    engine::EVENT_BYTES,
     model::{Message, Seq, UserId},
-    realtime::{self, EVENT_BURST},
     store::{Keep, Page},
+    testing::{
+        auth::TokenClaims,
+        engine::EVENT_BYTES,
+        realtime::{self, EVENT_BURST},
+    },
 };
 use serde_json::{Value, json};
 

@@ -6,12 +6,14 @@ use std::{
 };
 
 use parlor::{
-    error::Error,
     model::{Body, Draft, EncodedMessage, Outcome, RoomId, Seq, Stored},
     store::{Keep, MessageStore, Page, STATEMENT_TIMEOUT},
-    writer::{
-        MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, QUEUE_BYTES, QUEUE_CAPACITY, Receipt, UNHEALTHY_FOR,
-        Writer,
+    testing::{
+        error::Error,
+        writer::{
+            MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, QUEUE_BYTES, QUEUE_CAPACITY, Receipt,
+            UNHEALTHY_FOR, Writer,
+        },
     },
 };
 use tokio::task::JoinHandle;

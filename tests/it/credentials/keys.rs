@@ -166,7 +166,7 @@ fn weak_and_wrong_keys_are_refused_by_name() {
         "-----BEGIN PUBLIC KEY-----".into(),
     ] {
         assert!(
-            parlor::auth::Verifier::from_public_key(&pem).is_err(),
+            parlor::testing::auth::Verifier::from_public_key(&pem).is_err(),
             "{pem}"
         );
     }

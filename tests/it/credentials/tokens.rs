@@ -3,7 +3,7 @@
 use std::fs;
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use parlor::{auth::MAX_TOKEN_BYTES, realtime};
+use parlor::testing::{auth::MAX_TOKEN_BYTES, realtime};
 use rust_socketio::TransportType;
 use serde_json::{Value, json};
 use tempfile::TempDir;
