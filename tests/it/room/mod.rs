@@ -115,7 +115,7 @@ impl House {
             .unwrap()
     }
 
-    /// Joins the room with so many of its messages.
+    /// Joins the room with up to `limit` of its messages.
     async fn joining(
         &self,
         participant: &Arc<Participant>,
