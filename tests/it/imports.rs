@@ -10,7 +10,7 @@ use proc_macro2::{Ident, TokenStream, TokenTree};
 
 /// The modules from the roof to the ground, each with the modules that it may name. All of these
 /// are further down, so no circle is possible. `*` stands for everything below.
-const MODULES: &[(&str, &str)] = &[
+pub const MODULES: &[(&str, &str)] = &[
     ("commands", "app config telemetry auth http store"),
     ("app", "*"),
     // The settings of the layers, which do not know where these come from.
