@@ -10,7 +10,7 @@ use proc_macro2::{Ident, TokenStream, TokenTree};
 
 /// The modules from the roof to the ground, each with its possible imports. All of these are further
 /// down, so no circle is possible. `*` stands for everything below.
-const MODULES: &[(&str, &str)] = &[
+pub const MODULES: &[(&str, &str)] = &[
     ("commands", "app config telemetry auth store"),
     ("app", "*"),
     // It fills in the settings of the layers, and they do not know it.
