@@ -37,7 +37,7 @@ check-lints: rust client ## Clippy, warnings are errors
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
 check-docs: rust client ## The crate's documentation, warnings are errors
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
 
 check-dependencies: rust ## Licences, bans, sources and advisories of the crates
 	@scripts/check-dependencies

@@ -33,11 +33,10 @@ use self::{
     early::EarlyBytes,
 };
 pub use self::{
-    backlog::{ALL_WAITING_BYTES, MAX_UNREAD_BYTES, MAX_WAITING_BYTES, MIN_WAITING_BYTES},
-    early::{JOIN_WAIT, MAX_EARLY_BYTES, MAX_EARLY_SENDS},
+    early::{JOIN_WAIT, MAX_EARLY_SENDS},
     fanout::SocketIoFanout,
     protocol::MAX_ECHOED_CHARS,
-    turn::{EVENT_BURST, MAX_PAYLOADS_BYTES, MAX_WAITING},
+    turn::{EVENT_BURST, MAX_WAITING},
 };
 use crate::{auth::Verifier, chat::Chat};
 

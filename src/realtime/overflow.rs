@@ -105,7 +105,7 @@ fn sweep(backlogs: &Backlogs) {
         .for_each(|client| cut(&client.socket));
 }
 
-/// Returns a client with a backlog over [`MIN_WAITING_BYTES`](super::MIN_WAITING_BYTES).
+/// Returns a client with a backlog over [`MIN_WAITING_BYTES`](super::backlog::MIN_WAITING_BYTES).
 fn slow(socket: SocketRef) -> Option<Slow<SocketRef>> {
     // The library lists a socket before it has its client.
     let client = socket.extensions.get::<Arc<Client>>()?;

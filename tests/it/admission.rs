@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use parlor::{net::MAX_HEADER_BYTES, realtime};
+use parlor::testing::{net::MAX_HEADER_BYTES, realtime};
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::time::timeout;

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parlor::room::MAX_ANSWER_BYTES;
+use parlor::testing::room::MAX_ANSWER_BYTES;
 use serde_json::{Value, json};
 
 use crate::support::{Database, FLOODED, Process, RawClient, eventually, raw::Packet};

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, net::TcpListener, process::Output};
 
 use clap::CommandFactory;
-use parlor::config::Config;
+use parlor::Config;
 use tempfile::TempDir;
 
 use crate::support::{Process, postgres::Postgres, within_deadline};

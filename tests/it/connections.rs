@@ -3,7 +3,7 @@
 use std::{fs, net::Ipv4Addr, time::Duration};
 
 use futures_util::future::try_join_all;
-use parlor::{
+use parlor::testing::{
     net::{self, AdmissionSettings, BACKLOG, Timeouts},
     realtime,
 };

@@ -11,7 +11,7 @@ use std::{
 
 use clap::CommandFactory;
 use nix::sys::signal::Signal;
-use parlor::config::Config;
+use parlor::Config;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -20,8 +20,7 @@ use crate::support::{Database, Process, RawClient, free_port, gate::Gate, postgr
 /// The time of a dyno for its stop.
 const DYNO_STOP: Duration = Duration::from_secs(10);
 
-/// The keys of `app.json` in use here:
-/// <https://devcenter.heroku.com/articles/app-json-schema>.
+/// The keys of `app.json` in use here: <https://devcenter.heroku.com/articles/app-json-schema>.
 const APP_KEYS: [&str; 7] = [
     "name",
     "description",

@@ -8,7 +8,9 @@ use std::{
 };
 
 use clap::CommandFactory;
-use parlor::config::Config;
+use parlor::Config;
+
+use crate::imports::MODULES;
 
 /// Returns the names of all tests in this program.
 fn tests() -> HashSet<String> {
@@ -79,6 +81,30 @@ fn the_documented_settings_are_those_of_the_help_with_the_same_defaults() {
         .iter()
         .map(|(name, default)| (*name, default.as_str()));
     assert_eq!(documented(&page), helped.collect());
+}
+
+#[test]
+fn the_architecture_shows_the_import_table() {
+    let page = fs::read_to_string("docs/architecture.md").unwrap();
+    let rows = page
+        .lines()
+        .skip_while(|line| !line.starts_with("| module | purpose | may name |"))
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
+    let shown: Vec<_> = rows
+        .map(|row| {
+            let cells: Vec<_> = row.split('|').collect();
+            let names = match cells[3].trim() {
+                "everything below" => "*".to_owned(),
+                names => quoted(names).collect::<Vec<_>>().join(" "),
+            };
+            (quoted(cells[1]).next().unwrap(), names)
+        })
+        .collect();
+    let table = MODULES
+        .iter()
+        .map(|(module, names)| (*module, (*names).to_owned()));
+    assert_eq!(shown, table.collect::<Vec<_>>());
 }
 
 #[test]

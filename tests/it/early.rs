@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use parlor::realtime::{JOIN_WAIT, MAX_EARLY_SENDS};
+use parlor::testing::realtime::{JOIN_WAIT, MAX_EARLY_SENDS};
 use reqwest::Client;
 use serde_json::{Value, json};
 

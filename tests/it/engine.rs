@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use parlor::realtime;
+use parlor::testing::realtime;
 use reqwest::{Client, header};
 use serde_json::{Value, json};
 use tokio::{

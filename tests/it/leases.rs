@@ -4,9 +4,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::{EncodingKey, Header, encode};
 use parlor::{
-    auth::{TokenClaims, Verifier},
     model::Seq,
     store::{Keep, Page},
+    testing::auth::{TokenClaims, Verifier},
 };
 use reqwest::Client;
 use serde_json::json;

@@ -10,7 +10,8 @@ use parlor::{
 use serde_json::{Value, json};
 
 use crate::support::{
-    Database, Process, RawClient, Server, eventually, gate::Gate, raw::Packet, within_deadline,
+    Database, FLOODED, Process, RawClient, Server, eventually, gate::Gate, raw::Packet,
+    within_deadline,
 };
 
 async fn status(server: &Server, path: &str) -> u16 {
@@ -120,7 +121,7 @@ async fn a_send_not_stored_in_time_is_unavailable() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_under_load_loses_no_ack_tells_the_clients_and_exits_with_0() {
     for database in Database::each_kind().await {
-        let process = Process::start(&database).await;
+        let process = Process::with(&database, &[FLOODED]).await;
         let address = process.address;
         let loads = (0..4)
             .map(|_| tokio::spawn(send_until_closed(address)))

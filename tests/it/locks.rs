@@ -1,12 +1,12 @@
-//! Locks of other database sessions in Postgres: a locked row stops its own room, a locked table all
-//! rooms, and an abandoned send is never stored later.
+//! Locks of other database sessions in Postgres: a locked row stops its own room, a locked table
+//! all rooms, and an abandoned send is never stored later.
 
 use std::time::Duration;
 
 use parlor::{
     model::Seq,
     store::{Keep, LOCK_TIMEOUT, Page},
-    writer::MAX_PARKED_PER_ROOM,
+    testing::writer::MAX_PARKED_PER_ROOM,
 };
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};

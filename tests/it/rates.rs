@@ -14,11 +14,13 @@ use std::{
 
 use futures_util::future::join_all;
 use parlor::{
-    auth::TokenClaims,
-    engine::EVENT_BYTES,
     model::{Message, Seq, UserId},
-    realtime::{self, EVENT_BURST},
     store::{Keep, Page},
+    testing::{
+        auth::TokenClaims,
+        engine::EVENT_BYTES,
+        realtime::{self, EVENT_BURST},
+    },
 };
 use serde_json::{Value, json};
 
@@ -29,8 +31,8 @@ use crate::support::{
     raw::Packet,
 };
 
-/// The default limit of a client's rooms, and the number of tabs of one user with room in the burst to
-/// join all of them at once.
+/// The default limit of a client's rooms, and the number of tabs of one user with room in the burst
+/// to join all of them at once.
 const ROOMS: usize = 256;
 const TABS: usize = 4;
 
@@ -53,7 +55,7 @@ struct Allowance {
 }
 
 impl Allowance {
-    fn of(burst: usize) -> Self {
+    fn new(burst: usize) -> Self {
         Self {
             begun: Instant::now(),
             burst,
@@ -164,7 +166,7 @@ fn texts<'a>(messages: impl IntoIterator<Item = &'a Message>) -> Vec<String> {
 async fn a_sender_above_the_rate_is_told_when_to_retry_and_only_acked_messages_are_stored() {
     let server = slow(5).await;
     let mut ann = member(&server, "ann", "r").await;
-    let allowance = Allowance::of(5);
+    let allowance = Allowance::new(5);
     let answers = all(
         &mut ann,
         "sendMessage",
@@ -216,7 +218,7 @@ async fn a_refused_send_without_an_ack_id_is_reported_by_an_event() {
 async fn a_user_has_one_allowance_for_all_connections_and_rooms_and_reconnecting_does_not_refill_it()
  {
     let server = slow(20).await;
-    let allowance = Allowance::of(20);
+    let allowance = Allowance::new(20);
     let mut got_through = 0;
     for room in ["x", "y", "x", "y", "z"] {
         let mut tab = member(&server, "ann", room).await;
@@ -233,7 +235,7 @@ async fn a_user_has_one_allowance_for_all_connections_and_rooms_and_reconnecting
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_named_only_on_joining_has_the_same_allowance() {
     let server = slow(5).await;
-    let allowance = Allowance::of(5);
+    let allowance = Allowance::new(5);
     let mut got_through = 0;
     for _ in 0..3 {
         let mut ann = RawClient::attempt(server.address(), "").await.unwrap();
@@ -248,7 +250,7 @@ async fn a_user_named_only_on_joining_has_the_same_allowance() {
 async fn a_repeated_send_counts_like_any_other() {
     let server = slow(5).await;
     let mut ann = member(&server, "ann", "r").await;
-    let allowance = Allowance::of(5);
+    let allowance = Allowance::new(5);
     let send = json!({ "roomId": "r", "message": "hi", "clientMessageId": "1" });
     let answers = all(&mut ann, "sendMessage", vec![send; 20]).await;
     allowance.assert_kept(passed(&answers));
@@ -265,7 +267,7 @@ async fn a_repeated_send_counts_like_any_other() {
 async fn typing_is_limited_like_sends_and_counted_separately() {
     let server = slow(5).await;
     let mut ann = member(&server, "ann", "r").await;
-    let allowance = Allowance::of(5);
+    let allowance = Allowance::new(5);
     let typing = json!({ "roomId": "r", "isTyping": true });
     allowance.assert_kept(passed(&all(&mut ann, "typing", vec![typing; 20]).await));
     assert_eq!(
@@ -282,7 +284,7 @@ async fn joins_and_history_reads_are_limited_and_a_refused_join_has_no_effect() 
         &["--requests-per-second=1", "--max-rooms-per-socket=16"],
     )
     .await;
-    let allowance = Allowance::of(128);
+    let allowance = Allowance::new(128);
     let mut ann = server.raw("ann").await;
     let rooms = ["a", "b", "c", "d", "e"].map(|room| json!({ "roomId": room }));
     let mut got_through = passed(&all(&mut ann, "joinRoom", rooms.clone()).await);
@@ -340,7 +342,7 @@ async fn token_refreshes_are_limited() {
     let mut client = RawClient::attempt(server.address(), &token.to_string())
         .await
         .unwrap();
-    let allowance = Allowance::of(8);
+    let allowance = Allowance::new(8);
     allowance.assert_kept(passed(
         &all(&mut client, "refreshAuth", vec![token; 20]).await,
     ));
@@ -493,7 +495,8 @@ async fn flood(mut eve: RawClient, stop: Arc<AtomicBool>) -> (usize, Vec<String>
     (sent, acked)
 }
 
-/// Sends message after message, each awaited by another client; returns all messages received by it.
+/// Sends message after message, each awaited by another client; returns all messages received by
+/// it.
 async fn chat(
     mut speaker: RawClient,
     mut listener: RawClient,
@@ -528,7 +531,7 @@ async fn a_flood_is_answered_and_not_stored_and_others_chat_on_beside_it() {
         member(&server, "carol", "other").await,
         member(&server, "dave", "other").await,
     ];
-    let (allowance, stop) = (Allowance::of(60), Arc::new(AtomicBool::new(false)));
+    let (allowance, stop) = (Allowance::new(60), Arc::new(AtomicBool::new(false)));
     let flooding = tokio::spawn(flood(eve, stop.clone()));
     let chats = [
         tokio::spawn(chat(ann, bob, "ann", "r")),

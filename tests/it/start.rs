@@ -12,7 +12,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use parlor::config::Config;
+use parlor::Config;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{

@@ -1,4 +1,4 @@
-//! Databases that reject the login or are of the wrong kind: the error names the database and the
+//! Databases of the wrong kind, or closed to the login: the error names the database and the
 //! reason.
 
 use parlor::store::{self, Encryption, MigrateError};

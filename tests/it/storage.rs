@@ -25,8 +25,8 @@ use crate::support::{
 /// Longer than the pause between two attempts to store a batch; shorter than tests want to wait.
 const SEND_TIMEOUT: &str = "--send-timeout-ms=4000";
 
-/// How many messages a room has before: more than a join asks for unless it says, and few enough
-/// for a room to have them all in memory.
+/// The messages of a room at the start: more than the default of a join, and few enough to be all
+/// in the room's memory.
 const SEEDED: usize = 60;
 /// The default number of messages in a join's answer.
 const HISTORY: usize = 50;

@@ -6,12 +6,14 @@ use std::{
 };
 
 use parlor::{
-    error::Error,
     model::{Body, Draft, EncodedMessage, Outcome, RoomId, Seq, Stored},
     store::{Keep, MessageStore, Page, STATEMENT_TIMEOUT},
-    writer::{
-        MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, QUEUE_BYTES, QUEUE_CAPACITY, Receipt, UNHEALTHY_FOR,
-        Writer,
+    testing::{
+        error::Error,
+        writer::{
+            MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, QUEUE_BYTES, QUEUE_CAPACITY, Receipt,
+            UNHEALTHY_FOR, Writer,
+        },
     },
 };
 use tokio::task::JoinHandle;
@@ -39,7 +41,7 @@ impl Bench {
         let outcomes = Arc::<Mutex<Vec<Outcome>>>::default();
         let (told, stop) = (outcomes.clone(), CancellationToken::new());
         let observer = Box::new(move |outcome| told.lock().unwrap().push(outcome));
-        let (writer, task) = Writer::start(store.clone(), timeout, observer, stop.clone());
+        let (writer, task) = Writer::spawn(store.clone(), timeout, observer, stop.clone());
         Self {
             writer,
             task,

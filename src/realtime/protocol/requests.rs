@@ -62,7 +62,7 @@ impl JoinRoom {
 
     /// Returns the identity claimed by the client.
     pub fn claim(&self) -> Option<Identity> {
-        Identity::claimed(self.user_id.clone(), self.operator_id.clone())
+        Identity::from_claim(self.user_id.clone(), self.operator_id.clone())
     }
 
     /// Returns the number of messages asked for.

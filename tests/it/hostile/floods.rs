@@ -12,7 +12,7 @@ use std::{
 
 use chrono::Utc;
 use futures_util::future::join_all;
-use parlor::{auth::TokenClaims, model::UserId};
+use parlor::{model::UserId, testing::auth::TokenClaims};
 use serde_json::json;
 use tokio::{
     io::AsyncWriteExt,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use parlor::realtime::Settings;
+use parlor::testing::realtime::Settings;
 use serde_json::Value;
 
 use super::{PATIENT, Stack, connected, everywhere};

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use parlor::realtime::Settings;
+use parlor::testing::realtime::Settings;
 
 use super::{PATIENT, Stack};
 use crate::support::engine::{Endpoint, Polling, WebSocket};

@@ -17,7 +17,7 @@ mod websocket;
 
 use std::{net::Ipv4Addr, time::Duration};
 
-use parlor::{
+use parlor::testing::{
     net::{self, AdmissionSettings},
     realtime::{self, Settings},
 };

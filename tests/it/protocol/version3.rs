@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use parlor::realtime::Settings;
+use parlor::testing::realtime::Settings;
 use reqwest::Method;
 
 use super::{PATIENT, Stack, everywhere, old};

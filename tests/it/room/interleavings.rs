@@ -10,7 +10,7 @@ use tokio::{runtime::Runtime, task::yield_now};
 
 use super::*;
 
-const CASES: u32 = 64;
+const CASES: u32 = 32;
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
@@ -50,6 +50,8 @@ fn step() -> impl Strategy<Value = Step> {
 struct Stage {
     house: Arc<House>,
     store: Arc<FaultyStore>,
+    /// Keeps the room's task alive.
+    _ann: Arc<Participant>,
     log_end: i64,
     joins: Vec<tokio::task::JoinHandle<(i64, usize, Joined)>>,
 }
@@ -59,10 +61,12 @@ impl Stage {
         let database = Database::sqlite();
         let store = FaultyStore::new(database.store().await, &[]);
         let house = Arc::new(House::on(database, store.clone()));
-        house.join(&house.user("ann")).await;
+        let ann = house.user("ann");
+        house.join(&ann).await;
         Self {
             house,
             store,
+            _ann: ann,
             log_end: 0,
             joins: vec![],
         }
