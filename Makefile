@@ -16,8 +16,9 @@ build: rust client ## Build the server: target/release/parlor (or below CARGO_TA
 setup: ## Install the system packages of the tests, as root or by sudo
 	@scripts/setup
 
-test: rust setup test-packages ## Install the tests' packages and run all tests (ARGS="name of a test")
+test: rust setup test-packages bench-packages ## Install the tests' packages and run all tests (ARGS="name of a test")
 	cargo test --locked --workspace $(ARGS)
+	cargo test --locked --workspace --tests $(ARGS) -- --ignored --test-threads=1
 
 bench: rust client bench-packages ## Measure Parlor beside a Node server and write bench/RESULTS.md (ARGS="--only idle")
 	cargo build --release --locked
@@ -36,7 +37,7 @@ check-lints: rust client ## Clippy, warnings are errors
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
 check-docs: rust client ## The crate's documentation, warnings are errors
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
 
 check-dependencies: rust ## Licences, bans, sources and advisories of the crates
 	@scripts/check-dependencies

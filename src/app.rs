@@ -53,11 +53,14 @@ struct Parts {
     store: Arc<dyn MessageStore>,
     chat: Arc<Chat>,
     rooms: Rooms,
-    writing: Health,
     writer: JoinHandle<()>,
+    writer_health: Health,
     realtime: Realtime,
+    /// The events of clients in flight.
     unanswered: TaskTracker,
+    /// Cancelled once the database's tables are up to date.
     migrated: CancellationToken,
+    /// Cancelled at the start of the shutdown.
     stopping: CancellationToken,
     stop_writer: CancellationToken,
     shutdown_timeout: Duration,
@@ -66,6 +69,22 @@ struct Parts {
 }
 
 impl App {
+    /// Opens the configured database without connecting to it yet.
+    ///
+    /// # Errors
+    ///
+    /// The URL is malformed.
+    pub fn open_store(config: &Config) -> anyhow::Result<Arc<dyn MessageStore>> {
+        let connections = config.database_max_connections;
+        store::open_in(
+            config.database_url.expose_secret(),
+            connections,
+            config.into(),
+            config.database_schema.clone(),
+        )
+        .map_err(|error| anyhow::anyhow!("DATABASE_URL: {error}"))
+    }
+
     /// Binds the port and builds the parts; the database may still be away.
     ///
     /// # Errors
@@ -80,6 +99,9 @@ impl App {
         let admission = Admission::from(AdmissionSettings::from(config));
         let listener = net::listen(address, config.into(), admission.clone())
             .with_context(|| format!("cannot listen on {address} (HOST, PORT)"))?;
+        if !http::has_client() {
+            tracing::warn!("built without the Socket.IO client: the page at / does not work");
+        }
         let verifier = config.verifier().map_err(anyhow::Error::msg)?.map(Arc::new);
         let (socket_io, realtime) = realtime::prepare(config.into(), any(StatusCode::NOT_FOUND));
         let parts = Parts::start(config, store, realtime, verifier);
@@ -104,7 +126,8 @@ impl App {
         self.listener.local_addr()
     }
 
-    /// Returns the rooms of this node.
+    /// Returns the rooms of this node, for tests and measurements.
+    #[doc(hidden)]
     pub fn rooms(&self) -> &Rooms {
         &self.parts.rooms
     }
@@ -125,9 +148,11 @@ impl App {
         let mut shutdown = pin!(shutdown);
         let prepared = tokio::select! {
             () = &mut shutdown => Ok(()),
-            prepared = self.parts.prepare_database() => match prepared {
-                Ok(()) => Ok(shutdown.await),
-                failed => failed,
+            prepared = self.parts.prepare_database() => {
+                if prepared.is_ok() {
+                    shutdown.await;
+                }
+                prepared
             }
         };
         self.parts.stop(server).await;
@@ -150,13 +175,13 @@ impl Parts {
         });
         let stop_writer = CancellationToken::new();
         let observer = rooms.clone();
-        let (queue, writer) = Writer::start(
+        let (queue, writer) = Writer::spawn(
             store.clone(),
             config.send_timeout_ms,
             Box::new(move |outcome| observer.observe(outcome)),
             stop_writer.clone(),
         );
-        let writing = queue.health().clone();
+        let writer_health = queue.health().clone();
         let chat = Arc::new(Chat::new(
             rooms.clone(),
             queue,
@@ -169,8 +194,8 @@ impl Parts {
             store,
             chat,
             rooms,
-            writing,
             writer,
+            writer_health,
             realtime,
             unanswered,
             migrated: CancellationToken::new(),
@@ -182,13 +207,13 @@ impl Parts {
     }
 
     fn readiness(&self) -> Readiness {
-        let (store, writing) = (self.store.clone(), self.writing.clone());
+        let (store, writer) = (self.store.clone(), self.writer_health.clone());
         Readiness {
             ping_database: Arc::new(move || {
                 let store = store.clone();
                 Box::pin(async move { store.ping().await.is_ok() })
             }),
-            is_storing: Arc::new(move || writing.is_good()),
+            is_storing: Arc::new(move || writer.is_good()),
             migrated: self.migrated.clone(),
             stopping: self.stopping.clone(),
         }
@@ -220,47 +245,44 @@ impl Parts {
         }
     }
 
-    async fn stop(self, server: JoinHandle<()>) {
+    /// Stops in order: requests in flight, the writer and the rooms, then the clients and the
+    /// database.
+    async fn stop(mut self, mut server: JoinHandle<()>) {
         tracing::info!("stopping");
         let begun = Instant::now();
         self.stopping.cancel();
         self.chat.stop();
         // The last quarter of the time is for the clients, even if the database hangs.
         let drained_by = begun + self.shutdown_timeout.mul_f32(0.75);
-        let (writer, server_task) = (self.writer.abort_handle(), server.abort_handle());
-        let Self {
-            store,
-            rooms,
-            realtime,
-            unanswered,
-            stop_writer,
-            writer: writing,
-            ..
-        } = self;
-        let drain = async {
-            unanswered.close();
-            unanswered.wait().await;
-            stop_writer.cancel();
-            writing.await.ok();
-            rooms.stop().await;
-        };
-        if timeout_at(drained_by, drain).await.is_err() {
+        if timeout_at(drained_by, self.drain()).await.is_err() {
             tracing::warn!("stopping with requests unanswered");
-            writer.abort();
+            self.writer.abort();
         }
-        let close = async {
-            realtime.close().await;
-            server.await.ok();
-            store.close().await;
-        };
-        if timeout_at(begun + self.shutdown_timeout, close)
+        let closed_by = begun + self.shutdown_timeout;
+        if timeout_at(closed_by, self.close(&mut server))
             .await
             .is_err()
         {
             tracing::warn!("stopping with connections open");
-            server_task.abort();
+            server.abort();
         }
         tracing::info!(milliseconds = begun.elapsed().as_millis(), "stopped");
+    }
+
+    /// Waits until all requests are answered, all messages are stored and all rooms have ended.
+    async fn drain(&mut self) {
+        self.unanswered.close();
+        self.unanswered.wait().await;
+        self.stop_writer.cancel();
+        (&mut self.writer).await.ok();
+        self.rooms.stop().await;
+    }
+
+    /// Closes the connections, and then the database.
+    async fn close(&self, server: &mut JoinHandle<()>) {
+        self.realtime.close().await;
+        server.await.ok();
+        self.store.close().await;
     }
 }
 
@@ -277,22 +299,6 @@ fn before(deadline: Option<Instant>, delay: Duration) -> Option<Duration> {
         Some(Duration::ZERO) => None,
         Some(left) => Some(delay.min(left)),
     }
-}
-
-/// Opens the configured database without connecting to it yet.
-///
-/// # Errors
-///
-/// The URL is malformed.
-pub fn store(config: &Config) -> anyhow::Result<Arc<dyn MessageStore>> {
-    let connections = config.database_max_connections;
-    store::open_in(
-        config.database_url.expose_secret(),
-        connections,
-        config.into(),
-        config.database_schema.clone(),
-    )
-    .map_err(|error| anyhow::anyhow!("DATABASE_URL: {error}"))
 }
 
 #[cfg(test)]

@@ -5,35 +5,45 @@
 //!
 //! - **The database is the log.** Every message of a room has a `seq`: 1, 2, 3, … given in the
 //!   transaction that stores it ([`store`]).
-//! - **An ack means committed.** A send is answered after the commit that holds the message, never
-//!   before. What piles up while one batch commits goes out as the next one ([`writer`]).
-//! - **A room is a task.** Everything that happens in a room passes through it in order: joins,
-//!   history, live messages, presence. So a joiner sees history first, then live messages, with no
-//!   gap and no double ([`room`]).
-//! - **Layers know only what is below them:** [`app`] puts together [`realtime`] (Socket.IO) and
-//!   [`http`]; these call [`chat`], which knows neither; it drives the [`room`]s and the
-//!   [`writer`], and they the [`store`].
+//! - **An ack means committed.** A send is answered after the commit of its message, never before.
+//!   Messages that arrive during one commit share the next one ([`writer`]).
+//! - **A room is a task.** Everything in a room passes through its task in order: joins, history,
+//!   live messages, presence. So a joiner sees history first, then live messages, with no gap and no
+//!   double ([`room`]).
+//! - **Layers know only the layers below them.** [`realtime`] (Socket.IO) and [`http`] stand on
+//!   [`engine`] (Engine.IO) and [`net`] (TCP), and call [`chat`], which knows no transport. It drives
+//!   the [`room`]s and the [`writer`], and both use the [`store`]. [`app`] builds all of them from
+//!   the [`config`], runs them and stops them in order. A test holds the table of imports.
+//!
+//! A program of your own runs a server by [`App::open_store`], [`App::bind`] and
+//! [`App::serve_until`]. Everything else is internal: `cargo doc --document-private-items` shows it.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs, clippy::unwrap_used)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
+#![allow(
+    rustdoc::private_intra_doc_links,
+    reason = "the documentation is for readers of the code, and built with its private items"
+)]
 
-pub mod app;
-pub mod auth;
-pub mod chat;
+mod app;
+mod auth;
+mod chat;
 mod commands;
-pub mod config;
-pub mod engine;
-pub mod error;
-pub mod http;
+mod config;
+mod engine;
+mod error;
+mod http;
 mod json_error;
 pub mod model;
-pub mod net;
-pub mod rates;
-pub mod realtime;
-pub mod room;
+mod net;
+mod rates;
+mod realtime;
+mod room;
 pub mod store;
-pub mod telemetry;
-pub mod writer;
+mod telemetry;
+#[doc(hidden)]
+pub mod testing;
+mod writer;
 
-pub use self::commands::run;
+pub use self::{app::App, commands::run, config::Config};

@@ -175,17 +175,18 @@ impl DirectLimiter {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use governor::clock::FakeRelativeClock;
 
     use super::*;
-    use crate::model::UserId;
 
     const TICK: Duration = Duration::from_nanos(1);
 
     fn limiter(
         per_second: u32,
         burst: u32,
-    ) -> (Limiter<UserId, FakeRelativeClock>, FakeRelativeClock) {
+    ) -> (Limiter<Arc<str>, FakeRelativeClock>, FakeRelativeClock) {
         let clock = FakeRelativeClock::default();
         let rate = Rate {
             per_second,
@@ -194,13 +195,13 @@ mod tests {
         (Limiter::with_clock(rate, clock.clone()), clock)
     }
 
-    fn user(name: &str) -> UserId {
-        name.try_into().unwrap()
+    fn user(name: &str) -> Arc<str> {
+        name.into()
     }
 
     fn passed(
-        limiter: &Limiter<UserId, FakeRelativeClock>,
-        user: &UserId,
+        limiter: &Limiter<Arc<str>, FakeRelativeClock>,
+        user: &Arc<str>,
         attempts: usize,
     ) -> usize {
         (0..attempts)

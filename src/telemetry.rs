@@ -46,8 +46,8 @@ pub fn start(filter: Targets, format: LogFormat) -> Result<(), TryInitError> {
 /// Returns the filter with the levels of [`CAPPED`] as upper bounds.
 ///
 /// One filter, not two: with layered filters an event is recorded if any of them wants it, and
-/// dropped afterwards. `tungstenite` traces every frame, which took 2% of the server's time in
-/// `bench/`, workload `persist`.
+/// dropped afterwards. `tungstenite` traces every frame, at a cost of 2% of the server's time
+/// (`bench/`, workload `persist`).
 fn capped(filter: &Targets) -> Targets {
     let is_capped = |target: &str| CAPPED.iter().any(|(name, _)| target.starts_with(name));
     let others = filter

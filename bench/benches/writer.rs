@@ -15,7 +15,7 @@ use std::{
 use parlor::{
     model::{Body, Draft},
     store::{self, Encryption},
-    writer::Writer,
+    testing::writer::Writer,
 };
 use testkit::Postgres;
 use tokio::task::JoinSet;
@@ -86,7 +86,7 @@ async fn run(kind: &str, time: Duration) -> f64 {
     let store = store::open(&database.url, 8, Encryption::Optional).unwrap();
     store.migrate().await.unwrap();
     let stop = CancellationToken::new();
-    let (writer, committing) = Writer::start(
+    let (writer, committing) = Writer::spawn(
         store,
         Duration::from_secs(60),
         Box::new(|_| {}),

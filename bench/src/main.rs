@@ -4,7 +4,7 @@ use std::{env, net::Ipv4Addr, path::PathBuf, time::Duration};
 
 use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand};
-use parlor::net::BACKLOG;
+use parlor::testing::net::BACKLOG;
 use parlor_bench::{
     lab::{Lab, Size},
     lower_bound,

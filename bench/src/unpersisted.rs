@@ -7,14 +7,13 @@ use std::{
 
 use async_trait::async_trait;
 use parlor::{
-    app::App,
-    config::Config,
+    App, Config,
     model::{Draft, Message, RoomId, Seq, Stored},
     store::{Keep, MessageStore, MigrateError, Page, StoreError},
 };
 
 /// The newest messages kept of each room, as many as the server keeps itself.
-const KEPT: usize = parlor::room::CAPACITY;
+const KEPT: usize = parlor::testing::room::CAPACITY;
 
 /// Serves as Parlor's own program does, with the settings of the environment, until it is killed.
 ///

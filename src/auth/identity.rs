@@ -52,7 +52,7 @@ impl Identity {
 
     /// Returns the identity claimed by a client as it joins: a user, or an operator if it names no
     /// user.
-    pub fn claimed(user_id: Option<UserId>, operator_id: Option<UserId>) -> Option<Self> {
+    pub fn from_claim(user_id: Option<UserId>, operator_id: Option<UserId>) -> Option<Self> {
         match (user_id, operator_id) {
             (Some(user), _) => Some(Self::user(user)),
             (None, Some(operator)) => Some(Self::operator(operator)),

@@ -8,7 +8,5 @@ mod token;
 pub use self::{
     bearer::bearer,
     identity::Identity,
-    token::{
-        Grant, LEEWAY_SECONDS, MAX_TOKEN_BYTES, MIN_SECRET_BYTES, OPERATOR, TokenClaims, Verifier,
-    },
+    token::{Grant, MAX_TOKEN_BYTES, OPERATOR, TokenClaims, Verifier},
 };

@@ -10,7 +10,7 @@ use anyhow::Context;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
-    app,
+    app::App,
     config::{Command, Config},
     store::MessageStore,
 };
@@ -62,7 +62,8 @@ fn with_database(
 ) -> Result<(), Failure> {
     runtime(config)?.block_on(async {
         // Nothing is connected yet, so a failure is the URL's.
-        let store = app::store(config).map_err(|error| Failure::Setting(format!("{error:#}")))?;
+        let store =
+            App::open_store(config).map_err(|error| Failure::Setting(format!("{error:#}")))?;
         Ok(command(config, store).await?)
     })
 }

@@ -4,7 +4,7 @@ use std::{io, sync::Arc};
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{app::App, config::Config, http, store::MessageStore, telemetry};
+use crate::{app::App, config::Config, store::MessageStore, telemetry};
 
 pub(super) async fn run(config: &Config, store: Arc<dyn MessageStore>) -> anyhow::Result<()> {
     telemetry::start(config.rust_log.clone(), config.log_format)?;
@@ -17,9 +17,6 @@ pub(super) async fn run(config: &Config, store: Arc<dyn MessageStore>) -> anyhow
     let address = app.local_addr()?;
     tracing::info!(%address, url = config.host.url(address.port()), version = env!("CARGO_PKG_VERSION"), "listening");
     announce_mode(config);
-    if !http::has_client() {
-        tracing::warn!("built without the Socket.IO client: the page at / does not work");
-    }
     app.serve_until(shutdown).await
 }
 

@@ -16,8 +16,8 @@ pub enum Host {
 }
 
 impl Host {
-    /// Returns the address. Of a name's addresses it prefers one of IPv4: clients that try both
-    /// families reach that as well.
+    /// Returns the address, of a name preferably one of IPv4: clients of both families reach it as
+    /// well.
     ///
     /// # Errors
     ///

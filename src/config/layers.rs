@@ -157,3 +157,26 @@ fn request_burst(max_rooms: usize) -> NonZeroU32 {
     let max_rooms = u32::try_from(max_rooms).unwrap_or(u32::MAX);
     NonZeroU32::new(REJOIN_FACTOR.saturating_mul(max_rooms)).unwrap_or(NonZeroU32::MIN)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[test]
+    fn a_limit_of_0_is_no_limit() {
+        let per_address = |flags: &[&str]| {
+            let config = Config::try_parse_from([&["parlor"], flags].concat()).unwrap();
+            AdmissionSettings::from(&config).max_per_address
+        };
+        assert_eq!(per_address(&[]), None);
+        assert_eq!(per_address(&["--max-connections-per-address=3"]), Some(3));
+    }
+
+    #[test]
+    fn a_burst_of_requests_lets_every_tab_join_all_its_rooms_at_once() {
+        let config = Config::try_parse_from(["parlor", "--max-rooms-per-socket=100000"]).unwrap();
+        assert_eq!(Limits::from(&config).requests.burst.get(), 800_000);
+    }
+}

@@ -28,12 +28,7 @@ mod websocket;
 mod writer;
 
 pub use self::{
-    admission::MAX_ENTERING_SESSIONS,
     endpoint::Engine,
     forwarded::ForwardedHeaders,
-    frames::Frames,
-    inbound::{LARGE_PACKET_BYTES, MAX_INBOUND_BYTES},
-    polling::LOST_POLL_GRACE,
-    session::{EVENT_BYTES, MAX_ENTRY_BYTES, Session, Settings},
-    websocket::PROBE_TIMEOUT,
+    session::{EVENT_BYTES, Session, Settings},
 };

@@ -1,4 +1,4 @@
-//! The request that opens a session or its WebSocket, as the library keeps it.
+//! The opening request of a session or its WebSocket, as the library keeps it.
 
 use axum::http::{
     self, HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION, uri::PathAndQuery,
@@ -9,7 +9,7 @@ use super::{query::Parameters, session::Session};
 /// The headers for the layers above.
 const KEPT: [HeaderName; 1] = [AUTHORIZATION];
 
-/// The target of a request that opens a session, or its WebSocket.
+/// The target of an opening request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Opening<'a> {
     pub(super) parameters: &'a Parameters,

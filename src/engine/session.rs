@@ -57,7 +57,7 @@ pub(super) enum Carrier {
     Closed,
 }
 
-/// A client's place in relation to the chat, which is Socket.IO's main namespace.
+/// A client's place in relation to the chat: Socket.IO's main namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Entry {
     Outside,
@@ -218,8 +218,7 @@ impl Session {
         }
     }
 
-    /// Counts a packet. If there are too many, does not count it, and returns the pause that is
-    /// due.
+    /// Counts a packet. If there are too many, does not count it, and returns the due pause.
     pub(super) fn count_packet(&self, bytes: usize) -> Option<Duration> {
         let cost = cost(bytes);
         self.0.limiter.check(cost).err()?;

@@ -1,5 +1,4 @@
-//! Health checks: `/healthz` for a supervisor that restarts the process, `/readyz` for a load
-//! balancer.
+//! Health checks: `/healthz` decides on restarts of the process, `/readyz` on its traffic.
 
 use std::{
     pin::Pin,
@@ -17,7 +16,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 /// The time limit for the database's answer to a readiness probe.
 pub const READY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The age up to which an answer of the database serves further probes.
+/// The time in which an answer of the database serves further probes, too.
 pub const MAX_ANSWER_AGE: Duration = Duration::from_secs(1);
 
 /// A ping of the database; true if the database answered it.

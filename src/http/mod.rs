@@ -29,11 +29,7 @@ use tower_http::{
 };
 
 use self::origin::OriginGuard;
-pub use self::{
-    assets::has_client,
-    health::{MAX_ANSWER_AGE, READY_TIMEOUT, Readiness},
-    origins::AllowedOrigins,
-};
+pub use self::{assets::has_client, health::Readiness, origins::AllowedOrigins};
 use crate::engine::Engine;
 
 /// The smallest poll answer to compress; a smaller one fits one TCP packet anyhow.

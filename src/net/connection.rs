@@ -156,8 +156,7 @@ impl AsyncWrite for Connection {
 pub struct ConnectionHandle(Weak<Shared>);
 
 impl ConnectionHandle {
-    /// Ends the connection in both directions, even while its writer waits for a peer that does not
-    /// read.
+    /// Ends the connection in both directions, even while its writer waits for the peer to read.
     pub fn close(&self) {
         if let Some(connection) = self.0.upgrade() {
             // Fails if the peer has ended the connection already.

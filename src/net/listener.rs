@@ -37,7 +37,7 @@ pub struct Timeouts {
     pub handshake_timeout: Duration,
 }
 
-/// A port on which the server listens.
+/// A listening port.
 #[derive(Debug)]
 pub struct Listener {
     listener: TcpListener,
@@ -98,7 +98,7 @@ fn is_about_port(error: &io::Error) -> bool {
 }
 
 impl Listener {
-    /// Returns the address on which the server listens.
+    /// Returns the listening address.
     ///
     /// # Errors
     ///

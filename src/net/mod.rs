@@ -10,9 +10,9 @@ mod slots;
 pub(crate) use self::connection::Connection;
 pub use self::{
     address::{TrustedProxies, client_network},
-    admission::{Admission, AdmissionSettings, OWN_FILES},
+    admission::{Admission, AdmissionSettings},
     connection::{ConnectionHandle, Peer},
     listener::{BACKLOG, Listener, Timeouts, listen},
-    server::{KEEP_ALIVE, MAX_HEADER_BYTES, serve},
+    server::{MAX_HEADER_BYTES, serve},
     slots::{Slot, Slots},
 };

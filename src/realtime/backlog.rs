@@ -211,7 +211,7 @@ impl Backlog {
             .iter()
             .position(|room| Arc::ptr_eq(&room.sent, sent))
         {
-            // Packets sent before the client left are still on their way.
+            // Packets sent before the client left are still in flight.
             waiting.own += waiting.rooms.swap_remove(place).waiting();
         }
     }
@@ -265,7 +265,7 @@ fn together<'a, S: 'a>(clients: impl Iterator<Item = &'a Slow<S>>) -> u64 {
     own + most.values().sum::<u64>()
 }
 
-/// Returns the largest backlog allowed, as the sum is to be in bounds.
+/// Returns the largest backlog allowed, so that the sum stays in bounds.
 fn bound<S>(slow: &[Slow<S>]) -> u64 {
     let mut bound = MAX_WAITING_BYTES;
     let kept = |bound| together(slow.iter().filter(move |client| client.total <= bound));

@@ -28,7 +28,7 @@ pub type Handler = fn(Call) -> BoxFuture<'static, ()>;
 pub struct Call {
     /// The client.
     pub client: Arc<Client>,
-    /// The way of the answer.
+    /// The reply channel.
     pub reply: Reply,
     turn: Option<Turn>,
     packet: Value,
@@ -53,9 +53,10 @@ impl Call {
     /// Waits for the event's turn, and returns its payload.
     ///
     /// # Errors
+    ///
     /// [`Error::InvalidPayload`]; otherwise as [`Call::wait`].
     pub async fn request<R: DeserializeOwned>(&mut self) -> Result<R, Error> {
-        // The packet shares its connection's read buffer: it is dropped before the wait.
+        // The packet may share the buffer of its connection: it is dropped before the wait.
         let request = payload(text(&self.packet));
         self.packet = empty();
         self.wait().await?;
@@ -65,6 +66,7 @@ impl Call {
     /// Waits for the event's turn.
     ///
     /// # Errors
+    ///
     /// [`Error::TokenExpired`] when the client's token has expired by then.
     pub async fn wait(&mut self) -> Result<(), Error> {
         if let Some(turn) = &mut self.turn {
@@ -81,7 +83,7 @@ impl Call {
 
     /// Handles the event, and answers with the result.
     ///
-    /// As an `async fn` it would hold the handler's future twice.
+    /// As an `async fn`, it would hold the handler's future twice.
     pub fn answer<T, F>(self, handle: impl FnOnce(Self) -> F) -> impl Future<Output = ()>
     where
         T: Serialize,
@@ -95,8 +97,8 @@ impl Call {
 impl FromMessageParts<LocalAdapter> for Call {
     type Error = Refused;
 
-    /// Makes a call, or answers an event that is refused: the library spawns a task only for events
-    /// with a call, and one payload can bring a hundred thousand events.
+    /// Makes a call, or answers a refused event here: the library spawns a task only for events with
+    /// a call, and one payload can bring a hundred thousand events.
     fn from_message_parts(
         socket: &Arc<Socket>,
         packet: &mut Value,
@@ -120,7 +122,7 @@ impl FromMessageParts<LocalAdapter> for Call {
     }
 }
 
-/// Counts an event of so many bytes, and draws its turn.
+/// Counts an event, and draws its turn.
 fn turn(client: &Client, socket: &Socket, bytes: usize) -> Result<Turn, Error> {
     if let Some(session) = session(socket) {
         session.count_event(bytes)?;

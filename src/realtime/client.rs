@@ -31,11 +31,11 @@ pub struct Client {
     pub turns: Turns,
     /// Tracks the unanswered events of all clients.
     pub unanswered: TaskTracker,
-    /// Set when its connection is broken for a lost packet.
+    /// Set when its connection is broken because it is too slow.
     pub is_cut: AtomicBool,
-    /// The bytes on their way to it.
+    /// The bytes in flight to it.
     pub backlog: Backlog,
-    /// The bytes on their way to all clients.
+    /// The bytes in flight to all clients.
     pub backlogs: Arc<Backlogs>,
     /// Its sends before its first join.
     pub early: EarlySends,
@@ -47,6 +47,7 @@ impl Client {
     /// Returns a socket's client.
     ///
     /// # Panics
+    ///
     /// Panics when the socket's connect middleware has not run yet.
     pub fn from_socket(socket: &Socket) -> Arc<Self> {
         let client = socket.extensions.get::<Arc<Self>>();

@@ -32,7 +32,7 @@ use crate::{auth::Verifier, chat::Chat, engine, error::Error, room::Departure};
 /// The concurrent joins of one handshake: each may wait for the database.
 const JOINS_AT_ONCE: usize = 8;
 
-/// The entrance of clients, with tokens or as guests.
+/// The node's entrance, for clients with tokens or for guests.
 pub struct Entrance {
     /// The use cases.
     pub chat: Arc<Chat>,
@@ -40,7 +40,7 @@ pub struct Entrance {
     pub verifier: Option<Arc<Verifier>>,
     /// Tracks the unanswered events.
     pub unanswered: TaskTracker,
-    /// The bytes on their way to clients.
+    /// The bytes in flight to all clients.
     pub backlogs: Arc<Backlogs>,
     /// The memory left for early sends.
     pub early: EarlyBytes,
@@ -50,6 +50,7 @@ impl Entrance {
     /// Authenticates a client, and sets its handlers.
     ///
     /// # Errors
+    ///
     /// The message for the refused client; it begins with the error's code.
     pub fn connect(&self, socket: &SocketRef, auth: TryData<Box<RawValue>>) -> Result<(), String> {
         let client = self.client(socket, auth).map_err(|error| {

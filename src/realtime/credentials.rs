@@ -26,6 +26,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(2);
 /// Returns a client's identity, if known yet, and the lease of its token; guests have none.
 ///
 /// # Errors
+///
 /// [`Error::Unauthorized`], [`Error::TokenExpired`]; [`Error::Forbidden`] when the client names
 /// another user than its token does.
 pub fn authenticate(

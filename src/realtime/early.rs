@@ -84,6 +84,7 @@ impl EarlySends {
     /// Keeps an early send.
     ///
     /// # Errors
+    ///
     /// [`Error::NotInRoomYet`] after the first join, after [`JOIN_WAIT`], or when too many wait.
     pub fn push(&self, send: SendMessage) -> Result<Place, Error> {
         let mut waiting = self.waiting();
@@ -163,6 +164,7 @@ impl Place {
     /// `stopped` ends when the server stops.
     ///
     /// # Errors
+    ///
     /// [`Error::NotInRoomYet`] without a join in time, [`Error::Unavailable`] when the server
     /// stops; otherwise as [`Chat::send`](crate::chat::Chat::send).
     pub async fn outcome(

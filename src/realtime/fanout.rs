@@ -40,7 +40,7 @@ impl SocketIoFanout {
         // The local adapter queues the packet at once; there is nothing to wait for.
         match emit.now_or_never() {
             Some(Err(BroadcastError::Socket(errors))) => self.cut(room, &errors),
-            Some(Err(error)) => tracing::error!(%room, event, %error, "not sent"),
+            Some(Err(error)) => tracing::error!(%room, event, %error, "packet not sent"),
             Some(Ok(())) | None => {}
         }
         count_packet(&self.backlogs, room, bytes);

@@ -36,6 +36,7 @@ impl Lease {
     /// Rejects an expired lease.
     ///
     /// # Errors
+    ///
     /// [`Error::TokenExpired`].
     pub fn check_time(&self) -> Result<(), Error> {
         if self.expires_at() <= Utc::now().timestamp_millis() {
@@ -48,6 +49,7 @@ impl Lease {
     /// Checks a newer token, and returns its grant.
     ///
     /// # Errors
+    ///
     /// As [`Verifier::check`].
     pub fn check(&self, token: &str) -> Result<Grant, Error> {
         self.verifier.check(token)

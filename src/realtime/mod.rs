@@ -1,5 +1,5 @@
-//! Chat over Socket.IO: its limits, its connect handler, and one thin handler an event, which
-//! parses the request, calls [`Chat`] and replies.
+//! Chat over Socket.IO: limits, connecting, and a thin handler per event, which parses the request,
+//! calls [`Chat`] and replies.
 
 mod backlog;
 mod call;
@@ -33,11 +33,10 @@ use self::{
     early::EarlyBytes,
 };
 pub use self::{
-    backlog::{ALL_WAITING_BYTES, MAX_UNREAD_BYTES, MAX_WAITING_BYTES, MIN_WAITING_BYTES},
-    early::{JOIN_WAIT, MAX_EARLY_BYTES, MAX_EARLY_SENDS},
+    early::{JOIN_WAIT, MAX_EARLY_SENDS},
     fanout::SocketIoFanout,
     protocol::MAX_ECHOED_CHARS,
-    turn::{EVENT_BURST, MAX_PAYLOADS_BYTES, MAX_WAITING},
+    turn::{EVENT_BURST, MAX_WAITING},
 };
 use crate::{auth::Verifier, chat::Chat};
 
@@ -127,7 +126,7 @@ pub fn builder(settings: Settings) -> SocketIoBuilder {
 }
 
 impl Realtime {
-    /// Returns the way of rooms to their members.
+    /// Returns the fan-out for rooms.
     pub fn fanout(&self) -> SocketIoFanout {
         SocketIoFanout::new(self.io.clone(), self.backlogs.clone())
     }

@@ -29,7 +29,7 @@ pub fn cut(socket: &Socket) {
     }
     client
         .span()
-        .in_scope(|| tracing::warn!("a client that does not read in time loses its connection"));
+        .in_scope(|| tracing::warn!("a slow client loses its connection"));
     session.close();
 }
 
@@ -77,6 +77,7 @@ pub fn count_answer(client: &Client, socket: &Socket, messages: &[EncodedMessage
 /// Checks the backlogs before an answer with messages.
 ///
 /// # Errors
+///
 /// [`Error::RateLimited`] when the client's backlog is too large, or the sum of all.
 pub fn check(client: &Client, socket: &Socket) -> Result<(), Error> {
     let Some(session) = session(socket) else {
@@ -104,7 +105,7 @@ fn sweep(backlogs: &Backlogs) {
         .for_each(|client| cut(&client.socket));
 }
 
-/// Returns a client with a backlog over [`MIN_WAITING_BYTES`](super::MIN_WAITING_BYTES).
+/// Returns a client with a backlog over [`MIN_WAITING_BYTES`](super::backlog::MIN_WAITING_BYTES).
 fn slow(socket: SocketRef) -> Option<Slow<SocketRef>> {
     // The library lists a socket before it has its client.
     let client = socket.extensions.get::<Arc<Client>>()?;

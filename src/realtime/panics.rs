@@ -9,7 +9,7 @@ use crate::error::Error;
 /// Runs a handler to its end. If it panics, logs the panic and returns the error to answer with,
 /// whose id is in the log.
 ///
-/// As an `async fn` it would hold the handler's future twice.
+/// As an `async fn`, it would hold the handler's future twice.
 pub fn survived(handling: impl Future<Output = ()>) -> impl Future<Output = Option<Error>> {
     // Handlers share state only behind locks, and these survive a panic.
     let handling = AssertUnwindSafe(handling).catch_unwind();

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{error::Error, model::RoomId};
 
-/// The way of an answer to its client. An event is answered once.
+/// The reply channel of one request. An event is answered once.
 #[derive(Debug, Clone)]
 pub struct Reply {
     socket: Arc<Socket>,
@@ -39,7 +39,7 @@ enum Request {
 }
 
 impl Reply {
-    /// The way of an event's answer.
+    /// A reply channel for an event.
     pub fn to_event(
         socket: &Arc<Socket>,
         client: &Client,
@@ -50,7 +50,7 @@ impl Reply {
         Self::new(socket, client, ack_id.map_or_else(unacked, Request::Acked))
     }
 
-    /// The way of the answer for a room of the handshake.
+    /// A reply channel for a room of the handshake.
     pub fn to_handshake(socket: &Arc<Socket>, client: &Client, room: RoomId) -> Self {
         Self::new(socket, client, Request::Handshake(room))
     }
@@ -109,7 +109,7 @@ impl Reply {
         self.check(self.socket.emit(event, body));
     }
 
-    /// Handles an answer's failure. An ended socket loses it, as it loses everything in flight.
+    /// Handles the failure of an answer. An ended socket loses it, like everything in flight.
     fn check(&self, sent: Result<(), SendError>) {
         match sent {
             Ok(()) | Err(SendError::Socket(SocketError::Closed)) => {}

@@ -102,6 +102,7 @@ impl Turns {
     /// Draws a turn, behind all turns drawn so far.
     ///
     /// # Errors
+    ///
     /// [`Error::RateLimited`] while [`MAX_WAITING`] events wait, or more bytes of payloads than
     /// [`MAX_PAYLOADS_BYTES`].
     pub fn draw(&self, bytes: usize) -> Result<Turn, Error> {

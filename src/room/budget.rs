@@ -8,8 +8,8 @@ use std::sync::{
 /// The most bytes of messages in one room's memory.
 pub const ROOM_BYTES: usize = 256 * 1024;
 
-/// The bytes of messages in all rooms' memory beyond which each room keeps only an equal share of
-/// this number. At twice this number, rooms keep nothing more.
+/// The target for the bytes of messages in all rooms' memory. Beyond it, each room keeps only an
+/// equal share of it; beyond twice the target, rooms keep nothing more.
 pub const ALL_ROOMS_BYTES: usize = 64 * 1024 * 1024;
 
 /// The memory for messages of all rooms on a node.

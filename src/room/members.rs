@@ -21,9 +21,9 @@ pub const LARGE_INTERVAL: Duration = Duration::from_secs(1);
 /// The settings of presence.
 #[derive(Debug, Clone, Copy)]
 pub struct PresenceSettings {
-    /// The grace period: the time in which a user counts as present after its last connection broke.
+    /// The grace period: after its last connection broke, a user counts as present for this long.
     pub grace: Duration,
-    /// The number of members beyond which changes carry no names.
+    /// The most members of a room whose changes carry names.
     pub names_limit: usize,
 }
 
@@ -141,7 +141,7 @@ impl Members {
         departure.into_iter().chain(packet).min()
     }
 
-    /// Removes the users whose grace period is over, and returns the packet that is due, if any.
+    /// Removes the users whose grace period is over, and returns the packet now due, if any.
     pub(super) fn tick(&mut self, room_id: &RoomId) -> Option<Presence> {
         let now = Instant::now();
         while let Some((_, user)) = self.away.pop_front_if(|(until, _)| *until <= now) {

@@ -1,4 +1,4 @@
-//! A room: one task on this node that handles every event of the room in order.
+//! A room: one task per node for all events of the room, in order.
 //!
 //! The task answers a joiner and subscribes it in one step, so live messages begin where the answer
 //! ends. It never waits for the database: its own reads go on beside it, and a joiner whose answer
@@ -22,14 +22,13 @@ mod watch;
 pub(crate) use self::answer::fit;
 pub use self::{
     answer::MAX_ANSWER_BYTES,
-    budget::{ALL_ROOMS_BYTES, ROOM_BYTES},
+    budget::ROOM_BYTES,
     context::RoomContext,
-    fanout::{Fanout, Joined, MAX_LISTED, Presence, Reset, Welcome},
+    fanout::{Fanout, Joined, Presence, Reset, Welcome},
     joining::Join,
     mailbox::{MAILBOX_BYTES, MAILBOX_CAPACITY, RoomHandle},
-    members::{ClientId, Departure, INTERVAL, LARGE_INTERVAL, PresenceSettings},
-    reading::{READ_TIMEOUT, RETRY_DELAY},
+    members::{ClientId, Departure, INTERVAL, PresenceSettings},
+    reading::READ_TIMEOUT,
     recent::CAPACITY,
     registry::Rooms,
-    watch::{FIRST_LOOK, WATCH_PERIOD},
 };

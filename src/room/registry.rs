@@ -1,8 +1,9 @@
 //! The registry of active rooms. A room's task starts with its first joiner and ends with its last
 //! handle.
 //!
-//! The registry holds rooms weakly. A joiner gets a handle to the running task, which thereby lives
-//! on, or, if that task has no handle left, to a new one. No joiner is lost between the two.
+//! The registry holds rooms weakly. A joiner gets a handle to the running task, and the task lives
+//! on; if the task has no handle left, the joiner gets one to a new task. No joiner is lost between
+//! the two.
 
 use std::{
     collections::HashMap,
@@ -79,7 +80,7 @@ impl Rooms {
         }
     }
 
-    /// Tells a room that its log has reached `seq`. Costs no read if the room has that message.
+    /// Reports to a room the end of its log, `seq`. Costs no read if the room has this message.
     pub fn wake(&self, room: &RoomId, seq: Seq) {
         self.tell(room, Command::Wake(seq));
     }

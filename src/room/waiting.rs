@@ -23,7 +23,7 @@ impl Waiting {
 }
 
 /// The waiting joiners. Each is answered at its deadline at the latest, and a client waits in one
-/// place at a time, so connections bound their number.
+/// room at a time, so the limits on clients bound their number.
 #[derive(Default)]
 pub(super) struct WaitingList {
     joiners: Vec<Waiting>,

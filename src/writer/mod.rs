@@ -26,12 +26,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
-    backoff::{MAX_RETRY_DELAY, MIN_RETRY_DELAY},
     batch::{MAX_BATCH_BYTES, MAX_BATCH_ENTRIES},
     commits::Observer,
     health::{Health, UNHEALTHY_FOR},
     parked::MAX_PARKED_PER_ROOM,
-    pending::{OUTCOME_GRACE, Receipt},
+    pending::Receipt,
 };
 use self::{commits::Commits, committer::Committer, pending::Pending};
 use crate::{error::Error, model::Entry, store::MessageStore};
@@ -57,7 +56,7 @@ impl Writer {
     /// ends.
     ///
     /// An entry waits for its commit at most `timeout`.
-    pub fn start(
+    pub fn spawn(
         store: Arc<dyn MessageStore>,
         timeout: Duration,
         observer: Observer,

@@ -2,9 +2,10 @@
 
 use std::{future::Future, time::Duration};
 
-/// The longest that a test waits for anything: far more than a slow machine needs beside a busy
-/// compiler, as only a failing test waits that long.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+/// The longest wait of a test for anything: far more than a slow machine needs beside a busy
+/// compiler, as only a failing test waits that long. Less than the server's default heartbeat,
+/// 45 s, so that a wait for a disconnect fails if only the heartbeat causes it.
+pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// The pause between two checks of [`eventually`].
 const INTERVAL: Duration = Duration::from_millis(10);

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { io } from "socket.io-client";
 
 /** The longest wait of a step, in milliseconds: the Rust side sets it, and waits longer for the script. */
-export const DEADLINE_MS = Number(process.env.DEADLINE_MS ?? 30_000);
+export const DEADLINE_MS = Number(process.env.DEADLINE_MS ?? 20_000);
 
 const EVENTS = ["newMessage", "presence", "typing", "history", "error"];
 

@@ -1,9 +1,9 @@
-//! How many may connect, how long they may take to say what they want, and how much they may say
+//! Admission: the number of connections and sessions, the time to enter the chat, and the bytes
 //! until then.
 
 use std::time::Duration;
 
-use parlor::{net::MAX_HEADER_BYTES, realtime};
+use parlor::testing::{net::MAX_HEADER_BYTES, realtime};
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -15,10 +15,10 @@ use crate::support::{
     http::HttpConnection,
 };
 
-/// Where a session begins.
+/// The target of a request for a new session.
 const HANDSHAKE: &str = "/socket.io/?EIO=4&transport=polling";
 
-/// What proxies add for a client.
+/// Returns the header of a proxy that forwards for a client.
 fn on_behalf_of(client: &str) -> String {
     format!("x-forwarded-for: {client}\r\n")
 }
@@ -27,7 +27,7 @@ async fn server(flags: &[&str]) -> Server {
     Server::on(Database::sqlite(), flags).await
 }
 
-/// The server's endpoint, for a protocol's version.
+/// The server's endpoint, for a version of the protocol.
 fn endpoint(server: &Server, version: u8) -> Endpoint {
     Endpoint {
         address: server.address(),
@@ -37,8 +37,8 @@ fn endpoint(server: &Server, version: u8) -> Endpoint {
     }
 }
 
-/// A connection by which one can ask, from one of this machine's addresses, if there is a place for
-/// it.
+/// Connects from one of this machine's addresses; returns `None` if the server closes the
+/// connection at once.
 async fn admitted_from(last: u8, server: &Server) -> Option<HttpConnection> {
     let mut connection = HttpConnection::from([127, 0, 0, last].into(), server.address()).await;
     (connection.ask("/healthz", "").await == Some(200)).then_some(connection)
@@ -64,7 +64,7 @@ async fn connections_over_the_limit_are_closed_and_the_others_chat_on() {
     let server = server(&["--max-connections=8"]).await;
     let [mut ann, bob] = [joined(&server, "ann").await, joined(&server, "bob").await];
     let mut others = vec![];
-    // Until then the readiness probe's connection may have a place.
+    // Until then the readiness probe's connection may hold a slot.
     eventually("all places to be taken", async || {
         others.extend(admitted_from(1, &server).await);
         others.len() == 6
@@ -82,7 +82,7 @@ async fn connections_over_the_limit_are_closed_and_the_others_chat_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_has_so_many_connections_and_others_have_theirs() {
+async fn connections_from_one_address_are_limited_and_other_addresses_have_their_own() {
     let server = server(&["--max-connections-per-address=2"]).await;
     let (first, second) = (
         admitted_from(2, &server).await,
@@ -99,7 +99,7 @@ async fn an_address_has_so_many_connections_and_others_have_theirs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn behind_a_trusted_proxy_a_client_has_so_many_sessions_by_whatever_transport() {
+async fn behind_a_trusted_proxy_a_clients_sessions_are_limited_on_any_transport() {
     let server = server(&[
         "--max-connections-per-address=2",
         "--trusted-proxies=10.1.2.3, 127.0.0.0/8",
@@ -139,9 +139,9 @@ async fn behind_a_trusted_proxy_a_client_has_so_many_sessions_by_whatever_transp
     .await;
 }
 
-/// In one of some ten, the server's first packet meets a broken connection.
+/// In about one attempt of ten, the server's first packet meets a broken connection.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_breaks_before_its_first_packet_takes_no_place_for_ever() {
+async fn a_session_that_breaks_before_its_first_packet_frees_its_slot() {
     let server = server(&[
         "--max-connections-per-address=5",
         "--trusted-proxies=127.0.0.0/8",
@@ -162,7 +162,7 @@ async fn a_session_that_breaks_before_its_first_packet_takes_no_place_for_ever()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_comes_too_often_is_told_when_to_come_again() {
+async fn an_address_that_connects_too_often_is_told_when_to_retry() {
     let flags = [
         "--connects-per-second=1",
         "--connect-burst=3",
@@ -198,7 +198,7 @@ async fn an_address_that_comes_too_often_is_told_when_to_come_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whom_a_client_says_it_speaks_for_does_not_count() {
+async fn a_clients_own_forwarded_header_does_not_count() {
     let server = server(&[
         "--max-connections-per-address=2",
         "--trusted-proxies=10.1.2.3",
@@ -246,7 +246,7 @@ async fn headers_over_the_limit_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_asks_for_nothing_in_time_is_closed() {
+async fn a_connection_without_a_request_in_time_is_closed() {
     let server = server(&["--handshake-timeout-ms=1000"]).await;
     let mut silent = HttpConnection::open(server.address()).await;
     let mut slow = HttpConnection::open(server.address()).await;
@@ -284,7 +284,7 @@ async fn a_session_that_left_the_chat_is_closed_unless_it_enters_again_in_time()
         assert!(socket.text().await.starts_with("40{"));
         socket.send("41").await;
     }
-    // While the library puts the old socket away, it does not answer.
+    // The library does not answer while it removes the old socket.
     eventually("ann to be back", async || {
         back.send(r#"40{"userId":"ann"}"#).await;
         timeout(Duration::from_millis(20), back.text())
@@ -316,7 +316,7 @@ async fn an_old_client_that_is_refused_does_not_keep_its_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payload_that_does_not_come_in_time_is_given_up() {
+async fn a_payload_that_does_not_arrive_in_time_is_given_up() {
     let server = server(&["--ping-interval-ms=1000", "--ping-timeout-ms=1000"]).await;
     let session = Polling::open(&endpoint(&server, 4)).await;
     let sid = session.handshake["sid"].as_str().unwrap();

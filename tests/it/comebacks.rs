@@ -1,5 +1,4 @@
-//! Clients that are left to themselves come back after the server has been stopped in order and
-//! another one has taken its place.
+//! Unattended clients reconnect after a graceful shutdown of the server, to the one in its place.
 
 use std::process::Stdio;
 
@@ -17,14 +16,14 @@ use crate::support::{Database, Server, free_port, within_deadline};
 const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/.venv/bin/python");
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/comes_back.py");
 
-/// A server in place of one that was stopped in order.
-async fn replaced(server: Server, port: u16) -> Server {
+/// Shuts a server down, and starts another one in its place.
+async fn replace_server(server: Server, port: u16) -> Server {
     let (database, ended) = server.stop().await;
     ended.unwrap();
     Server::at(port, database).await
 }
 
-/// A client of Python's, and the lines that it prints.
+/// A Python client, and the lines of its output.
 fn python(url: &str, transport: &str, kind: &str) -> (Child, Lines<BufReader<ChildStdout>>) {
     let mut command = Command::new(PYTHON);
     command
@@ -54,7 +53,7 @@ async fn clients_of_python_come_back_by_themselves_by_each_transport() {
         let line = within_deadline(&format!("{name} to connect"), lines.next_line()).await;
         assert_eq!(line.unwrap().as_deref(), Some("connected"), "{name}");
     }
-    let _server = replaced(server, port).await;
+    let _server = replace_server(server, port).await;
     for (name, (_, lines)) in &mut clients {
         let line = within_deadline(&format!("{name} to come back"), lines.next_line()).await;
         assert_eq!(line.unwrap().as_deref(), Some("connected"), "{name}");
@@ -84,7 +83,7 @@ async fn clients_of_rust_come_back_by_themselves_by_each_transport() {
         within_deadline("the first connection", connections.recv())
             .await
             .unwrap();
-        let _server = replaced(server, port).await;
+        let _server = replace_server(server, port).await;
         within_deadline("the client to come back", connections.recv())
             .await
             .unwrap();

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, net::TcpListener, process::Output};
 
 use clap::CommandFactory;
-use parlor::config::Config;
+use parlor::Config;
 use tempfile::TempDir;
 
 use crate::support::{Process, postgres::Postgres, within_deadline};
@@ -11,7 +11,7 @@ use crate::support::{Process, postgres::Postgres, within_deadline};
 const USAGE: i32 = 2;
 const FAILURE: i32 = 1;
 
-/// For each variable, values that it must not have.
+/// The invalid values of each variable.
 const BAD: &[(&str, &[&str])] = &[
     ("PORT", &["abc", "65536", "-1"]),
     ("HOST", &["nowhere.invalid", "no where", "http://localhost"]),
@@ -106,7 +106,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// The one line that it said, having ended with `code`.
+/// Checks the exit code, and returns the only line of output.
 fn only_line(output: &Output, code: i32) -> String {
     let line = text(&output.stderr);
     assert_eq!(
@@ -147,7 +147,7 @@ async fn help_names_every_variable_and_no_secret() {
 }
 
 #[tokio::test]
-async fn version_is_the_packages() {
+async fn the_version_is_that_of_the_package() {
     let output = parlor(&["--version"], &[]).await;
     assert!(output.status.success());
     assert_eq!(
@@ -157,7 +157,7 @@ async fn version_is_the_packages() {
 }
 
 #[tokio::test]
-async fn a_bad_value_stops_the_start_with_one_line_that_names_the_variable() {
+async fn a_bad_value_stops_the_start_and_one_line_names_the_variable() {
     assert_eq!(
         BAD.iter()
             .map(|(variable, _)| variable.to_string())
@@ -189,7 +189,7 @@ async fn a_value_that_is_not_utf_8_is_a_bad_value() {
 }
 
 #[tokio::test]
-async fn a_password_is_not_told_when_the_database_cannot_be_used() {
+async fn a_password_is_not_shown_when_the_database_is_unusable() {
     for url in [
         "mysql://ann:hunter2@host/db",
         "postgres://ann:hunter2@host:port/db",
@@ -206,7 +206,7 @@ async fn a_password_is_not_told_when_the_database_cannot_be_used() {
 }
 
 #[tokio::test]
-async fn a_bad_key_is_not_told() {
+async fn a_bad_key_is_not_shown() {
     let long = "hunter2".repeat(5);
     for variables in [
         &[("JWT_SECRET", "hunter2")][..],
@@ -233,7 +233,7 @@ async fn a_token_is_not_made_without_a_good_secret() {
 }
 
 #[tokio::test]
-async fn a_dyno_whose_disk_is_lost_at_every_restart_keeps_no_messages_on_it() {
+async fn a_dyno_keeps_no_messages_on_its_ephemeral_disk() {
     for variables in [
         &[("DYNO", "web.1")][..],
         &[("DYNO", "run.1234"), ("DATABASE_URL", "sqlite:chat.db")],
@@ -266,7 +266,7 @@ async fn a_dyno_does_not_reach_its_database_in_clear_text() {
 }
 
 #[tokio::test]
-async fn migrate_makes_a_database_where_there_is_not_even_a_folder() {
+async fn migrate_creates_the_database_and_its_folder() {
     let folder = TempDir::with_prefix("parlor-migrate-").unwrap();
     let file = folder.path().join("not/there/chat.db");
     let url = format!("sqlite://{}", file.display());
@@ -291,7 +291,7 @@ async fn migrate_says_in_one_line_that_the_database_is_away() {
 }
 
 #[tokio::test]
-async fn a_port_that_is_taken_is_named() {
+async fn a_port_in_use_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let line = only_line(&parlor(&[], &[("PORT", &port)]).await, FAILURE);

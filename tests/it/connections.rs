@@ -1,9 +1,9 @@
-//! Connections that go wrong: nobody else notices, and whoever comes back has lost nothing.
+//! Broken connections: nobody else notices, and a client that comes back has lost nothing.
 
 use std::{fs, net::Ipv4Addr, time::Duration};
 
 use futures_util::future::try_join_all;
-use parlor::{
+use parlor::testing::{
     net::{self, AdmissionSettings, BACKLOG, Timeouts},
     realtime,
 };
@@ -17,7 +17,7 @@ use crate::support::{
     within_deadline,
 };
 
-/// More of these than kernels keep for a connection whose peer does not read.
+/// More messages than kernels buffer for a connection whose peer does not read.
 const MESSAGES: i64 = 1000;
 const BODY_BYTES: usize = 8000;
 
@@ -57,8 +57,8 @@ fn is_gone(user: &str, presence: &Value) -> bool {
     presence["left"].as_array().unwrap().contains(&user.into())
 }
 
-/// Reads until the room has been told that `user` is gone and the last message has come; all
-/// messages that came.
+/// Reads until the room has learned of the user's leaving and the last message has come; returns
+/// the `seq` of every message.
 async fn live_until_gone(mut client: RawClient, user: &str) -> Vec<i64> {
     let (mut live, mut gone) = (Vec::new(), false);
     while !gone || live.last() != Some(&MESSAGES) {
@@ -76,7 +76,7 @@ async fn live_until_gone(mut client: RawClient, user: &str) -> Vec<i64> {
     live
 }
 
-/// Reads to the end of the connection; the messages that came.
+/// Reads to the end of the connection; returns the `seq` of every message.
 async fn live_until_end(client: &mut RawClient) -> Vec<i64> {
     let mut live = Vec::new();
     loop {
@@ -90,8 +90,8 @@ async fn live_until_end(client: &mut RawClient) -> Vec<i64> {
     }
 }
 
-/// Chats until all of a room's [`MESSAGES`] have been sent; another member has them all, and is
-/// told that `user` is gone.
+/// Chats until a room has all [`MESSAGES`]; another member gets them all, and learns of the user's
+/// leaving.
 async fn chat_until_gone(server: &Server, user: &'static str) {
     let [mut ann, bob] = [member(server, "ann").await, member(server, "bob").await];
     let watching = tokio::spawn(live_until_gone(bob, user));
@@ -167,7 +167,7 @@ async fn polling_member(server: &Server, user: &str) -> Polling {
     session
 }
 
-/// The same, gone on to a WebSocket as stock clients do.
+/// A member by long-polling that has upgraded to a WebSocket, as stock clients do.
 async fn upgraded_member(server: &Server, user: &str) -> WebSocket {
     let session = polling_member(server, user).await;
     let mut socket = session.websocket().await;
@@ -187,7 +187,7 @@ async fn a_slow_reader_that_began_by_polling_loses_its_websocket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_polls_too_rarely_for_its_queue_is_refused_and_so_begins_anew() {
+async fn a_client_that_polls_too_rarely_for_its_queue_is_refused_and_begins_anew() {
     let server = Server::on(Database::sqlite(), &SMALL_QUEUE).await;
     let slow = polling_member(&server, "slow").await;
     let mut ann = member(&server, "ann").await;
@@ -203,7 +203,7 @@ async fn a_client_that_polls_too_rarely_for_its_queue_is_refused_and_so_begins_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_asks_and_does_not_read_the_answers_loses_its_connection() {
+async fn a_client_that_does_not_read_its_answers_loses_its_connection() {
     const ASKED: usize = 60;
     let flags = [
         "--send-queue-packets=16",
@@ -239,20 +239,20 @@ async fn a_client_that_asks_and_does_not_read_the_answers_loses_its_connection()
     assert!(answered < ASKED, "{answered}");
 }
 
-/// So many come at once, unless the kernel allows fewer to wait: more than by default may, and
-/// fewer than a process may have open.
+/// Clients that connect at once, unless the kernel's backlog is shorter: more than the default
+/// backlog holds, and fewer than a process may have open.
 const CROWD: u32 = 500;
 
-/// How many of them can wait.
+/// Returns the number of clients that fit into the backlog.
 fn backlog() -> usize {
     let allowed = fs::read_to_string("/proc/sys/net/core/somaxconn")
         .map_or(BACKLOG, |text| text.trim().parse().unwrap());
     allowed.min(BACKLOG).min(CROWD) as usize
 }
 
-/// Nobody accepts them: whom the kernel does not let wait would get no answer.
+/// Nobody accepts them, so that a client beyond the backlog would get no answer.
 #[tokio::test]
-async fn hundreds_who_connect_at_once_can_wait_until_they_are_accepted() {
+async fn hundreds_of_clients_that_connect_at_once_wait_until_they_are_accepted() {
     let timeouts = Timeouts {
         tcp_user_timeout: Duration::ZERO,
         handshake_timeout: Duration::ZERO,

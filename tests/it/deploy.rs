@@ -1,5 +1,4 @@
-//! What hosts are told (`app.json`, `Dockerfile`, `compose.yaml`), and what a Heroku dyno asks of
-//! the server.
+//! Deployment: `app.json`, `Dockerfile` and `compose.yaml`, and the demands of a Heroku dyno.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,17 +11,16 @@ use std::{
 
 use clap::CommandFactory;
 use nix::sys::signal::Signal;
-use parlor::config::Config;
+use parlor::Config;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{Database, Process, RawClient, free_port, gate::Gate, postgres::Postgres};
 
-/// How long a dyno may take to stop.
+/// The time of a dyno for its stop.
 const DYNO_STOP: Duration = Duration::from_secs(10);
 
-/// The keys of an `app.json` that are used here:
-/// <https://devcenter.heroku.com/articles/app-json-schema>.
+/// The keys of `app.json` in use here: <https://devcenter.heroku.com/articles/app-json-schema>.
 const APP_KEYS: [&str; 7] = [
     "name",
     "description",
@@ -50,7 +48,7 @@ async fn join(process: &Process) -> RawClient {
     client
 }
 
-/// Fails unless the server that runs has connections to the database, all encrypted or all not.
+/// Checks that the running server has connections to the database, all encrypted or none.
 async fn assert_encrypted(database: &Database, encrypted: bool) {
     let sql =
         "SELECT 1 / (count(*) FILTER (WHERE ssl = ?) * (count(*) FILTER (WHERE ssl <> ?) = 0)::int)
@@ -61,7 +59,7 @@ async fn assert_encrypted(database: &Database, encrypted: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dyno_reaches_its_database_encrypted_whoever_signed_the_certificate() {
+async fn a_dyno_encrypts_its_way_to_the_database_under_any_certificate() {
     let server = Postgres::start_with_tls(free_port());
     let database = Database::on(&server);
     let process = Process::start_on_dyno(&database).await;
@@ -77,7 +75,7 @@ async fn a_dyno_reaches_its_database_encrypted_whoever_signed_the_certificate() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dyno_is_left_in_time_although_the_database_is_away() {
+async fn a_dyno_stops_in_time_while_the_database_is_away() {
     let mut gate = Gate::shut_at_first();
     let database = Database::postgres().await.through(&gate).in_clear_text();
     gate.open();
@@ -86,7 +84,7 @@ async fn a_dyno_is_left_in_time_although_the_database_is_away() {
     gate.shut().await;
     ann.emit("sendMessage", &json!({ "roomId": "r", "message": "hi" }))
         .await;
-    // Answered when the send before it is under way.
+    // Its answer comes once the send before it is in flight.
     ann.call("typing", json!({ "roomId": "r", "isTyping": true }))
         .await;
     process.signal(Signal::SIGTERM);
@@ -97,7 +95,7 @@ async fn a_dyno_is_left_in_time_although_the_database_is_away() {
 }
 
 #[test]
-fn the_heroku_app_has_what_the_procfile_starts_and_sets_what_the_program_knows() {
+fn the_heroku_app_has_the_processes_of_the_procfile_and_only_known_settings() {
     let app: Value = serde_json::from_str(&text("app.json")).unwrap();
     let keys = |value: &Value| {
         value
@@ -138,7 +136,7 @@ fn the_heroku_app_has_what_the_procfile_starts_and_sets_what_the_program_knows()
             .unwrap()
             .starts_with("heroku-postgresql:")
     );
-    // The Rust build embeds what npm has brought.
+    // The Rust build embeds files of npm's.
     let buildpacks = [&app["buildpacks"][0]["url"], &app["buildpacks"][1]["url"]]
         .map(|url| url.as_str().unwrap());
     assert!(
@@ -147,7 +145,7 @@ fn the_heroku_app_has_what_the_procfile_starts_and_sets_what_the_program_knows()
     );
 }
 
-/// What the image's build takes out of the repository.
+/// Returns the paths copied into the image's build.
 fn copied() -> Vec<String> {
     let dockerfile = text("Dockerfile");
     let copies = dockerfile
@@ -171,7 +169,7 @@ fn stand_ins() -> String {
 }
 
 #[test]
-fn the_image_is_built_from_files_that_are_there_and_make_a_package() {
+fn the_image_is_built_from_existing_files_of_a_whole_package() {
     let folder = TempDir::with_prefix("parlor-image-").unwrap();
     let ignored = text(".dockerignore");
     for path in copied() {
@@ -190,8 +188,7 @@ fn the_image_is_built_from_files_that_are_there_and_make_a_package() {
     assert_eq!(targets(folder.path()), targets(&repository()));
 }
 
-/// The targets that cargo finds, without those that it does not look for when it builds the
-/// program.
+/// Returns cargo's targets for the program's build.
 fn targets(folder: &Path) -> BTreeSet<String> {
     let mut cargo = Command::new(env!("CARGO"));
     cargo
@@ -240,8 +237,8 @@ fn compose() -> Value {
     serde_saphyr::from_str(&text("compose.yaml")).unwrap()
 }
 
-/// The environment of a container, as compose makes it: `environment` goes before `env_file`, and
-/// what stands in a value as `${NAME:-otherwise}` comes from `.env`. See
+/// Returns the environment of a container as compose makes it: `environment` goes before
+/// `env_file`, and `${NAME:-otherwise}` in a value is taken from `.env`. See
 /// <https://docs.docker.com/reference/compose-file/services/#env_file>.
 fn container(service: &Value, env: &[(String, String)]) -> BTreeMap<String, String> {
     let read = service["env_file"]
@@ -266,7 +263,7 @@ fn container(service: &Value, env: &[(String, String)]) -> BTreeMap<String, Stri
 fn compose_hands_every_setting_to_the_container() {
     let compose = compose();
     let service = &compose["services"]["parlor"];
-    // Without the file, all have their defaults.
+    // Without the file, all settings have their defaults.
     assert_eq!(
         service["env_file"],
         json!([{ "path": ".env", "required": false }])
@@ -284,7 +281,7 @@ fn compose_hands_every_setting_to_the_container() {
         .filter(|(name, value)| environment[name] != *value)
         .map(|(name, _)| name)
         .collect();
-    // These two are where the machine listens for the container.
+    // These two set the port of the host machine.
     assert_eq!(lost, ["PORT", "HOST"]);
     assert_eq!(
         service["ports"],
@@ -292,9 +289,9 @@ fn compose_hands_every_setting_to_the_container() {
     );
 }
 
-/// What compose would let pass, and what nobody would notice.
+/// Compose ignores unknown settings without an error.
 #[test]
-fn compose_names_no_setting_that_the_program_does_not_know() {
+fn compose_names_only_known_settings() {
     let command = Config::command();
     let known: BTreeSet<_> = command
         .get_arguments()

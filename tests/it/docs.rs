@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::CommandFactory;
-use parlor::config::Config;
+use parlor::Config;
 
 use crate::imports::MODULES;
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use parlor::realtime::{JOIN_WAIT, MAX_EARLY_SENDS};
+use parlor::testing::realtime::{JOIN_WAIT, MAX_EARLY_SENDS};
 use reqwest::Client;
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ fn texts(answer: &Value) -> Vec<&str> {
         .collect()
 }
 
-/// The answers with these ids, in the order of the ids; what else comes is dropped.
+/// Returns the answers with these ids, in the order of the ids; drops any other packets.
 async fn answers(client: &mut RawClient, ids: &[u64]) -> Vec<Value> {
     let mut answers = vec![Value::Null; ids.len()];
     while answers.iter().any(Value::is_null) {
@@ -165,7 +165,7 @@ async fn a_send_without_a_join_in_time_is_refused_and_may_be_repeated() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn once_a_room_is_joined_a_send_to_another_is_refused_at_once_and_those_that_wait_go_on() {
+async fn once_a_room_is_joined_a_send_to_another_is_refused_at_once_and_waiting_sends_go_on() {
     let server = Server::start().await;
     let mut ann = server.raw("ann").await;
     let early = ann.emit("sendMessage", &say("s", "early")).await;
@@ -184,7 +184,7 @@ async fn once_a_room_is_joined_a_send_to_another_is_refused_at_once_and_those_th
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn so_many_sends_wait_for_a_join_and_no_more() {
+async fn the_number_of_sends_that_wait_for_a_join_is_limited() {
     let server = Server::on(Database::sqlite(), &["--messages-per-second=0"]).await;
     let mut ann = server.raw("ann").await;
     let mut ids = vec![];
@@ -322,7 +322,7 @@ async fn a_room_of_the_handshake_that_cannot_be_joined_is_named_and_the_others_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_official_client_sends_after_its_machine_slept_is_stored_once() {
+async fn sends_of_the_official_client_after_its_machine_slept_are_stored_once() {
     for transport in ["polling", "websocket", "upgrade"] {
         let server = Server::start().await;
         node::run("early.mjs", &[&server.url(), transport]).await;

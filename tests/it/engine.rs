@@ -1,9 +1,9 @@
-//! Engine.IO sessions, below the chat: what one request means, what carries a session, and how it
-//! ends.
+//! Engine.IO sessions, below the chat: the meaning of a request, the carriers of a session, and its
+//! end.
 
 use std::time::{Duration, Instant};
 
-use parlor::realtime;
+use parlor::testing::realtime;
 use reqwest::{Client, header};
 use serde_json::{Value, json};
 use tokio::{
@@ -86,7 +86,7 @@ async fn a_request_with_two_readings_is_refused_and_its_connection_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_has_its_code_as_a_number_and_says_why() {
+async fn a_refusal_has_a_numeric_code_and_a_reason() {
     let server = Server::start().await;
     for (query, code) in [
         ("EIO=4", 0),
@@ -120,9 +120,9 @@ async fn a_refusal_has_its_code_as_a_number_and_says_why() {
     );
 }
 
-/// What proxies leave out that are not told to pass a WebSocket on.
+/// Each lacks a header that proxies remove unless they are told to pass WebSockets on.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_handshake_that_lacks_something_is_refused_at_once_and_leaves_the_session_as_it_was() {
+async fn an_incomplete_handshake_is_refused_at_once_and_leaves_the_session_unchanged() {
     let server = Server::start().await;
     let session = Polling::open(&endpoint(&server, 4)).await;
     let id = session.handshake["sid"].as_str().unwrap();
@@ -168,7 +168,7 @@ async fn a_handshake_that_lacks_something_is_refused_at_once_and_leaves_the_sess
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_protocol_that_a_client_offers_is_taken() {
+async fn the_first_protocol_that_a_client_offers_is_chosen() {
     let server = Server::start().await;
     let mut connection = HttpConnection::open(server.address()).await;
     let headers = format!("{UPGRADE}sec-websocket-protocol: chat.v2, chat.v1\r\n");
@@ -183,7 +183,7 @@ async fn the_first_protocol_that_a_client_offers_is_taken() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_leaves_and_enters_again_at_once_is_answered() {
+async fn a_client_that_leaves_and_enters_again_at_once_is_answered() {
     const TIMES: usize = 40;
     let server = Server::start().await;
     let connect = r#"40{"userId":"ann"}"#;
@@ -210,9 +210,9 @@ async fn who_leaves_and_enters_again_at_once_is_answered() {
     }
 }
 
-/// An event right behind the packet by which its client enters is handled.
+/// The event is sent before the answer to its client's CONNECT.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_comes_right_behind_a_connect_waits_for_it() {
+async fn an_event_right_behind_a_connect_waits_for_it() {
     let server = Server::start().await;
     let packets = [r#"40{"userId":"ann"}"#, r#"421["joinRoom",{"roomId":"r"}]"#];
     let mut socket = WebSocket::open(&endpoint(&server, 4)).await;
@@ -244,7 +244,7 @@ async fn a_polling_client_that_vanishes_is_soon_gone() {
         .contains(&json!("bob"))
     {}
     let begun = Instant::now();
-    // It hears of its own coming, or nothing; then its connection ends, as the future is dropped.
+    // The poll brings news of its own arrival, or nothing; dropping its future ends its connection.
     drop(poll.await);
     drop(timeout(Duration::from_millis(300), bob.poll()).await);
     while !ann.next("presence").await["left"]
@@ -256,9 +256,9 @@ async fn a_polling_client_that_vanishes_is_soon_gone() {
     assert_eq!(bob.poll().await.0, 400);
 }
 
-/// As when a proxy tries a poll again whose connection broke.
+/// A proxy repeats a poll in this way after a broken connection.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_poll_that_is_asked_again_at_once_keeps_its_session() {
+async fn a_poll_repeated_at_once_keeps_its_session() {
     let server = Server::on(Database::sqlite(), &["--presence-grace-ms=0"]).await;
     let mut ann = joined(&server, "ann").await;
     let bob = polling_member(&server, "bob").await;
@@ -279,7 +279,7 @@ async fn a_poll_that_is_asked_again_at_once_keeps_its_session() {
 
 /// Several clients take Engine.IO's close packet, or a WebSocket's close frame, for final.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_orderly_stop_ends_connections_without_a_word_behind_all_that_was_said() {
+async fn a_graceful_shutdown_ends_connections_without_a_close_packet_after_all_messages() {
     let server = Server::start().await;
     let mut socket = WebSocket::open(&endpoint(&server, 4)).await;
     let mut old = WebSocket::open(&endpoint(&server, 3)).await;
@@ -311,7 +311,7 @@ async fn an_orderly_stop_ends_connections_without_a_word_behind_all_that_was_sai
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn polls_answers_are_kept_by_nobody_and_large_ones_compressed_for_those_who_take_that() {
+async fn answers_to_polls_are_never_cached_and_large_ones_are_compressed_on_request() {
     let server = Server::start().await;
     append(
         &server.database,
@@ -368,7 +368,7 @@ async fn a_stalled_probe_costs_the_session_no_message_and_does_not_lift_its_limi
     }
 }
 
-/// Frames of text with a mask, each with a part of a message of so many bytes.
+/// Returns masked text frames, each with a part of a message.
 fn fragments(message: &str, bytes: usize) -> Vec<u8> {
     const MASK: [u8; 4] = [1, 2, 3, 4];
     let parts: Vec<_> = message.as_bytes().chunks(bytes).collect();
@@ -386,9 +386,9 @@ fn fragments(message: &str, bytes: usize) -> Vec<u8> {
     parts.iter().enumerate().flat_map(frame).collect()
 }
 
-/// However a client cuts its packets, and the network its frames.
+/// However a client splits its packets, and the network its frames.
 #[tokio::test(flavor = "multi_thread")]
-async fn packets_are_known_in_any_number_of_pieces() {
+async fn packets_are_recognized_in_any_number_of_pieces() {
     let server = Server::start().await;
     let packets = [
         r#"40{"userId":"ann"}"#,

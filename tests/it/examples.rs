@@ -502,8 +502,8 @@ fn beside_the_old_client(folder: &Path) -> PathBuf {
     file
 }
 
-/// Builds the Rust example. Cargo builds it before all tests, but not before those of a single
-/// target.
+/// Returns the Rust example's program. Cargo builds it before all tests, but not before those of a
+/// single target.
 fn built() -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let program = tests

@@ -1,4 +1,4 @@
-//! Files and other plain answers, as HTTP has them: <https://www.rfc-editor.org/rfc/rfc9110>.
+//! Files and other plain answers, by the rules of HTTP: <https://www.rfc-editor.org/rfc/rfc9110>.
 
 use std::io::Read;
 
@@ -35,7 +35,7 @@ fn header(response: &Response, name: HeaderName) -> &str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_comes_compressed_where_the_client_takes_that() {
+async fn a_file_is_compressed_if_the_client_accepts_gzip() {
     let server = Server::start().await;
     for path in [
         "/",
@@ -178,7 +178,7 @@ async fn a_file_that_the_client_has_is_not_sent_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_names_one_host() {
+async fn a_request_must_name_one_host() {
     let server = Server::start().await;
     for path in [
         "/",
@@ -215,7 +215,7 @@ async fn a_request_names_one_host() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_browser_guesses_what_an_answer_is() {
+async fn no_browser_guesses_the_type_of_an_answer() {
     let server = Server::on(
         Database::sqlite(),
         &[

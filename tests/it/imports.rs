@@ -1,5 +1,5 @@
-//! The import table of `src/`: modules name only modules below them, and some crates stay in the
-//! modules made for them. `docs/architecture.md` explains the table.
+//! The import table of `src/`, explained in `docs/architecture.md`: each module imports only modules
+//! below it, and some crates stay in the modules made for them.
 
 use std::{
     fs,
@@ -8,42 +8,39 @@ use std::{
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 
-/// The modules from the roof to the ground, each with the modules that it may name. All of these
-/// are further down, so no circle is possible. `*` stands for everything below.
+/// The modules from the roof to the ground, each with its possible imports. All of these are further
+/// down, so no circle is possible. `*` stands for everything below.
 pub const MODULES: &[(&str, &str)] = &[
-    ("commands", "app config telemetry auth http store"),
+    ("commands", "app config telemetry auth store"),
     ("app", "*"),
-    // The settings of the layers, which do not know where these come from.
+    // It fills in the settings of the layers, and they do not know it.
     ("config", "*"),
     ("telemetry", ""),
-    // Of `room` the fan-out and its events.
-    (
-        "realtime",
-        "chat room writer engine auth model json_error error",
-    ),
-    ("http", "chat engine net store writer auth model error"),
+    // Of `room`, its traits and their events.
+    ("realtime", "chat room engine auth model json_error error"),
+    ("http", "chat engine auth model error"),
     ("engine", "net rates error"),
     ("net", "rates error"),
     ("chat", "room writer auth rates store model error"),
-    // A room reads the log, and never writes to it.
+    // Rooms read the log, and never write to it.
     ("room", "store model error"),
     ("writer", "store model error"),
-    ("store", "model error"),
+    ("store", "model"),
     ("auth", "model json_error error"),
-    ("rates", "model error"),
-    ("model", "json_error error"),
+    ("rates", "error"),
+    ("model", "error"),
     ("json_error", "error"),
     ("error", ""),
 ];
 
-/// Crates that only some modules may name.
+/// Crates, each with the only modules to use it.
 const CRATES: &[(&str, &str)] = &[
     ("axum", "app http engine net"),
     ("socketioxide", "realtime"),
     ("sqlx", "store"),
 ];
 
-/// A name that a file uses, and the line where it does.
+/// The name of a module or crate in a file, and its line.
 struct Mention {
     name: String,
     line: usize,
@@ -58,8 +55,8 @@ impl Mention {
     }
 }
 
-/// The modules that a file names by paths from the crate's root: `crate::room::…`, in a `use` or
-/// elsewhere, and each of `crate::{chat::…, room::…}`.
+/// Finds the modules in all paths from the crate's root, in a `use` or elsewhere: `crate::room::…`,
+/// and each of `crate::{chat::…, room::…}`.
 fn modules_named(tokens: TokenStream, found: &mut Vec<Mention>) {
     let tokens: Vec<_> = tokens.into_iter().collect();
     for (index, token) in tokens.iter().enumerate() {
@@ -77,7 +74,7 @@ fn modules_named(tokens: TokenStream, found: &mut Vec<Mention>) {
     }
 }
 
-/// The first name of each item in the braces of a `use`.
+/// Returns the first name of each item in the braces of a `use`.
 fn first_names(items: TokenStream) -> Vec<Mention> {
     let items: Vec<_> = items.into_iter().collect();
     let items =
@@ -90,7 +87,7 @@ fn first_names(items: TokenStream) -> Vec<Mention> {
         .collect()
 }
 
-/// The crates of [`CRATES`] that a file names.
+/// Finds the crates of [`CRATES`].
 fn crates_named(tokens: TokenStream, found: &mut Vec<Mention>) {
     for token in tokens {
         match token {
@@ -103,8 +100,8 @@ fn crates_named(tokens: TokenStream, found: &mut Vec<Mention>) {
     }
 }
 
-/// The lines where `super::…` leads to the crate's root, which only `crate::…` is to do. The file
-/// stands `depth` modules below the root.
+/// Finds the lines where `super::…` leads to the crate's root: only `crate::…` is checked from there.
+/// The tokens stand `depth` modules below the root.
 fn climbs(tokens: TokenStream, depth: usize, found: &mut Vec<usize>) {
     let tokens: Vec<_> = tokens.into_iter().collect();
     let is = |index: usize, name: &str| matches!(&tokens[index], TokenTree::Ident(ident) if ident == name);
@@ -131,12 +128,12 @@ fn has(names: &str, name: &str) -> bool {
     names.split(' ').any(|one| one == name)
 }
 
-/// The place of a module in [`MODULES`], counted from the roof.
+/// Returns the place of a module in [`MODULES`], counted from the roof.
 fn floor(module: &str) -> Option<usize> {
     MODULES.iter().position(|(name, _)| *name == module)
 }
 
-/// The rule that `module` breaks by naming `other`, if any.
+/// Returns the rule broken by an import of `other` into `module`, if any.
 fn broken_by_module(module: &str, other: &str) -> Option<String> {
     if module == other {
         return None;
@@ -146,16 +143,16 @@ fn broken_by_module(module: &str, other: &str) -> Option<String> {
     };
     let allowed = MODULES[from].1;
     let is_allowed = to > from && (allowed == "*" || has(allowed, other));
-    (!is_allowed).then(|| format!("{module} names {other}, but may name: {allowed}"))
+    (!is_allowed).then(|| format!("{module} imports {other}, but may import only: {allowed}"))
 }
 
-/// The rule that `module` breaks by naming a crate, if any.
+/// Returns the rule broken by the use of a crate in `module`, if any.
 fn broken_by_crate(module: &str, name: &str) -> Option<String> {
     let (_, modules) = CRATES.iter().find(|(known, _)| *known == name)?;
-    (!has(modules, module)).then(|| format!("{module} names {name}, which is for: {modules}"))
+    (!has(modules, module)).then(|| format!("{module} uses {name}, a crate for: {modules}"))
 }
 
-/// The top module that a file is part of; none for the crate's roots.
+/// Returns the top module of a file, or none for the crate's roots.
 fn module_of(file: &Path) -> Option<String> {
     let inside = file.strip_prefix("src").unwrap();
     let first = inside.components().next().unwrap().as_os_str();
@@ -163,7 +160,7 @@ fn module_of(file: &Path) -> Option<String> {
     (!["lib", "main", "testing"].contains(&name)).then(|| name.to_owned())
 }
 
-/// The number of modules from the crate's root down to a file.
+/// Returns the number of modules from the crate's root down to a file.
 fn depth(file: &Path) -> usize {
     let inside = file.strip_prefix("src").unwrap();
     inside.components().count() - usize::from(inside.ends_with("mod.rs"))
@@ -186,7 +183,7 @@ fn violations(file: &Path, source: &str) -> Vec<String> {
         .map(|mention| (mention.line, broken_by_crate(&module, &mention.name)));
     let by_climbing = climbing
         .iter()
-        .map(|line| (*line, Some("names another module by `super`".to_owned())));
+        .map(|line| (*line, Some("imports by `super` from the root".to_owned())));
     by_modules
         .chain(by_crates)
         .chain(by_climbing)
@@ -206,7 +203,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 #[test]
-fn modules_name_only_those_that_the_import_table_allows() {
+fn every_import_is_allowed_by_the_table() {
     let mut files = vec![];
     sources(Path::new("src"), &mut files);
     files.sort();
@@ -218,7 +215,7 @@ fn modules_name_only_those_that_the_import_table_allows() {
 }
 
 #[test]
-fn the_import_table_has_a_row_for_each_module_and_runs_downwards() {
+fn the_table_has_a_row_for_each_module_and_runs_downwards() {
     let mut files = vec![];
     sources(Path::new("src"), &mut files);
     for (module, others) in MODULES {
@@ -242,28 +239,28 @@ fn the_import_table_has_a_row_for_each_module_and_runs_downwards() {
 }
 
 #[test]
-fn an_import_against_the_table_is_found_wherever_it_stands() {
+fn a_forbidden_import_is_found_wherever_it_stands() {
     let line = |file, source: &str| violations(Path::new(file), source).join("\n");
     for (file, source, expected) in [
         (
             "src/http/mod.rs",
             "use crate::{\n    engine::Engine,\n    rates::{Limiter, Rate},\n};",
-            "src/http/mod.rs:3: http names rates",
+            "src/http/mod.rs:3: http imports rates",
         ),
         (
             "src/room/task.rs",
             "fn wrong() {\n    crate::writer::start();\n}",
-            "src/room/task.rs:2: room names writer",
+            "src/room/task.rs:2: room imports writer",
         ),
         (
             "src/room/task.rs",
             "use crate::config::Config;",
-            "room names config",
+            "room imports config",
         ),
         (
             "src/chat/mod.rs",
             "fn f() { tracing::info!(x = crate::http::Y); }",
-            "chat names http",
+            "chat imports http",
         ),
         (
             "src/telemetry.rs",
@@ -273,12 +270,12 @@ fn an_import_against_the_table_is_found_wherever_it_stands() {
         (
             "src/chat/mod.rs",
             "#[derive(sqlx::Type)] struct A;",
-            "chat names sqlx",
+            "chat uses sqlx",
         ),
         (
             "src/room/task.rs",
             "use super::super::http;",
-            "src/room/task.rs:1: names another module",
+            "src/room/task.rs:1: imports by `super`",
         ),
     ] {
         let found = line(file, source);

@@ -1,12 +1,12 @@
-//! The end of a token's time, whatever waits.
+//! The expiry of a token, with any number of packets waiting.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::{EncodingKey, Header, encode};
 use parlor::{
-    auth::{TokenClaims, Verifier},
     model::Seq,
     store::{Keep, Page},
+    testing::auth::{TokenClaims, Verifier},
 };
 use reqwest::Client;
 use serde_json::json;
@@ -19,7 +19,7 @@ use crate::support::{
 
 const SECRET: &str = "a secret of more than 32 bytes, for tests";
 
-/// The packets that may wait for a client here.
+/// The capacity of a client's queue here, in packets.
 const QUEUE: usize = 64;
 
 fn token_for(seconds: f64) -> String {
@@ -45,7 +45,7 @@ async fn server() -> Server {
     .await
 }
 
-/// A session in room `r` that polls no more, and for which `acks` further packets wait.
+/// Opens a session in room `r` that stops polling, with `acks` further packets waiting for it.
 async fn deaf(endpoint: &Endpoint, token: &str, acks: usize) -> Polling {
     let session = Polling::open(endpoint).await;
     assert_eq!(
@@ -75,7 +75,7 @@ async fn deaf(endpoint: &Endpoint, token: &str, acks: usize) -> Polling {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_writes_by_a_token_whose_time_is_over_whatever_waits_for_its_session() {
+async fn an_expired_token_stops_sends_even_while_its_session_has_a_full_queue() {
     let server = server().await;
     let endpoint = Endpoint {
         address: server.address(),
@@ -115,7 +115,7 @@ async fn nobody_writes_by_a_token_whose_time_is_over_whatever_waits_for_its_sess
 }
 
 #[test]
-fn a_secret_that_is_blank_or_one_character_again_and_again_is_refused() {
+fn a_blank_secret_or_one_repeated_character_is_refused() {
     let ann = "ann".try_into().unwrap();
     let claims = TokenClaims {
         sub: &ann,

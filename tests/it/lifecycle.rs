@@ -10,7 +10,8 @@ use parlor::{
 use serde_json::{Value, json};
 
 use crate::support::{
-    Database, Process, RawClient, Server, eventually, gate::Gate, raw::Packet, within_deadline,
+    Database, FLOODED, Process, RawClient, Server, eventually, gate::Gate, raw::Packet,
+    within_deadline,
 };
 
 async fn status(server: &Server, path: &str) -> u16 {
@@ -32,7 +33,7 @@ async fn send(client: &mut RawClient, room: &str, text: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_starts_before_the_database_and_serves_when_that_is_up() {
+async fn the_server_starts_before_the_database_and_serves_once_it_is_up() {
     let mut gate = Gate::shut_at_first();
     let database = Database::empty_postgres().await.through(&gate);
     let server = Server::on_absent(database, &[]).await;
@@ -59,7 +60,7 @@ async fn it_starts_before_the_database_and_serves_when_that_is_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_database_is_away_sends_wait_hot_rooms_answer_and_cold_ones_say_so() {
+async fn while_the_database_is_away_sends_wait_and_only_rooms_in_memory_answer() {
     let mut gate = Gate::shut_at_first();
     let database = Database::postgres().await.through(&gate);
     gate.open();
@@ -99,7 +100,7 @@ async fn while_the_database_is_away_sends_wait_hot_rooms_answer_and_cold_ones_sa
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_send_that_the_database_does_not_take_in_time_is_unavailable() {
+async fn a_send_not_stored_in_time_is_unavailable() {
     let mut gate = Gate::shut_at_first();
     let database = Database::postgres().await.through(&gate);
     gate.open();
@@ -118,9 +119,9 @@ async fn a_send_that_the_database_does_not_take_in_time_is_unavailable() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stopped_under_load_it_loses_no_ack_tells_its_clients_and_exits_with_0() {
+async fn a_stop_under_load_loses_no_ack_tells_the_clients_and_exits_with_0() {
     for database in Database::each_kind().await {
-        let process = Process::start(&database).await;
+        let process = Process::with(&database, &[FLOODED]).await;
         let address = process.address;
         let loads = (0..4)
             .map(|_| tokio::spawn(send_until_closed(address)))
@@ -151,8 +152,8 @@ async fn stopped_under_load_it_loses_no_ack_tells_its_clients_and_exits_with_0()
     }
 }
 
-/// Keeps sends under way until the server closes the connection; the ids of the messages that were
-/// acked.
+/// Keeps sends in flight until the server closes the connection, and returns the ids of the acked
+/// messages.
 async fn send_until_closed(address: std::net::SocketAddr) -> Vec<String> {
     let mut client = RawClient::connect(address, "ann").await;
     join(&mut client, "r").await;
@@ -207,7 +208,7 @@ async fn assert_stored(database: &Database, acked: &[String]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_stops_in_time_although_the_database_is_away() {
+async fn the_server_stops_in_time_while_the_database_is_away() {
     let mut gate = Gate::shut_at_first();
     let database = Database::postgres().await.through(&gate);
     gate.open();

@@ -1,4 +1,4 @@
-//! An SQLite file that is deleted or replaced under the server: nothing is acked into it.
+//! An SQLite file deleted or replaced under the server: it gets no more acks.
 
 use std::{
     fs,
@@ -41,7 +41,7 @@ async fn send(client: &mut RawClient, name: &str) -> Value {
         .await
 }
 
-/// A server on a file, and somebody who has said something there.
+/// Starts a server on a file, and sends a message as a user.
 async fn begin() -> (Server, RawClient) {
     let server = Server::on(Database::sqlite(), &[IMPATIENT]).await;
     let mut ann = server.raw("ann").await;
@@ -53,7 +53,7 @@ async fn begin() -> (Server, RawClient) {
     (server, ann)
 }
 
-/// Sends and reads are refused, and `/readyz` says so.
+/// Asserts the refusal of sends and reads, and the report of it by `/readyz`.
 async fn assert_refused(server: &Server, ann: &mut RawClient) {
     for answer in [send(ann, "meanwhile").await, send(ann, "meanwhile").await] {
         assert_eq!(answer["error"]["code"], "UNAVAILABLE", "{answer}");

@@ -1,5 +1,5 @@
-//! The web pages that may connect: the server's own and those listed, however a client or a proxy
-//! writes their origin.
+//! The web pages allowed to connect: the server's own and the listed ones, in each form of their
+//! origin from clients and proxies.
 
 use nix::sys::signal::Signal;
 use reqwest::{
@@ -34,7 +34,7 @@ fn header(response: &Response, name: HeaderName) -> &str {
         .map_or("", |value| value.to_str().unwrap())
 }
 
-/// Whether a page may connect, by the headers of its handshake.
+/// Returns true if a page may connect, by the headers of its handshake.
 async fn admits(server: &Server, headers: &[(&'static str, &str)]) -> bool {
     let mut handshake = request(Method::GET, &server.url());
     for (name, value) in headers {
@@ -86,7 +86,7 @@ async fn the_servers_own_pages_may_connect_however_host_and_port_are_written() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_origins_both_must_be_allowed() {
+async fn a_request_with_two_origins_needs_both_allowed() {
     let server = Server::start().await;
     let own = server.url();
     for (first, second, allowed) in [
@@ -124,7 +124,7 @@ async fn the_list_adds_to_the_servers_own_host() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn people_chat_on_the_servers_own_page_where_others_are_listed() {
+async fn people_chat_on_the_servers_own_page_while_others_are_listed() {
     let server = Server::on(
         Database::sqlite(),
         &["--allowed-origins=http://localhost:8000"],
@@ -134,7 +134,7 @@ async fn people_chat_on_the_servers_own_page_where_others_are_listed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_listed_matches_what_browsers_and_boards_send() {
+async fn a_listed_origin_matches_the_forms_that_browsers_and_boards_send() {
     let list = "--allowed-origins=null, file://, https://*.example.com, wss://live.example:443, http://port.example:80, \
         https://Bücher.example/, capacitor://localhost, https://*.tenant.example:8443";
     let server = Server::on(Database::sqlite(), &[list]).await;
@@ -167,7 +167,7 @@ async fn what_is_listed_matches_what_browsers_and_boards_send() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_trusted_proxy_says_at_which_host_a_page_is() {
+async fn a_trusted_proxy_names_the_host_of_a_page() {
     let trusting = Server::on(Database::sqlite(), &["--trusted-proxies=127.0.0.1"]).await;
     let plain = Server::start().await;
     let page = ("origin", "https://chat.example:8443");
@@ -290,7 +290,7 @@ async fn a_browsers_page_sends_headers_of_its_own_and_reads_why_it_is_refused() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_refused_origin_is_logged_once_with_what_to_set() {
+async fn each_refused_origin_is_logged_once_with_the_setting_to_change() {
     let server = Process::with(&Database::sqlite(), &[]).await;
     let (url, http) = (
         format!("http://{}{HANDSHAKE}", server.address),

@@ -1,4 +1,4 @@
-//! What a panic costs: one answer.
+//! A panic costs one answer.
 
 use std::sync::Arc;
 

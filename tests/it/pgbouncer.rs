@@ -1,5 +1,5 @@
-//! Behind PgBouncer, in session and in transaction mode, as it comes and as guides tell to set it
-//! up.
+//! Service behind PgBouncer, in session and in transaction mode, with its defaults and with the
+//! settings of common guides.
 
 use std::collections::HashSet;
 
@@ -13,16 +13,16 @@ use sqlx::{Connection, PgConnection, Row};
 
 use crate::support::{Database, FLOODED, Server, pgbouncer::PgBouncer};
 
-/// What many guides advise, so that clients' settings are dropped instead of refused.
+/// The advice of many guides, by which clients' settings are dropped instead of refused.
 const LENIENT: &str = "ignore_startup_parameters = extra_float_digits,options";
 
 const CLIENTS: usize = 12;
 const SENDS: usize = 40;
 
-/// Many talk, repeat themselves and read at once; what was acked is there, once, and the server
-/// starts again on it.
+/// Lets many clients send, repeat and read at once. Every acked message is in the log once, and the
+/// server starts again on this log.
 async fn chats_behind(mode: &str, settings: &str) {
-    // In session mode each of the server's connections keeps one of the pooler's.
+    // In session mode, each of the server's connections occupies one of the pooler's.
     let connections = if mode == "session" { 20 } else { 3 };
     let pooler = PgBouncer::start(
         mode,
@@ -52,7 +52,7 @@ async fn chats_behind(mode: &str, settings: &str) {
     assert!(stored.iter().all(|id| acked.contains(id)));
 }
 
-/// One client's sends, each of them twice, and reads; the ids of its messages.
+/// Sends each message twice as one client, and reads; returns the ids of the messages.
 async fn talk(server: &Server, number: usize) -> Vec<String> {
     let room = (number % 3).to_string();
     let mut client = server.raw(&format!("user {number}")).await;
@@ -126,7 +126,7 @@ async fn in_transaction_mode_with_settings_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_of_a_transaction_is_left_to_the_poolers_other_clients() {
+async fn a_transaction_leaves_nothing_behind_for_other_clients_of_the_pooler() {
     let pooler = PgBouncer::start("transaction", "default_pool_size = 1");
     let database = Database::postgres().await.behind(&pooler);
     let store = database.store().await;
@@ -164,7 +164,7 @@ fn options(url: &str) -> sqlx::postgres::PgConnectOptions {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn servers_that_start_together_migrate_one_after_another() {
+async fn servers_starting_together_migrate_one_after_another() {
     let pooler = PgBouncer::start("transaction", "");
     let database = Database::empty_postgres().await.behind(&pooler);
     let migrate = async |_| {

@@ -1,4 +1,4 @@
-//! The Procfile, started as a platform does: with honcho.
+//! The Procfile, started with honcho, in the way of a platform.
 
 use std::{
     fs,
@@ -23,8 +23,8 @@ use crate::support::{
     Database, HOW_TO_GET_TOOLS, RawClient, eventually, free_port, within_deadline,
 };
 
-/// Stands in for the release build: runs the program under test, and says how that ended, which
-/// honcho does not know where a shell stands between the two and gets the signals too.
+/// A stand-in for the release build: runs the program under test, and reports its exit. Honcho does
+/// not know the exit, as a shell stands between the two and gets the signals too.
 const RELEASE: &str = r#"#!/bin/sh
 trap : TERM
 "$PARLOR" "$@"
@@ -33,7 +33,7 @@ echo "parlor ended with $status"
 exit $status
 "#;
 
-/// A folder for the Procfile to be run in.
+/// Returns a folder with the Procfile and its programs.
 fn application() -> TempDir {
     let folder = TempDir::with_prefix("parlor-application-").unwrap();
     let release = folder.path().join("target/release");
@@ -43,7 +43,7 @@ fn application() -> TempDir {
     folder
 }
 
-/// honcho at work; told to end when dropped, so that it ends what it has started.
+/// A running honcho. Dropped, it is told to end, so that it ends its children.
 struct Honcho(Child);
 
 impl Honcho {
@@ -84,7 +84,7 @@ impl Honcho {
         }
     }
 
-    /// Waits for its end: how it ended, and what it and its processes said.
+    /// Waits for its end; returns its exit status, and the output of all processes.
     async fn ended(&mut self) -> (ExitStatus, String) {
         let mut said = String::new();
         let reading = self.0.stdout.as_mut().unwrap().read_to_string(&mut said);

@@ -1,4 +1,4 @@
-//! Proxies before the server: their word for the client's address, and nginx itself.
+//! Proxies in front of the server: their reports of clients' addresses, and nginx itself.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use crate::support::{Database, Server, nginx::Nginx, node, within_deadline};
 const HANDSHAKE: &str = "/socket.io/?EIO=4&transport=polling";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_address_takes_no_address_beside_it_along() {
+async fn an_invalid_hop_does_not_spoil_the_addresses_beside_it() {
     let server = Server::on(
         Database::sqlite(),
         &[
@@ -39,8 +39,8 @@ async fn what_is_no_address_takes_no_address_beside_it_along() {
     }
 }
 
-/// The `http` block of nginx that the docs have, before this server.
-fn documented(server: &Server) -> String {
+/// Returns the documented `http` block of nginx, in front of this server.
+fn documented_config(server: &Server) -> String {
     let page = fs::read_to_string("docs/operations.md").unwrap();
     let block = page
         .split("```nginx\n")
@@ -57,8 +57,8 @@ fn documented(server: &Server) -> String {
     block.replace("listen 80;", "listen {address};")
 }
 
-/// Has a page of this origin chat by each transport.
-async fn chats(nginx: &Nginx, path: &str, origin: &str) {
+/// Has a page of this origin chat over each transport.
+async fn assert_page_chats(nginx: &Nginx, path: &str, origin: &str) {
     for transport in ["polling", "websocket", "upgrade"] {
         node::run(
             "proxied.mjs",
@@ -74,33 +74,34 @@ async fn chats(nginx: &Nginx, path: &str, origin: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_documented_nginx_brings_clients_by_each_transport() {
+async fn the_documented_nginx_passes_clients_on_by_each_transport() {
     let server = Server::start().await;
-    let nginx = Nginx::start(&documented(&server)).await;
-    chats(&nginx, "/socket.io", &format!("http://{}", nginx.address)).await;
+    let nginx = Nginx::start(&documented_config(&server)).await;
+    assert_page_chats(&nginx, "/socket.io", &format!("http://{}", nginx.address)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_nginx_that_adds_the_default_port_brings_the_servers_own_pages() {
+async fn an_nginx_that_adds_the_default_port_passes_the_servers_own_pages_on() {
     let server = Server::start().await;
-    // As `$host:$server_port` is for https://chat.example.
-    let nginx = documented(&server).replace("Host $http_host;", "Host chat.example:443;");
+    // The value of `$host:$server_port` for https://chat.example.
+    let nginx = documented_config(&server).replace("Host $http_host;", "Host chat.example:443;");
     let nginx = Nginx::start(&nginx).await;
-    chats(&nginx, "/socket.io", "https://chat.example").await;
+    assert_page_chats(&nginx, "/socket.io", "https://chat.example").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_trusted_nginx_that_keeps_the_host_to_itself_brings_the_servers_own_pages() {
+async fn a_trusted_nginx_that_hides_the_host_passes_the_servers_own_pages_on() {
     let server = Server::on(Database::sqlite(), &["--trusted-proxies=127.0.0.1"]).await;
-    let nginx = documented(&server).replace("Host $http_host;", "X-Forwarded-Host chat.example;");
+    let nginx =
+        documented_config(&server).replace("Host $http_host;", "X-Forwarded-Host chat.example;");
     let nginx = Nginx::start(&nginx).await;
-    chats(&nginx, "/socket.io", "https://chat.example").await;
+    assert_page_chats(&nginx, "/socket.io", "https://chat.example").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_nginx_that_strips_a_path_prefix_brings_clients_and_files() {
+async fn an_nginx_that_strips_a_path_prefix_passes_clients_and_files_on() {
     let server = Server::start().await;
-    let prefixed = documented(&server).replace("location / {", "location /chat/ {");
+    let prefixed = documented_config(&server).replace("location / {", "location /chat/ {");
     let nginx =
         Nginx::start(&prefixed.replace("proxy_pass http://parlor;", "proxy_pass http://parlor/;"))
             .await;
@@ -116,5 +117,5 @@ async fn an_nginx_that_strips_a_path_prefix_brings_clients_and_files() {
             .unwrap();
         assert_eq!(file.status(), 200, "{path}");
     }
-    chats(&nginx, "/chat/socket.io", &own).await;
+    assert_page_chats(&nginx, "/chat/socket.io", &own).await;
 }

@@ -1,8 +1,7 @@
-//! How fast a user may go: who is faster is told when to go on, loses nothing by it, and disturbs
-//! nobody.
+//! Rate limits: a user above the rate is told when to retry, loses nothing, and disturbs nobody.
 //!
-//! Time goes on while a test counts, so that more may get through than at once, by as many as the
-//! rate gives in that time.
+//! Time passes while a test counts, so more events than a burst may be admitted: as many as the
+//! sustained rate allows in this time.
 
 use std::{
     collections::HashMap,
@@ -15,11 +14,13 @@ use std::{
 
 use futures_util::future::join_all;
 use parlor::{
-    auth::TokenClaims,
-    engine::EVENT_BYTES,
     model::{Message, Seq, UserId},
-    realtime::{self, EVENT_BURST},
     store::{Keep, Page},
+    testing::{
+        auth::TokenClaims,
+        engine::EVENT_BYTES,
+        realtime::{self, EVENT_BURST},
+    },
 };
 use serde_json::{Value, json};
 
@@ -30,12 +31,12 @@ use crate::support::{
     raw::Packet,
 };
 
-/// What a connection may have joined by default, and how many tabs of one user may join all of it
-/// at once.
+/// The default limit of a client's rooms, and the number of tabs of one user with room in the burst
+/// to join all of them at once.
 const ROOMS: usize = 256;
 const TABS: usize = 4;
 
-/// A server on which a user may send a little, and then one message a second.
+/// Starts a server with a small burst, and a rate of one message a second.
 async fn slow(burst: usize) -> Server {
     Server::on(
         Database::sqlite(),
@@ -47,22 +48,21 @@ async fn slow(burst: usize) -> Server {
     .await
 }
 
-/// When a user began, and how many at once it may: so many may have got through by now, at a rate
-/// of one a second.
+/// A user's allowance since `begun`: the burst, and one message a second.
 struct Allowance {
     begun: Instant,
     burst: usize,
 }
 
 impl Allowance {
-    fn of(burst: usize) -> Self {
+    fn new(burst: usize) -> Self {
         Self {
             begun: Instant::now(),
             burst,
         }
     }
 
-    /// All of the burst got through, and no more than since then could.
+    /// Checks that the whole burst was admitted, and no more than the allowance.
     #[track_caller]
     fn assert_kept(&self, passed: usize) {
         let most = self.burst + self.begun.elapsed().as_secs() as usize + 1;
@@ -93,7 +93,7 @@ fn assert_ok(answer: &Value) {
     assert_eq!(answer["status"], "ok", "{answer}");
 }
 
-/// Emits an event with each of the payloads, in one go; the answers, in their order.
+/// Emits an event with each of the payloads at once, and returns the answers in order.
 async fn all(
     client: &mut RawClient,
     event: &str,
@@ -115,7 +115,7 @@ async fn all(
     ids.iter().map(|id| answers.remove(id).unwrap()).collect()
 }
 
-/// How many answers are `ok`; all others say when to go on.
+/// Returns the number of `ok` answers; all others must say when to retry.
 #[track_caller]
 fn passed(answers: &[Value]) -> usize {
     let (passed, refused): (Vec<_>, Vec<_>) =
@@ -126,7 +126,7 @@ fn passed(answers: &[Value]) -> usize {
     passed.len()
 }
 
-/// At a rate of one a second.
+/// Checks a refusal at a rate of one a second, and returns its wait.
 #[track_caller]
 fn assert_told_when(error: &Value) -> Duration {
     assert_eq!(
@@ -163,10 +163,10 @@ fn texts<'a>(messages: impl IntoIterator<Item = &'a Message>) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_sends_too_fast_is_told_when_to_go_on_and_only_what_was_acked_is_stored() {
+async fn a_sender_above_the_rate_is_told_when_to_retry_and_only_acked_messages_are_stored() {
     let server = slow(5).await;
     let mut ann = member(&server, "ann", "r").await;
-    let allowance = Allowance::of(5);
+    let allowance = Allowance::new(5);
     let answers = all(
         &mut ann,
         "sendMessage",
@@ -202,11 +202,11 @@ async fn who_sends_too_fast_is_told_when_to_go_on_and_only_what_was_acked_is_sto
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_send_that_asked_for_no_ack_is_told_of_by_an_event() {
+async fn a_refused_send_without_an_ack_id_is_reported_by_an_event() {
     let server = slow(1).await;
     let mut ann = member(&server, "ann", "r").await;
-    // All but one in a second are too many.
-    for number in 0..3 {
+    // One a second is admitted; the others are too many.
+    for number in 0..100 {
         ann.tell("sendMessage", message("r", number)).await;
     }
     let failure = ann.next("error").await;
@@ -218,7 +218,7 @@ async fn a_refused_send_that_asked_for_no_ack_is_told_of_by_an_event() {
 async fn a_user_has_one_allowance_for_all_connections_and_rooms_and_reconnecting_does_not_refill_it()
  {
     let server = slow(20).await;
-    let allowance = Allowance::of(20);
+    let allowance = Allowance::new(20);
     let mut got_through = 0;
     for room in ["x", "y", "x", "y", "z"] {
         let mut tab = member(&server, "ann", room).await;
@@ -231,11 +231,11 @@ async fn a_user_has_one_allowance_for_all_connections_and_rooms_and_reconnecting
     assert_eq!(passed(&answers), 20, "nobody pays for another");
 }
 
-/// Its first events come before the server knows whom it speaks for.
+/// Such a client's first events come before the server knows its user.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_says_only_when_joining_who_it_is_has_no_more_than_others() {
+async fn a_user_named_only_on_joining_has_the_same_allowance() {
     let server = slow(5).await;
-    let allowance = Allowance::of(5);
+    let allowance = Allowance::new(5);
     let mut got_through = 0;
     for _ in 0..3 {
         let mut ann = RawClient::attempt(server.address(), "").await.unwrap();
@@ -250,7 +250,7 @@ async fn who_says_only_when_joining_who_it_is_has_no_more_than_others() {
 async fn a_repeated_send_counts_like_any_other() {
     let server = slow(5).await;
     let mut ann = member(&server, "ann", "r").await;
-    let allowance = Allowance::of(5);
+    let allowance = Allowance::new(5);
     let send = json!({ "roomId": "r", "message": "hi", "clientMessageId": "1" });
     let answers = all(&mut ann, "sendMessage", vec![send; 20]).await;
     allowance.assert_kept(passed(&answers));
@@ -264,10 +264,10 @@ async fn a_repeated_send_counts_like_any_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn typing_is_limited_like_sends_and_counted_apart() {
+async fn typing_is_limited_like_sends_and_counted_separately() {
     let server = slow(5).await;
     let mut ann = member(&server, "ann", "r").await;
-    let allowance = Allowance::of(5);
+    let allowance = Allowance::new(5);
     let typing = json!({ "roomId": "r", "isTyping": true });
     allowance.assert_kept(passed(&all(&mut ann, "typing", vec![typing; 20]).await));
     assert_eq!(
@@ -277,14 +277,14 @@ async fn typing_is_limited_like_sends_and_counted_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn joins_and_history_reads_are_limited_and_a_refused_join_is_none() {
+async fn joins_and_history_reads_are_limited_and_a_refused_join_has_no_effect() {
     // All rooms of eight connections.
     let server = Server::on(
         Database::sqlite(),
         &["--requests-per-second=1", "--max-rooms-per-socket=16"],
     )
     .await;
-    let allowance = Allowance::of(128);
+    let allowance = Allowance::new(128);
     let mut ann = server.raw("ann").await;
     let rooms = ["a", "b", "c", "d", "e"].map(|room| json!({ "roomId": room }));
     let mut got_through = passed(&all(&mut ann, "joinRoom", rooms.clone()).await);
@@ -321,7 +321,7 @@ async fn joins_and_history_reads_are_limited_and_a_refused_join_is_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn new_tokens_are_limited() {
+async fn token_refreshes_are_limited() {
     let secret = "a secret of more than 32 bytes, for tests";
     let flags = [
         &format!("--jwt-secret={secret}"),
@@ -342,14 +342,14 @@ async fn new_tokens_are_limited() {
     let mut client = RawClient::attempt(server.address(), &token.to_string())
         .await
         .unwrap();
-    let allowance = Allowance::of(8);
+    let allowance = Allowance::new(8);
     allowance.assert_kept(passed(
         &all(&mut client, "refreshAuth", vec![token; 20]).await,
     ));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tabs_that_come_back_to_all_their_rooms_at_once_are_let_in_by_default() {
+async fn tabs_rejoining_all_their_rooms_at_once_are_admitted_by_default() {
     let server = Server::start().await;
     let tabs = (0..TABS).map(async |_| {
         let mut tab = server.raw("ann").await;
@@ -366,14 +366,14 @@ async fn tabs_that_come_back_to_all_their_rooms_at_once_are_let_in_by_default() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_client_module_says_at_once_is_stored_in_order_however_slowly() {
+async fn a_burst_of_the_client_module_is_stored_in_order_at_a_low_rate() {
     let flags = ["--messages-per-second=100", "--message-burst=20"];
     let server = Server::on(Database::sqlite(), &flags).await;
     node::run("parlor_client_paced.mjs", &[&server.url(), "websocket"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_brings_too_many_events_is_read_more_slowly_and_each_is_answered() {
+async fn a_connection_above_the_event_rate_is_read_more_slowly_and_each_event_is_answered() {
     let server = Server::on(Database::sqlite(), &["--events-per-second=100"]).await;
     let mut eve = server.raw("eve").await;
     let begun = Instant::now();
@@ -386,7 +386,7 @@ async fn a_connection_that_brings_too_many_events_is_read_more_slowly_and_each_i
     {
         assert_eq!(answer["error"]["code"], "UNKNOWN_EVENT", "{answer}");
     }
-    // Four seconds' worth, less what comes by the same read as the last one within the limit.
+    // Four seconds' worth, less the events in the same read as the last one within the limit.
     assert!(
         begun.elapsed() > Duration::from_secs(2),
         "{:?}",
@@ -394,8 +394,7 @@ async fn a_connection_that_brings_too_many_events_is_read_more_slowly_and_each_i
     );
 }
 
-/// A server that takes so many events a second from a connection, and a client of it by
-/// long-polling.
+/// Starts a server with a limit of `rate` events a second, and connects a client by long-polling.
 async fn polling(rate: usize) -> (Server, Polling) {
     let server = Server::on(
         Database::sqlite(),
@@ -414,7 +413,7 @@ async fn polling(rate: usize) -> (Server, Polling) {
     (server, session)
 }
 
-/// Polls until so many events have been answered; how many were refused as too many.
+/// Polls until `events` events are answered, and returns the number of refused ones.
 async fn refused(session: &Polling, events: usize) -> usize {
     let mut answers = String::new();
     while answers.matches(r#""status":"error""#).count() < events {
@@ -474,7 +473,7 @@ async fn a_large_event_counts_as_several() {
     );
 }
 
-/// Sends as fast as it can until told to stop; how often, and what was acked.
+/// Sends as fast as possible until `stop` is set; returns the number of sends, and the acked texts.
 async fn flood(mut eve: RawClient, stop: Arc<AtomicBool>) -> (usize, Vec<String>) {
     const WINDOW: usize = 1_000;
     let (mut sent, mut acked) = (0, vec![]);
@@ -496,7 +495,8 @@ async fn flood(mut eve: RawClient, stop: Arc<AtomicBool>) -> (usize, Vec<String>
     (sent, acked)
 }
 
-/// Says something again and again, each time heard by another; what the other heard, in all.
+/// Sends message after message, each awaited by another client; returns all messages received by
+/// it.
 async fn chat(
     mut speaker: RawClient,
     mut listener: RawClient,
@@ -531,7 +531,7 @@ async fn a_flood_is_answered_and_not_stored_and_others_chat_on_beside_it() {
         member(&server, "carol", "other").await,
         member(&server, "dave", "other").await,
     ];
-    let (allowance, stop) = (Allowance::of(60), Arc::new(AtomicBool::new(false)));
+    let (allowance, stop) = (Allowance::new(60), Arc::new(AtomicBool::new(false)));
     let flooding = tokio::spawn(flood(eve, stop.clone()));
     let chats = [
         tokio::spawn(chat(ann, bob, "ann", "r")),

@@ -1,4 +1,4 @@
-//! A schema of its own, in a database that is shared.
+//! Separate schemas in a shared database.
 
 use parlor::{
     model::{Body, Draft, Seq},
@@ -65,7 +65,7 @@ async fn parlors_with_schemas_of_their_own_share_a_database_behind_a_pooler() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_serves_from_the_schema_that_it_is_told() {
+async fn a_server_uses_the_schema_of_its_settings() {
     let database = Database::empty_postgres().await;
     database
         .execute("CREATE TABLE messages (other text); CREATE TABLE rooms (other text)")
@@ -88,7 +88,7 @@ async fn a_server_serves_from_the_schema_that_it_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_schema_that_is_there_needs_no_right_to_make_one_and_one_that_is_missing_is_named() {
+async fn an_existing_schema_needs_no_right_to_create_one_and_a_missing_schema_is_named() {
     let database = Database::empty_postgres().await;
     let role = format!("tenant_{}", std::process::id());
     database

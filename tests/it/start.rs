@@ -1,5 +1,4 @@
-//! The program's start: settings that are empty, the address that it listens on, a database that
-//! cannot be used.
+//! The program's start: empty settings, the listening address, an unusable database.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +12,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use parlor::config::Config;
+use parlor::Config;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
@@ -26,9 +25,9 @@ use crate::support::{Process, RawClient, free_port, postgres::Postgres, within_d
 
 /// The exit code of a failure.
 const FAILURE: i32 = 1;
-/// The least time that a start waits for its database.
+/// The shortest wait of a start for its database.
 const SHORT: (&str, &str) = ("DATABASE_START_TIMEOUT", "1");
-/// Long after the attempts that [`SHORT`] leaves time for.
+/// Long after the last attempt within [`SHORT`].
 const MUCH_LATER: Duration = Duration::from_secs(20);
 
 /// A start, line by line.
@@ -99,7 +98,7 @@ async fn ended(variables: &[(&str, &str)]) -> Output {
     within_deadline("the end", command.output()).await.unwrap()
 }
 
-/// The last line of a start that failed.
+/// Returns the last line of a failed start.
 fn reason(output: &Output) -> String {
     let log = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(output.status.code(), Some(FAILURE), "{log}");
@@ -116,7 +115,7 @@ async fn empty_variables_count_as_unset() {
         .filter_map(|argument| argument.get_env()?.to_str());
     let mut variables: BTreeMap<&str, &str> = names.map(|name| (name, "")).collect();
     assert!(variables.len() > 30, "{variables:?}");
-    // The defaults of these two are for one server on a machine.
+    // The defaults of these two suit a single server on a machine.
     variables.insert("PORT", "0");
     variables.insert("LOG_FORMAT", "json");
     let mut start = Start::with(&variables.into_iter().collect::<Vec<_>>());
@@ -131,7 +130,7 @@ async fn empty_variables_count_as_unset() {
 }
 
 #[tokio::test]
-async fn the_help_names_a_variable_that_is_empty_too() {
+async fn the_help_names_an_empty_variable_too() {
     let mut command = Process::command();
     let output = within_deadline(
         "the help",
@@ -147,7 +146,8 @@ async fn the_help_names_a_variable_that_is_empty_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_listens_for_both_families_and_says_the_address_to_open_and_what_to_set() {
+async fn the_server_listens_on_both_families_and_logs_the_address_to_open_and_the_setting_for_tokens()
+ {
     let mut start = Start::with(&[("HOST", "")]);
     let listening = start.logs("listening").await;
     let port = listening["address"]
@@ -186,10 +186,9 @@ async fn a_host_may_be_a_name() {
     );
 }
 
-/// On `::`, they come with addresses such as `::ffff:127.0.0.1`.
+/// On `::`, IPv4 clients have addresses such as `::ffff:127.0.0.1`.
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_of_ipv4_are_counted_and_believed_by_their_address_on_a_listener_for_both_families()
-{
+async fn ipv4_clients_are_counted_and_trusted_by_their_address_on_a_listener_for_both_families() {
     let [one, trusted] = [
         ("MAX_CONNECTIONS_PER_ADDRESS", "1"),
         ("TRUSTED_PROXIES", "127.0.0.1"),
@@ -223,7 +222,7 @@ async fn clients_of_ipv4_are_counted_and_believed_by_their_address_on_a_listener
     );
 }
 
-/// URLs of databases that cannot be used, each with the words that say so.
+/// Returns the URLs of unusable databases, each with the words of its report.
 fn unusable(server: &Postgres) -> [(String, [&'static str; 3]); 3] {
     let closed = free_port();
     let wrong_password = server.url("postgres").replace("postgres@", "ann:hunter2@");
@@ -242,7 +241,7 @@ fn unusable(server: &Postgres) -> [(String, [&'static str; 3]); 3] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_lets_nobody_in_ends_the_start_in_time_and_says_why() {
+async fn an_unusable_database_ends_the_start_in_time_and_the_reason_is_given() {
     let server = Postgres::start_with_passwords(free_port());
     for (url, [.., why]) in unusable(&server) {
         let begun = Instant::now();
@@ -253,7 +252,7 @@ async fn a_database_that_lets_nobody_in_ends_the_start_in_time_and_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_line_that_ends_the_start_names_the_host_and_the_database() {
+async fn the_last_line_of_a_failed_start_names_the_host_and_the_database() {
     let server = Postgres::start_with_passwords(free_port());
     for (url, words) in unusable(&server) {
         let line = reason(&ended(&[("DATABASE_URL", &url), SHORT]).await);
@@ -266,7 +265,7 @@ async fn the_line_that_ends_the_start_names_the_host_and_the_database() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_that_waits_for_ever_goes_on_when_the_database_is_there_and_ends_at_sigterm() {
+async fn a_start_without_a_deadline_goes_on_once_the_database_is_up_and_ends_at_sigterm() {
     let port = free_port();
     let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
     let forever = [

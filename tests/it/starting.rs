@@ -1,10 +1,11 @@
-//! Databases that let nobody in, or are of the wrong kind: the line says which database, and why.
+//! Databases of the wrong kind, or closed to the login: the error names the database and the
+//! reason.
 
 use parlor::store::{self, Encryption, MigrateError};
 
 use crate::support::{Database, gate::Gate, postgres::Postgres};
 
-/// What stands in the way of a start.
+/// Returns the error that ends a start.
 async fn obstacle(url: &str) -> MigrateError {
     store::open(url, 2, Encryption::Optional)
         .unwrap()
@@ -23,7 +24,7 @@ fn assert_names(error: &MigrateError, words: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_password_is_named_with_host_and_database_and_not_shown() {
+async fn a_wrong_password_is_reported_with_host_and_database_and_not_shown() {
     let postgres = Postgres::start(&["fsync=off"]);
     let database = Database::on(&postgres);
     database
@@ -98,7 +99,7 @@ async fn a_server_without_tls_is_named_where_tls_is_required() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_is_not_utf8_ends_the_start_with_a_line_that_says_so() {
+async fn a_database_in_another_encoding_than_utf8_ends_the_start_and_the_reason_is_given() {
     let database = Database::postgres().await;
     let name = format!("ascii_{}", std::process::id());
     database

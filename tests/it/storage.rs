@@ -1,5 +1,5 @@
-//! A database that takes no messages: away, locked, read-only, full. Sends wait for it or are
-//! refused, no join shows less than there is, and when it is back all goes on, without a restart.
+//! A database without room for messages: away, locked, read-only, full. Sends wait for it or are
+//! refused, no join hides messages, and afterwards service resumes without a restart.
 
 use std::{
     collections::HashSet,
@@ -25,17 +25,17 @@ use crate::support::{
 /// Longer than the pause between two attempts to store a batch; shorter than tests want to wait.
 const SEND_TIMEOUT: &str = "--send-timeout-ms=4000";
 
-/// How many messages a room has before: more than a join asks for unless it says, and few enough
-/// for a room to have them all in memory.
+/// The messages of a room at the start: more than the default of a join, and few enough to be all
+/// in the room's memory.
 const SEEDED: usize = 60;
-/// How many messages a join answers with unless it says.
+/// The default number of messages in a join's answer.
 const HISTORY: usize = 50;
-/// How many messages are sent at once.
+/// The messages sent at once.
 const BURST: usize = 20;
-/// How many long messages make a table that is larger than all other files of a Postgres.
+/// The long messages that fill a table larger than any other file of a Postgres.
 const LARGE_TABLE_MESSAGES: usize = 400;
 
-/// A server whose database fails, and two who talk.
+/// A server with a failing database, and two users.
 struct Trial<'a> {
     address: SocketAddr,
     database: &'a Database,
@@ -45,7 +45,7 @@ struct Trial<'a> {
 }
 
 impl<'a> Trial<'a> {
-    /// Ann is in a room, and has said something there.
+    /// Lets Ann join a room and send a message.
     async fn begin(address: SocketAddr, database: &'a Database) -> Self {
         let [ann, bob] = [
             RawClient::connect(address, "ann").await,
@@ -79,7 +79,7 @@ impl<'a> Trial<'a> {
         .await;
     }
 
-    /// Ann says so much at once.
+    /// Emits `count` messages of Ann at once.
     async fn emit(&mut self, count: usize) {
         for number in 0..count {
             let text = text();
@@ -89,7 +89,7 @@ impl<'a> Trial<'a> {
         self.ann.flush().await;
     }
 
-    /// The answers to what Ann said.
+    /// Returns the acks of Ann's messages.
     async fn answers(&mut self, count: usize) -> Vec<Value> {
         let mut answers = vec![];
         while answers.len() < count {
@@ -106,13 +106,13 @@ impl<'a> Trial<'a> {
         answers
     }
 
-    /// Ann says so much at once, and it is stored.
+    /// Sends `count` messages of Ann at once, and checks their acks.
     async fn say(&mut self, count: usize) {
         self.emit(count).await;
         self.answers(count).await.iter().for_each(assert_ok);
     }
 
-    /// Nothing can be stored: that is said, by `/readyz` too.
+    /// Checks that sends are refused, and `/readyz` reports it.
     async fn assert_unavailable(&mut self) {
         self.emit(BURST).await;
         self.until_readiness(503).await;
@@ -122,8 +122,7 @@ impl<'a> Trial<'a> {
         assert_eq!(self.readiness().await, 503, "still");
     }
 
-    /// A room that is open shows what it has in memory; what would have to be read, and cannot, is
-    /// no empty history.
+    /// Checks that an open room serves its memory, and a failed read is no empty history.
     async fn assert_history(&mut self, readable: bool) {
         let hot = self.bob.call("joinRoom", json!({ "roomId": "hot" })).await;
         assert_ok(&hot);
@@ -157,7 +156,7 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// The log has what was acked, once, and no gap.
+    /// Checks that the log has every acked message once, without a gap.
     async fn assert_whole(&self) {
         let page = Page {
             after: Seq::ZERO,
@@ -187,8 +186,8 @@ impl<'a> Trial<'a> {
         assert_eq!(SEEDED + names.len(), log.len(), "stored twice");
     }
 
-    /// The whole way: the fault begins; sends are refused in time; later ones wait, and are stored
-    /// when the fault ends.
+    /// Runs the whole course: the fault begins; sends are refused in time; later ones wait, and are
+    /// stored once the fault ends.
     async fn outlives(
         mut self,
         readable: bool,
@@ -208,7 +207,7 @@ impl<'a> Trial<'a> {
     }
 }
 
-/// Something long that cannot be compressed.
+/// Returns a long, incompressible text.
 fn text() -> String {
     std::iter::repeat_with(fastrand::alphanumeric)
         .take(8000)
@@ -230,7 +229,7 @@ fn assert_unavailable(answer: &Value) {
     );
 }
 
-/// The database with messages in two rooms.
+/// Fills two rooms of the database with messages.
 async fn seeded(database: Database) -> Database {
     for room in ["hot", "cold"] {
         log::append(&database, room, "seeder", &["hello"; SEEDED]).await;
@@ -242,7 +241,7 @@ fn file(database: &Database) -> PathBuf {
     database.url().strip_prefix("sqlite://").unwrap().into()
 }
 
-/// The file of a database, and what is beside it.
+/// Returns the file of a database, and its companions.
 fn files(database: &Database) -> Vec<PathBuf> {
     fs::read_dir(file(database).parent().unwrap())
         .unwrap()
@@ -251,7 +250,7 @@ fn files(database: &Database) -> Vec<PathBuf> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_postgres_that_is_away() {
+async fn sends_outlive_an_outage_of_postgres() {
     let mut gate = Gate::shut_at_first();
     let database = seeded(Database::postgres().await).await.through(&gate);
     gate.open();
@@ -268,7 +267,7 @@ async fn a_postgres_that_is_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_postgres_that_is_read_only() {
+async fn sends_outlive_a_read_only_postgres() {
     let database = seeded(Database::postgres().await).await;
     let server = Server::on(database, &[SEND_TIMEOUT]).await;
     let trial = Trial::begin(server.address(), &server.database).await;
@@ -283,7 +282,7 @@ async fn a_postgres_that_is_read_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_postgres_whose_disk_is_full() {
+async fn sends_outlive_a_full_disk_of_postgres() {
     let postgres = Postgres::start_with_small_files();
     let database = seeded(Database::on(&postgres)).await;
     let texts: Vec<_> = std::iter::repeat_with(text)
@@ -307,7 +306,7 @@ async fn a_postgres_whose_disk_is_full() {
         .await;
 }
 
-/// The bytes of the file that has the texts of long messages.
+/// Returns the size of the file with the texts of long messages, in bytes.
 async fn texts_size(database: &Database) -> u64 {
     let mut connection = PgConnection::connect(database.url()).await.unwrap();
     let query =
@@ -324,7 +323,7 @@ async fn texts_size(database: &Database) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_sqlite_file_that_another_process_has_locked() {
+async fn sends_outlive_a_lock_on_the_sqlite_file() {
     let database = seeded(Database::sqlite()).await;
     let server = Server::on(database, &[SEND_TIMEOUT]).await;
     let trial = Trial::begin(server.address(), &server.database).await;
@@ -341,7 +340,7 @@ async fn an_sqlite_file_that_another_process_has_locked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_sqlite_file_whose_disk_is_full() {
+async fn sends_outlive_a_full_disk_of_sqlite() {
     let database = seeded(Database::sqlite()).await;
     let server = Process::on_small_disk(&database, &[SEND_TIMEOUT]).await;
     let trial = Trial::begin(server.address, &database).await;
@@ -362,7 +361,7 @@ async fn an_sqlite_file_whose_disk_is_full() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_waits_for_a_postgres_that_is_read_only_when_it_starts() {
+async fn a_start_waits_for_a_read_only_postgres() {
     for database in [Database::empty_postgres().await, Database::postgres().await] {
         database.set_read_only(true).await;
         let server = Server::on_absent(database, &["--send-timeout-ms=100"]).await;
@@ -390,7 +389,7 @@ async fn a_server_waits_for_a_postgres_that_is_read_only_when_it_starts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_on_a_postgres_that_is_read_only_says_so_and_is_well_when_it_is_not() {
+async fn a_store_on_a_read_only_postgres_fails_its_ping_until_writes_are_allowed() {
     let database = Database::postgres().await;
     let store = database.store().await;
     database.set_read_only(true).await;
@@ -408,7 +407,7 @@ async fn a_store_on_a_postgres_that_is_read_only_says_so_and_is_well_when_it_is_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_postgres_ended_while_it_rested_is_replaced_unseen() {
+async fn an_idle_connection_ended_by_postgres_is_replaced_unnoticed() {
     let database = Database::postgres().await;
     let store = database.store().await;
     store.ping().await.unwrap();
@@ -423,7 +422,7 @@ async fn a_connection_that_postgres_ended_while_it_rested_is_replaced_unseen() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_on_an_sqlite_file_that_is_locked_says_so_and_is_well_when_it_is_not() {
+async fn a_store_on_a_locked_sqlite_file_fails_its_ping_until_the_lock_is_released() {
     let database = Database::sqlite();
     let store = database.store().await;
     let mut other = SqliteConnection::connect(database.url()).await.unwrap();
@@ -442,7 +441,7 @@ async fn a_store_on_an_sqlite_file_that_is_locked_says_so_and_is_well_when_it_is
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_postgres_in_which_a_table_is_missing_ends_the_start() {
+async fn a_missing_table_in_postgres_ends_the_start() {
     let database = Database::postgres().await;
     database
         .execute("ALTER TABLE messages RENAME TO elsewhere")
@@ -455,7 +454,7 @@ async fn a_postgres_in_which_a_table_is_missing_ends_the_start() {
 }
 
 #[tokio::test]
-async fn an_sqlite_file_that_cannot_be_written_ends_the_start_with_a_line_that_names_it() {
+async fn an_unwritable_sqlite_file_ends_the_start_and_is_named() {
     for (folder_mode, file_mode) in [
         (0o555, 0o444),
         (0o755, 0o444),

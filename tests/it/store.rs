@@ -1,4 +1,4 @@
-//! One suite over every store.
+//! One suite for all stores.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -10,7 +10,7 @@ use parlor::{
 
 use crate::support::Database;
 
-/// Makes a test of each function that takes a database, for each kind.
+/// Makes a test for each kind of database out of each function with a database.
 macro_rules! conformance {
     ($($name:ident),+ $(,)?) => {
         mod sqlite {
@@ -30,20 +30,20 @@ macro_rules! conformance {
 
 conformance!(
     a_rooms_messages_are_numbered_from_one,
-    rooms_are_numbered_apart,
-    what_is_read_is_what_was_stored,
-    a_page_keeps_the_end_that_is_asked_for,
+    rooms_are_numbered_independently,
+    messages_are_read_as_they_were_stored,
+    a_page_keeps_the_requested_end,
     a_repeated_client_message_id_gives_the_first_message,
     a_repeat_within_a_batch_gives_the_first_message,
     the_same_client_message_id_in_another_room_or_of_another_user_is_another_message,
-    a_batch_that_is_appended_again_is_stored_once,
+    a_batch_appended_again_is_stored_once,
     an_empty_batch_changes_nothing,
-    concurrent_batches_leave_no_gap_and_no_double,
+    concurrent_batches_leave_no_gap_and_no_duplicate,
     two_stores_on_one_database_agree,
     migrations_may_run_at_once_and_again,
-    a_log_of_the_first_schema_is_kept_and_knows_its_repeats,
-    the_database_itself_refuses_a_double,
-    a_store_that_answers_says_so,
+    a_log_of_the_first_schema_is_kept_and_recognizes_repeats,
+    the_database_itself_refuses_a_duplicate,
+    a_ping_succeeds_until_the_store_is_closed,
 );
 
 fn room(name: &str) -> RoomId {
@@ -102,7 +102,7 @@ async fn a_rooms_messages_are_numbered_from_one(database: Database) {
     assert_eq!(texts(&store, "r").await, numbered(&["a", "b", "c"]));
 }
 
-async fn rooms_are_numbered_apart(database: Database) {
+async fn rooms_are_numbered_independently(database: Database) {
     let store = database.store().await;
     let batch = [
         drafts("x", &["1"]),
@@ -123,7 +123,7 @@ async fn rooms_are_numbered_apart(database: Database) {
     assert_eq!(texts(&store, "none").await, []);
 }
 
-async fn what_is_read_is_what_was_stored(database: Database) {
+async fn messages_are_read_as_they_were_stored(database: Database) {
     let store = database.store().await;
     let mut operator = draft("r", "opera", "ünï😀\u{1}\n\"\\", Some("näme"));
     operator.operator_id = Some(operator.user_id.clone());
@@ -144,7 +144,7 @@ async fn what_is_read_is_what_was_stored(database: Database) {
     assert_eq!(log(&store, "r").await, expected);
 }
 
-async fn a_page_keeps_the_end_that_is_asked_for(database: Database) {
+async fn a_page_keeps_the_requested_end(database: Database) {
     let store = database.store().await;
     store
         .append(&drafts("r", &["1", "2", "3", "4", "5", "6"]))
@@ -231,7 +231,7 @@ async fn the_same_client_message_id_in_another_room_or_of_another_user_is_anothe
     assert_eq!(texts(&store, "s").await, numbered(&["ann"]));
 }
 
-async fn a_batch_that_is_appended_again_is_stored_once(database: Database) {
+async fn a_batch_appended_again_is_stored_once(database: Database) {
     let store = database.store().await;
     let batch = [
         drafts("r", &["a", "b"]),
@@ -258,7 +258,7 @@ async fn an_empty_batch_changes_nothing(database: Database) {
     assert!(store.append(&[]).await.unwrap().is_empty());
 }
 
-/// Appends, as the writer does: again, when another writer was faster.
+/// Appends as the writer does, with a retry when another writer was faster.
 async fn append(
     store: &Arc<dyn MessageStore>,
     batch: &[Draft],
@@ -275,7 +275,7 @@ async fn append(
 const WRITERS: usize = 8;
 const BATCHES: usize = 25;
 
-/// Writers that name their rooms in different orders, and all send one message in common.
+/// Writes from all stores at once, each with the rooms in another order and one message in common.
 async fn write_at_once(stores: &[Arc<dyn MessageStore>]) {
     let writers = (0..WRITERS).map(|writer| {
         let store = stores[writer % stores.len()].clone();
@@ -310,7 +310,7 @@ async fn assert_whole(store: &Arc<dyn MessageStore>) {
     }
 }
 
-async fn concurrent_batches_leave_no_gap_and_no_double(database: Database) {
+async fn concurrent_batches_leave_no_gap_and_no_duplicate(database: Database) {
     let store = database.store().await;
     write_at_once(std::slice::from_ref(&store)).await;
     assert_whole(&store).await;
@@ -337,14 +337,14 @@ async fn migrations_may_run_at_once_and_again(database: Database) {
     assert_eq!(log(&fresh.store().await, "r").await.len(), 4);
 }
 
-/// What the second migration undoes.
+/// The indexes before the second migration.
 const FIRST_SCHEMA: [&str; 3] = [
     "DROP INDEX messages_id",
     "CREATE UNIQUE INDEX messages_id ON messages (id)",
     "DELETE FROM _sqlx_migrations WHERE version > 1",
 ];
 
-async fn a_log_of_the_first_schema_is_kept_and_knows_its_repeats(database: Database) {
+async fn a_log_of_the_first_schema_is_kept_and_recognizes_repeats(database: Database) {
     let batch = [
         draft("r", "ann", "named", Some("id")),
         draft("r", "ann", "not named", None),
@@ -372,8 +372,8 @@ async fn a_log_of_the_first_schema_is_kept_and_knows_its_repeats(database: Datab
     );
 }
 
-/// Uniqueness must not rest on the code that looks before it writes.
-async fn the_database_itself_refuses_a_double(database: Database) {
+/// Uniqueness must not rest on code looking before it writes.
+async fn the_database_itself_refuses_a_duplicate(database: Database) {
     let store = database.store().await;
     let named_and_not = [
         draft("r", "ann", "hello", Some("id")),
@@ -412,7 +412,7 @@ async fn the_database_itself_refuses_a_double(database: Database) {
     }
 }
 
-async fn a_store_that_answers_says_so(database: Database) {
+async fn a_ping_succeeds_until_the_store_is_closed(database: Database) {
     let store = database.store().await;
     store.ping().await.unwrap();
     store.close().await;
@@ -427,7 +427,7 @@ async fn a_store_that_answers_says_so(database: Database) {
 }
 
 #[test]
-fn a_url_of_another_kind_is_refused() {
+fn a_url_of_an_unknown_kind_is_refused() {
     for url in [
         "mysql://host/db",
         "parlor.db",

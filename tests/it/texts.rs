@@ -1,4 +1,4 @@
-//! Numbers and texts as clients of all kinds write them, and refusals in words for people.
+//! Numbers and texts in the forms of all kinds of clients, and refusals in words for people.
 
 use parlor::model::{RoomId, UserId};
 use reqwest::Client;
@@ -19,7 +19,7 @@ async fn member(server: &Server) -> RawClient {
     client
 }
 
-/// The answer to an event that is given as its packet's JSON.
+/// Returns the answer to an event, given as its packet's JSON.
 async fn answer(client: &mut RawClient, packet: &str) -> Value {
     let id = client.emit_json(packet).await;
     client.flush().await;
@@ -179,7 +179,7 @@ async fn half_an_emoji_in_a_message_is_stored_as_a_browser_would() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn half_an_emoji_is_taken_by_every_transport() {
+async fn half_an_emoji_is_accepted_on_every_transport() {
     let server = Server::start().await;
     let send = format!(r#"421["sendMessage",{{"roomId":"r","message":"{HALF}"}}]"#);
     let join = r#"420["joinRoom",{"roomId":"r","userId":"ann"}]"#;
@@ -339,9 +339,9 @@ async fn messages_of_nothing_visible_are_refused_and_others_kept_as_they_are() {
     }
 }
 
-/// The ids of rows that a server stored before it refused them.
+/// Their ids were stored by a server that did not refuse them yet.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_older_servers_stored_under_such_names_is_read_all_the_same() {
+async fn rows_of_older_servers_with_such_names_are_still_read() {
     assert!(UserId::try_from("bob\u{200b}").is_err() && RoomId::try_from(" r").is_err());
     for database in Database::each_kind().await {
         let server = Server::on(database, &[]).await;
@@ -374,7 +374,7 @@ async fn what_older_servers_stored_under_such_names_is_read_all_the_same() {
     }
 }
 
-/// The packets that come by a session, up to one that has this in it.
+/// Polls until a packet contains this text; returns all packets up to it.
 async fn until(session: &Polling, part: &str) -> String {
     let mut received = String::new();
     while !received.contains(part) {
@@ -384,7 +384,7 @@ async fn until(session: &Polling, part: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_whose_names_need_escapes_or_are_no_texts_are_answered_by_polling() {
+async fn events_with_escaped_or_invalid_names_are_answered_by_polling() {
     let server = Server::start().await;
     for version in [3, 4] {
         let endpoint = Endpoint {
@@ -428,7 +428,7 @@ async fn events_whose_names_need_escapes_or_are_no_texts_are_answered_by_polling
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_old_client_is_refused_by_a_text_and_its_namespaces_query_is_passed_over() {
+async fn an_old_client_is_refused_with_a_text_and_its_namespaces_query_is_ignored() {
     let secret = "--jwt-secret=a secret of more than 32 bytes, for tests";
     let server = Server::on(Database::sqlite(), &[secret]).await;
     let endpoint = Endpoint {

@@ -1,4 +1,4 @@
-//! Rows that this program does not write: they spoil no other.
+//! Rows from other programs do not spoil the rest.
 
 use parlor::{
     model::{Body, Draft, RoomId, Seq},
@@ -19,7 +19,7 @@ fn room() -> RoomId {
     "r".try_into().unwrap()
 }
 
-/// A room with so many messages, numbered.
+/// Fills a room with numbered messages.
 async fn filled(database: &Database, count: usize) {
     let drafts: Vec<_> = (1..=count)
         .map(|number| {
@@ -43,7 +43,7 @@ async fn seqs(store: &dyn MessageStore, page: Page) -> Vec<i64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn times_that_no_client_can_read_become_the_nearest_that_it_can() {
+async fn times_that_no_client_can_read_become_the_nearest_readable_ones() {
     let (first, last) = ("0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z");
     let postgres = [
         "'-infinity'",
@@ -87,8 +87,8 @@ async fn times_that_no_client_can_read_become_the_nearest_that_it_can() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_that_cannot_be_read_is_passed_over_and_pages_are_as_full_as_without_it() {
-    // Postgres has types for what Parlor reads, and ids are read as they stand there.
+async fn an_unreadable_row_is_skipped_and_pages_are_as_full_as_without_it() {
+    // Postgres types its columns, and ids are read as they are.
     for database in [Database::sqlite()] {
         filled(&database, 9).await;
         for (column, value, seq) in [

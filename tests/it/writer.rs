@@ -6,12 +6,14 @@ use std::{
 };
 
 use parlor::{
-    error::Error,
     model::{Body, Draft, EncodedMessage, Outcome, RoomId, Seq, Stored},
     store::{Keep, MessageStore, Page, STATEMENT_TIMEOUT},
-    writer::{
-        MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, QUEUE_BYTES, QUEUE_CAPACITY, Receipt, UNHEALTHY_FOR,
-        Writer,
+    testing::{
+        error::Error,
+        writer::{
+            MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, QUEUE_BYTES, QUEUE_CAPACITY, Receipt,
+            UNHEALTHY_FOR, Writer,
+        },
     },
 };
 use tokio::task::JoinHandle;
@@ -23,7 +25,7 @@ use crate::support::{
     said, within_deadline,
 };
 
-/// A writer, and what it told of.
+/// A writer, and its outcomes.
 struct Bench {
     writer: Writer,
     task: JoinHandle<()>,
@@ -39,7 +41,7 @@ impl Bench {
         let outcomes = Arc::<Mutex<Vec<Outcome>>>::default();
         let (told, stop) = (outcomes.clone(), CancellationToken::new());
         let observer = Box::new(move |outcome| told.lock().unwrap().push(outcome));
-        let (writer, task) = Writer::start(store.clone(), timeout, observer, stop.clone());
+        let (writer, task) = Writer::spawn(store.clone(), timeout, observer, stop.clone());
         Self {
             writer,
             task,
@@ -101,7 +103,7 @@ async fn stored(receipt: Receipt) -> Result<Stored<EncodedMessage>, Error> {
 }
 
 #[tokio::test]
-async fn what_queues_up_during_a_commit_goes_out_as_the_next_batches() {
+async fn entries_queued_during_a_commit_go_out_as_the_next_batches() {
     let bench = Bench::new(Database::sqlite(), &[], DEADLINE).await;
     bench.store.close();
     let first = bench.send("first");
@@ -176,7 +178,7 @@ async fn a_batch_with_an_unknown_outcome_is_retried_and_stored_once() {
 }
 
 #[tokio::test]
-async fn a_message_that_the_database_refuses_does_not_fail_its_neighbours() {
+async fn a_message_refused_by_the_database_does_not_fail_its_neighbours() {
     let database = Database::postgres().await;
     database
         .execute("ALTER TABLE messages ADD CHECK (message <> 'poison')")
@@ -206,7 +208,7 @@ async fn a_message_that_the_database_refuses_does_not_fail_its_neighbours() {
 }
 
 #[tokio::test]
-async fn a_send_that_waits_too_long_is_unavailable_and_not_stored_later() {
+async fn a_send_past_its_deadline_is_unavailable_and_not_stored_later() {
     let bench = Bench::new(Database::sqlite(), &[], Duration::from_millis(200)).await;
     bench.store.close();
     let (attempted, queued) = (bench.send("attempted"), bench.send("queued with it"));
@@ -226,7 +228,7 @@ async fn a_send_that_waits_too_long_is_unavailable_and_not_stored_later() {
 }
 
 #[tokio::test]
-async fn rooms_hear_of_an_outcome_that_nobody_waits_for() {
+async fn rooms_hear_of_an_outcome_after_its_sender_has_given_up() {
     let faults = [Fault::LostAfter];
     let bench = Bench::new(Database::sqlite(), &faults, Duration::from_millis(1)).await;
     assert_eq!(
@@ -242,7 +244,7 @@ async fn rooms_hear_of_an_outcome_that_nobody_waits_for() {
 }
 
 #[tokio::test]
-async fn rooms_hear_again_when_nothing_can_be_stored_late_any_more() {
+async fn rooms_hear_again_once_nothing_can_be_stored_late_any_more() {
     let bench = Bench::new(
         Database::sqlite(),
         &[Fault::LostBefore],
@@ -263,7 +265,7 @@ async fn rooms_hear_again_when_nothing_can_be_stored_late_any_more() {
 }
 
 #[tokio::test]
-async fn a_send_that_is_being_stored_when_its_time_ends_learns_the_outcome() {
+async fn a_send_in_flight_at_its_deadline_learns_the_outcome() {
     let timeout = Duration::from_millis(200);
     let bench = Bench::new(Database::sqlite(), &[], timeout).await;
     bench.store.close();
@@ -346,7 +348,7 @@ async fn stopping_settles_what_is_queued_and_takes_no_more() {
 }
 
 #[tokio::test]
-async fn a_failed_attempt_is_bad_news_until_one_succeeds() {
+async fn a_failed_commit_is_unhealthy_until_one_succeeds() {
     let bench = Bench::new(Database::sqlite(), &[Fault::LostBefore], DEADLINE).await;
     let health = bench.writer.health();
     assert!(health.is_good());
@@ -360,7 +362,7 @@ async fn a_failed_attempt_is_bad_news_until_one_succeeds() {
 }
 
 #[tokio::test]
-async fn a_failed_attempt_that_nobody_repeats_is_no_news_any_more_after_a_while() {
+async fn a_failed_commit_without_a_later_one_stops_counting_after_a_while() {
     let bench = Bench::new(
         Database::sqlite(),
         &[Fault::LostBefore; 1000],

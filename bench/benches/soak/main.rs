@@ -14,7 +14,7 @@ mod server;
 use std::{env, fmt::Display, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use fastrand::Rng;
-use parlor::rates::SWEEP_INTERVAL;
+use parlor::testing::rates::SWEEP_INTERVAL;
 use tempfile::TempDir;
 use tokio::{
     task::JoinSet,

@@ -9,10 +9,8 @@ use std::{
 
 use clap::Parser;
 use parlor::{
-    app::{self, App},
-    config::Config,
-    room::Rooms,
-    telemetry,
+    App, Config,
+    testing::{room::Rooms, telemetry},
 };
 use peak_alloc::PeakAlloc;
 use testkit::process::{Announcement, Log, Process};
@@ -146,7 +144,7 @@ impl Holdings {
 pub async fn serve() -> anyhow::Result<()> {
     let config = Config::try_parse_from(env::args().filter(|argument| argument != SERVE))?;
     telemetry::start(config.rust_log.clone(), config.log_format)?;
-    let app = App::bind(&config, app::store(&config)?)?;
+    let app = App::bind(&config, App::open_store(&config)?)?;
     tracing::info!(target: "parlor::soak", address = %app.local_addr()?, "listening");
     let ended = answer(app.rooms().clone(), Handle::current().metrics());
     app.serve_until(async { drop(ended.await) }).await

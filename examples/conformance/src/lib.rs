@@ -16,7 +16,7 @@ use engineioxide::{
     DisconnectReason, Str, config::EngineIoConfig, handler::EngineIoHandler,
     service::EngineIoService, socket::Socket,
 };
-use parlor::{
+use parlor::testing::{
     engine::{self, Engine},
     http::{self, AllowedOrigins},
     net::{Admission, AdmissionSettings, Timeouts},

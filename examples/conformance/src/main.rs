@@ -2,7 +2,7 @@
 
 use std::{env, net::SocketAddr};
 
-use parlor::net::{self, AdmissionSettings};
+use parlor::testing::net::{self, AdmissionSettings};
 use parlor_conformance::{SETTINGS, TIMEOUTS, router};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;

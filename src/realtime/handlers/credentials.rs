@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-/// Returns the handler of an event, if it is one of this file.
+/// Returns the handler of an event of this file.
 pub fn handler(event: &str) -> Option<Handler> {
     Some(match event {
         RefreshAuth::EVENT => |call| call.answer(refresh_auth).boxed(),
@@ -20,8 +20,8 @@ pub fn handler(event: &str) -> Option<Handler> {
     })
 }
 
-/// Extends the client's lease by a newer token, and takes the client out of the rooms that the
-/// token does not cover. Guests have no such event.
+/// Extends the client's lease by a newer token, and takes the client out of rooms beyond the token.
+/// For guests, the event is unknown.
 async fn refresh_auth(mut call: Call) -> Result<Refreshed, Error> {
     let request = call.request().await;
     let client = &call.client;

@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// Returns the handler of an event, if it is one of this file.
+/// Returns the handler of an event of this file.
 pub fn handler(event: &str) -> Option<Handler> {
     Some(match event {
         GetHistory::EVENT => |call| call.answer(get_history).boxed(),
@@ -24,7 +24,7 @@ pub fn handler(event: &str) -> Option<Handler> {
     })
 }
 
-/// Sends a message. The turn ends when it is queued: later sends may join it in the same commit.
+/// Sends a message. The turn ends once the message is queued, so later ones may share its commit.
 pub async fn send_message(mut call: Call) -> Result<Stored<EncodedMessage>, Error> {
     let stored = enqueue(&mut call).await?.stored().await?;
     let message = slice::from_ref(&stored.message);
@@ -32,7 +32,7 @@ pub async fn send_message(mut call: Call) -> Result<Stored<EncodedMessage>, Erro
     Ok(stored)
 }
 
-/// Queues a message. One that comes before its client's first join waits for that.
+/// Queues a message. An early one waits for its client's first join.
 async fn enqueue(call: &mut Call) -> Result<Receipt, Error> {
     let send = call.request().await?;
     let queued = queue(&call.client, &send);

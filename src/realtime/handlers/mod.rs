@@ -1,4 +1,4 @@
-//! Handlers, one function an event: it parses the request, calls the chat, and returns the answer.
+//! Handlers, one function per event: it parses the request, calls the chat, and returns the answer.
 //!
 //! A new event has its name and its payload in `protocol/requests.rs`, and its function and its line
 //! in the `handler` of one file here.

@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// Returns the handler of an event, if it is one of this file.
+/// Returns the handler of an event of this file.
 pub fn handler(event: &str) -> Option<Handler> {
     Some(match event {
         Typing::EVENT => |call| call.answer(typing).boxed(),
@@ -18,7 +18,7 @@ pub fn handler(event: &str) -> Option<Handler> {
     })
 }
 
-/// Tells the others that the user types; a client that cannot take it now never gets it.
+/// Tells the other users in a room of the user's typing. A client with a full queue never gets it.
 async fn typing(mut call: Call) -> Result<Empty, Error> {
     let Typing { room_id, is_typing } = call.request().await?;
     let client = &call.client;

@@ -17,7 +17,7 @@ use crate::{
     room::Joined,
 };
 
-/// Returns the handler of an event, if it is one of this file.
+/// Returns the handler of an event of this file.
 pub fn handler(event: &str) -> Option<Handler> {
     Some(match event {
         JoinRoom::EVENT => |call| join_room(call).boxed(),
@@ -26,7 +26,7 @@ pub fn handler(event: &str) -> Option<Handler> {
     })
 }
 
-/// Joins a room, and queues the sends that came too early.
+/// Joins a room, and queues the client's early sends.
 async fn join_room(mut call: Call) {
     let reply = call.reply.clone();
     let joined = match call.request().await {
@@ -39,11 +39,13 @@ async fn join_room(mut call: Call) {
     }
 }
 
-/// Joins a room. On success the room's task has answered by `reply`.
+/// Joins a room and queues the early sends to it. On success the room's task has answered by
+/// `reply`.
 ///
 /// # Errors
-/// As [`Chat::join`](crate::chat::Chat::join), and [`Error::RateLimited`] for a client that does not
-/// read its answers.
+///
+/// As [`Chat::join`](crate::chat::Chat::join), and [`Error::RateLimited`] for a client with too large
+/// a backlog.
 pub async fn enter(client: &Arc<Client>, reply: Reply, join: JoinRoom) -> Result<(), Error> {
     overflow::check(client, reply.socket())?;
     let (claim, last_seq, limit) = (join.claim(), join.last_seq, join.limit());

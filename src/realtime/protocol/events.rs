@@ -44,3 +44,29 @@ pub struct UserTyping<'a> {
     /// False when the user has stopped.
     pub is_typing: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Seq;
+
+    #[test]
+    fn a_reset_is_a_rooms_state_with_a_mark_before_it() {
+        let room = room::Reset {
+            room_id: "r".try_into().unwrap(),
+            messages: vec![],
+            last_seq: Seq::ZERO,
+            has_more: false,
+            members: vec!["ann".try_into().unwrap()],
+            member_count: 1,
+        };
+        let reset = Reset {
+            reset: true,
+            room: &room,
+        };
+        assert_eq!(
+            serde_json::to_string(&reset).unwrap(),
+            r#"{"reset":true,"roomId":"r","messages":[],"lastSeq":0,"hasMore":false,"members":["ann"],"memberCount":1}"#
+        );
+    }
+}

@@ -18,6 +18,7 @@ const ESCAPE_BYTES: usize = 6;
 /// Parses a payload, a JSON object; unknown fields are ignored.
 ///
 /// # Errors
+///
 /// [`Error::InvalidPayload`], with the field's name.
 pub fn parse<T: DeserializeOwned>(json: &str) -> Result<T, Error> {
     if !json.trim_start().starts_with('{') {
@@ -42,6 +43,7 @@ pub fn event_name(packet: &str) -> &str {
 /// Returns the first argument of an event packet, `["name", first, …]`.
 ///
 /// # Errors
+///
 /// [`Error::InvalidPayload`] when there is none.
 pub fn first_argument(packet: &str) -> Result<&RawValue, Error> {
     let arguments: Result<Vec<&RawValue>, _> = serde_json::from_str(packet);

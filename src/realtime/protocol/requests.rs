@@ -62,7 +62,7 @@ impl JoinRoom {
 
     /// Returns the identity claimed by the client.
     pub fn claim(&self) -> Option<Identity> {
-        Identity::claimed(self.user_id.clone(), self.operator_id.clone())
+        Identity::from_claim(self.user_id.clone(), self.operator_id.clone())
     }
 
     /// Returns the number of messages asked for.
@@ -127,6 +127,7 @@ impl GetHistory {
     /// Returns the part of the log to read.
     ///
     /// # Errors
+    ///
     /// [`Error::InvalidPayload`] when both directions are given.
     pub fn range(&self) -> Result<Range, Error> {
         match (self.before_seq, self.after_seq) {

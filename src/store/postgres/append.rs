@@ -20,8 +20,8 @@ use crate::model::{ClientMessageId, Draft, Message, RoomId, Seq, UserId};
 ///
 /// The statement does not look for messages in the log. A repeated send breaks a unique index, even
 /// when another writer commits the first one meanwhile. [`HELD`] then finds the message. Looking
-/// costs nearly as much as storing (`benches/writer.rs`: 24 thousand messages a second with it and
-/// 37 thousand without), and repeated sends are rare.
+/// costs nearly as much as storing (`bench/benches/writer.rs`: 24 thousand messages a second with
+/// it and 37 thousand without), and repeated sends are rare.
 ///
 /// The planner assumes ten rows for every array, and joins drafts and rooms by hashing.
 ///

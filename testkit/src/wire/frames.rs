@@ -102,3 +102,44 @@ pub fn write_frame(kind: Kind, payload: &[u8], out: &mut BytesMut) {
     out.put_u32(0);
     out.put_slice(payload);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns a server's frame: a client's without the mask.
+    fn server_frame(kind: Kind, payload: &[u8]) -> BytesMut {
+        let mut frame = BytesMut::new();
+        write_frame(kind, payload, &mut frame);
+        frame[1] &= !MASKED;
+        let mask = frame.len() - payload.len() - 4;
+        let rest = frame.split_off(mask).split_off(4);
+        frame.unsplit(rest);
+        frame
+    }
+
+    #[test]
+    fn a_frame_of_any_length_is_decoded_once_it_is_whole() {
+        for length in [0, 1, 125, 126, 65_535, 65_536] {
+            let payload = vec![b'x'; length];
+            let whole = server_frame(Kind::Binary, &payload);
+            let mut part = BytesMut::from(&whole[..whole.len() - 1]);
+            assert_eq!(Frames.decode(&mut part).unwrap(), None, "{length}");
+            part.extend_from_slice(&whole[whole.len() - 1..]);
+            let frame = Frames.decode(&mut part).unwrap().unwrap();
+            assert_eq!(frame.kind, Kind::Binary);
+            assert_eq!(frame.payload.len(), length);
+            assert!(part.is_empty(), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_masked_fragmented_or_unknown_frame_of_a_server_is_refused() {
+        for head in [[0x81, 0x80], [0x01, 0x00], [0xc1, 0x00], [0x83, 0x00]] {
+            assert!(
+                Frames.decode(&mut BytesMut::from(&head[..])).is_err(),
+                "{head:?}"
+            );
+        }
+    }
+}

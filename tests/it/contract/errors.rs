@@ -1,6 +1,6 @@
 //! Every refusal except those of bad payloads.
 
-use parlor::realtime::{MAX_ECHOED_CHARS, MAX_WAITING};
+use parlor::testing::realtime::{MAX_ECHOED_CHARS, MAX_WAITING};
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection};
 

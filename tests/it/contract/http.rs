@@ -118,7 +118,7 @@ async fn pages_of_other_origins_may_import_the_client_module() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_clients_bundles_are_served_as_nodes_server_does() {
     assert!(
-        parlor::http::has_client(),
+        parlor::testing::http::has_client(),
         "built without the npm package socket.io-client"
     );
     let server = Server::start().await;

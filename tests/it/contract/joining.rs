@@ -55,7 +55,7 @@ async fn assert_history(client: &Client) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_join_gives_the_requested_newest_messages() {
-    assert_eq!(MOST, parlor::chat::MAX_HISTORY as i64);
+    assert_eq!(MOST, parlor::testing::chat::MAX_HISTORY as i64);
     for server in Server::on_each_kind().await {
         seed(&server, "r", SEEDED as usize).await;
         let ann = server.client("ann").await;

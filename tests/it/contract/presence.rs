@@ -173,7 +173,7 @@ async fn a_user_that_returns_within_the_grace_was_never_away() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_changes_go_out_together() {
-    const INTERVAL: Duration = parlor::room::INTERVAL;
+    const INTERVAL: Duration = parlor::testing::room::INTERVAL;
     let server = Server::start().await;
     let watching = watching(&server).await;
     let users: HashSet<_> = (0..30).map(|number| format!("user {number}")).collect();

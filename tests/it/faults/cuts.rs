@@ -21,6 +21,7 @@ struct Load {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs alone"]
 async fn clients_whose_connections_are_cut_get_every_message_once_in_order_on_postgres() {
     let load = Load {
         clients: 200,
@@ -33,6 +34,7 @@ async fn clients_whose_connections_are_cut_get_every_message_once_in_order_on_po
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs alone"]
 async fn clients_whose_connections_are_cut_get_every_message_once_in_order_on_sqlite() {
     let load = Load {
         clients: 40,

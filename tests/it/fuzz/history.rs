@@ -3,13 +3,15 @@
 use std::{ops::RangeInclusive, sync::Arc};
 
 use parlor::{
-    auth::Identity,
-    chat::{Chat, Limits, MAX_HISTORY, Participant, Range},
     model::{EncodedMessage, RoomId, Seq, Signal},
-    rates::Rate,
-    room::{Departure, Fanout, Joined, Presence, PresenceSettings, Reset, RoomContext, Rooms},
     store::{Keep, MessageStore, Page},
-    writer::Writer,
+    testing::{
+        auth::Identity,
+        chat::{Chat, Limits, MAX_HISTORY, Participant, Range},
+        rates::Rate,
+        room::{Departure, Fanout, Joined, Presence, PresenceSettings, Reset, RoomContext, Rooms},
+        writer::Writer,
+    },
 };
 use proptest::{option, prelude::*, sample::select};
 use tokio::{runtime::Runtime, sync::oneshot};
@@ -60,7 +62,7 @@ impl House {
             history_limit: DEFAULT_LIMIT,
             presence,
         };
-        let (writer, _) = Writer::start(
+        let (writer, _) = Writer::spawn(
             store.clone(),
             DEADLINE,
             Box::new(drop),

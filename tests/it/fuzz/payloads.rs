@@ -1,10 +1,12 @@
 //! Events' payloads, against a second statement of the contract.
 
 use parlor::{
-    error::Error,
     model::RoomId,
-    realtime::protocol::{
-        self, Auth, GetHistory, JoinRoom, LeaveRoom, RefreshAuth, SendMessage, Typing,
+    testing::{
+        error::Error,
+        realtime::protocol::{
+            self, Auth, GetHistory, JoinRoom, LeaveRoom, RefreshAuth, SendMessage, Typing,
+        },
     },
 };
 use proptest::{collection::vec, prelude::*, sample::select};

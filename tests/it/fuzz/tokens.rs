@@ -3,9 +3,11 @@
 use chrono::Utc;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use parlor::{
-    auth::{Grant, Verifier},
-    error::Error,
     model::RoomId,
+    testing::{
+        auth::{Grant, Verifier},
+        error::Error,
+    },
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::{Map, Value, json};

@@ -3,10 +3,9 @@
 use chrono::{DateTime, Utc};
 use clap::Parser;
 use parlor::{
-    config::Config,
-    error::Error,
-    http::AllowedOrigins,
+    Config,
     model::{Body, ClientMessageId, Draft, RoomId, Seq, UserId},
+    testing::{error::Error, http::AllowedOrigins},
 };
 use proptest::{prelude::*, sample::select};
 use serde_json::Value;

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use parlor::realtime::Settings;
+use parlor::testing::realtime::Settings;
 use serde_json::Value;
 
 use super::{PATIENT, Stack, connected, everywhere};
 use crate::support::engine::{Polling, WebSocket};
 
-/// The answer to a CONNECT packet is one, with nothing in it but an identifier.
+/// Asserts that a packet answers a CONNECT, with nothing in it but an identifier.
 fn assert_connect(packet: &str, namespace: &str) {
     let payload = packet
         .strip_prefix(&format!("40{namespace}"))
@@ -63,7 +63,7 @@ async fn a_client_enters_a_namespace_by_polling() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_namespace_that_is_not_there_is_refused_and_the_connection_stays() {
+async fn an_unknown_namespace_is_refused_and_the_connection_stays() {
     let ([_, stack, chat], _server) = everywhere().await;
     for endpoint in [&stack, &chat] {
         let mut socket = WebSocket::open(endpoint).await;
@@ -125,7 +125,7 @@ async fn a_client_that_begins_with_another_packet_is_closed() {
     }
 }
 
-/// The protocol has no time for this; Node's server has the same as the library.
+/// The protocol sets no time limit; the library has the same one as Node's server.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_enters_no_namespace_is_closed() {
     let endpoint = Stack::with(Settings {

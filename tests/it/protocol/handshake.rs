@@ -14,7 +14,7 @@ use crate::support::{
 
 const HANDSHAKE: &str = "EIO=4&transport=polling";
 
-/// The open packet's payload, all of it.
+/// Returns the complete payload of an open packet.
 fn open(sid: &Value, upgrades: Value) -> Value {
     assert!(!sid.as_str().unwrap().is_empty());
     let never = NEVER.as_millis() as u64;
@@ -57,7 +57,7 @@ async fn a_websocket_session_opens() {
 
 /// <https://socket.io/docs/v4/engine-io-protocol/#query-parameters>
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_is_no_handshake_is_refused() {
+async fn an_invalid_handshake_is_refused() {
     let (endpoints, _chat) = everywhere().await;
     for (method, query) in [
         (Method::GET, ""),
@@ -83,7 +83,7 @@ async fn a_request_that_is_no_handshake_is_refused() {
 
 /// <https://socket.io/docs/v4/engine-io-protocol/#sending-and-receiving-data>
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_for_a_session_that_is_not_there_is_refused() {
+async fn a_request_for_an_unknown_session_is_refused() {
     let (endpoints, _chat) = everywhere().await;
     for sid in [
         "AAAAAAAAAAAAAAAAAAAA",
@@ -109,7 +109,7 @@ async fn a_request_for_a_session_that_is_not_there_is_refused() {
 
 /// <https://socket.io/docs/v4/engine-io-protocol/#websocket>
 #[tokio::test(flavor = "multi_thread")]
-async fn a_websocket_that_is_no_handshake_is_refused() {
+async fn an_invalid_websocket_handshake_is_refused() {
     let (endpoints, _chat) = everywhere().await;
     for query in [
         "transport=websocket",
@@ -128,7 +128,7 @@ async fn a_websocket_that_is_no_handshake_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_websocket_for_a_session_that_is_not_there_is_refused() {
+async fn a_websocket_for_an_unknown_session_is_refused() {
     let (endpoints, _chat) = everywhere().await;
     for endpoint in &endpoints {
         let query = "EIO=4&transport=websocket&sid=AAAAAAAAAAAAAAAA";
@@ -136,7 +136,7 @@ async fn a_websocket_for_a_session_that_is_not_there_is_refused() {
     }
 }
 
-/// No rule of the protocol: what stands here shows that the tests ask Parlor's own stack.
+/// This is not a rule of the protocol: it shows that the tests run against Parlor's own stack.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_page_gets_no_session() {
     let Stack { engine, socket_io } = Stack::start().await;

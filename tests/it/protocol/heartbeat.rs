@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use parlor::realtime::Settings;
+use parlor::testing::realtime::Settings;
 
 use super::{PATIENT, Stack};
 use crate::support::engine::{Endpoint, Polling, WebSocket};
@@ -17,7 +17,7 @@ async fn with(settings: Settings) -> [Endpoint; 2] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_answers_is_asked_again() {
+async fn a_client_that_answers_is_pinged_again() {
     for endpoint in &with(Settings {
         ping_interval: SHORT,
         ..PATIENT

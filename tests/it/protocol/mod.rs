@@ -1,9 +1,10 @@
-//! The protocols beneath the chat, rule by rule and from outside, so that Parlor's layers are shown
-//! not to bend them: <https://socket.io/docs/v4/engine-io-protocol/>,
+//! The protocols beneath the chat, rule by rule and from outside, to show that Parlor's layers do
+//! not bend them: <https://socket.io/docs/v4/engine-io-protocol/>,
 //! <https://socket.io/docs/v4/socket-io-protocol/>.
 //!
-//! The server is that of `examples/conformance`; what needs no particular behaviour is asked of
-//! the chat, too. Where the library does otherwise than the documents say, a test says so.
+//! The server is the one of `examples/conformance`; rules without a need for its behaviour are
+//! tested on the chat, too. Each difference between the library and the documents is stated in a
+//! test.
 
 mod connecting;
 mod handshake;
@@ -16,7 +17,7 @@ mod websocket;
 
 use std::{net::Ipv4Addr, time::Duration};
 
-use parlor::{
+use parlor::testing::{
     net::{self, AdmissionSettings},
     realtime::{self, Settings},
 };
@@ -29,10 +30,10 @@ use crate::support::{
     engine::{Endpoint, WebSocket},
 };
 
-/// A time that no test takes.
+/// Longer than any test.
 const NEVER: Duration = Duration::from_secs(3600);
 
-/// Clients may take their time.
+/// Settings without time pressure on clients.
 const PATIENT: Settings = Settings {
     ping_interval: NEVER,
     ping_timeout: NEVER,
@@ -40,8 +41,8 @@ const PATIENT: Settings = Settings {
     ..conformance::SETTINGS
 };
 
-/// Parlor's stack with the behaviour that the protocols' suites expect: where Engine.IO is by
-/// itself, and where Socket.IO is.
+/// Parlor's stack with the behaviour that the protocols' suites expect: one endpoint of Engine.IO
+/// by itself, and one of Socket.IO.
 struct Stack {
     engine: Endpoint,
     socket_io: Endpoint,
@@ -52,7 +53,7 @@ impl Stack {
         Self::with(PATIENT).await
     }
 
-    /// It lives as long as the test's runtime.
+    /// Starts a stack for the life of the test's runtime.
     async fn with(settings: Settings) -> Self {
         let admission = AdmissionSettings::default().into();
         let listener = net::listen(
@@ -81,7 +82,7 @@ impl Stack {
     }
 }
 
-/// All places where Engine.IO is spoken: by itself, under Socket.IO, and under the chat.
+/// Returns all endpoints of Engine.IO: by itself, under Socket.IO, and under the chat.
 async fn everywhere() -> ([Endpoint; 3], Server) {
     let stack = Stack::start().await;
     let chat = Server::on(
@@ -96,7 +97,7 @@ async fn everywhere() -> ([Endpoint; 3], Server) {
     ([stack.engine, stack.socket_io, under_chat], chat)
 }
 
-/// The same for the protocol's version of old clients.
+/// Returns the endpoint for old clients' version of the protocol.
 fn old(endpoint: &Endpoint) -> Endpoint {
     Endpoint {
         version: 3,

@@ -167,7 +167,7 @@ async fn attachments_that_do_not_fit_their_packet_close_the_connection() {
     }
 }
 
-/// In the main namespace, of whichever server.
+/// Opens a WebSocket in the main namespace of any of the servers.
 async fn entered(endpoint: &Endpoint) -> WebSocket {
     let mut socket = WebSocket::open(endpoint).await;
     socket.send("40").await;
@@ -175,7 +175,7 @@ async fn entered(endpoint: &Endpoint) -> WebSocket {
     socket
 }
 
-/// Whether the server closes the connection, whatever it answered before.
+/// Returns true if the server closes the connection, after any number of answers.
 async fn closes(socket: &mut WebSocket) -> bool {
     loop {
         match socket.frame().await {

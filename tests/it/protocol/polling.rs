@@ -49,7 +49,7 @@ async fn a_payload_that_cannot_be_read_closes_the_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payload_of_the_most_bytes_is_taken_and_a_larger_one_closes_the_session() {
+async fn a_payload_of_the_most_bytes_is_accepted_and_a_larger_one_closes_the_session() {
     let (endpoints, _chat) = everywhere().await;
     let text = |bytes| format!("4{}", "x".repeat(bytes - 1));
     let session = Polling::open(&endpoints[0]).await;
@@ -63,7 +63,7 @@ async fn a_payload_of_the_most_bytes_is_taken_and_a_larger_one_closes_the_sessio
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_fit_in_a_payload_comes_in_the_next() {
+async fn packets_that_do_not_fit_in_a_payload_come_in_the_next() {
     let session = Polling::open(&Stack::start().await.engine).await;
     let text = |letter: &str| format!("4{}", letter.repeat(MAX_PAYLOAD * 2 / 3));
     for letter in ["a", "b"] {

@@ -5,7 +5,7 @@ use futures_util::future::join;
 use super::{Stack, everywhere};
 use crate::support::engine::{Endpoint, Polling, WebSocket};
 
-/// A session whose client has sent the upgrade packet.
+/// A session after its client's upgrade packet.
 async fn upgraded(endpoint: &Endpoint) -> (Polling, WebSocket) {
     let session = Polling::open(endpoint).await;
     let mut socket = session.probed().await;
@@ -28,7 +28,7 @@ async fn a_session_goes_on_by_websocket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_lost_or_overtaken_in_an_upgrade() {
+async fn no_packet_is_lost_or_reordered_in_an_upgrade() {
     let session = Polling::open(&Stack::start().await.engine).await;
     session.post("4before").await;
     let mut socket = session.probed().await;
@@ -65,7 +65,7 @@ async fn an_upgraded_session_has_one_websocket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_probe_that_is_none_ends_the_websocket_and_polling_goes_on() {
+async fn an_invalid_probe_ends_the_websocket_and_polling_goes_on() {
     let (endpoints, _chat) = everywhere().await;
     for frame in ["2", "3probe", "4hello", "5", "abc", ""] {
         for endpoint in &endpoints {
@@ -78,8 +78,8 @@ async fn a_probe_that_is_none_ends_the_websocket_and_polling_goes_on() {
     }
 }
 
-/// Neither a middlebox that resets, nor one that swallows the probe, costs the session anything:
-/// polling goes on, and another WebSocket may be tried.
+/// A middlebox may reset the probe or swallow it: polling goes on, and another WebSocket may be
+/// tried.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_broken_off_or_hanging_leaves_the_session_to_polling() {
     let session = Polling::open(&Stack::start().await.engine).await;

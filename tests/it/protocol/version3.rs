@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use parlor::realtime::Settings;
+use parlor::testing::realtime::Settings;
 use reqwest::Method;
 
 use super::{PATIENT, Stack, everywhere, old};
@@ -58,7 +58,7 @@ async fn the_client_pings_and_the_server_answers() {
     }
 }
 
-/// Under Socket.IO, the namespace's packets come before.
+/// Polls until this packet comes; under Socket.IO, the namespace's packets come first.
 async fn poll_until(session: &Polling, packet: &str) -> bool {
     loop {
         match session.poll().await {
@@ -98,8 +98,8 @@ async fn a_session_goes_on_by_websocket() {
 
 /// <https://github.com/socketio/socket.io-protocol/tree/v4#connection-to-the-default-namespace>
 ///
-/// To the namespace that is not there the protocol answers with a text; the library sends the
-/// object of later clients.
+/// The protocol refuses an unknown namespace with a text; the library sends the object of later
+/// versions.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_is_in_the_main_namespace_at_once() {
     let mut socket = WebSocket::open(&old(&Stack::start().await.socket_io)).await;

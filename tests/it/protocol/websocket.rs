@@ -32,7 +32,7 @@ async fn a_frame_that_cannot_be_read_closes_the_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_frame_of_the_most_bytes_is_taken_and_a_larger_one_closes_the_session() {
+async fn a_frame_of_the_most_bytes_is_accepted_and_a_larger_one_closes_the_session() {
     let (endpoints, _chat) = everywhere().await;
     let text = |bytes| format!("4{}", "x".repeat(bytes - 1));
     let mut socket = WebSocket::open(&endpoints[0]).await;

@@ -1,5 +1,6 @@
 //! Rooms as tasks: they start, end, and find messages that nobody announced.
 
+mod interleavings;
 mod slow_log;
 
 use std::sync::{
@@ -9,17 +10,19 @@ use std::sync::{
 
 use futures_util::future::join_all;
 use parlor::{
-    auth::Identity,
-    chat::{Chat, Limits, Participant, READS_AT_ONCE, Range},
-    error::Error,
     model::{Body, Draft, EncodedMessage, Outcome, RoomId, Seq, Signal, Stored},
-    rates::Rate,
-    room::{
-        Departure, Fanout, Joined, MAILBOX_BYTES, Presence, PresenceSettings, Reset, RoomContext,
-        Rooms,
-    },
     store::MessageStore,
-    writer::Writer,
+    testing::{
+        auth::Identity,
+        chat::{Chat, Limits, Participant, READS_AT_ONCE, Range},
+        error::Error,
+        rates::Rate,
+        room::{
+            Departure, Fanout, Joined, MAILBOX_BYTES, Presence, PresenceSettings, Reset,
+            RoomContext, Rooms,
+        },
+        writer::Writer,
+    },
 };
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -81,7 +84,7 @@ impl House {
         });
         let observer = rooms.clone();
         let observe = Box::new(move |outcome| observer.observe(outcome));
-        let (writer, _) = Writer::start(store.clone(), DEADLINE, observe, CancellationToken::new());
+        let (writer, _) = Writer::spawn(store.clone(), DEADLINE, observe, CancellationToken::new());
         let limits = Limits {
             max_message_bytes: 8192,
             history_limit,
@@ -112,7 +115,7 @@ impl House {
             .unwrap()
     }
 
-    /// Joins the room with so many of its messages.
+    /// Joins the room with up to `limit` of its messages.
     async fn joining(
         &self,
         participant: &Arc<Participant>,
@@ -303,7 +306,7 @@ async fn a_room_with_a_full_mailbox_reads_what_it_missed() {
     let ann = house.user("ann");
     house.join(&ann).await;
     // Nothing awaits here, so the room's task does not run, and its mailbox overflows.
-    const MESSAGES: usize = parlor::room::MAILBOX_CAPACITY + 50;
+    const MESSAGES: usize = parlor::testing::room::MAILBOX_CAPACITY + 50;
     let bodies = (0..MESSAGES).map(|number| Body::parse(&number.to_string(), 10).unwrap());
     let drafts: Vec<_> = bodies
         .map(|body| Draft::new(room(), "other".try_into().unwrap(), None, body, None))

@@ -2,7 +2,7 @@
 
 use std::{sync::mpsc, time::Duration};
 
-use parlor::room::{MAILBOX_BYTES, READ_TIMEOUT, ROOM_BYTES};
+use parlor::testing::room::{MAILBOX_BYTES, READ_TIMEOUT, ROOM_BYTES};
 use tokio::time::timeout;
 
 use super::*;

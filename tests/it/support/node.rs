@@ -22,11 +22,11 @@ use super::{DEADLINE, HOW_TO_GET_TOOLS};
 
 /// The deadline of a script, whose steps have deadlines of their own: browsers are slow beside a
 /// busy compiler.
-const SCRIPT_DEADLINE: Duration = DEADLINE.saturating_mul(3);
+const SCRIPT_DEADLINE: Duration = DEADLINE.saturating_mul(4);
 
 /// The deadline of a script's step: shorter than the wait for its next line, so that the script
 /// can say what is missing.
-const STEP_DEADLINE: Duration = Duration::from_secs(DEADLINE.as_secs() / 2);
+const STEP_DEADLINE: Duration = Duration::from_secs(DEADLINE.as_secs() * 2 / 3);
 
 /// The TypeScript compiler, relative to the scripts.
 pub const TSC: &str = "../../node_modules/typescript/bin/tsc";

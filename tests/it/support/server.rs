@@ -3,11 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use clap::Parser;
-use parlor::{
-    app::{self, App},
-    config::Config,
-    store::MessageStore,
-};
+use parlor::{App, Config, store::MessageStore};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -69,7 +65,7 @@ impl Server {
         );
         let fixed = ["parlor", "--host=127.0.0.1", &port, &url];
         let config = Config::try_parse_from([&fixed, flags].concat()).unwrap();
-        let store = app::store(&config).unwrap();
+        let store = App::open_store(&config).unwrap();
         Self::serve(&config, store, database)
     }
 
@@ -81,7 +77,7 @@ impl Server {
         let url = format!("--database-url={}", database.url());
         let config =
             Config::try_parse_from(["parlor", "--host=127.0.0.1", "--port=0", &url]).unwrap();
-        let store = around(app::store(&config).unwrap());
+        let store = around(App::open_store(&config).unwrap());
         let server = Self::serve(&config, store, database);
         server.until_ready().await;
         server

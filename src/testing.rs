@@ -1,0 +1,68 @@
+//! Internals for this repository's tests and benchmarks; no part of the API.
+
+/// Identities and tokens.
+pub mod auth {
+    pub use crate::auth::{Grant, Identity, MAX_TOKEN_BYTES, TokenClaims, Verifier};
+}
+
+/// The use cases.
+pub mod chat {
+    pub use crate::chat::{Chat, Limits, MAX_HISTORY, Participant, READS_AT_ONCE, Range};
+}
+
+/// Engine.IO sessions.
+pub mod engine {
+    pub use crate::engine::{EVENT_BYTES, Engine, Settings};
+}
+
+/// The domain's error.
+pub mod error {
+    pub use crate::error::Error;
+}
+
+/// Plain HTTP.
+pub mod http {
+    pub use crate::http::{AllowedOrigins, endpoint, has_client};
+}
+
+/// TCP.
+pub mod net {
+    pub use crate::net::{
+        Admission, AdmissionSettings, BACKLOG, MAX_HEADER_BYTES, Timeouts, listen, serve,
+    };
+}
+
+/// Rate limits.
+pub mod rates {
+    pub use crate::rates::{Rate, SWEEP_INTERVAL};
+}
+
+/// Socket.IO.
+pub mod realtime {
+    pub use crate::realtime::{
+        EVENT_BURST, JOIN_WAIT, MAX_EARLY_SENDS, MAX_ECHOED_CHARS, MAX_WAITING, PATH, Settings,
+        builder, protocol,
+    };
+}
+
+/// Rooms.
+pub mod room {
+    pub use crate::room::{
+        CAPACITY, Departure, Fanout, INTERVAL, Joined, MAILBOX_BYTES, MAILBOX_CAPACITY,
+        MAX_ANSWER_BYTES, Presence, PresenceSettings, READ_TIMEOUT, ROOM_BYTES, Reset, RoomContext,
+        Rooms,
+    };
+}
+
+/// The log.
+pub mod telemetry {
+    pub use crate::telemetry::start;
+}
+
+/// Group commit.
+pub mod writer {
+    pub use crate::writer::{
+        MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, MAX_PARKED_PER_ROOM, QUEUE_BYTES, QUEUE_CAPACITY,
+        Receipt, UNHEALTHY_FOR, Writer,
+    };
+}
