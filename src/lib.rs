@@ -19,7 +19,11 @@
 //! [`App::serve_until`]. Everything else is internal: `cargo doc --document-private-items` shows it.
 
 #![forbid(unsafe_code)]
-#![warn(missing_docs, clippy::unwrap_used)]
+#![warn(
+    missing_docs,
+    clippy::missing_docs_in_private_items,
+    clippy::unwrap_used
+)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 #![allow(
     rustdoc::private_intra_doc_links,

@@ -235,10 +235,10 @@ export class Room {
     if (this.#cursor === null || answer.reset) {
       this.#reset(answer);
     } else {
-      this.#show(answer);
+      this.#setMembers(answer);
       this.#emit("resume", { after: this.#cursor, until: lastSeq });
       if (hasMore) this.#receive(messages);
-      else this.#pass(messages, lastSeq);
+      else this.#takeUpTo(messages, lastSeq);
     }
     this.#joining.resolve(this);
     this.#flush();
@@ -249,7 +249,7 @@ export class Room {
     if (this.state !== "joined") return;
     this.#log += 1;
     const isFirst = this.#log === 1;
-    this.#show(answer);
+    this.#setMembers(answer);
     this.messages = [];
     this.#ahead.clear();
     this.#cursor = answer.lastSeq;
@@ -260,7 +260,7 @@ export class Room {
   }
 
   /** @param {Partial<Joined>} answer without `userId` in a reset, which goes to everyone */
-  #show({ userId = this.userId, members, memberCount }) {
+  #setMembers({ userId = this.userId, members, memberCount }) {
     Object.assign(this, { userId, memberCount, members: new Set(members) });
     this.#emit("members", this.members);
   }
@@ -273,16 +273,16 @@ export class Room {
     if (this.#ahead.size === 0 || this.#filling || this.state !== "joined") return;
     this.#filling = true;
     const [log, newest] = [this.#log, [...this.#ahead.keys()].reduce((a, b) => Math.max(a, b))];
-    const goOn = () => {
+    const proceed = () => {
       this.#filling = false;
       this.#fillGap();
     };
     this.#request("getHistory", { afterSeq: this.#cursor, limit: PAGE_LIMIT }, (refusal, page) => {
-      if (refusal) return this.#retryLater(refusal, goOn);
+      if (refusal) return this.#retryLater(refusal, proceed);
       const isPart = page.hasMore && page.messages.length > 0;
-      if (log === this.#log) this.#pass(page.messages, isPart ? 0 : newest);
-      if (isPart) goOn();
-      else setTimeout(goOn, GAP_PAUSE_MS);
+      if (log === this.#log) this.#takeUpTo(page.messages, isPart ? 0 : newest);
+      if (isPart) proceed();
+      else setTimeout(proceed, GAP_PAUSE_MS);
     });
   }
 
@@ -299,7 +299,7 @@ export class Room {
    * @param {Message[]} messages
    * @param {number} until
    */
-  #pass(messages, until) {
+  #takeUpTo(messages, until) {
     for (const message of messages) this.#take(message);
     const ahead = [...this.#ahead.values()].sort((a, b) => a.seq - b.seq);
     for (const message of ahead) if (message.seq <= until) this.#take(message);
@@ -343,15 +343,15 @@ export class Room {
     this.#sending = true;
     const { clientMessageId, message } = next;
     this.#request("sendMessage", { message, clientMessageId }, (refusal, sent) => {
-      const goOn = () => {
+      const proceed = () => {
         this.#sending = false;
         this.#flush();
       };
       // On a seemingly dead connection, the stock client may send an event on the next one, before the join.
-      if (refusal?.retryable || refusal?.code === "NOT_IN_ROOM") return this.#retryLater(refusal, goOn);
+      if (refusal?.retryable || refusal?.code === "NOT_IN_ROOM") return this.#retryLater(refusal, proceed);
       if (refusal) this.#outbox.fail(next, refusal);
       else this.#outbox.confirm(sent.message, sent.message.seq <= (this.#cursor ?? 0));
-      goOn();
+      proceed();
     });
   }
 
@@ -387,8 +387,8 @@ export class Room {
    */
   #request(event, payload, answered) {
     const socket = /** @type {any} */ (this.#socket.timeout(ACK_TIMEOUT_MS));
-    socket.emit(event, { roomId: this.roomId, ...payload }, (/** @type {unknown} */ late, /** @type {any} */ answer) => {
-      let error = late ? NO_ANSWER : answer.error;
+    socket.emit(event, { roomId: this.roomId, ...payload }, (/** @type {unknown} */ timedOut, /** @type {any} */ answer) => {
+      let error = timedOut ? NO_ANSWER : answer.error;
       // The server now disconnects. The next connection may have a newer token; without one, it ends the room.
       if (error?.code === "TOKEN_EXPIRED") error = { ...error, retryable: true };
       answered(error ? refusal(error) : null, answer);
@@ -417,16 +417,16 @@ export class Room {
   /**
    * Closes the room. Returns true if no other room of this id is open on the socket.
    * @param {Refusal} why
-   * @param {Refusal} fate for unanswered messages
+   * @param {Refusal} refusal for unanswered messages
    */
-  #close(why, fate) {
+  #close(why, refusal) {
     clearTimeout(this.#timer);
     this.#ended = why;
     this.#setState("closed");
     for (const [event, listener] of this.#listeners) this.#socket.off(/** @type {any} */ (event), listener);
     this.#socket.io.off("close", this.#watchSocket);
     this.#joining.reject(why);
-    this.#outbox.settle(fate);
+    this.#outbox.settle(refusal);
     return changeCount(this.#socket, this.roomId, -1) === 0;
   }
 

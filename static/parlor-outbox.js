@@ -59,12 +59,12 @@ export class Outbox {
     this.#lastSentAt = Math.max(this.#lastSentAt + 1, Date.now());
     const entry = { clientMessageId: newId(), message, sentAt: this.#lastSentAt };
     this.#save(entry);
-    const fate = new Promise((resolve, reject) => this.#receipts.set(entry.clientMessageId, { resolve, reject }));
+    const stored = new Promise((resolve, reject) => this.#receipts.set(entry.clientMessageId, { resolve, reject }));
     // Callers may ignore the rejection.
-    fate.catch(() => {});
+    stored.catch(() => {});
     this.entries.push({ ...entry, status: "sending" });
     this.#changed(this.entries);
-    return fate;
+    return stored;
   }
 
   /** The oldest message not yet sent. */

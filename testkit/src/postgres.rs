@@ -51,6 +51,10 @@ impl Postgres {
     }
 
     /// Starts a server with settings, and with a directory and a Unix socket of its own.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not start.
     pub fn start(settings: &[&str]) -> Self {
         let directory = new_directory();
         init(&directory, &[]);
@@ -58,6 +62,10 @@ impl Postgres {
     }
 
     /// Starts a server whose own files are small beside a table of some megabytes.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not start.
     pub fn start_with_small_files() -> Self {
         let directory = new_directory();
         init(&directory, &["--wal-segsize=1"]);
@@ -65,6 +73,10 @@ impl Postgres {
     }
 
     /// Starts a server with a TCP port, too, where it speaks TLS with a self-signed certificate.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not start.
     pub fn start_with_tls(port: u16) -> Self {
         let directory = new_directory();
         let mut openssl = Command::new("openssl");
@@ -100,6 +112,10 @@ impl Postgres {
 
     /// Starts a server with a TCP port, too, where it asks for passwords. The password of the user
     /// `postgres` is `postgres`.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not start.
     pub fn start_with_passwords(port: u16) -> Self {
         let directory = new_directory();
         fs::write(directory.join("password"), "postgres\n").unwrap();
@@ -144,6 +160,10 @@ impl Postgres {
     }
 
     /// Kills all processes of the server at once, and starts it again.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not start.
     pub fn crash(&mut self) {
         let postmaster = pid_file_line(&self.directory, PID_LINE).expect("a server that runs");
         loop {

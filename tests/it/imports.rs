@@ -25,7 +25,7 @@ pub const MODULES: &[(&str, &str)] = &[
     // Rooms read the log, and never write to it.
     ("room", "store model error"),
     ("writer", "store model error"),
-    ("store", "model"),
+    ("store", "model error"),
     ("auth", "model json_error error"),
     ("rates", "error"),
     ("model", "error"),
