@@ -1,4 +1,4 @@
-//! Broken connections: nobody else notices, and a client that comes back has lost nothing.
+//! Broken connections: nobody else notices, and a client has lost nothing when it comes back.
 
 use std::{fs, net::Ipv4Addr, time::Duration};
 
@@ -167,7 +167,7 @@ async fn polling_member(server: &Server, user: &str) -> Polling {
     session
 }
 
-/// A member by long-polling that has upgraded to a WebSocket, as stock clients do.
+/// A member by long-polling after an upgrade to a WebSocket, as in stock clients.
 async fn upgraded_member(server: &Server, user: &str) -> WebSocket {
     let session = polling_member(server, user).await;
     let mut socket = session.websocket().await;
@@ -250,7 +250,7 @@ fn backlog() -> usize {
     allowed.min(BACKLOG).min(CROWD) as usize
 }
 
-/// Nobody accepts them, so that a client beyond the backlog would get no answer.
+/// Nobody accepts them: a client beyond the backlog would get no answer.
 #[tokio::test]
 async fn hundreds_of_clients_that_connect_at_once_wait_until_they_are_accepted() {
     let timeouts = Timeouts {

@@ -1,4 +1,4 @@
-//! Malicious clients: whatever they send, the server lives, its memory stays within a bound, and
+//! Malicious clients: the server lives through their attacks, its memory stays within a bound, and
 //! other users chat on.
 //!
 //! Their attacks are of the classes of CVEs against Socket.IO servers: 2020-36048 and 2023-31125
