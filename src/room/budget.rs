@@ -12,6 +12,10 @@ pub const ROOM_BYTES: usize = 256 * 1024;
 /// equal share of it; beyond twice the target, rooms keep nothing more.
 pub const ALL_ROOMS_BYTES: usize = 64 * 1024 * 1024;
 
+/// The bytes of messages in all rooms' memory beyond which a joiner's read lets its room exceed its
+/// allowance no longer. The part above twice the target is for such rooms alone.
+pub const ALL_HELD_BYTES: usize = 3 * ALL_ROOMS_BYTES;
+
 /// The memory for messages of all rooms on a node.
 #[derive(Debug, Default)]
 pub(crate) struct Budget {
@@ -43,8 +47,11 @@ impl Share {
         self.budget.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
+    /// Returns true when the room exceeds its allowance while a joiner reads the log. It may then
+    /// keep `bytes`, unless all rooms together keep [`ALL_HELD_BYTES`].
+    pub(super) fn is_exceeded_while_held(&self, bytes: usize) -> bool {
+        let is_exhausted = self.budget.bytes.load(Ordering::Relaxed) > ALL_HELD_BYTES;
+        self.bytes > bytes || (is_exhausted && self.is_exceeded())
     }
 
     /// Returns true when the room exceeds its allowance.

@@ -39,8 +39,8 @@ pub(super) struct Recent {
 }
 
 /// A joiner's hold on a room's memory while it reads the log. Until it is dropped, the room may keep
-/// [`HELD_BYTES`] regardless of its budget, so the messages after the page are still in memory when
-/// the joiner returns.
+/// [`HELD_BYTES`] beyond its allowance, so the messages after the page are still in memory when the
+/// joiner returns; all rooms together keep at most [`ALL_HELD_BYTES`](super::ALL_HELD_BYTES).
 #[derive(Debug)]
 pub(super) struct Hold {
     /// The room's newest message when the hold began.
@@ -129,7 +129,7 @@ impl Recent {
         let is_held = Arc::strong_count(&self.held) > 1;
         self.messages.len() > CAPACITY
             || if is_held {
-                self.share.bytes() > HELD_BYTES
+                self.share.is_exceeded_while_held(HELD_BYTES)
             } else {
                 self.share.is_exceeded()
             }
@@ -210,7 +210,7 @@ mod tests {
         model::{Body, Draft},
         room::{
             answer::MAX_ANSWER_BYTES,
-            budget::{Budget, ROOM_BYTES},
+            budget::{ALL_HELD_BYTES, ALL_ROOMS_BYTES, Budget, ROOM_BYTES},
         },
     };
 
@@ -334,6 +334,27 @@ mod tests {
         assert_eq!((seqs, has_more), (vec![10, 11, 12, 13, 14, 15], true));
         let kept: usize = recent.messages.iter().map(weight).sum();
         assert!(kept <= ROOM_BYTES, "{kept}");
+    }
+
+    #[test]
+    fn rooms_held_by_joiners_are_bounded_together() {
+        const ROOMS: usize = 400;
+        let budget = Arc::new(Budget::default());
+        let long = EncodedMessage::from(&said(1, &"x".repeat(ROOM_BYTES / 2)));
+        let held = (0..ROOMS).map(|_| {
+            let mut recent = Recent::new(&[], true, Share::new(budget.clone()));
+            let hold = recent.hold();
+            (0..8).for_each(|_| recent.push(long.clone()));
+            (recent, hold)
+        });
+        let held: Vec<_> = held.collect();
+        let kept = |(recent, _): &(Recent, Hold)| recent.messages.iter().map(weight).sum::<usize>();
+        assert!(kept(&held[0]) > 2 * ROOM_BYTES);
+        let all: usize = held.iter().map(kept).sum();
+        assert!(
+            (2 * ALL_ROOMS_BYTES..ALL_HELD_BYTES + ROOM_BYTES).contains(&all),
+            "{all}"
+        );
     }
 
     #[test]
