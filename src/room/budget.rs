@@ -14,7 +14,7 @@ pub const ALL_ROOMS_BYTES: usize = 64 * 1024 * 1024;
 
 /// The bytes of messages in all rooms' memory beyond which a joiner's read lets its room exceed its
 /// allowance no longer. The part above twice the target is for such rooms alone.
-pub const ALL_HELD_BYTES: usize = 3 * ALL_ROOMS_BYTES;
+pub(super) const ALL_HELD_BYTES: usize = 3 * ALL_ROOMS_BYTES;
 
 /// The memory for messages of all rooms on a node.
 #[derive(Debug, Default)]

@@ -40,7 +40,7 @@ pub(super) struct Recent {
 
 /// A joiner's hold on a room's memory while it reads the log. Until it is dropped, the room may keep
 /// [`HELD_BYTES`] beyond its allowance, so the messages after the page are still in memory when the
-/// joiner returns; all rooms together keep at most [`ALL_HELD_BYTES`](super::ALL_HELD_BYTES).
+/// joiner returns; all rooms together keep at most [`ALL_HELD_BYTES`](super::budget::ALL_HELD_BYTES).
 #[derive(Debug)]
 pub(super) struct Hold {
     /// The room's newest message when the hold began.
