@@ -60,7 +60,7 @@ async fn a_payload_over_the_limit() {
     let mut socket = siege.socket().await;
     socket.send(packet(MAX_PAYLOAD)).await;
     assert!(socket.text().await.starts_with("431["));
-    socket.send(packet(MAX_PAYLOAD + 1)).await;
+    socket.send_refused(packet(MAX_PAYLOAD + 1)).await;
     assert!(socket.is_closed().await);
     siege.end().await;
 }

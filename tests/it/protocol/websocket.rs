@@ -40,7 +40,7 @@ async fn a_frame_of_the_most_bytes_is_accepted_and_a_larger_one_closes_the_sessi
     assert!(socket.text().await == text(MAX_PAYLOAD));
     for endpoint in &endpoints {
         let mut socket = WebSocket::open(endpoint).await;
-        socket.send(text(MAX_PAYLOAD + 1)).await;
+        socket.send_refused(text(MAX_PAYLOAD + 1)).await;
         assert!(socket.is_closed().await);
     }
 }

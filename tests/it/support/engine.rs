@@ -215,6 +215,12 @@ impl WebSocket {
         self.send_frame(Kind::Binary, bytes.as_ref()).await
     }
 
+    /// Sends a frame of text that the server refuses, perhaps before it has read the whole frame:
+    /// the connection may then end while the frame is being sent.
+    pub async fn send_refused(&mut self, text: impl AsRef<str>) {
+        self.try_send(text).await.ok();
+    }
+
     /// Sends a frame of bytes that claims to be text.
     pub async fn send_invalid_text(&mut self, bytes: &[u8]) {
         self.send_frame(Kind::Text, bytes).await.unwrap();
