@@ -1,14 +1,14 @@
 //! The log's interface, common to all databases.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 
 use super::{
     error::{MigrateError, StoreError},
-    page::Page,
+    page::{Keep, Page},
 };
-use crate::model::{Draft, Message, RoomId, Stored};
+use crate::model::{Draft, Message, RoomId, Seq, Stored};
 
 /// The log, as the rest of the program sees it.
 #[async_trait]
@@ -38,6 +38,52 @@ pub trait MessageStore: Send + Sync + 'static {
     ///
     /// See [`StoreError`].
     async fn read(&self, room: &RoomId, page: Page) -> Result<Vec<Message>, StoreError>;
+
+    /// Returns the `seq` of the newest message of each of these rooms; rooms without messages are
+    /// left out.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    async fn heads(&self, rooms: &[RoomId]) -> Result<HashMap<RoomId, Seq>, StoreError> {
+        let newest = Page {
+            after: Seq::ZERO,
+            before: Seq::END,
+            limit: 1,
+            keep: Keep::Newest,
+        };
+        let mut heads = HashMap::new();
+        for room in rooms {
+            if let Some(message) = self.read(room, newest).await?.pop() {
+                heads.insert(room.clone(), message.seq);
+            }
+        }
+        Ok(heads)
+    }
+
+    /// Reads the messages of several rooms after the given places, oldest first within a room: at
+    /// most `limit` of each room, and perhaps fewer. Unreadable rows are skipped.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    async fn read_tails(
+        &self,
+        places: &[(RoomId, Seq)],
+        limit: usize,
+    ) -> Result<Vec<Message>, StoreError> {
+        let mut tails = vec![];
+        for (room, after) in places {
+            let page = Page {
+                after: *after,
+                before: Seq::END,
+                limit,
+                keep: Keep::Oldest,
+            };
+            tails.extend(self.read(room, page).await?);
+        }
+        Ok(tails)
+    }
 
     /// Checks that the database answers and would take a message, as far as possible without
     /// writing one.

@@ -27,7 +27,10 @@ pub use self::{
     limits::{ACQUIRE_TIMEOUT, STATEMENT_TIMEOUT},
     message_store::MessageStore,
     page::{Keep, Page},
-    postgres::{Encryption, IDLE_BEFORE_PING, LOCK_TIMEOUT, PostgresStore, Schema},
+    postgres::{
+        Encryption, IDLE_BEFORE_PING, LOCK_TIMEOUT, PostgresStore, Schema,
+        connect_options as postgres_options,
+    },
     sqlite::SqliteStore,
 };
 

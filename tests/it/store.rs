@@ -40,6 +40,7 @@ conformance!(
     an_empty_batch_changes_nothing,
     concurrent_batches_leave_no_gap_and_no_duplicate,
     two_stores_on_one_database_agree,
+    the_ends_of_many_rooms_are_read_at_once,
     migrations_may_run_at_once_and_again,
     a_log_of_the_first_schema_is_kept_and_recognizes_repeats,
     the_database_itself_refuses_a_duplicate,
@@ -321,6 +322,37 @@ async fn two_stores_on_one_database_agree(database: Database) {
     write_at_once(&stores).await;
     assert_whole(&stores[0]).await;
     assert_whole(&stores[1]).await;
+}
+
+async fn the_ends_of_many_rooms_are_read_at_once(database: Database) {
+    let store = database.store().await;
+    let (a, b, none) = (room("a"), room("é 'b'"), room("none"));
+    let messages = [
+        drafts("a", &["1", "2", "3"]),
+        drafts("é 'b'", &["1", "2"]),
+        drafts("other", &["1"]),
+    ];
+    store.append(&messages.concat()).await.unwrap();
+    let heads = store.heads(&[a.clone(), b.clone(), none.clone()]).await;
+    assert_eq!(
+        heads.unwrap(),
+        [(a.clone(), seq(3)), (b.clone(), seq(2))].into()
+    );
+    let tails = async |places: &[(RoomId, Seq)], limit| {
+        let mut tails = store.read_tails(places, limit).await.unwrap();
+        tails.sort_by_key(|message| message.room_id.to_string());
+        let places = tails
+            .iter()
+            .map(|message| (message.room_id.clone(), message.seq));
+        places.collect::<Vec<_>>()
+    };
+    let places = [(b.clone(), seq(1)), (none, seq(0)), (a.clone(), seq(0))];
+    assert_eq!(
+        tails(&places, 2).await,
+        [(a.clone(), seq(1)), (a.clone(), seq(2)), (b, seq(2))]
+    );
+    assert_eq!(tails(&[(a, seq(3))], 2).await, []);
+    assert_eq!(tails(&[], 2).await, []);
 }
 
 async fn migrations_may_run_at_once_and_again(database: Database) {

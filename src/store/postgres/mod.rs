@@ -6,13 +6,19 @@ mod options;
 mod pools;
 mod read;
 mod schema;
+mod tails;
 mod work;
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 
-pub use self::{options::Encryption, pools::IDLE_BEFORE_PING, schema::Schema, work::LOCK_TIMEOUT};
+pub use self::{
+    options::{Encryption, connect_options},
+    pools::IDLE_BEFORE_PING,
+    schema::Schema,
+    work::LOCK_TIMEOUT,
+};
 use self::{pools::Pools, work::Work};
 use super::{
     batch::Distinct,
@@ -22,7 +28,7 @@ use super::{
     page::Page,
     tables::PROBE,
 };
-use crate::model::{Draft, Message, RoomId, Stored};
+use crate::model::{Draft, Message, RoomId, Seq, Stored};
 
 /// The log on a Postgres server.
 #[derive(Debug)]
@@ -45,7 +51,7 @@ impl PostgresStore {
         encryption: Encryption,
         schema: Option<Schema>,
     ) -> Result<Self, sqlx::Error> {
-        let options = options::encrypted(url.parse()?, encryption);
+        let options = options::connect_options(url, encryption)?;
         let place = options::place(&options);
         let pools = Pools::new(options, max_connections.max(1), schema);
         Ok(Self { pools, place })
@@ -68,6 +74,18 @@ impl MessageStore for PostgresStore {
 
     async fn read(&self, room: &RoomId, page: Page) -> Result<Vec<Message>, StoreError> {
         read::read(&self.pools, room, page).await
+    }
+
+    async fn heads(&self, rooms: &[RoomId]) -> Result<HashMap<RoomId, Seq>, StoreError> {
+        tails::heads(&self.pools, rooms).await
+    }
+
+    async fn read_tails(
+        &self,
+        places: &[(RoomId, Seq)],
+        limit: usize,
+    ) -> Result<Vec<Message>, StoreError> {
+        tails::read(&self.pools, places, limit).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -11,9 +11,21 @@ pub enum Encryption {
     Required,
 }
 
+/// Reads a `postgres://` URL.
+///
+/// # Errors
+///
+/// When the URL is malformed.
+pub fn connect_options(url: &str, encryption: Encryption) -> Result<PgConnectOptions, sqlx::Error> {
+    // Poolers refuse the setting that is left out here. It concerns floating-point numbers, and
+    // there are none.
+    let options = encrypted(url.parse()?, encryption);
+    Ok(options.application_name("parlor").extra_float_digits(None))
+}
+
 /// Applies `encryption` to a URL without a mode: its default, `prefer`, would fall back to clear
 /// text as soon as the server claims to have no TLS.
-pub(super) fn encrypted(options: PgConnectOptions, encryption: Encryption) -> PgConnectOptions {
+fn encrypted(options: PgConnectOptions, encryption: Encryption) -> PgConnectOptions {
     match (encryption, options.get_ssl_mode()) {
         (Encryption::Required, PgSslMode::Prefer) => options.ssl_mode(PgSslMode::Require),
         _ => options,

@@ -53,12 +53,10 @@ pub(super) struct Pools {
 impl Pools {
     /// Prepares pools of at most `max_connections` together; they connect when first used.
     pub(super) fn new(
-        options: PgConnectOptions,
+        plain: PgConnectOptions,
         max_connections: u32,
         schema: Option<Schema>,
     ) -> Self {
-        // Poolers refuse this setting. It concerns floating-point numbers; the log has none.
-        let plain = options.application_name("parlor").extra_float_digits(None);
         let behind_pooler = Arc::new(AtomicBool::new(false));
         // Parked rooms are stored beside the others, on a connection of their own.
         let writing = if max_connections < 4 { 1 } else { 2 };
