@@ -14,13 +14,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     auth::Verifier,
+    bus::{self, Bus},
     chat::Chat,
     config::Config,
     engine::Engine,
     http::{self, Readiness},
     net::{self, Admission, AdmissionSettings, Listener},
     realtime::{self, Realtime},
-    room::{RoomContext, Rooms},
+    room::{RoomContext, Rooms, Tailer},
     store::{self, MessageStore, MigrateError},
     writer::{Health, Writer},
 };
@@ -53,6 +54,9 @@ struct Parts {
     store: Arc<dyn MessageStore>,
     chat: Arc<Chat>,
     rooms: Rooms,
+    bus: Option<Arc<dyn Bus>>,
+    /// The tailer of the other servers' messages.
+    tailer: TaskTracker,
     writer: JoinHandle<()>,
     writer_health: Health,
     realtime: Realtime,
@@ -104,7 +108,9 @@ impl App {
         }
         let verifier = config.verifier().map_err(anyhow::Error::msg)?.map(Arc::new);
         let (socket_io, realtime) = realtime::prepare(config.into(), any(StatusCode::NOT_FOUND));
-        let parts = Parts::start(config, store, realtime, verifier);
+        let bus = bus::open(&config.into())
+            .map_err(|error| anyhow::anyhow!("DATABASE_NOTIFY_URL: {error}"))?;
+        let parts = Parts::start(config, store, bus, realtime, verifier);
         let router = http::router(
             Engine::new(socket_io, &admission, config.into()),
             config.allowed_origins.clone(),
@@ -164,15 +170,23 @@ impl Parts {
     fn start(
         config: &Config,
         store: Arc<dyn MessageStore>,
+        bus: Option<Arc<dyn Bus>>,
         realtime: Realtime,
         verifier: Option<Arc<Verifier>>,
     ) -> Self {
         let rooms = Rooms::new(RoomContext {
             store: store.clone(),
+            bus: bus.clone(),
             fanout: Arc::new(realtime.fanout()),
             history_limit: config.history_limit,
             presence: config.into(),
         });
+        let stopping = CancellationToken::new();
+        let tailer = TaskTracker::new();
+        if let Some(bus) = &bus {
+            let follower = Tailer::new(rooms.clone(), store.clone(), bus.clone());
+            tailer.spawn(follower.run(stopping.clone()));
+        }
         let stop_writer = CancellationToken::new();
         let observer = rooms.clone();
         let (queue, writer) = Writer::spawn(
@@ -194,12 +208,14 @@ impl Parts {
             store,
             chat,
             rooms,
+            bus,
+            tailer,
             writer,
             writer_health,
             realtime,
             unanswered,
             migrated: CancellationToken::new(),
-            stopping: CancellationToken::new(),
+            stopping,
             stop_writer,
             shutdown_timeout: config.shutdown_timeout_ms,
             start_timeout: Some(config.database_start_timeout).filter(|timeout| !timeout.is_zero()),
@@ -214,6 +230,12 @@ impl Parts {
                 Box::pin(async move { store.ping().await.is_ok() })
             }),
             is_storing: Arc::new(move || writer.is_good()),
+            is_bus_well: self
+                .bus
+                .clone()
+                .map(|bus| -> Arc<dyn Fn() -> bool + Send + Sync> {
+                    Arc::new(move || bus.is_well())
+                }),
             migrated: self.migrated.clone(),
             stopping: self.stopping.clone(),
         }
@@ -276,6 +298,11 @@ impl Parts {
         self.stop_writer.cancel();
         (&mut self.writer).await.ok();
         self.rooms.stop().await;
+        self.tailer.close();
+        self.tailer.wait().await;
+        if let Some(bus) = &self.bus {
+            bus.close().await;
+        }
     }
 
     /// Closes the connections, and then the database.

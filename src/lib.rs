@@ -32,6 +32,7 @@
 
 mod app;
 mod auth;
+mod bus;
 mod chat;
 mod commands;
 mod config;

@@ -5,6 +5,11 @@ pub mod auth {
     pub use crate::auth::{Grant, Identity, MAX_TOKEN_BYTES, TokenClaims, Verifier};
 }
 
+/// The bus.
+pub mod bus {
+    pub use crate::bus::{Bus, DEAF_AFTER, MAX_ROOMS, PostgresBus, SILENCE, Wakes};
+}
+
 /// The use cases.
 pub mod chat {
     pub use crate::chat::{Chat, Limits, MAX_HISTORY, Participant, READS_AT_ONCE, Range};
@@ -50,7 +55,7 @@ pub mod room {
     pub use crate::room::{
         CAPACITY, Departure, Fanout, INTERVAL, Joined, MAILBOX_BYTES, MAILBOX_CAPACITY,
         MAX_ANSWER_BYTES, Presence, PresenceSettings, READ_TIMEOUT, ROOM_BYTES, Reset, RoomContext,
-        Rooms,
+        Rooms, SWEEP_INTERVAL,
     };
 }
 

@@ -1,9 +1,12 @@
 //! Settings: each is a flag and an environment variable of the same name, with a default.
 
+mod bus_url;
 mod command;
 mod host;
 mod layers;
 mod refusal;
+#[cfg(test)]
+mod tests;
 mod value;
 
 use std::{
@@ -23,11 +26,15 @@ use tracing_subscriber::filter::Targets;
 
 use self::value::{count, events_per_second, millis, positive_millis, seconds, targets};
 pub use self::{
+    bus_url::BusUrl,
     command::{Command, Role, TokenRequest},
     host::Host,
 };
 use crate::{
-    chat::MAX_HISTORY, http::AllowedOrigins, net::TrustedProxies, store::Schema,
+    chat::MAX_HISTORY,
+    http::AllowedOrigins,
+    net::TrustedProxies,
+    store::{self, Schema},
     telemetry::LogFormat,
 };
 
@@ -70,6 +77,16 @@ pub struct Config {
     /// Size of the database's connection pool, 1 to 1000.
     #[arg(long, env, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub database_max_connections: u32,
+
+    /// Bus by which the servers of one database tell each other of new messages; `none` for a
+    /// single server. Unset: notifications of the database, if it is a Postgres.
+    #[arg(long, env)]
+    pub bus_url: Option<BusUrl>,
+
+    /// URL of the same Postgres for notifications, where `DATABASE_URL` leads to a pooler in
+    /// transaction mode. Unset: `DATABASE_URL`.
+    #[arg(long, env, hide_env_values = true)]
+    pub database_notify_url: Option<SecretString>,
 
     /// Seconds to wait at the start for a database that is unreachable or refuses the login; then
     /// the program ends with exit code 1 and the reason. 0 waits for ever.
@@ -244,12 +261,27 @@ impl Config {
         secret.or(self.jwt_public_key.as_ref().map(|_| "JWT_PUBLIC_KEY"))
     }
 
+    /// Returns true when the database is a Postgres.
+    fn has_postgres(&self) -> bool {
+        is_postgres(&self.database_url)
+    }
+
     /// Rejects values that contradict each other or name nothing.
     fn check(&self) -> Result<(), String> {
         if self.dyno.is_some() && self.database_url.expose_secret().starts_with("sqlite:") {
             return Err(
                 "DATABASE_URL: must name a Postgres, as a Heroku dyno loses its disk at every restart".into()
             );
+        }
+        if let Some(notify) = &self.database_notify_url {
+            if !self.has_postgres() {
+                return Err("DATABASE_NOTIFY_URL: needs a Postgres in DATABASE_URL".into());
+            }
+            if !is_postgres(notify) {
+                return Err("DATABASE_NOTIFY_URL: must start with postgres://".into());
+            }
+            store::postgres_options(notify.expose_secret(), self.into())
+                .map_err(|error| format!("DATABASE_NOTIFY_URL: {error}"))?;
         }
         if self.command.is_none() {
             self.host
@@ -258,6 +290,12 @@ impl Config {
         }
         self.verifier().map(drop)
     }
+}
+
+/// Returns true for the URL of a Postgres.
+fn is_postgres(url: &SecretString) -> bool {
+    let scheme = url.expose_secret().split(':').next();
+    matches!(scheme, Some("postgres" | "postgresql"))
 }
 
 /// Ignores an empty variable: files of settings and hosts' consoles leave a setting out like that.
@@ -282,77 +320,4 @@ fn exit(error: &clap::Error) -> ! {
         help.exit()
     }
     error.exit()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(arguments: &[&str]) -> Result<Config, clap::Error> {
-        Config::try_parse_from([&["parlor"], arguments].concat())
-    }
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Config::command().debug_assert();
-    }
-
-    #[test]
-    fn a_bad_value_names_its_variable() {
-        for (flag, value, variable) in [
-            ("--port", "70000", "PORT"),
-            ("--port", "x", "PORT"),
-            ("--host", "no where", "HOST"),
-            ("--history-limit", "201", "HISTORY_LIMIT"),
-            ("--history-limit", "0", "HISTORY_LIMIT"),
-            ("--max-message-bytes", "0", "MAX_MESSAGE_BYTES"),
-            ("--messages-per-second", "-1", "MESSAGES_PER_SECOND"),
-            ("--message-burst", "0", "MESSAGE_BURST"),
-            ("--events-per-second", "49", "EVENTS_PER_SECOND"),
-            ("--send-timeout-ms", "0", "SEND_TIMEOUT_MS"),
-            ("--send-timeout-ms", "-1", "SEND_TIMEOUT_MS"),
-            ("--allowed-origins", "example.com", "ALLOWED_ORIGINS"),
-            ("--log-format", "xml", "LOG_FORMAT"),
-        ] {
-            let error = parse(&[&format!("{flag}={value}")]).unwrap_err();
-            let line = refusal::line(&error).unwrap();
-            assert!(line.starts_with(&format!("{variable}: ")), "{line}");
-            assert_eq!(line.lines().count(), 1, "{line}");
-        }
-    }
-
-    #[test]
-    fn a_dyno_stops_within_ten_seconds_unless_set_otherwise() {
-        let timeout =
-            |arguments: &[&str]| parse(arguments).unwrap().shutdown_timeout_ms.as_millis();
-        assert_eq!(timeout(&["--dyno=web.1"]), 8_000);
-        assert_eq!(
-            timeout(&["--dyno=web.1", "--shutdown-timeout-ms=25000"]),
-            25_000
-        );
-        assert_eq!(timeout(&[]), 20_000);
-    }
-
-    #[test]
-    fn a_small_database_plan_has_connections_for_two_servers() {
-        // The old release still runs while a new one starts, and Heroku's smallest plans give 20
-        // connections.
-        let config = parse(&["--dyno=web.1"]).unwrap();
-        assert!(config.database_max_connections <= 8);
-    }
-
-    #[test]
-    fn secrets_are_redacted() {
-        let config = parse(&[
-            "--database-url=postgres://ann:pass@host/db",
-            "--jwt-secret=pass-word",
-            "--jwt-public-key=pass-key",
-        ]);
-        let config = config.unwrap();
-        assert!(!format!("{config:?}").contains("pass"));
-        assert_eq!(
-            config.database_url.expose_secret(),
-            "postgres://ann:pass@host/db"
-        );
-    }
 }

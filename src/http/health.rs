@@ -29,10 +29,24 @@ pub struct Readiness {
     pub ping_database: Arc<dyn Fn() -> Ping + Send + Sync>,
     /// Returns true while messages are stored.
     pub is_storing: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Returns false while the bus to other servers may lose reports; none without a bus.
+    pub is_bus_well: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
     /// Cancelled when the tables are up to date.
     pub migrated: CancellationToken,
     /// Cancelled when the server stops.
     pub stopping: CancellationToken,
+}
+
+impl Readiness {
+    /// Returns the answer of a node that is ready. The bus's state is told, and is no obstacle: the
+    /// node finds other servers' messages in the log.
+    fn answer(&self) -> &'static str {
+        match self.is_bus_well.as_ref().map(|is_well| is_well()) {
+            None => "ready\n",
+            Some(true) => "ready\nbus: ok\n",
+            Some(false) => "ready\nbus: degraded\n",
+        }
+    }
 }
 
 /// The outcome of a ping, and the time when it ended.
@@ -105,7 +119,7 @@ async fn readyz(State(state): State<Arc<(Readiness, LatestPing)>>) -> (StatusCod
     } else if !ping.wait_for_answer(ready).await {
         "the database does not answer\n"
     } else {
-        return (StatusCode::OK, "ready\n");
+        return (StatusCode::OK, ready.answer());
     };
     (StatusCode::SERVICE_UNAVAILABLE, obstacle)
 }

@@ -7,7 +7,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
 };
 
 use tokio::{
@@ -42,6 +42,8 @@ pub(super) enum Command {
     Leave(ClientId, Departure, oneshot::Sender<()>),
     /// Deliver messages the writer has stored or found stored.
     Stored(Vec<Stored<EncodedMessage>>),
+    /// Deliver messages found in the log: they follow each other, and are known to no sender here.
+    Found(Vec<EncodedMessage>),
     /// Compare a message of the log with the room's own; read the log if they differ.
     Seen(Seq, Uuid),
     /// Read the log up to a message unless the room has it.
@@ -62,17 +64,23 @@ impl Command {
                 .iter()
                 .map(|stored| stored.message.json().len())
                 .sum(),
+            Self::Found(found) => found.iter().map(|message| message.json().len()).sum(),
             _ => 0,
         }
     }
 }
 
+/// The cursor of a room without messages in memory.
+const UNLOADED: i64 = -1;
+
 /// The state shared by both ends of a mailbox.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Load {
     missed: AtomicBool,
     /// The bytes of the queued messages.
     bytes: AtomicUsize,
+    /// The newest `seq` delivered, or [`UNLOADED`].
+    cursor: AtomicI64,
 }
 
 /// A room's address. The room's task lives as long as one of its handles does.
@@ -98,7 +106,11 @@ pub(super) struct Inbox {
 /// Opens a mailbox.
 pub(super) fn open() -> (RoomHandle, Inbox) {
     let (sender, commands) = mpsc::channel(MAILBOX_CAPACITY);
-    let load = Arc::<Load>::default();
+    let load = Arc::new(Load {
+        missed: AtomicBool::new(false),
+        bytes: AtomicUsize::new(0),
+        cursor: AtomicI64::new(UNLOADED),
+    });
     let handle = RoomHandle {
         commands: sender,
         load: load.clone(),
@@ -192,6 +204,11 @@ impl WeakRoomHandle {
         self.commands.strong_count() == 0
     }
 
+    /// Returns the newest `seq` delivered, or none while no message is in memory.
+    pub(super) fn cursor(&self) -> Option<Seq> {
+        self.load.cursor.load(Ordering::Relaxed).try_into().ok()
+    }
+
     /// Queues a command without waiting, if the task has a handle left. If the command does not
     /// fit, the room reads the log instead.
     pub(super) fn tell(&self, command: Command) {
@@ -209,6 +226,12 @@ impl Inbox {
             .bytes
             .fetch_sub(command.bytes(), Ordering::Relaxed);
         Some(command)
+    }
+
+    /// Publishes the newest `seq` delivered, or that no message is in memory.
+    pub(super) fn publish(&self, cursor: Option<Seq>) {
+        let cursor = cursor.map_or(UNLOADED, Seq::get);
+        self.load.cursor.store(cursor, Ordering::Relaxed);
     }
 
     /// Returns true when a command was missed since the last call.

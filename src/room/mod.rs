@@ -15,6 +15,7 @@ mod reading;
 mod recent;
 mod registry;
 mod tail;
+mod tailer;
 mod task;
 mod waiting;
 mod watch;
@@ -31,4 +32,5 @@ pub use self::{
     reading::READ_TIMEOUT,
     recent::CAPACITY,
     registry::Rooms,
+    tailer::{SWEEP_INTERVAL, Tailer},
 };

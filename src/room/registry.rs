@@ -64,12 +64,17 @@ impl Rooms {
         handle
     }
 
-    /// Passes a commit's outcome on to its rooms.
+    /// Passes a commit's outcome on to its rooms, and tells the other servers of it.
     pub fn observe(&self, outcome: Outcome) {
         match outcome {
             Outcome::Stored(stored) => {
                 for (room, stored) in by_room(stored) {
+                    let newest = stored.iter().filter(|stored| !stored.duplicate);
+                    let newest = newest.map(|stored| stored.message.seq).max();
                     self.tell(&room, Command::Stored(stored));
+                    if let (Some(bus), Some(newest)) = (&self.0.context.bus, newest) {
+                        bus.tell(&room, newest);
+                    }
                 }
             }
             Outcome::Unknown(rooms) => {
@@ -83,6 +88,27 @@ impl Rooms {
     /// Reports to a room the end of its log, `seq`. Costs no read if the room has this message.
     pub fn wake(&self, room: &RoomId, seq: Seq) {
         self.tell(room, Command::Wake(seq));
+    }
+
+    /// Passes on to a room messages read from its log: the next ones, oldest first.
+    pub(super) fn found(&self, room: &RoomId, found: Vec<EncodedMessage>) {
+        self.tell(room, Command::Found(found));
+    }
+
+    /// Returns the ids of the active rooms.
+    pub(super) fn ids(&self) -> Vec<RoomId> {
+        self.active().keys().cloned().collect()
+    }
+
+    /// Returns the rooms with messages in memory that have not delivered their log's newest one,
+    /// each with its newest delivered `seq`.
+    pub(super) fn behind(&self, heads: &HashMap<RoomId, Seq>) -> Vec<(RoomId, Seq)> {
+        let active = self.active();
+        let places = heads.iter().filter_map(|(room, head)| {
+            let cursor = active.get(room)?.cursor()?;
+            (cursor < *head).then(|| (room.clone(), cursor))
+        });
+        places.collect()
     }
 
     /// Returns the number of active rooms.

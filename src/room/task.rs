@@ -99,6 +99,7 @@ impl Room {
             }
             self.answer_waiting();
             self.tail.keep_up();
+            self.inbox.publish(self.tail.loaded_cursor());
             if let Some(presence) = self.members.tick(&self.id) {
                 self.context.fanout.presence(&presence);
             }
@@ -123,6 +124,7 @@ impl Room {
                 drop(done);
             }
             Command::Stored(stored) => self.tail.stored(stored),
+            Command::Found(found) => self.tail.found(found),
             Command::Seen(seq, id) => self.tail.seen(seq, id),
             Command::Wake(seq) => self.tail.wake(seq),
             Command::Watch => self.tail.watch(),

@@ -22,15 +22,13 @@ mod tables;
 
 use std::sync::Arc;
 
+pub(crate) use self::postgres::connect_options as postgres_options;
 pub use self::{
     error::{Cause, MigrateError, StoreError},
     limits::{ACQUIRE_TIMEOUT, STATEMENT_TIMEOUT},
     message_store::MessageStore,
     page::{Keep, Page},
-    postgres::{
-        Encryption, IDLE_BEFORE_PING, LOCK_TIMEOUT, PostgresStore, Schema,
-        connect_options as postgres_options,
-    },
+    postgres::{Encryption, IDLE_BEFORE_PING, LOCK_TIMEOUT, PostgresStore, Schema},
     sqlite::SqliteStore,
 };
 

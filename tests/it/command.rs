@@ -25,6 +25,8 @@ const BAD: &[(&str, &[&str])] = &[
         ],
     ),
     ("DATABASE_SCHEMA", &["pg_own", "name\nof two lines"]),
+    ("BUS_URL", &["nats://host", "sqlite"]),
+    ("DATABASE_NOTIFY_URL", &["postgres://host/db"]),
     ("DATABASE_MAX_CONNECTIONS", &["0", "1001"]),
     ("DATABASE_START_TIMEOUT", &["-1", "1m", "0.5"]),
     (
@@ -130,8 +132,13 @@ fn variables() -> BTreeSet<String> {
 
 #[tokio::test]
 async fn help_names_every_variable_and_no_secret() {
-    let secrets = ["DATABASE_URL", "JWT_SECRET", "JWT_PUBLIC_KEY"]
-        .map(|variable| (variable, "postgres://ann:hunter2@h/db"));
+    let secrets = [
+        "DATABASE_URL",
+        "DATABASE_NOTIFY_URL",
+        "JWT_SECRET",
+        "JWT_PUBLIC_KEY",
+    ]
+    .map(|variable| (variable, "postgres://ann:hunter2@h/db"));
     let output = parlor(&["--help"], &secrets).await;
     let help = text(&output.stdout);
     assert!(

@@ -23,8 +23,9 @@ pub const MODULES: &[(&str, &str)] = &[
     ("net", "rates error"),
     ("chat", "room writer auth rates store model error"),
     // Rooms read the log, and never write to it.
-    ("room", "store model error"),
+    ("room", "store bus model error"),
     ("writer", "store model error"),
+    ("bus", "store model"),
     ("store", "model error"),
     ("auth", "model json_error error"),
     ("rates", "error"),
@@ -37,7 +38,7 @@ pub const MODULES: &[(&str, &str)] = &[
 const CRATES: &[(&str, &str)] = &[
     ("axum", "app http engine net"),
     ("socketioxide", "realtime"),
-    ("sqlx", "store"),
+    ("sqlx", "store bus"),
 ];
 
 /// The name of a module or crate in a file, and its line.

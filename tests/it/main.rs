@@ -27,6 +27,7 @@ mod leases;
 mod lifecycle;
 mod locks;
 mod misplaced;
+mod nodes;
 mod origins;
 mod page;
 mod panics;

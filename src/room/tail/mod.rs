@@ -89,6 +89,11 @@ impl Tail {
         self.recent.as_ref().map_or(Seq::ZERO, Recent::cursor)
     }
 
+    /// Returns the newest delivered `seq`; none while memory has no messages of the log.
+    pub(super) fn loaded_cursor(&self) -> Option<Seq> {
+        self.is_loaded().then(|| self.cursor())
+    }
+
     /// Returns the time of the next [`Tail::keep_up`]; none while [`Tail::read`] is in flight.
     pub(super) fn next_tick(&self) -> Option<Instant> {
         if self.reading.is_some() {
@@ -138,6 +143,18 @@ impl Tail {
                 self.wake(message.seq);
             } else {
                 self.deliver(message);
+            }
+        }
+    }
+
+    /// Delivers messages of the log that somebody else has read, oldest first. Those that do not
+    /// follow the cursor are read again, if they are new.
+    pub(super) fn found(&mut self, found: Vec<EncodedMessage>) {
+        for message in found {
+            if self.is_loaded() && self.is_trusted() && message.seq == self.cursor().next() {
+                self.deliver(message);
+            } else {
+                self.seen(message.seq, message.id);
             }
         }
     }

@@ -41,6 +41,36 @@ async fn kill_server(database: Database) {
     );
 }
 
+/// Each of three servers is killed in turn. Its clients come back to its successor; those of the
+/// others hear everything it has acked, told or not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_server_among_three_loses_no_acked_message_and_doubles_none() {
+    let database = Database::postgres().await;
+    let ports = [free_port(), free_port(), free_port()];
+    let mut servers = vec![];
+    for port in ports {
+        servers.push(Process::at(port, &database).await);
+    }
+    let members = (0..CLIENTS).map(|number| {
+        let address = servers[number % ports.len()].address;
+        Member::numbered(number, ROOMS, format!("http://{address}"))
+    });
+    let mut talk = Talk::start(&members.collect::<Vec<_>>(), SENDS);
+    for kill in 0..KILLS {
+        talk.until_further_acks(ACKS_BETWEEN).await;
+        let place = kill % ports.len();
+        servers[place].signal(Signal::SIGKILL);
+        servers.remove(place).ended().await;
+        servers.insert(place, Process::at(ports[place], &database).await);
+    }
+    let everybody = talk.assert_nothing_lost_or_doubled(&database).await;
+    print_counts("one of three servers killed", &everybody);
+    assert!(
+        everybody.iter().all(|one| one.resumed > 0),
+        "somebody noticed no kill"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_postgres_loses_no_acked_message_and_doubles_none() {
     let mut postgres = Postgres::start(&[]);

@@ -58,6 +58,7 @@ impl House {
         };
         let context = RoomContext {
             store: store.clone(),
+            bus: None,
             fanout: Arc::new(Nobody),
             history_limit: DEFAULT_LIMIT,
             presence,

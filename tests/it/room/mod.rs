@@ -78,6 +78,7 @@ impl House {
         let (fanout, history_limit) = (sent.clone(), 3);
         let rooms = Rooms::new(RoomContext {
             store: store.clone(),
+            bus: None,
             fanout,
             history_limit,
             presence,

@@ -84,6 +84,14 @@ impl Database {
         }
     }
 
+    /// Returns the same database for one more server; it lives as long as this one.
+    pub fn shared(&self) -> Self {
+        Self {
+            url: self.url.clone(),
+            _kind: Kind::Postgres { _external: None },
+        }
+    }
+
     /// Routes connections through a gate.
     pub fn through(mut self, gate: &Gate) -> Self {
         self.url = gate.url(&self.url);

@@ -1,0 +1,97 @@
+//! The echo of one's own notifications: a server that does not hear it hears no other server.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
+
+/// The longest wait for the echo of a notification. A pooler that lends the listener's connection
+/// out, a failover or a broken network swallow it.
+pub const DEAF_AFTER: Duration = Duration::from_secs(2);
+
+/// Notifications sent, and not heard yet.
+#[derive(Debug, Default)]
+pub(super) struct Echo {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The number of the latest notification sent.
+    sent: u64,
+    /// The time since when a notification is unheard.
+    unheard_since: Option<Instant>,
+}
+
+impl Echo {
+    /// Notes an attempt to send notifications up to a number.
+    pub(super) fn sent(&self, number: u64) {
+        let mut state = self.state();
+        state.sent = number;
+        state.unheard_since.get_or_insert_with(Instant::now);
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Notes the echo of a notification. Later ones are unheard from now on.
+    pub(super) fn heard(&self, number: u64) {
+        let mut state = self.state();
+        state.unheard_since = (number < state.sent).then(Instant::now);
+    }
+
+    /// Expects no echo of earlier notifications any more.
+    pub(super) fn forget(&self) {
+        self.state().unheard_since = None;
+    }
+
+    /// Waits until an echo has been missing for [`DEAF_AFTER`]. Cancel safe; for one caller.
+    pub(super) async fn overdue(&self) {
+        loop {
+            match self.deadline() {
+                Some(deadline) if deadline <= Instant::now() => return,
+                Some(deadline) => sleep_until(deadline).await,
+                None => self.changed.notified().await,
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.state().unheard_since.map(|since| since + DEAF_AFTER)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+
+    use super::*;
+
+    async fn is_deaf_within(echo: &Echo, time: Duration) -> bool {
+        timeout(time, echo.overdue()).await.is_ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_missing_echo_is_noticed_in_time_and_a_late_one_is_not_awaited_for_ever() {
+        let echo = Echo::default();
+        assert!(!is_deaf_within(&echo, 100 * DEAF_AFTER).await);
+        echo.sent(1);
+        echo.heard(1);
+        assert!(!is_deaf_within(&echo, 100 * DEAF_AFTER).await);
+        echo.sent(3);
+        echo.heard(2);
+        assert!(!is_deaf_within(&echo, DEAF_AFTER / 2).await);
+        assert!(is_deaf_within(&echo, DEAF_AFTER).await);
+        echo.forget();
+        assert!(!is_deaf_within(&echo, 100 * DEAF_AFTER).await);
+    }
+}

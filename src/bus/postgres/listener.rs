@@ -1,0 +1,127 @@
+//! The listening to reports.
+//!
+//! The loop only merges into the inbox: a listener that waits for anything else holds back the
+//! database's cleaning (`backend_xmin`).
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use sqlx::{
+    Executor,
+    postgres::{PgListener, PgPool, PgPoolOptions},
+};
+use tokio::time::sleep;
+
+use super::{CHANNEL, Line, backoff, frame, in_time};
+use crate::bus::wakes::Wakes;
+
+/// The time without a notification after which the listener's connection is pinged.
+pub const SILENCE: Duration = Duration::from_secs(5);
+
+/// The end of a listener.
+#[derive(Debug, thiserror::Error)]
+enum Lost {
+    #[error(transparent)]
+    Connection(#[from] sqlx::Error),
+    #[error("the connection ended")]
+    Ended,
+    #[error(
+        "this server's own notifications do not come back: a transaction pooler? \
+         DATABASE_NOTIFY_URL can name a way around it"
+    )]
+    Deaf,
+}
+
+/// Listens until the bus stops. Every failure begins anew: first listen, then report that anything
+/// may have been missed.
+pub(super) async fn run(line: Arc<Line>) {
+    let mut listener = Listener {
+        line,
+        pauses: backoff(),
+        is_reported: false,
+    };
+    let stop = listener.line.stop.clone();
+    stop.run_until_cancelled(async {
+        loop {
+            let Err(lost) = listener.listen().await;
+            listener.note_loss(&lost);
+            sleep(listener.pauses.next().unwrap_or_default()).await;
+        }
+    })
+    .await;
+}
+
+struct Listener {
+    line: Arc<Line>,
+    pauses: backon::ExponentialBackoff,
+    /// True when the present loss stands in the log.
+    is_reported: bool,
+}
+
+impl Listener {
+    /// Connects, and takes notifications in.
+    async fn listen(&mut self) -> Result<Infallible, Lost> {
+        let pool = self.pool();
+        let mut listener = in_time(PgListener::connect_with(&pool)).await?;
+        listener.eager_reconnect(false);
+        in_time(listener.listen(CHANNEL)).await?;
+        self.line.echo.forget();
+        self.line.probe.notify_one();
+        self.line.inbox.merge(Wakes::any());
+        loop {
+            tokio::select! {
+                notification = listener.try_recv() => {
+                    self.take(notification?.ok_or(Lost::Ended)?.payload());
+                    continue;
+                }
+                () = self.line.echo.overdue() => return Err(Lost::Deaf),
+                () = sleep(SILENCE) => {}
+            }
+            in_time(listener.execute("SELECT 1")).await?;
+        }
+    }
+
+    fn pool(&self) -> PgPool {
+        PgPoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_lazy_with(self.line.options.clone())
+    }
+
+    fn take(&mut self, payload: &str) {
+        match frame::decode(payload) {
+            Some(frame) if frame.node == self.line.node => {
+                self.line.echo.heard(frame.number);
+                self.note_echo();
+            }
+            Some(frame) if frame.wakes.is_empty() => {}
+            Some(frame) => self.line.inbox.merge(frame.wakes),
+            None => self.line.inbox.merge(Wakes::any()),
+        }
+    }
+
+    fn note_echo(&mut self) {
+        self.pauses = backoff();
+        if !self.line.is_well.swap(true, Ordering::Relaxed) {
+            self.is_reported = false;
+            tracing::info!("bus: ok");
+            self.line.inbox.merge(Wakes::any());
+        }
+    }
+
+    /// Notes a loss; a tailer that waits for the next sweep wakes up. Only the first of several in a
+    /// row is logged.
+    fn note_loss(&mut self, lost: &Lost) {
+        self.line.is_well.store(false, Ordering::Relaxed);
+        self.line.inbox.merge(Wakes::any());
+        if std::mem::replace(&mut self.is_reported, true) {
+            tracing::debug!(reason = %lost, "bus: degraded");
+        } else {
+            tracing::warn!(reason = %lost, "bus: degraded; messages of other servers arrive a little later");
+        }
+    }
+}

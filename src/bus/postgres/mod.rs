@@ -1,0 +1,142 @@
+//! The bus on Postgres: `LISTEN` and `NOTIFY`, on two connections of its own.
+//!
+//! A notification is never part of a batch's transaction. There it would take a lock on the whole
+//! database until the commit is flushed, and a full queue of notifications would fail the commit.
+//! Reports wait in an outbox instead, and ride together.
+
+mod echo;
+mod frame;
+mod listener;
+mod sender;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use sqlx::postgres::PgConnectOptions;
+use tokio::{sync::Notify, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
+
+use self::echo::Echo;
+pub use self::{echo::DEAF_AFTER, listener::SILENCE};
+use super::{
+    Bus,
+    wakes::{WakeQueue, Wakes},
+};
+use crate::{
+    model::{RoomId, Seq},
+    store::{self, Encryption},
+};
+
+/// The channel of all notifications. Reports of rooms with the same name in another schema of the
+/// database cost a look into the log.
+const CHANNEL: &str = "parlor";
+
+/// The time limit of connecting, and of a statement.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The time limit of sending the last reports.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The bus on Postgres.
+#[derive(Debug)]
+pub struct PostgresBus {
+    line: Arc<Line>,
+    tasks: TaskTracker,
+}
+
+/// The state shared by the listener and the sender.
+#[derive(Debug)]
+struct Line {
+    node: Uuid,
+    options: PgConnectOptions,
+    /// Reports for the other servers.
+    outbox: WakeQueue,
+    /// Reports of the other servers.
+    inbox: WakeQueue,
+    echo: Echo,
+    /// The listener's wish for an echo.
+    probe: Notify,
+    is_well: AtomicBool,
+    stop: CancellationToken,
+}
+
+impl PostgresBus {
+    /// Takes a `postgres://` URL, and begins to connect.
+    ///
+    /// # Errors
+    ///
+    /// When the URL is malformed.
+    pub fn open(url: &str, encryption: Encryption) -> Result<Self, sqlx::Error> {
+        let line = Arc::new(Line {
+            node: Uuid::now_v7(),
+            options: store::postgres_options(url, encryption)?,
+            outbox: WakeQueue::default(),
+            inbox: WakeQueue::default(),
+            echo: Echo::default(),
+            probe: Notify::new(),
+            is_well: AtomicBool::new(false),
+            stop: CancellationToken::new(),
+        });
+        let tasks = TaskTracker::new();
+        tasks.spawn(sender::run(line.clone()));
+        tasks.spawn(listener::run(line.clone()));
+        Ok(Self { line, tasks })
+    }
+}
+
+#[async_trait]
+impl Bus for PostgresBus {
+    fn tell(&self, room: &RoomId, seq: Seq) {
+        self.line.outbox.add(room.clone(), seq);
+    }
+
+    async fn wakes(&self) -> Wakes {
+        self.line.inbox.take().await
+    }
+
+    fn is_well(&self) -> bool {
+        self.line.is_well.load(Ordering::Relaxed)
+    }
+
+    async fn close(&self) {
+        self.line.stop.cancel();
+        self.tasks.close();
+        timeout(CLOSE_TIMEOUT, self.tasks.wait()).await.ok();
+    }
+}
+
+impl Drop for PostgresBus {
+    fn drop(&mut self) {
+        self.line.stop.cancel();
+    }
+}
+
+/// Returns the pauses between attempts to connect, with jitter: servers lose a database together.
+fn backoff() -> ExponentialBackoff {
+    ExponentialBuilder::new()
+        .with_min_delay(Duration::from_millis(100))
+        .with_max_delay(Duration::from_millis(2_500))
+        .without_max_times()
+        .with_jitter()
+        .build()
+}
+
+/// Waits for an answer of the database.
+///
+/// # Errors
+///
+/// The database's, or none in time.
+async fn in_time<T>(
+    answer: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    let timed_out = |_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
+    timeout(TIMEOUT, answer).await.unwrap_or_else(timed_out)
+}

@@ -1,0 +1,166 @@
+//! Messages between servers.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use parlor::testing::{bus::SILENCE, room::SWEEP_INTERVAL};
+use serde_json::json;
+use sqlx::{
+    PgConnection,
+    postgres::{PgListener, PgPool},
+};
+use tokio::time::{sleep, timeout};
+
+use super::{connect, kill_listeners, member, readiness, send, servers, until_well};
+use crate::support::{Database, RawClient, gate::Gate, pgbouncer::PgBouncer};
+
+const SERVERS: usize = 3;
+const ROOMS: usize = 4;
+const SENDS: usize = 60;
+/// The messages of a room: each of its members, one a server, sends as many.
+const IN_ROOM: usize = SERVERS * SENDS;
+
+/// Sends a member's messages, and checks that it gets all of its room, each once and in order.
+async fn talk(mut client: RawClient, room: &str) {
+    for number in 0..SENDS {
+        let message = json!({ "roomId": room, "message": number.to_string() });
+        client.emit("sendMessage", &message).await;
+    }
+    client.flush().await;
+    for expected in 1..=IN_ROOM {
+        assert_eq!(client.next("newMessage").await["seq"], expected, "{room}");
+    }
+}
+
+async fn stored(connection: &mut PgConnection) -> i64 {
+    sqlx::query_scalar("SELECT count(*) FROM messages")
+        .fetch_one(connection)
+        .await
+        .unwrap()
+}
+
+/// Lets a member in each room on each server talk while `disturb` runs.
+async fn everybody_gets_everything(flags: &[&str], disturb: impl AsyncFn(&mut PgConnection)) {
+    let servers = servers(Database::postgres().await, SERVERS, flags).await;
+    let mut admin = connect(&servers[0].database).await;
+    let mut talks = vec![];
+    for room in 0..ROOMS {
+        for (number, server) in servers.iter().enumerate() {
+            let room = room.to_string();
+            let client = member(server, &format!("{number} in {room}"), &room).await;
+            talks.push(async move { talk(client, &room).await });
+        }
+    }
+    let disturbing = async {
+        loop {
+            disturb(&mut admin).await;
+        }
+    };
+    tokio::select! {
+        _ = join_all(talks) => {}
+        () = disturbing => {}
+    }
+    let expected = i64::try_from(ROOMS * IN_ROOM).unwrap();
+    assert_eq!(
+        stored(&mut connect(&servers[0].database).await).await,
+        expected
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_member_on_any_server_gets_every_message_once_and_in_order() {
+    everybody_gets_everything(&[], async |_| std::future::pending().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_or_doubled_while_listeners_are_killed() {
+    let kill = async |admin: &mut PgConnection| {
+        kill_listeners(admin).await;
+        sleep(Duration::from_millis(100)).await;
+    };
+    everybody_gets_everything(&[], kill).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_arrive_while_the_bus_is_away_and_after_it_has_come_back() {
+    let mut gate = Gate::shut_at_first();
+    let database = Database::postgres().await;
+    let notify = format!("--database-notify-url={}", gate.url(database.url()));
+    let servers = servers(database, 2, &[&notify]).await;
+    assert_eq!(readiness(&servers[0]).await, "ready\nbus: degraded\n");
+    let mut ann = member(&servers[0], "ann", "r").await;
+    let mut bob = member(&servers[1], "bob", "r").await;
+    for round in 0..3 {
+        match round {
+            0 => {}
+            1 => {
+                gate.open();
+                until_well(&servers[0]).await;
+                until_well(&servers[1]).await;
+            }
+            _ => gate.shut().await,
+        }
+        for (seq, sender) in [(2 * round + 1, 0), (2 * round + 2, 1)] {
+            let members = [&mut ann, &mut bob];
+            let message = json!({ "roomId": "r", "message": seq.to_string() });
+            members[sender].emit("sendMessage", &message).await;
+            members[sender].flush().await;
+            for member in members {
+                assert_eq!(member.next("newMessage").await["seq"], seq);
+            }
+        }
+    }
+}
+
+/// The pooler takes `LISTEN`, and delivers nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_transaction_pooler_messages_arrive_by_the_sweep_or_by_a_url_around_it() {
+    let pooler = PgBouncer::start("transaction", "default_pool_size = 5");
+    let database = Database::postgres().await;
+    let around = format!("--database-notify-url={}", database.url());
+    for flags in [vec![], vec![around.as_str()]] {
+        let servers = servers(database.shared().behind(&pooler), 2, &flags).await;
+        if flags.is_empty() {
+            assert_eq!(readiness(&servers[0]).await, "ready\nbus: degraded\n");
+        } else {
+            until_well(&servers[1]).await;
+        }
+        let mut ann = member(&servers[0], "ann", "r").await;
+        let mut bob = member(&servers[1], "bob", "r").await;
+        for _ in 0..3 {
+            send(&mut ann, "r", "hello").await;
+            assert_eq!(bob.next("newMessage").await["message"], "hello");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_servers_notify_nothing_and_write_nothing() {
+    let servers = servers(Database::postgres().await, 2, &[]).await;
+    let mut ann = member(&servers[0], "ann", "r").await;
+    let mut bob = member(&servers[1], "bob", "r").await;
+    for server in &servers {
+        until_well(server).await;
+    }
+    send(&mut ann, "r", "hello").await;
+    bob.next("newMessage").await;
+    let pool = PgPool::connect(servers[0].database.url()).await.unwrap();
+    let mut listener = PgListener::connect_with(&pool).await.unwrap();
+    listener.listen("parlor").await.unwrap();
+    let written = async || -> i64 {
+        let all = "SELECT tup_inserted + tup_updated + tup_deleted FROM pg_stat_database \
+                   WHERE datname = current_database()";
+        sqlx::query_scalar(all).fetch_one(&pool).await.unwrap()
+    };
+    // The statistics of the last message are a second late.
+    timeout(Duration::from_secs(2), listener.recv()).await.ok();
+    let before = written().await;
+    let idle = timeout(SILENCE.max(SWEEP_INTERVAL) + SILENCE / 5, listener.recv()).await;
+    assert!(idle.is_err(), "{idle:?}");
+    assert_eq!(written().await, before);
+    send(&mut ann, "r", "hello").await;
+    timeout(Duration::from_secs(10), listener.recv())
+        .await
+        .expect("a notification of a message")
+        .unwrap();
+}
