@@ -1,10 +1,11 @@
-//! The bus: the servers of one database tell each other how far the logs of rooms reach.
+//! The bus: the servers of one database tell each other how far the logs of rooms reach, and pass
+//! signals on.
 //!
 //! The log is the truth, and the bus may lose anything. A server that has missed something hears of
 //! it, or finds it in the log by itself a little later.
 
+mod news;
 mod postgres;
-mod wakes;
 
 use std::sync::Arc;
 
@@ -12,12 +13,12 @@ use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 
 pub use self::{
-    postgres::{DEAF_AFTER, PostgresBus, SILENCE},
-    wakes::{MAX_ROOMS, Wakes},
+    news::{MAX_ROOMS, MAX_SIGNALS, News, Wakes},
+    postgres::{PostgresBus, SILENCE},
 };
 use crate::{
-    model::{RoomId, Seq},
-    store::Encryption,
+    model::{RoomId, Seq, Signal},
+    store::{Encryption, Schema},
 };
 
 /// A way to the other servers.
@@ -26,8 +27,12 @@ pub trait Bus: Send + Sync + 'static {
     /// Tells the other servers that a room's log has reached `seq`. Never waits.
     fn tell(&self, room: &RoomId, seq: Seq);
 
-    /// Waits for reports of other servers, and takes all of them. Cancel safe.
-    async fn wakes(&self) -> Wakes;
+    /// Passes a signal on to the members of a room on the other servers. Never waits; under
+    /// pressure, or while the bus is away, the signal is dropped.
+    fn signal(&self, room: &RoomId, signal: &Signal);
+
+    /// Waits for news of other servers, and takes all of it. Cancel safe.
+    async fn news(&self) -> News;
 
     /// Returns false while reports may be lost.
     fn is_well(&self) -> bool;
@@ -47,6 +52,8 @@ pub enum Settings {
         url: SecretString,
         /// The encryption of the connections.
         encryption: Encryption,
+        /// The schema of the log's tables: servers with another one are another chat.
+        schema: Option<Schema>,
     },
 }
 
@@ -58,9 +65,14 @@ pub enum Settings {
 pub fn open(settings: &Settings) -> Result<Option<Arc<dyn Bus>>, sqlx::Error> {
     Ok(match settings {
         Settings::Off => None,
-        Settings::Postgres { url, encryption } => Some(Arc::new(PostgresBus::open(
+        Settings::Postgres {
+            url,
+            encryption,
+            schema,
+        } => Some(Arc::new(PostgresBus::open(
             url.expose_secret(),
             *encryption,
+            schema.as_ref(),
         )?)),
     })
 }

@@ -110,6 +110,7 @@ impl From<&Config> for bus::Settings {
         Self::Postgres {
             url: url.unwrap_or(&config.database_url).clone(),
             encryption: config.into(),
+            schema: config.database_schema.clone(),
         }
     }
 }

@@ -1,10 +1,17 @@
 //! Signals: told to the members that are there at the time, and neither stored, numbered nor
 //! resumed.
 
+use serde::{Deserialize, Serialize};
+
 use super::ids::UserId;
 
 /// An event that passes through a room without a place in its log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    tag = "type",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase"
+)]
 pub enum Signal {
     /// A user started or stopped typing.
     Typing {

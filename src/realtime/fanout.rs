@@ -69,6 +69,15 @@ impl SocketIoFanout {
             .for_each(|socket| cut(socket));
     }
 
+    /// Sends to all clients in the room; the user's own are on other servers.
+    fn typing_elsewhere(&self, typing: &UserTyping) {
+        if let Some(namespace) = self.io.of("/") {
+            let room = namespace.to(typing.room_id.to_string()).volatile();
+            room.emit(event::TYPING, typing).now_or_never();
+            count_packet(&self.backlogs, typing.room_id, PACKET_BYTES);
+        }
+    }
+
     /// Returns a user's sockets in a room.
     fn sockets_of(&self, user: &UserId, room: &RoomId) -> Vec<SocketRef> {
         let Some(namespace) = self.io.of("/") else {
@@ -89,7 +98,7 @@ impl SocketIoFanout {
             self.sockets_of(typing.user_id, typing.room_id),
         );
         let Some((sender, tabs)) = own.split_first() else {
-            return;
+            return self.typing_elsewhere(typing);
         };
         let typist = format!("\u{1}{room}");
         tabs.iter().for_each(|tab| tab.join(typist.clone()));

@@ -51,8 +51,10 @@ pub(super) enum Command {
     /// Look into the log now and for a while: a commit of unknown outcome may have happened or may
     /// still happen.
     Watch,
-    /// Pass a signal to the members.
+    /// Pass a signal of a client to the members, also to those on other servers.
     Signal(Signal),
+    /// Pass a signal of another server to the members here.
+    RemoteSignal(Signal),
     /// Check the flag for missed commands, as after every command.
     Look,
 }
@@ -161,6 +163,12 @@ impl RoomHandle {
     /// Passes a signal on to the members, unless the mailbox is full. Never waits.
     pub fn signal(&self, signal: Signal) {
         self.commands.try_send(Command::Signal(signal)).ok();
+    }
+
+    /// Passes a signal of another server on to the members here, unless the mailbox is full. Never
+    /// waits.
+    pub(super) fn signal_from_afar(&self, signal: Signal) {
+        self.commands.try_send(Command::RemoteSignal(signal)).ok();
     }
 
     /// Reports the newest message of a page just read from the room's log. Never waits.

@@ -16,7 +16,7 @@ use super::{
     mailbox::{Command, RoomHandle, WeakRoomHandle},
     task::{self, Lifetime},
 };
-use crate::model::{EncodedMessage, Outcome, RoomId, Seq, Stored};
+use crate::model::{EncodedMessage, Outcome, RoomId, Seq, Signal, Stored};
 
 /// All active rooms of this node.
 #[derive(Clone)]
@@ -93,6 +93,14 @@ impl Rooms {
     /// Passes on to a room messages read from its log: the next ones, oldest first.
     pub(super) fn found(&self, room: &RoomId, found: Vec<EncodedMessage>) {
         self.tell(room, Command::Found(found));
+    }
+
+    /// Passes on to a room a signal of another server, unless its mailbox is full.
+    pub(super) fn signal(&self, room: &RoomId, signal: Signal) {
+        let handle = self.active().get(room).and_then(WeakRoomHandle::upgrade);
+        if let Some(handle) = handle {
+            handle.signal_from_afar(signal);
+        }
     }
 
     /// Returns the ids of the active rooms.

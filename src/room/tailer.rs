@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{recent::CAPACITY, registry::Rooms};
 use crate::{
-    bus::{Bus, Wakes},
+    bus::{Bus, News, Wakes},
     model::{EncodedMessage, RoomId, Seq},
     store::{MessageStore, StoreError},
 };
@@ -47,11 +47,14 @@ impl Tailer {
         let mut swept_at = Instant::now();
         let mut handed = Handed::default();
         loop {
-            let wakes = tokio::select! {
+            let News { wakes, signals, .. } = tokio::select! {
                 biased;
-                () = sleep_until(swept_at + self.pause()) => Wakes::any(),
-                wakes = self.bus.wakes() => wakes,
+                () = sleep_until(swept_at + self.pause()) => Wakes::any().into(),
+                news = self.bus.news() => news,
             };
+            for (room, signal) in signals {
+                self.rooms.signal(&room, signal);
+            }
             if wakes.any {
                 swept_at = Instant::now();
             }

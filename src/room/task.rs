@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{RoomId, Seq},
+    model::{RoomId, Seq, Signal},
 };
 
 /// The lifetime of all rooms' tasks on a node.
@@ -128,8 +128,16 @@ impl Room {
             Command::Seen(seq, id) => self.tail.seen(seq, id),
             Command::Wake(seq) => self.tail.wake(seq),
             Command::Watch => self.tail.watch(),
-            Command::Signal(signal) => self.context.fanout.signal(&self.id, &signal),
+            Command::Signal(signal) => self.signal(&signal),
+            Command::RemoteSignal(signal) => self.context.fanout.signal(&self.id, &signal),
             Command::Look => {}
+        }
+    }
+
+    fn signal(&self, signal: &Signal) {
+        self.context.fanout.signal(&self.id, signal);
+        if let Some(bus) = &self.context.bus {
+            bus.signal(&self.id, signal);
         }
     }
 

@@ -12,7 +12,7 @@ use tokio::{
 
 /// The longest wait for the echo of a notification. A pooler that lends the listener's connection
 /// out, a failover or a broken network swallow it.
-pub const DEAF_AFTER: Duration = Duration::from_secs(2);
+const DEAF_AFTER: Duration = Duration::from_secs(2);
 
 /// Notifications sent, and not heard yet.
 #[derive(Debug, Default)]

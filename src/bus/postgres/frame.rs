@@ -1,12 +1,14 @@
-//! Payloads of notifications: a line `1 NODE NUMBER`, then a line `SEQ ROOM` for each room, or `*`
-//! for any room. Identifiers of rooms have no control characters, so a line's end is unambiguous.
+//! Payloads of notifications: a line `1 NODE NUMBER SCHEMA`, then the news: for each room a line
+//! `SEQ ROOM`, or a line `*` for any room, and for each signal a line of JSON. Names and JSON have no
+//! control characters, so a line's end is unambiguous.
 
-use std::{fmt::Write as _, mem};
+use std::mem;
 
+use serde_json::json;
 use uuid::Uuid;
 
-use super::super::wakes::Wakes;
-use crate::model::{RoomId, Seq};
+use super::super::news::News;
+use crate::model::{RoomId, Seq, Signal};
 
 /// The version of the format. A server that reads another version looks into the log instead.
 const VERSION: &str = "1";
@@ -19,75 +21,132 @@ const MAX_BYTES: usize = 7_900;
 /// The most payloads in one statement.
 pub(super) const MAX_PAYLOADS: usize = 32;
 
-/// A payload, read.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Frame {
+/// The sender's part of a payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Header {
     /// The server that sent it.
     pub(super) node: Uuid,
     /// Its place among the server's payloads.
     pub(super) number: u64,
-    /// The reports.
-    pub(super) wakes: Wakes,
+    /// The schema of the server's tables; empty when it has none of its own.
+    pub(super) schema: String,
 }
 
-/// Splits reports into payloads, numbered from `next` on, and returns those beyond
-/// [`MAX_PAYLOADS`]. Without reports, the one payload is only an echo.
-pub(super) fn encode(node: Uuid, next: &mut u64, wakes: Wakes) -> (Vec<String>, Wakes) {
-    let mut header = || {
-        let header = format!("{VERSION} {node} {next}");
-        *next += 1;
-        header
-    };
-    let mut payload = header();
-    if wakes.any {
-        payload.push_str("\n*");
+/// A payload, read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Frame {
+    pub(super) header: Header,
+    pub(super) news: News,
+}
+
+/// Payloads in the making.
+struct Payloads {
+    header: Header,
+    done: Vec<String>,
+    open: String,
+}
+
+impl Payloads {
+    fn begin(header: Header) -> Self {
+        let mut payloads = Self {
+            header,
+            done: vec![],
+            open: String::new(),
+        };
+        payloads.open = payloads.head();
+        payloads
     }
-    let (mut payloads, mut rest) = (vec![], Wakes::default());
-    for (room, seq) in wakes.rooms {
-        let line = format!("\n{} {}", seq.get(), room.as_str());
-        if payload.len() + line.len() > MAX_BYTES {
-            if payloads.len() + 1 == MAX_PAYLOADS {
-                rest.add(room, seq);
-                continue;
+
+    fn head(&mut self) -> String {
+        let Header {
+            node,
+            number,
+            schema,
+        } = &self.header;
+        let head = format!("{VERSION} {node} {number} {schema}");
+        self.header.number += 1;
+        head
+    }
+
+    /// Adds a line. Returns false when it does not fit into the statement.
+    fn push(&mut self, line: &str) -> bool {
+        if self.open.len() + 1 + line.len() > MAX_BYTES {
+            if self.done.len() + 1 == MAX_PAYLOADS {
+                return false;
             }
-            payloads.push(mem::replace(&mut payload, header()));
+            let next = self.head();
+            self.done.push(mem::replace(&mut self.open, next));
         }
-        _ = payload.write_str(&line);
+        self.open.push('\n');
+        self.open.push_str(line);
+        true
     }
-    payloads.push(payload);
-    (payloads, rest)
+}
+
+/// Splits news into payloads, numbered from `header.number` on, which becomes the next number.
+/// Returns the news beyond [`MAX_PAYLOADS`], too. Without news, the one payload is only an echo.
+pub(super) fn encode(header: &mut Header, news: News) -> (Vec<String>, News) {
+    let mut payloads = Payloads::begin(header.clone());
+    let mut rest = News::default();
+    if news.wakes.any {
+        payloads.push("*");
+    }
+    for (room, signal) in news.signals {
+        let is_late = !rest.signals.is_empty();
+        if is_late || !payloads.push(&json!([room.as_str(), signal]).to_string()) {
+            rest.signals.push((room, signal));
+        }
+    }
+    for (room, seq) in news.wakes.rooms {
+        if !payloads.push(&format!("{} {}", seq.get(), room.as_str())) {
+            rest.wakes.add(room, seq);
+        }
+    }
+    header.number = payloads.header.number;
+    payloads.done.push(payloads.open);
+    (payloads.done, rest)
 }
 
 /// Reads a payload; returns none when it has another version, or is damaged.
 pub(super) fn decode(payload: &str) -> Option<Frame> {
     let mut lines = payload.split('\n');
-    let mut header = lines.next()?.splitn(3, ' ');
+    let mut header = lines.next()?.splitn(4, ' ');
     if header.next()? != VERSION {
         return None;
     }
-    let (node, number) = (header.next()?.parse().ok()?, header.next()?.parse().ok()?);
-    let mut wakes = Wakes::default();
+    let header = Header {
+        node: header.next()?.parse().ok()?,
+        number: header.next()?.parse().ok()?,
+        schema: header.next()?.to_owned(),
+    };
+    let mut news = News::default();
     for line in lines {
-        if line == "*" {
-            wakes.any = true;
-        } else {
-            let (seq, room) = line.split_once(' ')?;
-            wakes.add(
-                RoomId::try_from(room).ok()?,
-                Seq::try_from(seq.parse::<i64>().ok()?).ok()?,
-            );
+        match line.as_bytes().first()? {
+            b'*' => news.wakes.any = true,
+            b'[' => {
+                let (room, signal): (String, Signal) = serde_json::from_str(line).ok()?;
+                news.signals
+                    .push((RoomId::try_from(room.as_str()).ok()?, signal));
+            }
+            _ => {
+                let (room, seq) = place(line)?;
+                news.wakes.add(room, seq);
+            }
         }
     }
-    Some(Frame {
-        node,
-        number,
-        wakes,
-    })
+    Some(Frame { header, news })
+}
+
+/// Reads the line of a room.
+fn place(line: &str) -> Option<(RoomId, Seq)> {
+    let (seq, room) = line.split_once(' ')?;
+    let seq: i64 = seq.parse().ok()?;
+    Some((RoomId::try_from(room).ok()?, Seq::try_from(seq).ok()?))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::super::news::Wakes, *};
 
     fn wakes(rooms: usize) -> Wakes {
         let mut wakes = Wakes::default();
@@ -99,47 +158,67 @@ mod tests {
         wakes
     }
 
-    #[test]
-    fn reports_arrive_as_they_were_sent_in_payloads_that_postgres_accepts() {
-        let (node, sent) = (Uuid::now_v7(), wakes(500));
-        let mut next = 7;
-        let (payloads, rest) = encode(node, &mut next, sent.clone());
-        assert!(rest.is_empty());
-        assert!(payloads.iter().all(|payload| payload.len() < 8_000));
-        let mut heard = Wakes::default();
-        for (number, payload) in (7..).zip(&payloads) {
-            let frame = decode(payload).unwrap();
-            assert_eq!((frame.node, frame.number), (node, number));
-            heard.merge(frame.wakes);
+    fn header(number: u64) -> Header {
+        Header {
+            node: Uuid::nil(),
+            number,
+            schema: "a schema".into(),
         }
-        assert_eq!(heard, sent);
-        assert_eq!(next, 7 + payloads.len() as u64);
+    }
+
+    fn news(count: usize) -> News {
+        let signal = |number: usize| {
+            let user_id = format!("{number} \" é").as_str().try_into().unwrap();
+            let is_typing = number.is_multiple_of(2);
+            let room = format!("[{}", number / 2).as_str().try_into().unwrap();
+            (room, Signal::Typing { user_id, is_typing })
+        };
+        News {
+            signals: (0..count.min(900)).map(signal).collect(),
+            ..wakes(count).into()
+        }
     }
 
     #[test]
-    fn reports_beyond_one_statement_are_left_for_the_next() {
-        let mut left = wakes(5_000);
-        let (mut next, mut heard, mut statements) = (0, Wakes::default(), 0);
+    fn news_arrives_as_it_was_sent_in_payloads_that_postgres_accepts() {
+        let mut next = header(7);
+        let (payloads, rest) = encode(&mut next, news(500));
+        assert!(rest.is_empty());
+        assert!(payloads.iter().all(|payload| payload.len() < 8_000));
+        let mut heard = News::default();
+        for (number, payload) in (7..).zip(&payloads) {
+            let frame = decode(payload).unwrap();
+            assert_eq!(frame.header, header(number));
+            heard.merge(frame.news);
+        }
+        assert_eq!(heard, news(500));
+        assert_eq!(next, header(7 + payloads.len() as u64));
+    }
+
+    #[test]
+    fn news_beyond_one_statement_is_left_for_the_next_in_order() {
+        let mut left = news(5_000);
+        let (mut next, mut heard, mut statements) = (header(0), News::default(), 0);
         while !left.is_empty() {
-            let (payloads, rest) = encode(Uuid::nil(), &mut next, left);
+            let (payloads, rest) = encode(&mut next, left);
             assert!(payloads.len() <= MAX_PAYLOADS);
             for payload in payloads {
-                heard.merge(decode(&payload).unwrap().wakes);
+                heard.merge(decode(&payload).unwrap().news);
             }
             (left, statements) = (rest, statements + 1);
         }
-        assert_eq!(heard, wakes(5_000));
+        assert_eq!(heard, news(5_000));
         assert!(statements > 1);
     }
 
     #[test]
-    fn an_echo_has_no_report_and_any_room_is_one() {
-        let decoded = |wakes| {
-            let (payloads, _) = encode(Uuid::nil(), &mut 0, wakes);
-            decode(&payloads[0]).unwrap().wakes
+    fn an_echo_has_no_news_and_any_room_is_some() {
+        let decoded = |wakes: Wakes| {
+            let (payloads, _) = encode(&mut header(0), wakes.into());
+            decode(&payloads[0]).unwrap().news
         };
         assert!(decoded(Wakes::default()).is_empty());
-        assert_eq!(decoded(Wakes::any()), Wakes::any());
+        assert_eq!(decoded(Wakes::any()), Wakes::any().into());
     }
 
     #[test]
@@ -147,14 +226,16 @@ mod tests {
         let nil = Uuid::nil();
         for payload in [
             "".to_owned(),
-            format!("2 {nil} 1"),
-            "1 x 1".into(),
+            format!("2 {nil} 1 "),
+            "1 x 1 ".into(),
             format!("1 {nil}"),
-            format!("1 {nil} x"),
-            format!("1 {nil} 1\n"),
-            format!("1 {nil} 1\n-1 room"),
-            format!("1 {nil} 1\n1"),
-            format!("1 {nil} 1\n1 "),
+            format!("1 {nil} 1"),
+            format!("1 {nil} x "),
+            format!("1 {nil} 1 \n"),
+            format!("1 {nil} 1 \n-1 room"),
+            format!("1 {nil} 1 \n1"),
+            format!("1 {nil} 1 \n1 "),
+            format!("1 {nil} 1 \n[\"room\"]"),
         ] {
             assert_eq!(decode(&payload), None, "{payload:?}");
         }

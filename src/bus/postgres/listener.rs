@@ -16,7 +16,7 @@ use sqlx::{
 use tokio::time::sleep;
 
 use super::{CHANNEL, Line, backoff, frame, in_time};
-use crate::bus::wakes::Wakes;
+use crate::bus::news::Wakes;
 
 /// The time without a notification after which the listener's connection is pinged.
 pub const SILENCE: Duration = Duration::from_secs(5);
@@ -70,7 +70,7 @@ impl Listener {
         in_time(listener.listen(CHANNEL)).await?;
         self.line.echo.forget();
         self.line.probe.notify_one();
-        self.line.inbox.merge(Wakes::any());
+        self.line.inbox.merge(Wakes::any().into());
         loop {
             tokio::select! {
                 notification = listener.try_recv() => {
@@ -94,13 +94,19 @@ impl Listener {
 
     fn take(&mut self, payload: &str) {
         match frame::decode(payload) {
-            Some(frame) if frame.node == self.line.node => {
-                self.line.echo.heard(frame.number);
+            Some(frame) if frame.header.node == self.line.node => {
+                self.line.echo.heard(frame.header.number);
                 self.note_echo();
             }
-            Some(frame) if frame.wakes.is_empty() => {}
-            Some(frame) => self.line.inbox.merge(frame.wakes),
-            None => self.line.inbox.merge(Wakes::any()),
+            Some(mut frame) => {
+                if frame.header.schema != self.line.schema {
+                    frame.news.signals.clear();
+                }
+                if !frame.news.is_empty() {
+                    self.line.inbox.merge(frame.news);
+                }
+            }
+            None => self.line.inbox.merge(Wakes::any().into()),
         }
     }
 
@@ -109,7 +115,7 @@ impl Listener {
         if !self.line.is_well.swap(true, Ordering::Relaxed) {
             self.is_reported = false;
             tracing::info!("bus: ok");
-            self.line.inbox.merge(Wakes::any());
+            self.line.inbox.merge(Wakes::any().into());
         }
     }
 
@@ -117,7 +123,7 @@ impl Listener {
     /// row is logged.
     fn note_loss(&mut self, lost: &Lost) {
         self.line.is_well.store(false, Ordering::Relaxed);
-        self.line.inbox.merge(Wakes::any());
+        self.line.inbox.merge(Wakes::any().into());
         if std::mem::replace(&mut self.is_reported, true) {
             tracing::debug!(reason = %lost, "bus: degraded");
         } else {

@@ -25,18 +25,18 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use self::echo::Echo;
-pub use self::{echo::DEAF_AFTER, listener::SILENCE};
+pub use self::listener::SILENCE;
 use super::{
     Bus,
-    wakes::{WakeQueue, Wakes},
+    news::{News, NewsQueue},
 };
 use crate::{
-    model::{RoomId, Seq},
-    store::{self, Encryption},
+    model::{RoomId, Seq, Signal},
+    store::{self, Encryption, Schema},
 };
 
-/// The channel of all notifications. Reports of rooms with the same name in another schema of the
-/// database cost a look into the log.
+/// The channel of all notifications of a database. Reports of rooms with the same name in another
+/// schema cost a look into the log; signals of other schemas are ignored.
 const CHANNEL: &str = "parlor";
 
 /// The time limit of connecting, and of a statement.
@@ -57,10 +57,12 @@ pub struct PostgresBus {
 struct Line {
     node: Uuid,
     options: PgConnectOptions,
-    /// Reports for the other servers.
-    outbox: WakeQueue,
-    /// Reports of the other servers.
-    inbox: WakeQueue,
+    /// The schema of the tables, or nothing.
+    schema: String,
+    /// News for the other servers.
+    outbox: NewsQueue,
+    /// News of the other servers.
+    inbox: NewsQueue,
     echo: Echo,
     /// The listener's wish for an echo.
     probe: Notify,
@@ -74,12 +76,17 @@ impl PostgresBus {
     /// # Errors
     ///
     /// When the URL is malformed.
-    pub fn open(url: &str, encryption: Encryption) -> Result<Self, sqlx::Error> {
+    pub fn open(
+        url: &str,
+        encryption: Encryption,
+        schema: Option<&Schema>,
+    ) -> Result<Self, sqlx::Error> {
         let line = Arc::new(Line {
             node: Uuid::now_v7(),
             options: store::postgres_options(url, encryption)?,
-            outbox: WakeQueue::default(),
-            inbox: WakeQueue::default(),
+            schema: schema.map(Schema::as_str).unwrap_or_default().to_owned(),
+            outbox: NewsQueue::default(),
+            inbox: NewsQueue::default(),
             echo: Echo::default(),
             probe: Notify::new(),
             is_well: AtomicBool::new(false),
@@ -95,10 +102,17 @@ impl PostgresBus {
 #[async_trait]
 impl Bus for PostgresBus {
     fn tell(&self, room: &RoomId, seq: Seq) {
-        self.line.outbox.add(room.clone(), seq);
+        self.line.outbox.wake(room.clone(), seq);
     }
 
-    async fn wakes(&self) -> Wakes {
+    fn signal(&self, room: &RoomId, signal: &Signal) {
+        self.line.outbox.merge(News {
+            signals: vec![(room.clone(), signal.clone())],
+            ..News::default()
+        });
+    }
+
+    async fn news(&self) -> News {
         self.line.inbox.take().await
     }
 

@@ -5,8 +5,12 @@ use std::{sync::Arc, time::Duration};
 use sqlx::{Connection, PgConnection};
 use tokio::time::sleep;
 
-use super::{CHANNEL, Line, backoff, frame, in_time};
-use crate::bus::wakes::Wakes;
+use super::{
+    CHANNEL, Line, backoff,
+    frame::{self, Header},
+    in_time,
+};
+use crate::bus::news::{News, Wakes};
 
 /// The least time between two notifications: a server under load sends at most 50 a second, and a
 /// quiet one sends at once.
@@ -16,14 +20,19 @@ const NOTIFY: &str = "SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS p
 
 /// Sends what is in the outbox until the bus stops; then once more.
 pub(super) async fn run(line: Arc<Line>) {
+    let next = Header {
+        node: line.node,
+        number: 1,
+        schema: line.schema.clone(),
+    };
     let mut sender = Sender {
         line,
         connection: None,
-        next: 1,
+        next,
     };
     let mut pauses = backoff();
-    while let Some(wakes) = sender.next().await {
-        match sender.send(wakes).await {
+    while let Some(news) = sender.next().await {
+        match sender.send(news).await {
             Ok(()) => {
                 pauses = backoff();
                 sleep(MIN_INTERVAL).await;
@@ -45,29 +54,34 @@ pub(super) async fn run(line: Arc<Line>) {
 struct Sender {
     line: Arc<Line>,
     connection: Option<PgConnection>,
-    /// The number of the next payload.
-    next: u64,
+    /// The header of the next payload.
+    next: Header,
 }
 
 impl Sender {
-    /// Waits for reports, or for the listener's wish for an echo; returns `None` when the bus stops.
-    async fn next(&self) -> Option<Wakes> {
+    /// Waits for news, or for the listener's wish for an echo; returns `None` when the bus stops.
+    async fn next(&self) -> Option<News> {
         tokio::select! {
             biased;
-            wakes = self.line.outbox.take() => Some(wakes),
-            () = self.line.probe.notified() => Some(Wakes::default()),
+            news = self.line.outbox.take() => Some(news),
+            () = self.line.probe.notified() => Some(News::default()),
             () = self.line.stop.cancelled() => None,
         }
     }
 
-    /// Sends reports. Those left over, all of them after a failure, go back into the outbox.
-    async fn send(&mut self, wakes: Wakes) -> Result<(), sqlx::Error> {
-        let (payloads, rest) = frame::encode(self.line.node, &mut self.next, wakes.clone());
-        self.line.echo.sent(self.next - 1);
+    /// Sends news. The rest, and all reports after a failure, go back into the outbox; signals are
+    /// worth nothing later.
+    async fn send(&mut self, news: News) -> Result<(), sqlx::Error> {
+        if news.dropped > 0 {
+            tracing::warn!(count = news.dropped, "signals to other servers dropped");
+        }
+        let wakes: Wakes = news.wakes.clone();
+        let (payloads, rest) = frame::encode(&mut self.next, news);
+        self.line.echo.sent(self.next.number - 1);
         let sent = self.notify(&payloads).await;
         if sent.is_err() {
             self.connection = None;
-            self.line.outbox.merge(wakes);
+            self.line.outbox.merge(wakes.into());
         } else if !rest.is_empty() {
             self.line.outbox.merge(rest);
         }

@@ -15,7 +15,8 @@ impl Schema {
         format!("\"{}\"", self.0.replace('"', "\"\""))
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    /// Returns the name.
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 }

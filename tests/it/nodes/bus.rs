@@ -1,9 +1,9 @@
 //! One suite for every bus.
 
 use parlor::{
-    model::{RoomId, Seq},
-    store::Encryption,
-    testing::bus::{Bus, MAX_ROOMS, PostgresBus, Wakes},
+    model::{RoomId, Seq, Signal},
+    store::{Encryption, Schema},
+    testing::bus::{Bus, MAX_ROOMS, MAX_SIGNALS, News, PostgresBus},
 };
 
 use super::{connect, kill_listeners};
@@ -26,9 +26,14 @@ struct Pair {
 impl Pair {
     /// Opens both ends, and waits until they hear each other.
     async fn open() -> Self {
+        Self::with_schemas([None, None]).await
+    }
+
+    async fn with_schemas(schemas: [Option<Schema>; 2]) -> Self {
         let database = Database::empty_postgres().await;
-        let end = || PostgresBus::open(database.url(), Encryption::Optional).unwrap();
-        let ends = [end(), end()];
+        let ends = schemas.map(|schema| {
+            PostgresBus::open(database.url(), Encryption::Optional, schema.as_ref()).unwrap()
+        });
         let pair = Self { database, ends };
         pair.until_well().await;
         pair.take_all().await;
@@ -46,17 +51,19 @@ impl Pair {
     async fn take_all(&self) {
         for (from, to) in [(0, 1), (1, 0)] {
             self.ends[from].tell(&room("the beginning"), seq(1));
-            self.until(to, |heard| heard.rooms.contains_key(&room("the beginning")))
-                .await;
+            self.until(to, |heard| {
+                heard.wakes.rooms.contains_key(&room("the beginning"))
+            })
+            .await;
         }
     }
 
-    /// Takes an end's reports until they are enough.
-    async fn until(&self, end: usize, is_enough: impl Fn(&Wakes) -> bool) -> Wakes {
-        let mut heard = Wakes::default();
-        within_deadline("reports", async {
+    /// Takes an end's news until it is enough.
+    async fn until(&self, end: usize, is_enough: impl Fn(&News) -> bool) -> News {
+        let mut heard = News::default();
+        within_deadline("news", async {
             while !is_enough(&heard) {
-                heard.merge(self.ends[end].wakes().await);
+                heard.merge(self.ends[end].news().await);
             }
         })
         .await;
@@ -69,12 +76,12 @@ async fn a_report_is_heard_by_the_other_servers_and_not_by_its_own() {
     let pair = Pair::open().await;
     pair.ends[0].tell(&room("é 'a' \\ $"), seq(3));
     let heard = pair.until(1, |heard| !heard.is_empty()).await;
-    assert_eq!(heard.rooms, [(room("é 'a' \\ $"), seq(3))].into());
-    assert!(!heard.any);
+    assert_eq!(heard.wakes.rooms, [(room("é 'a' \\ $"), seq(3))].into());
+    assert!(!heard.wakes.any);
     // Its own would have come before the other's.
     pair.ends[1].tell(&room("b"), seq(1));
     let heard = pair.until(0, |heard| !heard.is_empty()).await;
-    assert_eq!(heard.rooms, [(room("b"), seq(1))].into());
+    assert_eq!(heard.wakes.rooms, [(room("b"), seq(1))].into());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,10 +93,10 @@ async fn reports_of_many_rooms_arrive_with_the_latest_of_each() {
             pair.ends[0].tell(&room(format!("{name} {}", "x".repeat(90))), seq(number));
         }
     }
-    let is_latest = |heard: &Wakes| {
-        heard.rooms.len() == ROOMS && heard.rooms.values().all(|latest| *latest == seq(3))
+    let is_latest = |News { wakes, .. }: &News| {
+        wakes.rooms.len() == ROOMS && wakes.rooms.values().all(|latest| *latest == seq(3))
     };
-    assert!(!pair.until(1, is_latest).await.any);
+    assert!(!pair.until(1, is_latest).await.wakes.any);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,7 +105,7 @@ async fn reports_of_too_many_rooms_are_a_report_of_any() {
     for name in 0..2 * MAX_ROOMS {
         pair.ends[0].tell(&room(name), seq(1));
     }
-    pair.until(1, |heard| heard.any).await;
+    pair.until(1, |heard| heard.wakes.any).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,12 +114,12 @@ async fn a_lost_listener_reports_that_anything_may_be_missed_and_hears_again() {
     let mut admin = connect(&pair.database).await;
     assert_eq!(kill_listeners(&mut admin).await, 2);
     for end in [0, 1] {
-        pair.until(end, |heard| heard.any).await;
+        pair.until(end, |heard| heard.wakes.any).await;
     }
     pair.until_well().await;
     for (from, to) in [(0, 1), (1, 0)] {
         pair.ends[from].tell(&room("again"), seq(1));
-        pair.until(to, |heard| heard.rooms.contains_key(&room("again")))
+        pair.until(to, |heard| heard.wakes.rooms.contains_key(&room("again")))
             .await;
     }
 }
@@ -124,5 +131,44 @@ async fn the_last_reports_are_sent_before_the_end() {
         pair.ends[0].tell(&room(name), seq(1));
     }
     pair.ends[0].close().await;
-    pair.until(1, |heard| heard.rooms.len() == 1_000).await;
+    pair.until(1, |heard| heard.wakes.rooms.len() == 1_000)
+        .await;
+}
+
+fn typing(number: usize) -> Signal {
+    Signal::Typing {
+        user_id: number.to_string().as_str().try_into().unwrap(),
+        is_typing: number.is_multiple_of(2),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signals_are_heard_in_order_by_the_other_servers_of_the_schema() {
+    let schema = |name: &str| Some(name.parse().unwrap());
+    let pair = Pair::open().await;
+    let numbers = 0..MAX_SIGNALS / 2;
+    for number in numbers.clone() {
+        pair.ends[0].signal(&room("a"), &typing(number));
+    }
+    let all = |heard: &News| heard.signals.len() == numbers.len();
+    let heard = pair.until(1, all).await;
+    let expected = numbers.clone().map(|number| (room("a"), typing(number)));
+    assert_eq!(heard.signals, Vec::from_iter(expected));
+    let strangers = Pair::with_schemas([schema("one"), schema("other one")]).await;
+    strangers.ends[0].signal(&room("a"), &typing(0));
+    strangers.ends[0].tell(&room("a"), seq(1));
+    let heard = strangers.until(1, |heard| !heard.is_empty()).await;
+    assert_eq!(heard.signals, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signals_under_pressure_are_dropped_and_reports_are_not() {
+    let pair = Pair::open().await;
+    for number in 0..100 * MAX_SIGNALS {
+        pair.ends[0].signal(&room("a"), &typing(number));
+    }
+    pair.ends[0].tell(&room("a"), seq(1));
+    let heard = pair.until(1, |heard| !heard.wakes.is_empty()).await;
+    assert!(heard.signals.len() < 100 * MAX_SIGNALS);
+    assert_eq!(heard.wakes.rooms, [(room("a"), seq(1))].into());
 }

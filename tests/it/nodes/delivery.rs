@@ -164,3 +164,28 @@ async fn idle_servers_notify_nothing_and_write_nothing() {
         .expect("a notification of a message")
         .unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn typing_is_seen_on_other_servers_by_all_but_the_typist() {
+    let servers = servers(Database::postgres().await, 2, &[]).await;
+    for server in &servers {
+        until_well(server).await;
+    }
+    let mut ann = member(&servers[0], "ann", "r").await;
+    let mut tab = member(&servers[1], "ann", "r").await;
+    let mut bob = member(&servers[1], "bob", "r").await;
+    for is_typing in [true, false] {
+        let typing = json!({ "roomId": "r", "isTyping": is_typing });
+        assert_eq!(ann.call("typing", typing.clone()).await["status"], "ok");
+        let seen = bob.next("typing").await;
+        assert_eq!(
+            seen,
+            json!({ "roomId": "r", "userId": "ann", "isTyping": is_typing })
+        );
+    }
+    // Ann's other tab would have seen hers before bob's.
+    let typing = json!({ "roomId": "r", "isTyping": true });
+    bob.call("typing", typing).await;
+    assert_eq!(tab.next("typing").await["userId"], "bob");
+    assert_eq!(ann.next("typing").await["userId"], "bob");
+}

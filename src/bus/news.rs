@@ -1,0 +1,204 @@
+//! News on its way to or from the bus: the latest place of each room's log, and signals in order.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    mem,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::Notify;
+
+use crate::model::{RoomId, Seq, Signal};
+
+/// The most rooms with a report under way. Beyond it, a report says that any room may have changed.
+pub const MAX_ROOMS: usize = 16_384;
+
+/// Reports that the logs of rooms have reached some places.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wakes {
+    /// The newest known place in each room's log.
+    pub rooms: HashMap<RoomId, Seq>,
+    /// True when any other room may have new messages, too.
+    pub any: bool,
+}
+
+impl Wakes {
+    /// A report that any room may have new messages.
+    pub fn any() -> Self {
+        Self {
+            rooms: HashMap::new(),
+            any: true,
+        }
+    }
+
+    /// Adds a report; a later one of the same room replaces an earlier one.
+    pub fn add(&mut self, room: RoomId, seq: Seq) {
+        let is_full = self.rooms.len() >= MAX_ROOMS;
+        match self.rooms.entry(room) {
+            Entry::Occupied(mut known) => {
+                let newest = (*known.get()).max(seq);
+                known.insert(newest);
+            }
+            Entry::Vacant(_) if is_full => *self = Self::any(),
+            Entry::Vacant(place) => _ = place.insert(seq),
+        }
+    }
+
+    /// Adds all of `other`.
+    pub fn merge(&mut self, other: Self) {
+        self.any |= other.any;
+        for (room, seq) in other.rooms {
+            self.add(room, seq);
+        }
+    }
+
+    /// Returns true when there is no report.
+    pub fn is_empty(&self) -> bool {
+        self.rooms.is_empty() && !self.any
+    }
+}
+
+/// The most signals under way. Further ones are dropped.
+pub const MAX_SIGNALS: usize = 1_024;
+
+/// Reports and signals.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct News {
+    /// The reports.
+    pub wakes: Wakes,
+    /// Signals to the members of rooms; those of one sender are in order.
+    pub signals: Vec<(RoomId, Signal)>,
+    /// The number of signals dropped since the last news, because too many were under way.
+    pub dropped: usize,
+}
+
+impl News {
+    /// Adds all of `other`, and drops the signals beyond [`MAX_SIGNALS`].
+    pub fn merge(&mut self, other: Self) {
+        self.wakes.merge(other.wakes);
+        let free = MAX_SIGNALS.saturating_sub(self.signals.len());
+        self.dropped += other.dropped + other.signals.len().saturating_sub(free);
+        self.signals.extend(other.signals.into_iter().take(free));
+    }
+
+    /// Returns true when there is no report and no signal.
+    pub fn is_empty(&self) -> bool {
+        self.wakes.is_empty() && self.signals.is_empty()
+    }
+}
+
+impl From<Wakes> for News {
+    fn from(wakes: Wakes) -> Self {
+        Self {
+            wakes,
+            ..Self::default()
+        }
+    }
+}
+
+/// News that waits to be taken, merged meanwhile.
+#[derive(Debug, Default)]
+pub(super) struct NewsQueue {
+    waiting: Mutex<News>,
+    added: Notify,
+}
+
+impl NewsQueue {
+    /// Adds a report. Never waits.
+    pub(super) fn wake(&self, room: RoomId, seq: Seq) {
+        self.waiting().wakes.add(room, seq);
+        self.added.notify_one();
+    }
+
+    /// Adds news. Never waits.
+    pub(super) fn merge(&self, news: News) {
+        self.waiting().merge(news);
+        self.added.notify_one();
+    }
+
+    /// Waits for news, and takes all of it. Cancel safe; for one caller at a time.
+    pub(super) async fn take(&self) -> News {
+        loop {
+            let news = self.take_now();
+            if !news.is_empty() {
+                return news;
+            }
+            self.added.notified().await;
+        }
+    }
+
+    /// Takes all news.
+    pub(super) fn take_now(&self) -> News {
+        mem::take(&mut self.waiting())
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, News> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room(name: impl ToString) -> RoomId {
+        name.to_string().as_str().try_into().unwrap()
+    }
+
+    fn seq(number: i64) -> Seq {
+        number.try_into().unwrap()
+    }
+
+    #[test]
+    fn the_latest_report_of_a_room_counts_in_whatever_order_they_come() {
+        let mut wakes = Wakes::default();
+        for number in [2, 5, 3] {
+            wakes.add(room("a"), seq(number));
+        }
+        assert_eq!(wakes.rooms, [(room("a"), seq(5))].into());
+        assert!(!wakes.any);
+    }
+
+    #[test]
+    fn too_many_rooms_become_a_report_of_any_room() {
+        let mut wakes = Wakes::default();
+        for number in 0..MAX_ROOMS {
+            wakes.add(room(number), seq(1));
+        }
+        wakes.add(room(0), seq(2));
+        assert!(!wakes.any);
+        wakes.add(room("one more"), seq(1));
+        assert_eq!(wakes, Wakes::any());
+    }
+
+    #[tokio::test]
+    async fn a_report_added_before_or_while_waiting_is_taken_once() {
+        let queue = NewsQueue::default();
+        queue.wake(room("a"), seq(1));
+        assert_eq!(queue.take().await.wakes.rooms, [(room("a"), seq(1))].into());
+        let (taken, ()) = tokio::join!(queue.take(), async { queue.merge(Wakes::any().into()) });
+        assert_eq!(taken, Wakes::any().into());
+        assert!(queue.take_now().is_empty());
+    }
+
+    #[test]
+    fn signals_keep_their_order_and_those_beyond_the_bound_are_dropped_and_counted() {
+        let typing = |number: usize| {
+            let user_id = number.to_string().as_str().try_into().unwrap();
+            let signal = Signal::Typing {
+                user_id,
+                is_typing: true,
+            };
+            (room("a"), signal)
+        };
+        let mut news = News::default();
+        for numbers in [0..MAX_SIGNALS - 1, MAX_SIGNALS - 1..MAX_SIGNALS + 2] {
+            news.merge(News {
+                signals: numbers.map(typing).collect(),
+                ..News::default()
+            });
+        }
+        assert_eq!(news.signals, Vec::from_iter((0..MAX_SIGNALS).map(typing)));
+        assert_eq!(news.dropped, 2);
+    }
+}
