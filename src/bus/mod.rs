@@ -48,7 +48,7 @@ pub enum Settings {
     Off,
     /// Notifications of a Postgres.
     Postgres {
-        /// The database, on a connection that no transaction pooler lends out.
+        /// The database, without a pooler in between.
         url: SecretString,
         /// The encryption of the connections.
         encryption: Encryption,

@@ -83,8 +83,8 @@ pub struct Config {
     #[arg(long, env)]
     pub bus_url: Option<BusUrl>,
 
-    /// URL of the same Postgres for notifications, where `DATABASE_URL` leads to a pooler in
-    /// transaction mode. Unset: `DATABASE_URL`.
+    /// URL of the same Postgres for notifications, where `DATABASE_URL` leads to a pooler. Unset:
+    /// `DATABASE_URL`.
     #[arg(long, env, hide_env_values = true)]
     pub database_notify_url: Option<SecretString>,
 

@@ -22,7 +22,7 @@ mod tables;
 
 use std::sync::Arc;
 
-pub(crate) use self::postgres::connect_options as postgres_options;
+pub(crate) use self::postgres::{connect_options as postgres_options, direct};
 pub use self::{
     error::{Cause, MigrateError, StoreError},
     limits::{ACQUIRE_TIMEOUT, STATEMENT_TIMEOUT},

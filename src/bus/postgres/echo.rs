@@ -10,8 +10,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// The longest wait for the echo of a notification. A pooler that lends the listener's connection
-/// out, a failover or a broken network swallow it.
+/// The longest wait for the echo of a notification. A failover or a broken network swallows it.
 const DEAF_AFTER: Duration = Duration::from_secs(2);
 
 /// Notifications sent, and not heard yet.

@@ -16,7 +16,7 @@ use sqlx::{
 use tokio::time::sleep;
 
 use super::{CHANNEL, Line, backoff, frame, in_time};
-use crate::bus::news::Wakes;
+use crate::{bus::news::Wakes, store::direct};
 
 /// The time without a notification after which the listener's connection is pinged.
 pub const SILENCE: Duration = Duration::from_secs(5);
@@ -25,13 +25,12 @@ pub const SILENCE: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 enum Lost {
     #[error(transparent)]
-    Connection(#[from] sqlx::Error),
+    Connection(sqlx::Error),
     #[error("the connection ended")]
     Ended,
-    #[error(
-        "this server's own notifications do not come back: a transaction pooler? \
-         DATABASE_NOTIFY_URL can name a way around it"
-    )]
+    #[error("a pooler is in between; DATABASE_NOTIFY_URL can name a way around it")]
+    Pooled,
+    #[error("this server's own notifications do not come back")]
     Deaf,
 }
 
@@ -54,6 +53,16 @@ pub(super) async fn run(line: Arc<Line>) {
     .await;
 }
 
+impl From<sqlx::Error> for Lost {
+    fn from(error: sqlx::Error) -> Self {
+        if direct::is_refusal(&error) {
+            Self::Pooled
+        } else {
+            Self::Connection(error)
+        }
+    }
+}
+
 struct Listener {
     line: Arc<Line>,
     pauses: backon::ExponentialBackoff,
@@ -63,8 +72,17 @@ struct Listener {
 
 impl Listener {
     /// Connects, and takes notifications in.
+    ///
+    /// A pooler may lend the connection to other clients afterwards. They would get the
+    /// notifications, and many take them for errors, so nothing is listened to through a pooler.
     async fn listen(&mut self) -> Result<Infallible, Lost> {
         let pool = self.pool();
+        let mut connection = in_time(pool.acquire()).await?;
+        let is_direct = in_time(direct::is_direct(&mut connection)).await?;
+        drop(connection);
+        if !is_direct {
+            return Err(Lost::Pooled);
+        }
         let mut listener = in_time(PgListener::connect_with(&pool)).await?;
         listener.eager_reconnect(false);
         in_time(listener.listen(CHANNEL)).await?;
@@ -89,7 +107,7 @@ impl Listener {
             .max_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
-            .connect_lazy_with(self.line.options.clone())
+            .connect_lazy_with(direct::marked(self.line.options.clone()))
     }
 
     fn take(&mut self, payload: &str) {

@@ -1,6 +1,7 @@
 //! The log on Postgres: one statement per batch.
 
 mod append;
+pub(crate) mod direct;
 mod migrate;
 mod options;
 mod pools;

@@ -23,13 +23,10 @@ use super::{
         fault,
         limits::{ACQUIRE_TIMEOUT, STATEMENT_TIMEOUT},
     },
+    direct,
     schema::Schema,
     work::Work,
 };
-
-/// A setting to tell a direct connection from one through a pooler: a pooler may drop settings
-/// without an error, and then it is missing.
-const MARK: &str = "parlor.direct";
 
 /// A connection idle for longer is pinged before use. To ping it each time would cost every batch
 /// and every read a round trip.
@@ -60,12 +57,8 @@ impl Pools {
         let behind_pooler = Arc::new(AtomicBool::new(false));
         // Parked rooms are stored beside the others, on a connection of their own.
         let writing = if max_connections < 4 { 1 } else { 2 };
-        let direct = |work: Work| {
-            plain
-                .clone()
-                .options(work.settings(schema.as_ref()))
-                .options([(MARK, "on")])
-        };
+        let direct =
+            |work: Work| direct::marked(plain.clone().options(work.settings(schema.as_ref())));
         let writers = pool(writing, behind_pooler.clone()).connect_lazy_with(direct(Work::Write));
         let readers = match max_connections - writing {
             0 => writers.clone(),
@@ -152,7 +145,7 @@ impl Pools {
 
     /// Returns true when an error shows a pooler in between, and adapts the pools to it.
     fn detect_pooler(&self, error: &sqlx::Error) -> bool {
-        if !fault::is_pooler_refusal(error) {
+        if !direct::is_refusal(error) {
             return false;
         }
         if !self.behind_pooler.swap(true, Ordering::Relaxed) {
@@ -211,10 +204,7 @@ async fn check_mark(
     if behind_pooler.load(Ordering::Relaxed) {
         return Ok(());
     }
-    let asking =
-        sqlx::raw_sql("SELECT coalesce(current_setting('parlor.direct', true), '') = 'on'");
-    let direct = sqlx::Row::try_get::<bool, _>(&asking.fetch_one(connection).await?, 0)?;
-    if !direct && !behind_pooler.swap(true, Ordering::Relaxed) {
+    if !direct::is_direct(connection).await? && !behind_pooler.swap(true, Ordering::Relaxed) {
         tracing::info!("{POOLED}");
     }
     Ok(())

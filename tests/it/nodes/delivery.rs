@@ -112,7 +112,7 @@ async fn messages_arrive_while_the_bus_is_away_and_after_it_has_come_back() {
     }
 }
 
-/// The pooler takes `LISTEN`, and delivers nothing.
+/// The pooler would take `LISTEN`, and deliver the notifications to other clients.
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_a_transaction_pooler_messages_arrive_by_the_sweep_or_by_a_url_around_it() {
     let pooler = PgBouncer::start("transaction", "default_pool_size = 5");
@@ -131,7 +131,19 @@ async fn behind_a_transaction_pooler_messages_arrive_by_the_sweep_or_by_a_url_ar
             send(&mut ann, "r", "hello").await;
             assert_eq!(bob.next("newMessage").await["message"], "hello");
         }
+        if flags.is_empty() {
+            assert_eq!(count_listeners(&mut connect(&database).await).await, 0);
+        }
     }
+}
+
+async fn count_listeners(connection: &mut PgConnection) -> i64 {
+    let count = "SELECT count(*) FROM pg_stat_activity \
+                 WHERE datname = current_database() AND query LIKE 'LISTEN%'";
+    sqlx::query_scalar(count)
+        .fetch_one(connection)
+        .await
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
