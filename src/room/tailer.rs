@@ -45,27 +45,32 @@ impl Tailer {
 
     async fn follow(&self) {
         let mut swept_at = Instant::now();
-        let mut handed = Handed::default();
+        let (mut handed, mut failed) = (Handed::default(), false);
         loop {
             let News { wakes, signals, .. } = tokio::select! {
                 biased;
-                () = sleep_until(swept_at + self.pause()) => Wakes::any().into(),
+                () = sleep_until(swept_at + self.pause(failed)) => Wakes::any().into(),
                 news = self.bus.news() => news,
             };
             for (room, signal) in signals {
                 self.rooms.signal(&room, signal);
             }
-            if wakes.any {
+            let is_sweep = wakes.any;
+            let caught_up = self.catch_up(wakes, &mut handed).await;
+            if is_sweep {
                 swept_at = Instant::now();
             }
-            if let Err(cause) = self.catch_up(wakes, &mut handed).await {
+            // Only a sweep makes up for a failure.
+            failed = caught_up.is_err() || failed && !is_sweep;
+            if let Err(cause) = caught_up {
                 tracing::debug!(%cause, "the log was not read for messages of other servers");
             }
         }
     }
 
-    fn pause(&self) -> Duration {
-        if self.bus.is_well() {
+    /// Returns the time to the next sweep, shorter after a failed read.
+    fn pause(&self, failed: bool) -> Duration {
+        if self.bus.is_well() && !failed {
             SWEEP_INTERVAL
         } else {
             SWEEP_INTERVAL_DEGRADED
@@ -79,9 +84,9 @@ impl Tailer {
     ///
     /// See [`StoreError`].
     async fn catch_up(&self, wakes: Wakes, handed: &mut Handed) -> Result<(), StoreError> {
-        let mut heads = wakes.rooms;
+        let (mut heads, mut swept) = (wakes.rooms, Ok(()));
         if wakes.any {
-            self.sweep(&mut heads).await?;
+            swept = self.sweep(&mut heads).await;
         }
         let mut behind = self.rooms.behind(&heads);
         if wakes.any {
@@ -97,7 +102,7 @@ impl Tailer {
         for (room, head) in &heads {
             self.rooms.wake(room, *head);
         }
-        read
+        swept.and(read)
     }
 
     /// Adds the newest places of all active rooms.

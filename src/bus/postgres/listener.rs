@@ -91,6 +91,8 @@ impl Listener {
         self.line.inbox.merge(Wakes::any().into());
         loop {
             tokio::select! {
+                // After a pause of the whole process, the echo is there as soon as it is overdue.
+                biased;
                 notification = listener.try_recv() => {
                     self.take(notification?.ok_or(Lost::Ended)?.payload());
                     continue;
