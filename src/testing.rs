@@ -7,7 +7,10 @@ pub mod auth {
 
 /// The bus.
 pub mod bus {
-    pub use crate::bus::{Bus, MAX_ROOMS, MAX_SIGNALS, News, PostgresBus, SILENCE, Wakes};
+    pub use crate::bus::{
+        Bus, MAX_ROOMS, MAX_SIGNALS, News, PostgresBus, Roster, RosterError, RosterStore, Rosters,
+        SILENCE, Server, ServerId, Wakes,
+    };
 }
 
 /// The use cases.

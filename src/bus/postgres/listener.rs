@@ -21,6 +21,10 @@ use crate::{bus::news::Wakes, store::direct};
 /// The time without a notification after which the listener's connection is pinged.
 pub const SILENCE: Duration = Duration::from_secs(5);
 
+/// Lets the database notice within 11 s that the other end of the connection is gone.
+const KEEPALIVE: &str =
+    "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3";
+
 /// The end of a listener.
 #[derive(Debug, thiserror::Error)]
 enum Lost {
@@ -85,6 +89,7 @@ impl Listener {
         }
         let mut listener = in_time(PgListener::connect_with(&pool)).await?;
         listener.eager_reconnect(false);
+        self.take_lease(&mut listener).await?;
         in_time(listener.listen(CHANNEL)).await?;
         self.line.echo.forget();
         self.line.probe.notify_one();
@@ -104,6 +109,15 @@ impl Listener {
         }
     }
 
+    /// Takes the lock of this server's life. The database soon notices when this machine is gone.
+    async fn take_lease(&self, listener: &mut PgListener) -> Result<(), Lost> {
+        in_time(listener.execute(KEEPALIVE)).await?;
+        let lock = sqlx::query("SELECT pg_advisory_lock_shared($1)").bind(self.line.lease());
+        in_time(listener.execute(lock)).await?;
+        self.line.has_lease.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
     fn pool(&self) -> PgPool {
         PgPoolOptions::new()
             .max_connections(1)
@@ -121,6 +135,7 @@ impl Listener {
             Some(mut frame) => {
                 if frame.header.schema != self.line.schema {
                     frame.news.signals.clear();
+                    frame.news.rosters.clear();
                 }
                 if !frame.news.is_empty() {
                     self.line.inbox.merge(frame.news);
@@ -143,6 +158,7 @@ impl Listener {
     /// row is logged.
     fn note_loss(&mut self, lost: &Lost) {
         self.line.is_well.store(false, Ordering::Relaxed);
+        self.line.has_lease.store(false, Ordering::Relaxed);
         self.line.inbox.merge(Wakes::any().into());
         if std::mem::replace(&mut self.is_reported, true) {
             tracing::debug!(reason = %lost, "bus: degraded");

@@ -1,4 +1,4 @@
-//! The bus on Postgres: `LISTEN` and `NOTIFY`, on two connections of its own.
+//! The bus on Postgres: `LISTEN` and `NOTIFY`, on two connections of its own, and rosters on a third.
 //!
 //! A notification is never part of a batch's transaction. There it would take a lock on the whole
 //! database until the commit is flushed, and a full queue of notifications would fail the commit.
@@ -7,6 +7,7 @@
 mod echo;
 mod frame;
 mod listener;
+mod rosters;
 mod sender;
 
 use std::{
@@ -26,9 +27,11 @@ use uuid::Uuid;
 
 use self::echo::Echo;
 pub use self::listener::SILENCE;
+use self::rosters::PostgresRosters;
 use super::{
     Bus,
-    news::{News, NewsQueue},
+    news::{News, NewsQueue, Wakes},
+    roster::RosterStore,
 };
 use crate::{
     model::{RoomId, Seq, Signal},
@@ -49,6 +52,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct PostgresBus {
     line: Arc<Line>,
+    rosters: PostgresRosters,
     tasks: TaskTracker,
 }
 
@@ -67,7 +71,20 @@ struct Line {
     /// The listener's wish for an echo.
     probe: Notify,
     is_well: AtomicBool,
+    /// True while the listener's connection holds the lock of this server's life.
+    has_lease: AtomicBool,
     stop: CancellationToken,
+}
+
+impl Line {
+    /// Returns the key of the lock of this server's life.
+    fn lease(&self) -> i64 {
+        self.node.as_u64_pair().1.cast_signed()
+    }
+
+    fn has_lease(&self) -> bool {
+        self.has_lease.load(Ordering::Relaxed)
+    }
 }
 
 impl PostgresBus {
@@ -90,12 +107,18 @@ impl PostgresBus {
             echo: Echo::default(),
             probe: Notify::new(),
             is_well: AtomicBool::new(false),
+            has_lease: AtomicBool::new(false),
             stop: CancellationToken::new(),
         });
         let tasks = TaskTracker::new();
         tasks.spawn(sender::run(line.clone()));
         tasks.spawn(listener::run(line.clone()));
-        Ok(Self { line, tasks })
+        let rosters = PostgresRosters::new(line.clone(), schema);
+        Ok(Self {
+            line,
+            rosters,
+            tasks,
+        })
     }
 }
 
@@ -112,6 +135,21 @@ impl Bus for PostgresBus {
         });
     }
 
+    fn tell_roster(&self, room: &RoomId) {
+        self.line.outbox.merge(News {
+            rosters: [room.clone()].into(),
+            ..News::default()
+        });
+    }
+
+    fn tell_any(&self) {
+        self.line.outbox.merge(Wakes::any().into());
+    }
+
+    fn rosters(&self) -> &dyn RosterStore {
+        &self.rosters
+    }
+
     async fn news(&self) -> News {
         self.line.inbox.take().await
     }
@@ -123,7 +161,8 @@ impl Bus for PostgresBus {
     async fn close(&self) {
         self.line.stop.cancel();
         self.tasks.close();
-        timeout(CLOSE_TIMEOUT, self.tasks.wait()).await.ok();
+        let closing = async { tokio::join!(self.tasks.wait(), self.rosters.close()) };
+        timeout(CLOSE_TIMEOUT, closing).await.ok();
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod bus;
 mod delivery;
+mod rosters;
 
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
