@@ -35,13 +35,9 @@ impl Roster {
         json!(self).to_string()
     }
 
-    /// Reads the JSON of a roster.
-    ///
-    /// # Errors
-    ///
-    /// When it is another JSON.
-    pub fn decode(json: &str) -> Result<Self, RosterError> {
-        serde_json::from_str(json).map_err(|error| RosterError(error.to_string()))
+    /// Reads the JSON of a roster; returns none for another JSON.
+    pub fn decode(json: &str) -> Option<Self> {
+        serde_json::from_str(json).ok()
     }
 
     /// Returns true when the room has no member on the server.

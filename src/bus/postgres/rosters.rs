@@ -175,7 +175,7 @@ impl RosterStore for PostgresRosters {
             let room: Option<String> = row.try_get("room_id")?;
             let roster: Option<String> = row.try_get("roster")?;
             if let (Some(room), Some(roster)) = (room, roster) {
-                read.rosters.push(decoded(&room, server, &roster)?);
+                read.rosters.extend(decoded(&room, server, &roster));
             }
         }
         Ok(read)
@@ -209,13 +209,10 @@ fn columns(rosters: &[(RoomId, Roster)]) -> (Vec<String>, Vec<String>) {
     rosters.iter().map(encoded).unzip()
 }
 
-fn decoded(
-    room: &str,
-    server: ServerId,
-    roster: &str,
-) -> Result<(RoomId, ServerId, Roster), RosterError> {
-    let room = RoomId::try_from(room).map_err(|reason| RosterError(reason.to_string()))?;
-    Ok((room, server, Roster::decode(roster)?))
+/// Reads a row; returns none for one written by a server with other rules.
+fn decoded(room: &str, server: ServerId, roster: &str) -> Option<(RoomId, ServerId, Roster)> {
+    let room = RoomId::try_from(room).ok()?;
+    Some((room, server, Roster::decode(roster)?))
 }
 
 /// Keeps all bits of a number that the database takes for a signed one.
