@@ -2,6 +2,7 @@
 
 mod bus;
 mod delivery;
+mod presence;
 mod rosters;
 
 use serde_json::json;
