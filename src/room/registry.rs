@@ -18,10 +18,7 @@ use super::{
     rosters::{RosterKeeper, RosterQueue},
     task::{self, Lifetime},
 };
-use crate::{
-    bus::Roster,
-    model::{EncodedMessage, Outcome, RoomId, Seq, Signal, Stored},
-};
+use crate::model::{EncodedMessage, Outcome, RoomId, Seq, Signal, Stored};
 
 /// All active rooms of this node.
 #[derive(Clone)]
@@ -172,7 +169,7 @@ impl Rooms {
         if active.get(id).is_some_and(WeakRoomHandle::is_closed) {
             active.remove(id);
             if let Some(queue) = &self.0.rosters {
-                queue.write(id.clone(), Roster::Named(vec![]));
+                queue.close(id);
             }
         }
     }

@@ -182,7 +182,7 @@ fn backoff() -> ExponentialBackoff {
         .build()
 }
 
-/// Waits for an answer of the database.
+/// Waits for an answer of the database, for [`TIMEOUT`].
 ///
 /// # Errors
 ///
@@ -190,6 +190,18 @@ fn backoff() -> ExponentialBackoff {
 async fn in_time<T>(
     answer: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {
+    within(TIMEOUT, answer).await
+}
+
+/// Waits for an answer of the database.
+///
+/// # Errors
+///
+/// The database's, or none in time.
+async fn within<T>(
+    time: Duration,
+    answer: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
     let timed_out = |_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
-    timeout(TIMEOUT, answer).await.unwrap_or_else(timed_out)
+    timeout(time, answer).await.unwrap_or_else(timed_out)
 }

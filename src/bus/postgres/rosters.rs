@@ -4,7 +4,7 @@
 //! written to stay alive, and the database itself notices the end of a process. Without a
 //! connection that can hold a lock, the server writes the time at each look instead.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use sqlx::{
@@ -14,7 +14,7 @@ use sqlx::{
 };
 use tokio::sync::Mutex;
 
-use super::{Line, in_time};
+use super::{Line, TIMEOUT, in_time, within};
 use crate::{
     bus::roster::{Roster, RosterError, RosterStore, Rosters, Server, ServerId},
     model::RoomId,
@@ -60,6 +60,9 @@ const SHOW_LIFE: &str = "UPDATE {servers} SET seen_at = now() WHERE server_id = 
 
 const REMOVE: &str = "DELETE FROM {servers} WHERE server_id = ANY($1)";
 
+/// The time limit of writing the rosters of many rooms.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// The rosters, on a connection of their own.
 #[derive(Debug)]
 pub(super) struct PostgresRosters {
@@ -97,9 +100,17 @@ impl PostgresRosters {
         sqlx::query(AssertSqlSafe(sql)).persistent(false)
     }
 
-    /// Runs a statement. A connection that fails is thrown away.
     async fn fetch(
         &self,
+        query: Query<'static, Postgres, PgArguments>,
+    ) -> Result<Vec<PgRow>, RosterError> {
+        self.fetch_within(TIMEOUT, query).await
+    }
+
+    /// Runs a statement. A connection that fails is thrown away.
+    async fn fetch_within(
+        &self,
+        time: Duration,
         query: Query<'static, Postgres, PgArguments>,
     ) -> Result<Vec<PgRow>, RosterError> {
         let mut kept = self.connection.lock().await;
@@ -107,7 +118,7 @@ impl PostgresRosters {
             Some(connection) => connection,
             None => in_time(PgConnection::connect_with(&self.line.options)).await?,
         };
-        let rows = in_time(async {
+        let rows = within(time, async {
             let mut transaction = connection.begin().await?;
             let rows = query.fetch_all(&mut *transaction).await?;
             transaction.commit().await?;
@@ -140,7 +151,7 @@ impl RosterStore for PostgresRosters {
             .bind(self.line.lease())
             .bind(rooms)
             .bind(rosters);
-        self.fetch(query).await.map(drop)
+        self.fetch_within(WRITE_TIMEOUT, query).await.map(drop)
     }
 
     async fn update(
@@ -161,7 +172,8 @@ impl RosterStore for PostgresRosters {
             .bind(removed)
             .bind(rooms)
             .bind(rosters);
-        Ok(!self.fetch(query).await?.is_empty())
+        let updated = self.fetch_within(WRITE_TIMEOUT, query).await?;
+        Ok(!updated.is_empty())
     }
 
     async fn read(&self, rooms: &[RoomId]) -> Result<Rosters, RosterError> {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::queue::RosterQueue;
+use super::queue::{RosterQueue, TaskNumber};
 use crate::{
     model::RoomId,
     room::{
@@ -19,6 +19,7 @@ const MAX_WAIT: Duration = Duration::from_secs(1);
 /// A room's link with the roster keeper of its node.
 pub(in crate::room) struct RosterLink {
     room: RoomId,
+    task: TaskNumber,
     queue: Arc<RosterQueue>,
     /// The end of the wait for the first rosters of other servers; none once they are known.
     wait_until: Option<Instant>,
@@ -30,10 +31,11 @@ pub(in crate::room) struct RosterLink {
 impl RosterLink {
     /// Asks for the rosters of a room that becomes active.
     pub(in crate::room) fn open(room: RoomId, queue: Arc<RosterQueue>) -> Self {
-        queue.open(room.clone());
+        let task = queue.open(&room);
         let wait_until = queue.is_answering().then(|| Instant::now() + MAX_WAIT);
         Self {
             room,
+            task,
             queue,
             wait_until,
             hold: None,
@@ -62,7 +64,7 @@ impl RosterLink {
             self.wait_until = None;
         }
         if let Some(roster) = members.take_roster(Instant::now()) {
-            self.queue.write(self.room.clone(), roster);
+            self.queue.write(&self.room, self.task, roster);
         }
         if !members.has_away() {
             self.hold = None;

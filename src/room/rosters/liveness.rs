@@ -85,3 +85,67 @@ impl Liveness {
         self.known.keys()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    const STEP: Duration = Duration::from_secs(2);
+
+    fn server(number: u128, is_alive: bool) -> Server {
+        Server {
+            id: ServerId(Uuid::from_u128(number)),
+            revision: 1,
+            is_alive,
+        }
+    }
+
+    fn id(number: u128) -> ServerId {
+        server(number, true).id
+    }
+
+    #[test]
+    fn a_server_is_gone_after_a_while_without_a_sign_of_life_until_it_is_back() {
+        let (mut liveness, now) = (Liveness::default(), Instant::now());
+        assert_eq!(liveness.look(now, &[server(1, true), server(2, true)]), []);
+        let one_absent = [server(1, false), server(2, true)];
+        for step in 0..3 {
+            assert_eq!(liveness.look(now + step * STEP, &one_absent), []);
+        }
+        assert!(liveness.is_anyone_absent() && !liveness.is_gone(&id(1)));
+        // A removal that failed is asked for again.
+        for step in 3..5 {
+            assert_eq!(liveness.look(now + step * STEP, &one_absent), [id(1)]);
+            assert!(liveness.is_gone(&id(1)) && !liveness.is_anyone_absent());
+        }
+        assert_eq!(liveness.known().collect::<Vec<_>>(), [&id(2)]);
+        assert_eq!(liveness.look(now, &[server(1, true), server(2, true)]), []);
+        assert!(!liveness.is_gone(&id(1)));
+    }
+
+    #[test]
+    fn a_server_that_is_no_longer_listed_is_absent_and_then_gone() {
+        let (mut liveness, now) = (Liveness::default(), Instant::now());
+        liveness.look(now, &[server(1, true)]);
+        assert_eq!(liveness.look(now + STEP, &[]), []);
+        assert_eq!(liveness.known().count(), 1);
+        assert_eq!(liveness.look(now + STEP + GONE_AFTER, &[]), [id(1)]);
+        assert_eq!(liveness.look(now + STEP + GONE_AFTER, &[]), []);
+        assert_eq!(liveness.known().count(), 0);
+    }
+
+    #[test]
+    fn absences_begin_anew_after_a_look_that_failed() {
+        let (mut liveness, now) = (Liveness::default(), Instant::now());
+        liveness.look(now, &[server(1, false)]);
+        liveness.pause();
+        let later = now + GONE_AFTER;
+        assert_eq!(liveness.look(later, &[server(1, false)]), []);
+        assert_eq!(
+            liveness.look(later + GONE_AFTER, &[server(1, false)]),
+            [id(1)]
+        );
+    }
+}

@@ -24,8 +24,15 @@ pub(in crate::room) struct RosterQueue {
     is_answering: AtomicBool,
 }
 
+/// The number of a room's task. A task that ends may still write beside its successor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TaskNumber(u64);
+
 #[derive(Debug, Default)]
 struct Work {
+    /// The newest task of each active room.
+    tasks: HashMap<RoomId, TaskNumber>,
+    last_task: u64,
     /// The newest roster of each room with a change.
     changed: HashMap<RoomId, Roster>,
     /// The rooms that wait for their first rosters.
@@ -47,14 +54,33 @@ impl Default for RosterQueue {
 }
 
 impl RosterQueue {
-    /// Asks for the rosters of a room that has just become active here.
-    pub(in crate::room) fn open(&self, room: RoomId) {
-        self.add(|work| _ = work.opened.insert(room));
+    /// Asks for the rosters of a room whose task has just started. Returns the task's number.
+    pub(super) fn open(&self, room: &RoomId) -> TaskNumber {
+        self.add(|work| {
+            work.last_task += 1;
+            let task = TaskNumber(work.last_task);
+            work.tasks.insert(room.clone(), task);
+            work.opened.insert(room.clone());
+            task
+        })
     }
 
-    /// Asks to write a room's roster.
-    pub(in crate::room) fn write(&self, room: RoomId, roster: Roster) {
-        self.add(|work| _ = work.changed.insert(room, roster));
+    /// Asks to write a room's roster, unless it has a newer task.
+    pub(super) fn write(&self, room: &RoomId, task: TaskNumber, roster: Roster) {
+        self.add(|work| {
+            if work.tasks.get(room) == Some(&task) {
+                work.changed.insert(room.clone(), roster);
+            }
+        });
+    }
+
+    /// Asks to write that a room without a task has no members here.
+    pub(in crate::room) fn close(&self, room: &RoomId) {
+        self.add(|work| {
+            work.tasks.remove(room);
+            work.opened.remove(room);
+            work.changed.insert(room.clone(), Roster::Named(vec![]));
+        });
     }
 
     /// Asks for the rosters of rooms with a new one on another server, or of all rooms.
@@ -108,9 +134,10 @@ impl RosterQueue {
         work.any || !work.told.is_empty() || !work.changed.is_empty()
     }
 
-    fn add(&self, add: impl FnOnce(&mut Work)) {
-        add(&mut self.work());
+    fn add<T>(&self, add: impl FnOnce(&mut Work) -> T) -> T {
+        let added = add(&mut self.work());
         self.added.notify_one();
+        added
     }
 
     fn work(&self) -> MutexGuard<'_, Work> {

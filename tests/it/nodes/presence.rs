@@ -14,8 +14,8 @@ use tokio::time::{sleep, timeout};
 
 use super::{servers, until_well};
 use crate::support::{
-    Database, Process, RawClient, Server, eventually, postgres::Postgres, raw::Packet,
-    within_deadline,
+    Database, Process, RawClient, Server, eventually, pgbouncer::PgBouncer, postgres::Postgres,
+    raw::Packet, within_deadline,
 };
 
 const GRACE: Duration = Duration::from_secs(1);
@@ -182,8 +182,27 @@ async fn members_of_a_large_room_are_counted_and_not_named() {
     crowd[0].until(|first| first.count == 5).await;
     crowd[3].leave("r").await;
     crowd[2].leave("r").await;
-    eve.until_members(&["a", "b", "eve"]).await;
-    crowd[0].until(|first| first.count == 3).await;
+    for watcher in [&mut eve, &mut crowd[0]] {
+        watcher.until(|seen| seen.count == 3).await;
+    }
+    let eve = Watcher::join(servers[1].address(), "eve", "r").await;
+    assert_eq!(eve.members, set(&["a", "b", "eve"]));
+}
+
+/// Without a connection that can hold a lock, servers write their signs of life.
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_transaction_pooler_presence_speaks_of_all_servers_too() {
+    let pooler = PgBouncer::start("transaction", "default_pool_size = 5");
+    let database = Database::postgres().await.behind(&pooler);
+    let mut servers = servers(database, 2, &[]).await;
+    let mut ann = Watcher::join(servers[0].address(), "ann", "r").await;
+    let _bob = Watcher::join(servers[1].address(), "bob", "r").await;
+    ann.until_members(&["ann", "bob"]).await;
+    // Longer than a server may be absent.
+    ann.settle(Duration::from_secs(8)).await;
+    assert_eq!(ann.left, [""; 0]);
+    servers.pop().unwrap().stop().await.1.unwrap();
+    ann.until_members(&["ann"]).await;
 }
 
 const CROWD: usize = 100;
@@ -324,7 +343,7 @@ async fn presence_is_the_truth_whenever_joins_and_leaves_rest() {
 }
 
 /// Joins and leaves a second, on all servers together.
-const STORM: u32 = 200;
+const STORM: u32 = 300;
 const STORM_TIME: Duration = Duration::from_secs(4);
 
 #[tokio::test(flavor = "multi_thread")]
