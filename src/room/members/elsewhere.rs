@@ -1,6 +1,9 @@
 //! The members on other servers.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use crate::{
     bus::{Roster, ServerId},
@@ -13,7 +16,7 @@ pub struct RostersRead {
     /// The rosters of the servers that are listed. A listed server without one has no members.
     pub rosters: Vec<(ServerId, Roster)>,
     /// Servers that are not listed, and not known to be gone: their rosters stay as they were.
-    pub kept: std::sync::Arc<HashSet<ServerId>>,
+    pub kept: Arc<HashSet<ServerId>>,
 }
 
 /// The rosters of a room on other servers.

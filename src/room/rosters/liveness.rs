@@ -65,9 +65,11 @@ impl Liveness {
         self.known.values_mut().for_each(|since| *since = None);
     }
 
-    /// Notes a server on a list.
-    pub(super) fn note(&mut self, server: ServerId) {
-        self.known.entry(server).or_default();
+    /// Notes servers on a list.
+    pub(super) fn note(&mut self, listed: &HashSet<ServerId>) {
+        for server in listed {
+            self.known.entry(*server).or_default();
+        }
     }
 
     /// Returns true while a server is absent.

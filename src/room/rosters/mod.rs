@@ -24,7 +24,7 @@ use super::{
     registry::Rooms,
 };
 use crate::{
-    bus::{Bus, Roster, RosterError, Server, ServerId},
+    bus::{Bus, Roster, RosterError, Rosters, Server, ServerId},
     model::RoomId,
 };
 
@@ -143,7 +143,7 @@ impl RosterKeeper {
         }
         let gone = self.liveness.look(now, &others);
         if !gone.is_empty() {
-            tracing::info!(servers = gone.len(), "servers are gone");
+            tracing::info!(count = gone.len(), "servers are gone, with their members");
             self.queue.tell(HashSet::new(), true);
             self.bus.rosters().remove(&gone).await?;
         }
@@ -231,43 +231,48 @@ impl RosterKeeper {
         self.read(&rooms).await
     }
 
-    /// Reads the rosters of rooms, and brings them to the rooms.
+    /// Reads the rosters of rooms, and brings them to the rooms. After a failure, all are read again.
     async fn read(&mut self, rooms: &[RoomId]) -> Result<(), RosterError> {
         for rooms in rooms.chunks(MAX_READ) {
             let read = self.bus.rosters().read(rooms).await;
-            // After a failure, all are read again.
-            let read = read.inspect_err(|_| self.queue.tell(HashSet::new(), true))?;
-            let own = self.bus.rosters().server_id();
-            let listed = read.servers.iter().filter(|server| **server != own);
-            let listed: HashSet<_> = listed.copied().collect();
-            let listed: HashSet<_> = listed
-                .into_iter()
-                .filter(|server| !self.liveness.is_gone(server))
-                .collect();
-            listed.iter().for_each(|server| self.liveness.note(*server));
-            let kept = self
-                .liveness
-                .known()
-                .filter(|server| !listed.contains(server));
-            let kept = Arc::new(kept.copied().collect());
-            let mut rosters = HashMap::<_, Vec<_>>::new();
-            for (room, server, roster) in read.rosters {
-                if listed.contains(&server) {
-                    rosters.entry(room).or_default().push((server, roster));
-                }
-            }
-            for room in rooms {
-                let rosters = rosters.remove(room).unwrap_or_default();
-                let news = RostersRead {
-                    rosters,
-                    kept: Arc::clone(&kept),
-                };
-                if !self.rooms.rosters(room, news) {
-                    self.queue.tell([room.clone()].into(), false);
-                }
-            }
+            self.bring(
+                rooms,
+                read.inspect_err(|_| self.queue.tell(HashSet::new(), true))?,
+            );
         }
         Ok(())
+    }
+
+    /// Brings rosters to their rooms. A room with a full mailbox is read once more.
+    fn bring(&mut self, rooms: &[RoomId], read: Rosters) {
+        let (own, is_gone) = (self.bus.rosters().server_id(), |server| {
+            self.liveness.is_gone(server)
+        });
+        let others = read.servers.into_iter();
+        let listed: HashSet<_> = others
+            .filter(|server| *server != own && !is_gone(server))
+            .collect();
+        self.liveness.note(&listed);
+        let kept = self
+            .liveness
+            .known()
+            .filter(|server| !listed.contains(server));
+        let kept = Arc::new(kept.copied().collect());
+        let mut of_rooms = HashMap::<_, Vec<_>>::new();
+        for (room, server, roster) in read.rosters {
+            if listed.contains(&server) {
+                of_rooms.entry(room).or_default().push((server, roster));
+            }
+        }
+        for room in rooms {
+            let news = RostersRead {
+                rosters: of_rooms.remove(room).unwrap_or_default(),
+                kept: Arc::clone(&kept),
+            };
+            if !self.rooms.rosters(room, news) {
+                self.queue.tell([room.clone()].into(), false);
+            }
+        }
     }
 
     /// Notes a success or a failure.
