@@ -245,13 +245,9 @@ impl RosterKeeper {
 
     /// Brings rosters to their rooms. A room with a full mailbox is read once more.
     fn bring(&mut self, rooms: &[RoomId], read: Rosters) {
-        let (own, is_gone) = (self.bus.rosters().server_id(), |server| {
-            self.liveness.is_gone(server)
-        });
-        let others = read.servers.into_iter();
-        let listed: HashSet<_> = others
-            .filter(|server| *server != own && !is_gone(server))
-            .collect();
+        let own = self.bus.rosters().server_id();
+        let mut listed = HashSet::<_>::from_iter(read.servers);
+        listed.retain(|server| *server != own && !self.liveness.is_gone(server));
         self.liveness.note(&listed);
         let kept = self
             .liveness
