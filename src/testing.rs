@@ -7,7 +7,7 @@ pub mod auth {
 
 /// The bus.
 pub mod bus {
-    pub use crate::bus::{Bus, MAX_ROOMS, MAX_SIGNALS, News, PostgresBus, SILENCE, Wakes};
+    pub use crate::bus::{Bus, MAX_ROOMS, MAX_SIGNALS, News, SILENCE, Settings, Wakes, open};
 }
 
 /// The use cases.

@@ -4,17 +4,25 @@
 //! The log is the truth, and the bus may lose anything. A server that has missed something hears of
 //! it, or finds it in the log by itself a little later.
 
+mod channel;
+mod echo;
+mod frame;
+mod line;
+mod listener;
 mod news;
 mod postgres;
+mod sender;
+mod senders;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use secrecy::{ExposeSecret, SecretString};
 
 pub use self::{
     news::{MAX_ROOMS, MAX_SIGNALS, News, Wakes},
-    postgres::{PostgresBus, SILENCE},
+    postgres::SILENCE,
 };
 use crate::{
     model::{RoomId, Seq, Signal},
@@ -69,10 +77,20 @@ pub fn open(settings: &Settings) -> Result<Option<Arc<dyn Bus>>, sqlx::Error> {
             url,
             encryption,
             schema,
-        } => Some(Arc::new(PostgresBus::open(
+        } => Some(Arc::new(postgres::open(
             url.expose_secret(),
             *encryption,
             schema.as_ref(),
         )?)),
     })
+}
+
+/// Returns the pauses between attempts to connect, with jitter: servers lose an engine together.
+fn backoff() -> ExponentialBackoff {
+    ExponentialBuilder::new()
+        .with_min_delay(Duration::from_millis(100))
+        .with_max_delay(Duration::from_millis(2_500))
+        .without_max_times()
+        .with_jitter()
+        .build()
 }

@@ -1,9 +1,11 @@
 //! One suite for every bus.
 
+use std::sync::Arc;
+
 use parlor::{
     model::{RoomId, Seq, Signal},
     store::{Encryption, Schema},
-    testing::bus::{Bus, MAX_ROOMS, MAX_SIGNALS, News, PostgresBus},
+    testing::bus::{self, Bus, MAX_ROOMS, MAX_SIGNALS, News},
 };
 
 use super::{connect, kill_listeners};
@@ -20,7 +22,7 @@ fn seq(number: i64) -> Seq {
 /// Two servers' ends of a bus.
 struct Pair {
     database: Database,
-    ends: [PostgresBus; 2],
+    ends: [Arc<dyn Bus>; 2],
 }
 
 impl Pair {
@@ -32,7 +34,12 @@ impl Pair {
     async fn with_schemas(schemas: [Option<Schema>; 2]) -> Self {
         let database = Database::empty_postgres().await;
         let ends = schemas.map(|schema| {
-            PostgresBus::open(database.url(), Encryption::Optional, schema.as_ref()).unwrap()
+            let settings = bus::Settings::Postgres {
+                url: database.url().into(),
+                encryption: Encryption::Optional,
+                schema,
+            };
+            bus::open(&settings).unwrap().unwrap()
         });
         let pair = Self { database, ends };
         pair.until_well().await;
@@ -42,7 +49,7 @@ impl Pair {
 
     async fn until_well(&self) {
         eventually("both ends to be well", async || {
-            self.ends.iter().all(Bus::is_well)
+            self.ends.iter().all(|end| end.is_well())
         })
         .await;
     }
