@@ -7,7 +7,9 @@ pub mod auth {
 
 /// The bus.
 pub mod bus {
-    pub use crate::bus::{Bus, MAX_ROOMS, MAX_SIGNALS, News, SILENCE, Settings, Wakes, open};
+    pub use crate::bus::{
+        Bus, KEEP_ALIVE, MAX_ROOMS, MAX_SIGNALS, News, SILENCE, Settings, Wakes, open,
+    };
 }
 
 /// The use cases.

@@ -53,11 +53,17 @@ impl Echo {
     pub(super) async fn overdue(&self) {
         loop {
             match self.deadline() {
-                Some(deadline) if deadline <= Instant::now() => return,
+                Some(_) if self.is_overdue() => return,
                 Some(deadline) => sleep_until(deadline).await,
                 None => self.changed.notified().await,
             }
         }
+    }
+
+    /// Returns true when an echo has been missing for [`DEAF_AFTER`].
+    pub(super) fn is_overdue(&self) -> bool {
+        self.deadline()
+            .is_some_and(|deadline| deadline <= Instant::now())
     }
 
     fn deadline(&self) -> Option<Instant> {

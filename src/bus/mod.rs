@@ -11,6 +11,7 @@ mod line;
 mod listener;
 mod news;
 mod postgres;
+mod redis;
 mod sender;
 mod senders;
 
@@ -23,6 +24,7 @@ use secrecy::{ExposeSecret, SecretString};
 pub use self::{
     news::{MAX_ROOMS, MAX_SIGNALS, News, Wakes},
     postgres::SILENCE,
+    redis::{KEEP_ALIVE, Prefix, RedisUrl, UrlError},
 };
 use crate::{
     model::{RoomId, Seq, Signal},
@@ -63,6 +65,26 @@ pub enum Settings {
         /// The schema of the log's tables: servers with another one are another chat.
         schema: Option<Schema>,
     },
+    /// Messages of a Redis.
+    Redis {
+        /// The server, or its sentinels.
+        url: SecretString,
+        /// The chat's names on it.
+        prefix: Prefix,
+        /// The schema of the log's tables.
+        schema: Option<Schema>,
+    },
+}
+
+/// A failure to open a bus: its URL is malformed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A database's URL.
+    #[error(transparent)]
+    Postgres(#[from] sqlx::Error),
+    /// A Redis's URL.
+    #[error(transparent)]
+    Redis(#[from] UrlError),
 }
 
 /// Opens a bus, or none for a single server. It connects by itself, as soon as it can.
@@ -70,7 +92,7 @@ pub enum Settings {
 /// # Errors
 ///
 /// When the URL is malformed.
-pub fn open(settings: &Settings) -> Result<Option<Arc<dyn Bus>>, sqlx::Error> {
+pub fn open(settings: &Settings) -> Result<Option<Arc<dyn Bus>>, OpenError> {
     Ok(match settings {
         Settings::Off => None,
         Settings::Postgres {
@@ -82,6 +104,14 @@ pub fn open(settings: &Settings) -> Result<Option<Arc<dyn Bus>>, sqlx::Error> {
             *encryption,
             schema.as_ref(),
         )?)),
+        Settings::Redis {
+            url,
+            prefix,
+            schema,
+        } => {
+            let url = RedisUrl::parse(url.expose_secret())?;
+            Some(Arc::new(redis::open(&url, prefix, schema.as_ref())))
+        }
     })
 }
 

@@ -2,6 +2,8 @@
 
 mod bus;
 mod delivery;
+mod engine;
+mod redis;
 
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
