@@ -55,8 +55,8 @@ struct Parts {
     chat: Arc<Chat>,
     rooms: Rooms,
     bus: Option<Arc<dyn Bus>>,
-    /// The tailer of the other servers' messages.
-    tailer: TaskTracker,
+    /// The tailer of the other servers' messages, and the keeper of the rosters.
+    followers: TaskTracker,
     writer: JoinHandle<()>,
     writer_health: Health,
     realtime: Realtime,
@@ -182,10 +182,18 @@ impl Parts {
             presence: config.into(),
         });
         let stopping = CancellationToken::new();
-        let tailer = TaskTracker::new();
+        let migrated = CancellationToken::new();
+        let followers = TaskTracker::new();
         if let Some(bus) = &bus {
-            let follower = Tailer::new(rooms.clone(), store.clone(), bus.clone());
-            tailer.spawn(follower.run(stopping.clone()));
+            let tailer = Tailer::new(rooms.clone(), store.clone(), bus.clone());
+            followers.spawn(tailer.run(stopping.clone()));
+        }
+        if let Some(keeper) = rooms.roster_keeper() {
+            let (tables, stop) = (migrated.clone(), stopping.clone());
+            followers.spawn(async move {
+                stop.run_until_cancelled(tables.cancelled()).await;
+                keeper.run(stop).await;
+            });
         }
         let stop_writer = CancellationToken::new();
         let observer = rooms.clone();
@@ -209,12 +217,12 @@ impl Parts {
             chat,
             rooms,
             bus,
-            tailer,
+            followers,
             writer,
             writer_health,
             realtime,
             unanswered,
-            migrated: CancellationToken::new(),
+            migrated,
             stopping,
             stop_writer,
             shutdown_timeout: config.shutdown_timeout_ms,
@@ -298,8 +306,8 @@ impl Parts {
         self.stop_writer.cancel();
         (&mut self.writer).await.ok();
         self.rooms.stop().await;
-        self.tailer.close();
-        self.tailer.wait().await;
+        self.followers.close();
+        self.followers.wait().await;
         if let Some(bus) = &self.bus {
             bus.close().await;
         }

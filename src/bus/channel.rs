@@ -10,36 +10,38 @@ use super::{
     Bus,
     line::Line,
     listener::{self, Subscriber},
-    news::News,
+    news::{News, Wakes},
+    roster::RosterStore,
     sender::{self, Publisher},
 };
-use crate::{
-    model::{RoomId, Seq, Signal},
-    store::Schema,
-};
+use crate::model::{RoomId, Seq, Signal};
 
 /// The time limit of sending the last reports.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A server's end of a channel shared by all servers.
-#[derive(Debug)]
 pub struct Channel {
     line: Arc<Line>,
+    rosters: Box<dyn RosterStore>,
     tasks: TaskTracker,
 }
 
 impl Channel {
     /// Begins to connect.
     pub(super) fn open(
+        line: Arc<Line>,
         publisher: impl Publisher,
         subscriber: impl Subscriber,
-        schema: Option<&Schema>,
+        rosters: impl RosterStore + 'static,
     ) -> Self {
-        let line = Arc::new(Line::new(schema));
         let tasks = TaskTracker::new();
         tasks.spawn(sender::run(line.clone(), publisher));
         tasks.spawn(listener::run(line.clone(), subscriber));
-        Self { line, tasks }
+        Self {
+            line,
+            rosters: Box::new(rosters),
+            tasks,
+        }
     }
 }
 
@@ -56,6 +58,21 @@ impl Bus for Channel {
         });
     }
 
+    fn tell_roster(&self, room: &RoomId) {
+        self.line.send(News {
+            rosters: [room.clone()].into(),
+            ..News::default()
+        });
+    }
+
+    fn tell_any(&self) {
+        self.line.send(Wakes::any().into());
+    }
+
+    fn rosters(&self) -> &dyn RosterStore {
+        &*self.rosters
+    }
+
     async fn news(&self) -> News {
         self.line.inbox.take().await
     }
@@ -67,7 +84,8 @@ impl Bus for Channel {
     async fn close(&self) {
         self.line.stop.cancel();
         self.tasks.close();
-        timeout(CLOSE_TIMEOUT, self.tasks.wait()).await.ok();
+        let closing = async { tokio::join!(self.tasks.wait(), self.rosters.close()) };
+        timeout(CLOSE_TIMEOUT, closing).await.ok();
     }
 }
 

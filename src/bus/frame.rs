@@ -1,6 +1,6 @@
 //! Payloads on the bus: a line `1 NODE NUMBER SCHEMA`, then the news: for each room a line
-//! `SEQ ROOM`, or a line `*` for any room, and for each signal a line of JSON. Names and JSON have no
-//! control characters, so a line's end is unambiguous.
+//! `SEQ ROOM`, or a line `*` for any room, for each new roster a line `+ROOM`, and for each signal a
+//! line of JSON. Names and JSON have no control characters, so a line's end is unambiguous.
 
 use std::mem;
 
@@ -100,6 +100,11 @@ pub(super) fn encode(header: &mut Header, news: News, limits: Limits) -> (Vec<St
             rest.signals.push((room, signal));
         }
     }
+    for room in news.rosters {
+        if !payloads.push(&format!("+{}", room.as_str())) {
+            rest.rosters.insert(room);
+        }
+    }
     for (room, seq) in news.wakes.rooms {
         if !payloads.push(&format!("{} {}", seq.get(), room.as_str())) {
             rest.wakes.add(room, seq);
@@ -126,6 +131,7 @@ pub(super) fn decode(payload: &str) -> Option<Frame> {
     for line in lines {
         match line.as_bytes().first()? {
             b'*' => news.wakes.any = true,
+            b'+' => _ = news.rosters.insert(RoomId::try_from(&line[1..]).ok()?),
             b'[' => {
                 let (room, signal): (String, Signal) = serde_json::from_str(line).ok()?;
                 news.signals

@@ -53,6 +53,11 @@ impl Line {
         }
     }
 
+    /// Returns the number of this server, from its start to its end.
+    pub(super) fn node(&self) -> Uuid {
+        self.node
+    }
+
     /// Returns the header of the first payload.
     pub(super) fn first_header(&self) -> Header {
         Header {
@@ -91,6 +96,7 @@ impl Line {
     fn take_news(&self, Frame { header, mut news }: Frame) {
         if header.schema != self.schema {
             news.signals.clear();
+            news.rosters.clear();
         }
         let mut senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
         news.wakes.any |= senders.note_gap(header.node, header.number);

@@ -1,5 +1,5 @@
-//! The bus: the servers of one database tell each other how far the logs of rooms reach, and pass
-//! signals on.
+//! The bus: the servers of one database tell each other how far the logs of rooms reach, share the
+//! rosters of their rooms, and pass signals on.
 //!
 //! The log is the truth, and the bus may lose anything. A server that has missed something hears of
 //! it, or finds it in the log by itself a little later.
@@ -12,6 +12,7 @@ mod listener;
 mod news;
 mod postgres;
 mod redis;
+mod roster;
 mod sender;
 mod senders;
 
@@ -25,6 +26,7 @@ pub use self::{
     news::{MAX_ROOMS, MAX_SIGNALS, News, Wakes},
     postgres::SILENCE,
     redis::{KEEP_ALIVE, Prefix, RedisUrl, UrlError},
+    roster::{Roster, RosterError, RosterStore, Rosters, Server, ServerId},
 };
 use crate::{
     model::{RoomId, Seq, Signal},
@@ -40,6 +42,15 @@ pub trait Bus: Send + Sync + 'static {
     /// Passes a signal on to the members of a room on the other servers. Never waits; under
     /// pressure, or while the bus is away, the signal is dropped.
     fn signal(&self, room: &RoomId, signal: &Signal);
+
+    /// Tells the other servers that this one has written its roster of a room. Never waits.
+    fn tell_roster(&self, room: &RoomId);
+
+    /// Tells the other servers that any room may have changed. Never waits.
+    fn tell_any(&self);
+
+    /// Returns the rosters of all servers.
+    fn rosters(&self) -> &dyn RosterStore;
 
     /// Waits for news of other servers, and takes all of it. Cancel safe.
     async fn news(&self) -> News;

@@ -1,7 +1,8 @@
-//! News on its way to or from the bus: the latest place of each room's log, and signals in order.
+//! News on its way to or from the bus: the latest place of each room's log, the rooms with new
+//! rosters, and signals in order.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashMap, HashSet, hash_map::Entry},
     mem,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -66,6 +67,8 @@ pub const MAX_SIGNALS: usize = 1_024;
 pub struct News {
     /// The reports.
     pub wakes: Wakes,
+    /// Rooms with a new roster; none are named when [`Wakes::any`] is true, as it may be any room.
+    pub rosters: HashSet<RoomId>,
     /// Signals to the members of rooms; those of one sender are in order.
     pub signals: Vec<(RoomId, Signal)>,
     /// The number of signals dropped since the last news, because too many were under way.
@@ -76,6 +79,13 @@ impl News {
     /// Adds all of `other`, and drops the signals beyond [`MAX_SIGNALS`].
     pub fn merge(&mut self, other: Self) {
         self.wakes.merge(other.wakes);
+        self.rosters.extend(other.rosters);
+        if self.rosters.len() > MAX_ROOMS {
+            self.wakes.any = true;
+        }
+        if self.wakes.any {
+            self.rosters.clear();
+        }
         let free = MAX_SIGNALS.saturating_sub(self.signals.len());
         self.dropped += other.dropped + other.signals.len().saturating_sub(free);
         self.signals.extend(other.signals.into_iter().take(free));
@@ -83,7 +93,7 @@ impl News {
 
     /// Returns true when there is no report and no signal.
     pub fn is_empty(&self) -> bool {
-        self.wakes.is_empty() && self.signals.is_empty()
+        self.wakes.is_empty() && self.rosters.is_empty() && self.signals.is_empty()
     }
 }
 
@@ -169,6 +179,19 @@ mod tests {
         assert!(!wakes.any);
         wakes.add(room("one more"), seq(1));
         assert_eq!(wakes, Wakes::any());
+    }
+
+    #[test]
+    fn too_many_rosters_become_a_report_of_any_room() {
+        let rosters = |numbers: std::ops::Range<usize>| News {
+            rosters: numbers.map(room).collect(),
+            ..News::default()
+        };
+        let mut news = rosters(0..MAX_ROOMS);
+        news.merge(rosters(0..1));
+        assert_eq!(news, rosters(0..MAX_ROOMS));
+        news.merge(rosters(MAX_ROOMS..MAX_ROOMS + 1));
+        assert_eq!(news, Wakes::any().into());
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use super::{
     backoff,
     frame::{self, Header, Limits},
     line::Line,
-    news::{News, Wakes},
+    news::News,
 };
 
 /// A way to send payloads to every listener.
@@ -100,13 +100,17 @@ impl<P: Publisher> Sender<P> {
         if std::mem::replace(&mut self.losses, losses) != losses {
             self.publisher.disconnect();
         }
-        let wakes: Wakes = news.wakes.clone();
+        let reports = News {
+            wakes: news.wakes.clone(),
+            rosters: news.rosters.clone(),
+            ..News::default()
+        };
         let (payloads, rest) = frame::encode(&mut self.next, news, P::LIMITS);
         self.line.echo.sent(self.next.number - 1);
         let sent = self.publisher.publish(&payloads).await;
         if sent.is_err() {
             self.publisher.disconnect();
-            self.line.send(wakes.into());
+            self.line.send(reports);
         } else if !rest.is_empty() {
             self.line.send(rest);
         }

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::{
     joining::{Done, Join, Joining, Step},
-    members::{ClientId, Departure},
+    members::{ClientId, Departure, RostersRead},
 };
 use crate::{
     error::Error,
@@ -38,8 +38,9 @@ const MAX_READS: usize = 3;
 pub(super) enum Command {
     /// Let a client in.
     Join(Box<Joining>, Done),
-    /// Let a client out; the sender is dropped when that is done.
-    Leave(ClientId, Departure, oneshot::Sender<()>),
+    /// Let a client out; the sender is dropped when that is done. The handle can hold the task
+    /// beyond the last client.
+    Leave(ClientId, Departure, RoomHandle, oneshot::Sender<()>),
     /// Deliver messages the writer has stored or found stored.
     Stored(Vec<Stored<EncodedMessage>>),
     /// Deliver messages found in the log: they follow each other, and are known to no sender here.
@@ -53,6 +54,8 @@ pub(super) enum Command {
     Watch,
     /// Pass a signal of a client to the members, also to those on other servers.
     Signal(Signal),
+    /// Take in the rosters of other servers.
+    Rosters(RostersRead),
     /// Pass a signal of another server to the members here.
     RemoteSignal(Signal),
     /// Check the flag for missed commands, as after every command.
@@ -154,7 +157,9 @@ impl RoomHandle {
     /// Leaves the room, and waits until it has forgotten the client.
     pub async fn leave(&self, client: ClientId, how: Departure) {
         let (done, ended) = oneshot::channel();
-        let leaving = self.commands.send(Command::Leave(client, how, done));
+        let leaving = self
+            .commands
+            .send(Command::Leave(client, how, self.clone(), done));
         if leaving.await.is_ok() {
             ended.await.ok();
         }
@@ -169,6 +174,11 @@ impl RoomHandle {
     /// waits.
     pub(super) fn signal_from_afar(&self, signal: Signal) {
         self.commands.try_send(Command::RemoteSignal(signal)).ok();
+    }
+
+    /// Passes on the rosters of other servers. Returns false when the mailbox is full.
+    pub(super) fn rosters(&self, rosters: RostersRead) -> bool {
+        self.commands.try_send(Command::Rosters(rosters)).is_ok()
     }
 
     /// Reports the newest message of a page just read from the room's log. Never waits.

@@ -14,6 +14,7 @@ mod members;
 mod reading;
 mod recent;
 mod registry;
+mod rosters;
 mod tail;
 mod tailer;
 mod task;

@@ -6,7 +6,7 @@
 //! the two.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -14,6 +14,8 @@ use super::{
     budget::Budget,
     context::RoomContext,
     mailbox::{Command, RoomHandle, WeakRoomHandle},
+    members::RostersRead,
+    rosters::{RosterKeeper, RosterQueue},
     task::{self, Lifetime},
 };
 use crate::model::{EncodedMessage, Outcome, RoomId, Seq, Signal, Stored};
@@ -25,6 +27,8 @@ pub struct Rooms(Arc<Registry>);
 struct Registry {
     context: Arc<RoomContext>,
     budget: Arc<Budget>,
+    /// The work of the roster keeper; none on a single server.
+    rosters: Option<Arc<RosterQueue>>,
     active: Mutex<HashMap<RoomId, WeakRoomHandle>>,
     lifetime: Lifetime,
 }
@@ -33,6 +37,7 @@ impl Rooms {
     /// Creates the registry of a node, without active rooms.
     pub fn new(context: RoomContext) -> Self {
         Self(Arc::new(Registry {
+            rosters: context.bus.is_some().then(Arc::default),
             context: Arc::new(context),
             budget: Arc::default(),
             active: Mutex::default(),
@@ -50,6 +55,7 @@ impl Rooms {
         let Registry {
             context,
             budget,
+            rosters: queue,
             lifetime,
             ..
         } = &*self.0;
@@ -57,6 +63,7 @@ impl Rooms {
             id.clone(),
             context.clone(),
             budget.clone(),
+            queue.clone(),
             lifetime,
             move || rooms.forget(&ended),
         );
@@ -129,11 +136,41 @@ impl Rooms {
         self.0.lifetime.end().await;
     }
 
-    /// Removes a room after its task's end, unless a new task has started meanwhile.
+    /// Returns the keeper of the rosters of this node's rooms; none on a single server.
+    pub fn roster_keeper(&self) -> Option<RosterKeeper> {
+        let (queue, bus) = (self.0.rosters.clone()?, self.0.context.bus.clone()?);
+        Some(RosterKeeper::new(self.clone(), queue, bus))
+    }
+
+    /// Passes on that rooms, or any room, have a new roster on another server.
+    pub(super) fn tell_rosters(&self, rooms: HashSet<RoomId>, any: bool) {
+        if let Some(queue) = &self.0.rosters {
+            queue.tell(rooms, any);
+        }
+    }
+
+    /// Passes on to a room the rosters of other servers. Returns false when its mailbox is full.
+    pub(super) fn rosters(&self, room: &RoomId, rosters: RostersRead) -> bool {
+        let handle = self.active().get(room).and_then(WeakRoomHandle::upgrade);
+        handle.is_none_or(|handle| handle.rosters(rosters))
+    }
+
+    /// Returns the active ones of some rooms.
+    pub(super) fn active_of(&self, rooms: HashSet<RoomId>) -> Vec<RoomId> {
+        let active = self.active();
+        let rooms = rooms.into_iter();
+        rooms.filter(|room| active.contains_key(room)).collect()
+    }
+
+    /// Removes a room after its task's end, unless a new task has started meanwhile. Nobody is in
+    /// the room any more.
     fn forget(&self, id: &RoomId) {
         let mut active = self.active();
         if active.get(id).is_some_and(WeakRoomHandle::is_closed) {
             active.remove(id);
+            if let Some(queue) = &self.0.rosters {
+                queue.close(id);
+            }
         }
     }
 

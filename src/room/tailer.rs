@@ -3,7 +3,7 @@
 //! Reports of the bus name the rooms, and a sweep finds those that no report named. Both are read
 //! for many rooms at once, so that the database's load does not grow with rooms times servers.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, mem, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -50,7 +50,10 @@ impl Tailer {
             let News { wakes, signals, .. } = tokio::select! {
                 biased;
                 () = sleep_until(swept_at + self.pause(failed)) => Wakes::any().into(),
-                news = self.bus.news() => news,
+                mut news = self.bus.news() => {
+                    self.rooms.tell_rosters(mem::take(&mut news.rosters), news.wakes.any);
+                    news
+                }
             };
             for (room, signal) in signals {
                 self.rooms.signal(&room, signal);

@@ -12,8 +12,9 @@ use super::{
     fanout::{Joined, Reset},
     joining::{Done, Join, Joining, Step, ToRead},
     mailbox::{self, Command, Inbox, RoomHandle, WeakRoomHandle},
-    members::{Departure, Members},
+    members::{Departure, Members, RostersRead},
     reading::Unread,
+    rosters::{RosterLink, RosterQueue},
     tail::{History, Tail},
     waiting::{Waiting, WaitingList},
 };
@@ -43,11 +44,12 @@ pub(super) fn spawn(
     id: RoomId,
     context: Arc<RoomContext>,
     budget: Arc<Budget>,
+    rosters: Option<Arc<RosterQueue>>,
     lifetime: &Lifetime,
     ended: impl FnOnce() + Send + 'static,
 ) -> (RoomHandle, WeakRoomHandle) {
     let (handle, inbox) = mailbox::open();
-    let room = Room::new(id, context, budget, inbox);
+    let room = Room::new(id, context, budget, rosters, inbox);
     let stop = lifetime.stop.clone();
     lifetime.tasks.spawn(async move {
         room.run(stop).await;
@@ -64,13 +66,22 @@ struct Room {
     inbox: Inbox,
     tail: Tail,
     members: Members,
+    /// None on a single server.
+    rosters: Option<RosterLink>,
     waiting: WaitingList,
 }
 
 impl Room {
-    fn new(id: RoomId, context: Arc<RoomContext>, budget: Arc<Budget>, inbox: Inbox) -> Self {
+    fn new(
+        id: RoomId,
+        context: Arc<RoomContext>,
+        budget: Arc<Budget>,
+        rosters: Option<Arc<RosterQueue>>,
+        inbox: Inbox,
+    ) -> Self {
         Self {
             members: Members::new(context.presence),
+            rosters: rosters.map(|queue| RosterLink::open(id.clone(), queue)),
             tail: Tail::new(id.clone(), context.clone(), budget),
             id,
             context,
@@ -103,24 +114,30 @@ impl Room {
             if let Some(presence) = self.members.tick(&self.id) {
                 self.context.fanout.presence(&presence);
             }
+            if let Some(rosters) = &mut self.rosters {
+                rosters.keep_up(&mut self.members);
+            }
         }
     }
 
     fn next_tick(&self) -> Option<Instant> {
+        let rosters = self.rosters.as_ref();
         self.tail
             .next_tick()
             .into_iter()
             .chain(self.members.next_tick())
             .chain(self.waiting.next_deadline())
+            .chain(rosters.and_then(|rosters| rosters.next_tick(&self.members)))
             .min()
     }
 
     fn handle(&mut self, command: Command) {
         match command {
             Command::Join(joining, done) => self.join(joining, done),
-            Command::Leave(client, how, done) => {
+            Command::Leave(client, how, handle, done) => {
                 self.waiting.forget(client);
                 self.members.leave(client, how);
+                self.hold(handle);
                 drop(done);
             }
             Command::Stored(stored) => self.tail.stored(stored),
@@ -129,8 +146,22 @@ impl Room {
             Command::Wake(seq) => self.tail.wake(seq),
             Command::Watch => self.tail.watch(),
             Command::Signal(signal) => self.signal(&signal),
+            Command::Rosters(rosters) => self.read_rosters(rosters),
             Command::RemoteSignal(signal) => self.context.fanout.signal(&self.id, &signal),
             Command::Look => {}
+        }
+    }
+
+    fn read_rosters(&mut self, rosters: RostersRead) {
+        if let Some(link) = &mut self.rosters {
+            link.read(&mut self.members, rosters);
+        }
+    }
+
+    /// Holds the task while a user may be in its grace period, if other servers know of the user.
+    fn hold(&mut self, handle: RoomHandle) {
+        if let Some(link) = self.rosters.as_mut().filter(|_| self.members.has_away()) {
+            link.hold(handle);
         }
     }
 
@@ -185,8 +216,8 @@ impl Room {
         }
     }
 
-    /// Returns true when a joiner has to wait for a read by the room, and begins that read if need
-    /// be. A joiner with a page of its own does not wait again.
+    /// Returns true when a joiner has to wait for a read by the room or for the rosters of other
+    /// servers, and begins that read if need be. A joiner with a page of its own does not wait again.
     fn has_to_wait(&mut self, waiting: &mut Waiting) -> bool {
         let Joining { join, older } = &*waiting.joining;
         if self.tail.is_loaded() {
@@ -197,7 +228,8 @@ impl Room {
                 self.tail.look_for(join.last_seq.unwrap_or(Seq::ZERO));
             }
         }
-        self.tail.prepare()
+        let awaits_rosters = self.rosters.as_ref().is_some_and(RosterLink::is_waiting);
+        self.tail.prepare() || awaits_rosters
     }
 
     fn answer(&mut self, Waiting { joining, done, .. }: Waiting) {
@@ -224,7 +256,7 @@ impl Room {
     fn welcome(&mut self, join: Join, (messages, has_more): Answer) -> Result<(), Error> {
         // If the client is gone already, a new user leaves at once; a known one gets the grace
         // period.
-        let gone = if self.members.contains(&join.user_id) {
+        let gone = if self.members.is_here(&join.user_id) {
             Departure::Broken
         } else {
             Departure::Left

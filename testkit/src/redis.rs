@@ -177,10 +177,10 @@ impl Redis {
     ///
     /// # Panics
     ///
-    /// When there is no answer.
+    /// When the answer is an error, or none.
     pub fn command(&self, words: &[&str]) -> String {
         let mut cli = Command::new("redis-cli");
-        cli.args(["-p", &self.port().to_string()]).args(words);
+        cli.args(["-e", "-p", &self.port().to_string()]).args(words);
         let output = cli
             .output()
             .unwrap_or_else(|error| panic!("{error}: {HOW_TO_GET_TOOLS}"));

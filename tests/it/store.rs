@@ -369,8 +369,10 @@ async fn migrations_may_run_at_once_and_again(database: Database) {
     assert_eq!(log(&fresh.store().await, "r").await.len(), 4);
 }
 
-/// The indexes before the second migration.
-const FIRST_SCHEMA: [&str; 3] = [
+/// The way back to the tables before the second migration.
+const FIRST_SCHEMA: [&str; 5] = [
+    "DROP TABLE IF EXISTS rosters",
+    "DROP TABLE IF EXISTS servers",
     "DROP INDEX messages_id",
     "CREATE UNIQUE INDEX messages_id ON messages (id)",
     "DELETE FROM _sqlx_migrations WHERE version > 1",

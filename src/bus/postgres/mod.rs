@@ -1,19 +1,24 @@
-//! The bus on Postgres: `LISTEN` and `NOTIFY`, on two connections of its own.
+//! The bus on Postgres: `LISTEN` and `NOTIFY`, on two connections of its own, and rosters on a third.
 //!
 //! A notification is never part of a batch's transaction. There it would take a lock on the whole
 //! database until the commit is flushed, and a full queue of notifications would fail the commit.
 //! Reports wait in an outbox instead, and ride together.
 
+mod lease;
 mod publisher;
+mod rosters;
 mod subscriber;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
 pub use self::subscriber::SILENCE;
-use self::{publisher::PostgresPublisher, subscriber::PostgresSubscriber};
-use super::channel::Channel;
+use self::{
+    lease::Lease, publisher::PostgresPublisher, rosters::PostgresRosters,
+    subscriber::PostgresSubscriber,
+};
+use super::{channel::Channel, line::Line};
 use crate::store::{self, Encryption, Schema};
 
 /// The channel of all notifications of a database. Reports of rooms with the same name in another
@@ -34,12 +39,15 @@ pub(super) fn open(
     schema: Option<&Schema>,
 ) -> Result<Channel, sqlx::Error> {
     let options = store::postgres_options(url, encryption)?;
+    let line = Arc::new(Line::new(schema));
+    let lease = Arc::new(Lease::new(line.node()));
     let publisher = PostgresPublisher::new(options.clone());
-    let subscriber = PostgresSubscriber::new(options);
-    Ok(Channel::open(publisher, subscriber, schema))
+    let subscriber = PostgresSubscriber::new(options.clone(), lease.clone());
+    let rosters = PostgresRosters::new(line.node(), options, lease, schema);
+    Ok(Channel::open(line, publisher, subscriber, rosters))
 }
 
-/// Waits for an answer of the database.
+/// Waits for an answer of the database, for [`TIMEOUT`].
 ///
 /// # Errors
 ///
@@ -47,6 +55,18 @@ pub(super) fn open(
 async fn in_time<T>(
     answer: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {
+    within(TIMEOUT, answer).await
+}
+
+/// Waits for an answer of the database.
+///
+/// # Errors
+///
+/// The database's, or none in time.
+async fn within<T>(
+    time: Duration,
+    answer: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
     let timed_out = |_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
-    timeout(TIMEOUT, answer).await.unwrap_or_else(timed_out)
+    timeout(time, answer).await.unwrap_or_else(timed_out)
 }

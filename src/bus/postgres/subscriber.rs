@@ -11,7 +11,7 @@ use sqlx::{
 };
 use tokio::time::sleep;
 
-use super::{CHANNEL, in_time};
+use super::{CHANNEL, Lease, in_time};
 use crate::{
     bus::{line::Line, listener::Subscriber},
     store::direct,
@@ -46,14 +46,15 @@ impl From<sqlx::Error> for Lost {
 /// The listening connection.
 pub(super) struct PostgresSubscriber {
     options: PgConnectOptions,
+    lease: Arc<Lease>,
 }
 
 impl PostgresSubscriber {
-    pub(super) fn new(options: PgConnectOptions) -> Self {
-        Self { options }
+    pub(super) fn new(options: PgConnectOptions, lease: Arc<Lease>) -> Self {
+        Self { options, lease }
     }
 
-    /// Connects and listens.
+    /// Connects directly.
     ///
     /// A pooler may lend the connection to other clients afterwards. They would get the
     /// notifications, and many take them for errors, so nothing is listened to through a pooler.
@@ -67,7 +68,6 @@ impl PostgresSubscriber {
         }
         let mut listener = in_time(PgListener::connect_with(&pool)).await?;
         listener.eager_reconnect(false);
-        in_time(listener.listen(CHANNEL)).await?;
         Ok(listener)
     }
 
@@ -85,6 +85,8 @@ impl Subscriber for PostgresSubscriber {
 
     async fn listen(&mut self, line: &Arc<Line>) -> Result<Infallible, Lost> {
         let mut listener = self.connect().await?;
+        let _lease = self.lease.take(&mut listener).await?;
+        in_time(listener.listen(CHANNEL)).await?;
         line.begin();
         loop {
             tokio::select! {

@@ -203,7 +203,7 @@ fn connection_info(url: Url) -> Result<ConnectionInfo, UrlError> {
         .redis_settings()
         .clone()
         .set_protocol(ProtocolVersion::RESP3)
-        .set_lib_name(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+        .set_skip_set_lib_name();
     Ok(info
         .set_redis_settings(settings)
         .set_tcp_settings(tcp_settings()))

@@ -33,7 +33,7 @@ INSERT INTO _sqlx_migrations (version, description, success, checksum, execution
 /// The only encoding with room for every message.
 const ENCODING: &str = "UTF8";
 
-fn steps() -> [Migration; 2] {
+fn steps() -> [Migration; 3] {
     [
         migration(
             1,
@@ -44,6 +44,11 @@ fn steps() -> [Migration; 2] {
             2,
             "one index for a repeat",
             include_str!("../../../migrations/postgres/0002_one_index_for_a_repeat.sql"),
+        ),
+        migration(
+            4,
+            "rosters",
+            include_str!("../../../migrations/postgres/0004_rosters.sql"),
         ),
     ]
 }

@@ -11,7 +11,7 @@ pub struct Schema(String);
 
 impl Schema {
     /// Returns the name, quoted for SQL.
-    pub(super) fn quoted(&self) -> String {
+    pub(crate) fn quoted(&self) -> String {
         format!("\"{}\"", self.0.replace('"', "\"\""))
     }
 

@@ -8,30 +8,8 @@ use parlor::{
     testing::bus::{Bus, MAX_ROOMS, MAX_SIGNALS, News},
 };
 
-use super::engine::Engine;
+use super::engine::{Engine, conformance};
 use crate::support::{eventually, within_deadline};
-
-/// Makes a test for each engine out of each function with an engine.
-macro_rules! conformance {
-    ($($name:ident),+ $(,)?) => {
-        mod postgres {
-            use super::Engine;
-
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $name() {
-                super::$name(Engine::postgres().await).await;
-            })+
-        }
-        mod redis {
-            use super::Engine;
-
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $name() {
-                super::$name(Engine::redis()).await;
-            })+
-        }
-    };
-}
 
 conformance!(
     a_report_is_heard_by_the_other_servers_and_not_by_its_own,

@@ -173,7 +173,9 @@ async fn idle_servers_notify_nothing_and_write_nothing() {
     // Each write to a row gives it another `xmin`.
     let written = async || -> i64 {
         let all = "SELECT (SELECT count(*) FROM messages) + \
-                   (SELECT sum(xmin::text::bigint)::bigint FROM rooms)";
+                   (SELECT sum(xmin::text::bigint)::bigint FROM rooms) + \
+                   (SELECT sum(xmin::text::bigint)::bigint FROM servers) + \
+                   (SELECT sum(xmin::text::bigint)::bigint FROM rosters)";
         sqlx::query_scalar(all).fetch_one(&pool).await.unwrap()
     };
     // Notifications of the last message may still come.

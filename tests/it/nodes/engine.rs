@@ -11,6 +11,30 @@ use testkit::Redis;
 use super::{connect, kill_listeners};
 use crate::support::Database;
 
+/// Makes a test for each engine out of each function with an engine.
+macro_rules! conformance {
+    ($($name:ident),+ $(,)?) => {
+        mod postgres {
+            use crate::nodes::engine::Engine;
+
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                super::$name(Engine::postgres().await).await;
+            })+
+        }
+        mod redis {
+            use crate::nodes::engine::Engine;
+
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                super::$name(Engine::redis()).await;
+            })+
+        }
+    };
+}
+
+pub(super) use conformance;
+
 /// A running engine; gone when dropped.
 pub enum Engine {
     Postgres(Database),
@@ -19,11 +43,27 @@ pub enum Engine {
 
 impl Engine {
     pub async fn postgres() -> Self {
-        Self::Postgres(Database::empty_postgres().await)
+        Self::Postgres(Database::postgres().await)
     }
 
     pub fn redis() -> Self {
         Self::Redis(Redis::start(&[]))
+    }
+
+    /// Returns the database of a chat with this engine.
+    pub async fn database(&self) -> Database {
+        match self {
+            Self::Postgres(database) => database.shared(),
+            Self::Redis(_) => Database::postgres().await,
+        }
+    }
+
+    /// Returns the flag of a server with this engine.
+    pub fn flag(&self) -> Option<String> {
+        match self {
+            Self::Postgres(_) => None,
+            Self::Redis(redis) => Some(format!("--bus-url={}", redis.url())),
+        }
     }
 
     /// Opens a server's end of a bus.
