@@ -46,9 +46,9 @@ fn steps() -> [Migration; 3] {
             include_str!("../../../migrations/postgres/0002_one_index_for_a_repeat.sql"),
         ),
         migration(
-            4,
+            3,
             "rosters",
-            include_str!("../../../migrations/postgres/0004_rosters.sql"),
+            include_str!("../../../migrations/postgres/0003_rosters.sql"),
         ),
     ]
 }

@@ -282,6 +282,33 @@ async fn the_members_of_a_killed_server_leave_once_unless_they_come_back(engine:
     killed.ended().await;
 }
 
+/// Longer than a server may be absent.
+const STOPPED: Duration = Duration::from_secs(9);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stood_still_has_no_ghosts() {
+    let database = Database::postgres().await;
+    let [here, still] = [
+        Process::with(&database, &[SHORT_GRACE]).await,
+        Process::with(&database, &[SHORT_GRACE]).await,
+    ];
+    let mut ann = Watcher::join(here.address, "ann", "r").await;
+    let bob = Watcher::join(still.address, "bob", "r").await;
+    let cid = Watcher::join(still.address, "cid", "r").await;
+    ann.until_members(&["ann", "bob", "cid"]).await;
+    still.signal(Signal::SIGSTOP);
+    drop((bob, cid));
+    let mut bob = Watcher::join(here.address, "bob", "r").await;
+    ann.settle(STOPPED).await;
+    still.signal(Signal::SIGCONT);
+    ann.until_members(&["ann", "bob"]).await;
+    let dot = Watcher::join(still.address, "dot", "r").await;
+    assert_eq!(dot.members, set(&["ann", "bob", "dot"]));
+    bob.leave("r").await;
+    ann.until_members(&["ann", "dot"]).await;
+    assert_eq!(ann.left, ["cid", "bob"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_of_the_database_takes_no_member_away() {
     let mut postgres = Postgres::start(&[]);
