@@ -8,8 +8,8 @@ pub mod auth {
 /// The bus.
 pub mod bus {
     pub use crate::bus::{
-        Bus, MAX_ROOMS, MAX_SIGNALS, News, PostgresBus, Roster, RosterError, RosterStore, Rosters,
-        SILENCE, Server, ServerId, Wakes,
+        Bus, KEEP_ALIVE, MAX_ROOMS, MAX_SIGNALS, News, Roster, RosterError, RosterStore, Rosters,
+        SILENCE, Server, ServerId, Settings, Wakes, open,
     };
 }
 

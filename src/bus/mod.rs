@@ -4,18 +4,28 @@
 //! The log is the truth, and the bus may lose anything. A server that has missed something hears of
 //! it, or finds it in the log by itself a little later.
 
+mod channel;
+mod echo;
+mod frame;
+mod line;
+mod listener;
 mod news;
 mod postgres;
+mod redis;
 mod roster;
+mod sender;
+mod senders;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use secrecy::{ExposeSecret, SecretString};
 
 pub use self::{
     news::{MAX_ROOMS, MAX_SIGNALS, News, Wakes},
-    postgres::{PostgresBus, SILENCE},
+    postgres::SILENCE,
+    redis::{KEEP_ALIVE, Prefix, RedisUrl, UrlError},
     roster::{Roster, RosterError, RosterStore, Rosters, Server, ServerId},
 };
 use crate::{
@@ -66,6 +76,26 @@ pub enum Settings {
         /// The schema of the log's tables: servers with another one are another chat.
         schema: Option<Schema>,
     },
+    /// Messages of a Redis.
+    Redis {
+        /// The server, or its sentinels.
+        url: SecretString,
+        /// The chat's names on it.
+        prefix: Prefix,
+        /// The schema of the log's tables.
+        schema: Option<Schema>,
+    },
+}
+
+/// A failure to open a bus: its URL is malformed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A database's URL.
+    #[error(transparent)]
+    Postgres(#[from] sqlx::Error),
+    /// A Redis's URL.
+    #[error(transparent)]
+    Redis(#[from] UrlError),
 }
 
 /// Opens a bus, or none for a single server. It connects by itself, as soon as it can.
@@ -73,17 +103,35 @@ pub enum Settings {
 /// # Errors
 ///
 /// When the URL is malformed.
-pub fn open(settings: &Settings) -> Result<Option<Arc<dyn Bus>>, sqlx::Error> {
+pub fn open(settings: &Settings) -> Result<Option<Arc<dyn Bus>>, OpenError> {
     Ok(match settings {
         Settings::Off => None,
         Settings::Postgres {
             url,
             encryption,
             schema,
-        } => Some(Arc::new(PostgresBus::open(
+        } => Some(Arc::new(postgres::open(
             url.expose_secret(),
             *encryption,
             schema.as_ref(),
         )?)),
+        Settings::Redis {
+            url,
+            prefix,
+            schema,
+        } => {
+            let url = RedisUrl::parse(url.expose_secret())?;
+            Some(Arc::new(redis::open(&url, prefix, schema.as_ref())))
+        }
     })
+}
+
+/// Returns the pauses between attempts to connect, with jitter: servers lose an engine together.
+fn backoff() -> ExponentialBackoff {
+    ExponentialBuilder::new()
+        .with_min_delay(Duration::from_millis(100))
+        .with_max_delay(Duration::from_millis(2_500))
+        .without_max_times()
+        .with_jitter()
+        .build()
 }

@@ -121,4 +121,7 @@ pub trait RosterStore: Send + Sync {
     ///
     /// The engine's.
     async fn remove(&self, servers: &[ServerId]) -> Result<(), RosterError>;
+
+    /// Ends the sign of this server's life where it would outlive the server, and the connection.
+    async fn close(&self);
 }

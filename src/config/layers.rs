@@ -5,10 +5,9 @@ use std::num::NonZeroU32;
 
 use secrecy::ExposeSecret;
 
-use super::{BusUrl, Config};
+use super::Config;
 use crate::{
     auth::Verifier,
-    bus,
     chat::Limits,
     engine,
     net::{AdmissionSettings, Timeouts},
@@ -101,20 +100,6 @@ impl From<&Config> for PresenceSettings {
     }
 }
 
-impl From<&Config> for bus::Settings {
-    fn from(config: &Config) -> Self {
-        if config.bus_url == Some(BusUrl::None) || !config.has_postgres() {
-            return Self::Off;
-        }
-        let url = config.database_notify_url.as_ref();
-        Self::Postgres {
-            url: url.unwrap_or(&config.database_url).clone(),
-            encryption: config.into(),
-            schema: config.database_schema.clone(),
-        }
-    }
-}
-
 impl From<&Config> for Encryption {
     fn from(config: &Config) -> Self {
         match config.dyno {
@@ -187,26 +172,6 @@ mod tests {
         };
         assert_eq!(per_address(&[]), None);
         assert_eq!(per_address(&["--max-connections-per-address=3"]), Some(3));
-    }
-
-    #[test]
-    fn servers_on_a_postgres_have_a_bus_unless_it_is_turned_off() {
-        let settings = |flags: &[&str]| {
-            let config = Config::try_parse_from([&["parlor"], flags].concat()).unwrap();
-            match bus::Settings::from(&config) {
-                bus::Settings::Off => None,
-                bus::Settings::Postgres { url, .. } => Some(url.expose_secret().to_owned()),
-            }
-        };
-        let database = "--database-url=postgres://host/db";
-        assert_eq!(settings(&[]), None);
-        assert_eq!(settings(&[database]).unwrap(), "postgres://host/db");
-        assert_eq!(settings(&[database, "--bus-url=none"]), None);
-        let direct = "--database-notify-url=postgres://direct/db";
-        assert_eq!(
-            settings(&[database, direct]).unwrap(),
-            "postgres://direct/db"
-        );
     }
 
     #[test]

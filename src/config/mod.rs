@@ -26,11 +26,11 @@ use tracing_subscriber::filter::Targets;
 
 use self::value::{count, events_per_second, millis, positive_millis, seconds, targets};
 pub use self::{
-    bus_url::BusUrl,
     command::{Command, Role, TokenRequest},
     host::Host,
 };
 use crate::{
+    bus::Prefix,
     chat::MAX_HISTORY,
     http::AllowedOrigins,
     net::TrustedProxies,
@@ -78,10 +78,15 @@ pub struct Config {
     #[arg(long, env, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub database_max_connections: u32,
 
-    /// Bus by which the servers of one database tell each other of new messages; `none` for a
-    /// single server. Unset: notifications of the database, if it is a Postgres.
-    #[arg(long, env)]
-    pub bus_url: Option<BusUrl>,
+    /// Bus by which the servers of one database tell each other of new messages: `redis://HOST`,
+    /// `rediss://USER:PASSWORD@HOST:PORT` (with TLS), `redis-sentinel://HOST,HOST/NAME`; `none` for
+    /// a single server. Unset: notifications of the database, if it is a Postgres.
+    #[arg(long, env, hide_env_values = true)]
+    pub bus_url: Option<SecretString>,
+
+    /// Beginning of all names on the Redis in `BUS_URL`, so that several chats can share it.
+    #[arg(long, env, default_value_t)]
+    pub bus_prefix: Prefix,
 
     /// URL of the same Postgres for notifications, where `DATABASE_URL` leads to a pooler. Unset:
     /// `DATABASE_URL`.
@@ -283,6 +288,7 @@ impl Config {
             store::postgres_options(notify.expose_secret(), self.into())
                 .map_err(|error| format!("DATABASE_NOTIFY_URL: {error}"))?;
         }
+        self.check_bus()?;
         if self.command.is_none() {
             self.host
                 .resolve()

@@ -25,7 +25,7 @@ fn a_bad_value_names_its_variable() {
         ("--send-timeout-ms", "-1", "SEND_TIMEOUT_MS"),
         ("--allowed-origins", "example.com", "ALLOWED_ORIGINS"),
         ("--log-format", "xml", "LOG_FORMAT"),
-        ("--bus-url", "nats://host", "BUS_URL"),
+        ("--bus-prefix", "a:b", "BUS_PREFIX"),
     ] {
         let error = parse(&[&format!("{flag}={value}")]).unwrap_err();
         let line = refusal::line(&error).unwrap();
@@ -75,6 +75,7 @@ fn a_small_database_plan_has_connections_for_two_servers() {
 fn secrets_are_redacted() {
     let config = parse(&[
         "--database-url=postgres://ann:pass@host/db",
+        "--bus-url=redis://ann:pass@host",
         "--jwt-secret=pass-word",
         "--jwt-public-key=pass-key",
     ]);

@@ -25,7 +25,8 @@ const BAD: &[(&str, &[&str])] = &[
         ],
     ),
     ("DATABASE_SCHEMA", &["pg_own", "name\nof two lines"]),
-    ("BUS_URL", &["nats://host", "sqlite"]),
+    ("BUS_URL", &["nats://host", "sqlite", "redis://host"]),
+    ("BUS_PREFIX", &["a:b", "two words"]),
     ("DATABASE_NOTIFY_URL", &["postgres://host/db"]),
     ("DATABASE_MAX_CONNECTIONS", &["0", "1001"]),
     ("DATABASE_START_TIMEOUT", &["-1", "1m", "0.5"]),
@@ -135,6 +136,7 @@ async fn help_names_every_variable_and_no_secret() {
     let secrets = [
         "DATABASE_URL",
         "DATABASE_NOTIFY_URL",
+        "BUS_URL",
         "JWT_SECRET",
         "JWT_PUBLIC_KEY",
     ]

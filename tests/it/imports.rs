@@ -37,6 +37,7 @@ pub const MODULES: &[(&str, &str)] = &[
 /// Crates, each with the only modules to use it.
 const CRATES: &[(&str, &str)] = &[
     ("axum", "app http engine net"),
+    ("redis", "bus"),
     ("socketioxide", "realtime"),
     ("sqlx", "store bus"),
 ];

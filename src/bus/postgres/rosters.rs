@@ -9,12 +9,13 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use sqlx::{
     AssertSqlSafe, Connection, PgConnection, Postgres, Row,
-    postgres::{PgArguments, PgRow},
+    postgres::{PgArguments, PgConnectOptions, PgRow},
     query::Query,
 };
 use tokio::sync::Mutex;
+use uuid::Uuid;
 
-use super::{Line, TIMEOUT, in_time, within};
+use super::{Lease, TIMEOUT, in_time, within};
 use crate::{
     bus::roster::{Roster, RosterError, RosterStore, Rosters, Server, ServerId},
     model::RoomId,
@@ -66,24 +67,26 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The rosters, on a connection of their own.
 #[derive(Debug)]
 pub(super) struct PostgresRosters {
-    line: Arc<Line>,
+    node: Uuid,
+    options: PgConnectOptions,
+    lease: Arc<Lease>,
     schema: Option<Schema>,
     connection: Mutex<Option<PgConnection>>,
 }
 
 impl PostgresRosters {
-    pub(super) fn new(line: Arc<Line>, schema: Option<&Schema>) -> Self {
+    pub(super) fn new(
+        node: Uuid,
+        options: PgConnectOptions,
+        lease: Arc<Lease>,
+        schema: Option<&Schema>,
+    ) -> Self {
         Self {
-            line,
+            node,
+            options,
+            lease,
             schema: schema.cloned(),
             connection: Mutex::default(),
-        }
-    }
-
-    /// Closes the connection.
-    pub(super) async fn close(&self) {
-        if let Some(connection) = self.connection.lock().await.take() {
-            in_time(connection.close()).await.ok();
         }
     }
 
@@ -116,7 +119,7 @@ impl PostgresRosters {
         let mut kept = self.connection.lock().await;
         let mut connection = match kept.take() {
             Some(connection) => connection,
-            None => in_time(PgConnection::connect_with(&self.line.options)).await?,
+            None => in_time(PgConnection::connect_with(&self.options)).await?,
         };
         let rows = within(time, async {
             let mut transaction = connection.begin().await?;
@@ -139,16 +142,16 @@ impl From<sqlx::Error> for RosterError {
 #[async_trait]
 impl RosterStore for PostgresRosters {
     fn server_id(&self) -> ServerId {
-        ServerId(self.line.node)
+        ServerId(self.node)
     }
 
     async fn list(&self, revision: u64, rosters: &[(RoomId, Roster)]) -> Result<(), RosterError> {
         let (rooms, rosters) = columns(rosters);
         let query = self
             .query(LIST)
-            .bind(self.line.node)
+            .bind(self.node)
             .bind(to_bigint(revision))
-            .bind(self.line.lease())
+            .bind(self.lease.key())
             .bind(rooms)
             .bind(rosters);
         self.fetch_within(WRITE_TIMEOUT, query).await.map(drop)
@@ -167,7 +170,7 @@ impl RosterStore for PostgresRosters {
         let (rooms, rosters) = columns(&written);
         let query = self
             .query(UPDATE)
-            .bind(self.line.node)
+            .bind(self.node)
             .bind(to_bigint(revision))
             .bind(removed)
             .bind(rooms)
@@ -194,9 +197,8 @@ impl RosterStore for PostgresRosters {
     }
 
     async fn servers(&self) -> Result<Vec<Server>, RosterError> {
-        if !self.line.has_lease() {
-            self.fetch(self.query(SHOW_LIFE).bind(self.line.node))
-                .await?;
+        if !self.lease.is_held() {
+            self.fetch(self.query(SHOW_LIFE).bind(self.node)).await?;
         }
         let rows = self.fetch(self.query(SERVERS)).await?;
         let server = |row: &PgRow| {
@@ -213,6 +215,12 @@ impl RosterStore for PostgresRosters {
     async fn remove(&self, servers: &[ServerId]) -> Result<(), RosterError> {
         let servers: Vec<_> = servers.iter().map(|server| server.0).collect();
         self.fetch(self.query(REMOVE).bind(servers)).await.map(drop)
+    }
+
+    async fn close(&self) {
+        if let Some(connection) = self.connection.lock().await.take() {
+            in_time(connection.close()).await.ok();
+        }
     }
 }
 

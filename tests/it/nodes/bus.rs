@@ -1,54 +1,64 @@
 //! One suite for every bus.
 
+use std::sync::Arc;
+
 use parlor::{
     model::{RoomId, Seq, Signal},
-    store::{Encryption, Schema},
-    testing::bus::{Bus, MAX_ROOMS, MAX_SIGNALS, News, PostgresBus},
+    store::Schema,
+    testing::bus::{Bus, MAX_ROOMS, MAX_SIGNALS, News},
 };
 
-use super::{connect, kill_listeners};
-use crate::support::{Database, eventually, within_deadline};
+use super::engine::{Engine, conformance};
+use crate::support::{eventually, within_deadline};
 
-fn room(name: impl ToString) -> RoomId {
+conformance!(
+    a_report_is_heard_by_the_other_servers_and_not_by_its_own,
+    reports_of_many_rooms_arrive_with_the_latest_of_each,
+    reports_of_too_many_rooms_are_a_report_of_any,
+    a_lost_listener_reports_that_anything_may_be_missed_and_hears_again,
+    the_last_reports_are_sent_before_the_end,
+    signals_are_heard_in_order_by_the_other_servers,
+    signals_stay_within_a_schema,
+    signals_under_pressure_are_dropped_and_reports_are_not,
+);
+
+pub fn room(name: impl ToString) -> RoomId {
     name.to_string().as_str().try_into().unwrap()
 }
 
-fn seq(number: i64) -> Seq {
+pub fn seq(number: i64) -> Seq {
     number.try_into().unwrap()
 }
 
 /// Two servers' ends of a bus.
-struct Pair {
-    database: Database,
-    ends: [PostgresBus; 2],
+pub struct Pair {
+    pub ends: [Arc<dyn Bus>; 2],
 }
 
 impl Pair {
     /// Opens both ends, and waits until they hear each other.
-    async fn open() -> Self {
-        Self::with_schemas([None, None]).await
+    async fn open(engine: &Engine) -> Self {
+        Self::with_schemas(engine, [None, None]).await
     }
 
-    async fn with_schemas(schemas: [Option<Schema>; 2]) -> Self {
-        let database = Database::empty_postgres().await;
-        let ends = schemas.map(|schema| {
-            PostgresBus::open(database.url(), Encryption::Optional, schema.as_ref()).unwrap()
-        });
-        let pair = Self { database, ends };
+    async fn with_schemas(engine: &Engine, schemas: [Option<Schema>; 2]) -> Self {
+        let pair = Self {
+            ends: schemas.map(|schema| engine.open(schema)),
+        };
         pair.until_well().await;
         pair.take_all().await;
         pair
     }
 
-    async fn until_well(&self) {
+    pub async fn until_well(&self) {
         eventually("both ends to be well", async || {
-            self.ends.iter().all(Bus::is_well)
+            self.ends.iter().all(|end| end.is_well())
         })
         .await;
     }
 
     /// Takes the reports of the beginning: the other end hears a last one after them.
-    async fn take_all(&self) {
+    pub async fn take_all(&self) {
         for (from, to) in [(0, 1), (1, 0)] {
             self.ends[from].tell(&room("the beginning"), seq(1));
             self.until(to, |heard| {
@@ -59,7 +69,7 @@ impl Pair {
     }
 
     /// Takes an end's news until it is enough.
-    async fn until(&self, end: usize, is_enough: impl Fn(&News) -> bool) -> News {
+    pub async fn until(&self, end: usize, is_enough: impl Fn(&News) -> bool) -> News {
         let mut heard = News::default();
         within_deadline("news", async {
             while !is_enough(&heard) {
@@ -71,9 +81,8 @@ impl Pair {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_report_is_heard_by_the_other_servers_and_not_by_its_own() {
-    let pair = Pair::open().await;
+async fn a_report_is_heard_by_the_other_servers_and_not_by_its_own(engine: Engine) {
+    let pair = Pair::open(&engine).await;
     pair.ends[0].tell(&room("é 'a' \\ $"), seq(3));
     let heard = pair.until(1, |heard| !heard.is_empty()).await;
     assert_eq!(heard.wakes.rooms, [(room("é 'a' \\ $"), seq(3))].into());
@@ -84,10 +93,9 @@ async fn a_report_is_heard_by_the_other_servers_and_not_by_its_own() {
     assert_eq!(heard.wakes.rooms, [(room("b"), seq(1))].into());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn reports_of_many_rooms_arrive_with_the_latest_of_each() {
+async fn reports_of_many_rooms_arrive_with_the_latest_of_each(engine: Engine) {
     const ROOMS: usize = 5_000;
-    let pair = Pair::open().await;
+    let pair = Pair::open(&engine).await;
     for number in 1..=3 {
         for name in 0..ROOMS {
             pair.ends[0].tell(&room(format!("{name} {}", "x".repeat(90))), seq(number));
@@ -99,34 +107,26 @@ async fn reports_of_many_rooms_arrive_with_the_latest_of_each() {
     assert!(!pair.until(1, is_latest).await.wakes.any);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn reports_of_too_many_rooms_are_a_report_of_any() {
-    let pair = Pair::open().await;
+async fn reports_of_too_many_rooms_are_a_report_of_any(engine: Engine) {
+    let pair = Pair::open(&engine).await;
     for name in 0..2 * MAX_ROOMS {
         pair.ends[0].tell(&room(name), seq(1));
     }
     pair.until(1, |heard| heard.wakes.any).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_lost_listener_reports_that_anything_may_be_missed_and_hears_again() {
-    let pair = Pair::open().await;
-    let mut admin = connect(&pair.database).await;
-    assert_eq!(kill_listeners(&mut admin).await, 2);
+async fn a_lost_listener_reports_that_anything_may_be_missed_and_hears_again(engine: Engine) {
+    let pair = Pair::open(&engine).await;
+    assert_eq!(engine.kill_listeners().await, 2);
     for end in [0, 1] {
         pair.until(end, |heard| heard.wakes.any).await;
     }
     pair.until_well().await;
-    for (from, to) in [(0, 1), (1, 0)] {
-        pair.ends[from].tell(&room("again"), seq(1));
-        pair.until(to, |heard| heard.wakes.rooms.contains_key(&room("again")))
-            .await;
-    }
+    pair.take_all().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_last_reports_are_sent_before_the_end() {
-    let pair = Pair::open().await;
+async fn the_last_reports_are_sent_before_the_end(engine: Engine) {
+    let pair = Pair::open(&engine).await;
     for name in 0..1_000 {
         pair.ends[0].tell(&room(name), seq(1));
     }
@@ -142,10 +142,8 @@ fn typing(number: usize) -> Signal {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn signals_are_heard_in_order_by_the_other_servers_of_the_schema() {
-    let schema = |name: &str| Some(name.parse().unwrap());
-    let pair = Pair::open().await;
+async fn signals_are_heard_in_order_by_the_other_servers(engine: Engine) {
+    let pair = Pair::open(&engine).await;
     let numbers = 0..MAX_SIGNALS / 2;
     for number in numbers.clone() {
         pair.ends[0].signal(&room("a"), &typing(number));
@@ -154,16 +152,21 @@ async fn signals_are_heard_in_order_by_the_other_servers_of_the_schema() {
     let heard = pair.until(1, all).await;
     let expected = numbers.clone().map(|number| (room("a"), typing(number)));
     assert_eq!(heard.signals, Vec::from_iter(expected));
-    let strangers = Pair::with_schemas([schema("one"), schema("other one")]).await;
-    strangers.ends[0].signal(&room("a"), &typing(0));
-    strangers.ends[0].tell(&room("a"), seq(1));
-    let heard = strangers.until(1, |heard| !heard.is_empty()).await;
-    assert_eq!(heard.signals, []);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn signals_under_pressure_are_dropped_and_reports_are_not() {
-    let pair = Pair::open().await;
+async fn signals_stay_within_a_schema(engine: Engine) {
+    let schema = |name: &str| Some(name.parse().unwrap());
+    let ours = Pair::with_schemas(&engine, [schema("one"), schema("one")]).await;
+    let others = Pair::with_schemas(&engine, [schema("other one"), schema("other one")]).await;
+    ours.ends[0].signal(&room("a"), &typing(0));
+    ours.until(1, |heard| !heard.signals.is_empty()).await;
+    others.ends[0].tell(&room("b"), seq(1));
+    let is_last = |heard: &News| heard.wakes.rooms.contains_key(&room("b"));
+    assert_eq!(others.until(1, is_last).await.signals, []);
+}
+
+async fn signals_under_pressure_are_dropped_and_reports_are_not(engine: Engine) {
+    let pair = Pair::open(&engine).await;
     for number in 0..100 * MAX_SIGNALS {
         pair.ends[0].signal(&room("a"), &typing(number));
     }

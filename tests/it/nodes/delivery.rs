@@ -20,11 +20,18 @@ const SENDS: usize = 60;
 /// The messages of a room: each of its members, one a server, sends as many.
 const IN_ROOM: usize = SERVERS * SENDS;
 
+/// The pause after each message of a member, so that disturbances meet many.
+pub const PACE: Duration = Duration::from_millis(25);
+
 /// Sends a member's messages, and checks that it gets all of its room, each once and in order.
-async fn talk(mut client: RawClient, room: &str) {
+async fn talk(mut client: RawClient, room: &str, pace: Duration) {
     for number in 0..SENDS {
         let message = json!({ "roomId": room, "message": number.to_string() });
         client.emit("sendMessage", &message).await;
+        if !pace.is_zero() {
+            client.flush().await;
+            sleep(pace).await;
+        }
     }
     client.flush().await;
     for expected in 1..=IN_ROOM {
@@ -40,7 +47,11 @@ async fn stored(connection: &mut PgConnection) -> i64 {
 }
 
 /// Lets a member in each room on each server talk while `disturb` runs.
-async fn everybody_gets_everything(flags: &[&str], disturb: impl AsyncFn(&mut PgConnection)) {
+pub async fn everybody_gets_everything(
+    flags: &[&str],
+    pace: Duration,
+    mut disturb: impl AsyncFnMut(&mut PgConnection),
+) {
     let servers = servers(Database::postgres().await, SERVERS, flags).await;
     let mut admin = connect(&servers[0].database).await;
     let mut talks = vec![];
@@ -48,7 +59,7 @@ async fn everybody_gets_everything(flags: &[&str], disturb: impl AsyncFn(&mut Pg
         for (number, server) in servers.iter().enumerate() {
             let room = room.to_string();
             let client = member(server, &format!("{number} in {room}"), &room).await;
-            talks.push(async move { talk(client, &room).await });
+            talks.push(async move { talk(client, &room, pace).await });
         }
     }
     let disturbing = async {
@@ -69,7 +80,7 @@ async fn everybody_gets_everything(flags: &[&str], disturb: impl AsyncFn(&mut Pg
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_member_on_any_server_gets_every_message_once_and_in_order() {
-    everybody_gets_everything(&[], async |_| std::future::pending().await).await;
+    everybody_gets_everything(&[], Duration::ZERO, async |_| std::future::pending().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,7 +89,7 @@ async fn nothing_is_lost_or_doubled_while_listeners_are_killed() {
         kill_listeners(admin).await;
         sleep(Duration::from_millis(100)).await;
     };
-    everybody_gets_everything(&[], kill).await;
+    everybody_gets_everything(&[], PACE, kill).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,24 +101,24 @@ async fn messages_arrive_while_the_bus_is_away_and_after_it_has_come_back() {
     assert_eq!(readiness(&servers[0]).await, "ready\nbus: degraded\n");
     let mut ann = member(&servers[0], "ann", "r").await;
     let mut bob = member(&servers[1], "bob", "r").await;
-    for round in 0..3 {
-        match round {
-            0 => {}
-            1 => {
-                gate.open();
-                until_well(&servers[0]).await;
-                until_well(&servers[1]).await;
-            }
-            _ => gate.shut().await,
-        }
-        for (seq, sender) in [(2 * round + 1, 0), (2 * round + 2, 1)] {
-            let members = [&mut ann, &mut bob];
-            let message = json!({ "roomId": "r", "message": seq.to_string() });
-            members[sender].emit("sendMessage", &message).await;
-            members[sender].flush().await;
-            for member in members {
-                assert_eq!(member.next("newMessage").await["seq"], seq);
-            }
+    talk_in_turn(&mut ann, &mut bob, 0).await;
+    gate.open();
+    until_well(&servers[0]).await;
+    until_well(&servers[1]).await;
+    talk_in_turn(&mut ann, &mut bob, 2).await;
+    gate.shut().await;
+    talk_in_turn(&mut ann, &mut bob, 4).await;
+}
+
+/// Sends a message of each member to the room `r` after `seq`, and waits until both have it.
+pub async fn talk_in_turn(ann: &mut RawClient, bob: &mut RawClient, seq: usize) {
+    for (seq, sender) in [(seq + 1, 0), (seq + 2, 1)] {
+        let members = [&mut *ann, &mut *bob];
+        let message = json!({ "roomId": "r", "message": seq.to_string() });
+        members[sender].emit("sendMessage", &message).await;
+        members[sender].flush().await;
+        for member in members {
+            assert_eq!(member.next("newMessage").await["seq"], seq);
         }
     }
 }
@@ -212,7 +223,12 @@ async fn a_log_that_goes_back_is_noticed_on_all_servers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn typing_is_seen_on_other_servers_by_all_but_the_typist() {
-    let servers = servers(Database::postgres().await, 2, &[]).await;
+    typing_passes(&[]).await;
+}
+
+/// Checks that typing passes between servers with some settings.
+pub async fn typing_passes(flags: &[&str]) {
+    let servers = servers(Database::postgres().await, 2, flags).await;
     for server in &servers {
         until_well(server).await;
     }

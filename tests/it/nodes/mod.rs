@@ -2,7 +2,10 @@
 
 mod bus;
 mod delivery;
+mod engine;
 mod presence;
+mod redis;
+mod redis_rosters;
 mod rosters;
 
 use serde_json::json;

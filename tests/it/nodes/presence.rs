@@ -12,11 +12,24 @@ use parlor::testing::room::INTERVAL;
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
-use super::{servers, until_well};
+use super::{
+    engine::{Engine, conformance},
+    servers, until_well,
+};
 use crate::support::{
     Database, Process, RawClient, Server, eventually, pgbouncer::PgBouncer, postgres::Postgres,
     raw::Packet, within_deadline,
 };
+
+conformance!(
+    members_on_all_servers_are_members_of_one_room,
+    a_user_on_two_servers_is_one_member_until_it_has_left_both,
+    a_client_that_comes_back_on_another_server_never_left,
+    members_of_a_large_room_are_counted_and_not_named,
+    the_members_of_a_killed_server_leave_once_unless_they_come_back,
+    presence_is_the_truth_whenever_joins_and_leaves_rest,
+    a_storm_of_joins_and_leaves_is_told_in_few_packets,
+);
 
 const GRACE: Duration = Duration::from_secs(1);
 const SHORT_GRACE: &str = "--presence-grace-ms=1000";
@@ -29,17 +42,17 @@ fn names(told: &Value, field: &str) -> Vec<String> {
 }
 
 /// A member that keeps the list of members, as a page does.
-struct Watcher {
-    client: RawClient,
-    members: BTreeSet<String>,
-    count: usize,
-    joined: Vec<String>,
-    left: Vec<String>,
+pub struct Watcher {
+    pub client: RawClient,
+    pub members: BTreeSet<String>,
+    pub count: usize,
+    pub joined: Vec<String>,
+    pub left: Vec<String>,
     packets: usize,
 }
 
 impl Watcher {
-    async fn join(address: SocketAddr, user: &str, room: &str) -> Self {
+    pub async fn join(address: SocketAddr, user: &str, room: &str) -> Self {
         let mut client = RawClient::connect(address, user).await;
         let joined = client.call("joinRoom", json!({ "roomId": room })).await;
         assert_eq!(joined["status"], "ok", "{joined}");
@@ -66,21 +79,21 @@ impl Watcher {
     }
 
     /// Takes presence packets until this is true.
-    async fn until(&mut self, is_enough: impl Fn(&Self) -> bool) {
+    pub async fn until(&mut self, is_enough: impl Fn(&Self) -> bool) {
         while !is_enough(self) {
             let told = self.client.next("presence").await;
             self.take(&told);
         }
     }
 
-    async fn until_members(&mut self, members: &[&str]) {
+    pub async fn until_members(&mut self, members: &[&str]) {
         let expected = set(members);
         self.until(|seen| seen.members == expected && seen.count == expected.len())
             .await;
     }
 
     /// Takes the packets that have arrived, and those of the next moment.
-    async fn settle(&mut self, time: Duration) {
+    pub async fn settle(&mut self, time: Duration) {
         let deadline = tokio::time::Instant::now() + time;
         while let Ok(packet) = tokio::time::timeout_at(deadline, self.client.packet()).await {
             if let Packet::Event(name, told) = packet
@@ -106,7 +119,7 @@ fn set(names: &[&str]) -> BTreeSet<String> {
 }
 
 /// Starts servers that hear each other.
-async fn well_servers(database: Database, count: usize, flags: &[&str]) -> Vec<Server> {
+pub async fn well_servers(database: Database, count: usize, flags: &[&str]) -> Vec<Server> {
     let servers = servers(database, count, flags).await;
     for server in &servers {
         until_well(server).await;
@@ -114,13 +127,18 @@ async fn well_servers(database: Database, count: usize, flags: &[&str]) -> Vec<S
     servers
 }
 
-async fn two_servers(flags: &[&str]) -> Vec<Server> {
-    well_servers(Database::postgres().await, 2, flags).await
+async fn servers_on(engine: &Engine, count: usize, flags: &[&str]) -> Vec<Server> {
+    let flag = engine.flag();
+    let flags = Vec::from_iter(flags.iter().copied().chain(flag.as_deref()));
+    well_servers(engine.database().await, count, &flags).await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn members_on_all_servers_are_members_of_one_room() {
-    let servers = two_servers(&[]).await;
+async fn two_servers(engine: &Engine, flags: &[&str]) -> Vec<Server> {
+    servers_on(engine, 2, flags).await
+}
+
+async fn members_on_all_servers_are_members_of_one_room(engine: Engine) {
+    let servers = two_servers(&engine, &[]).await;
     let mut ann = Watcher::join(servers[0].address(), "ann", "r").await;
     ann.until(|ann| ann.joined == ["ann"]).await;
     eventually("the other server to know of ann", async || {
@@ -136,26 +154,26 @@ async fn members_on_all_servers_are_members_of_one_room() {
     ann.until_members(&["ann"]).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_user_on_two_servers_is_one_member_until_it_has_left_both() {
-    let servers = two_servers(&[]).await;
+async fn a_user_on_two_servers_is_one_member_until_it_has_left_both(engine: Engine) {
+    let servers = two_servers(&engine, &[]).await;
     let mut ann = Watcher::join(servers[0].address(), "ann", "r").await;
     let mut bobs = [
         Watcher::join(servers[0].address(), "bob", "r").await,
         Watcher::join(servers[1].address(), "bob", "r").await,
     ];
-    ann.until_members(&["ann", "bob"]).await;
+    // The news of dan brings that of the second bob.
+    let _dan = Watcher::join(servers[1].address(), "dan", "r").await;
+    ann.until_members(&["ann", "bob", "dan"]).await;
     bobs[0].leave("r").await;
-    Watcher::join(servers[1].address(), "cid", "r").await;
-    ann.until_members(&["ann", "bob", "cid"]).await;
+    let _cid = Watcher::join(servers[1].address(), "cid", "r").await;
+    ann.until_members(&["ann", "bob", "cid", "dan"]).await;
     assert!(!ann.left.contains(&"bob".into()), "{:?}", ann.left);
     bobs[1].leave("r").await;
     ann.until(|ann| ann.left.contains(&"bob".into())).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_comes_back_on_another_server_never_left() {
-    let servers = two_servers(&[SHORT_GRACE]).await;
+async fn a_client_that_comes_back_on_another_server_never_left(engine: Engine) {
+    let servers = two_servers(&engine, &[SHORT_GRACE]).await;
     let mut ann = Watcher::join(servers[1].address(), "ann", "r").await;
     // Nobody else is in the room on the first server.
     let bob = Watcher::join(servers[0].address(), "bob", "r").await;
@@ -170,9 +188,8 @@ async fn a_client_that_comes_back_on_another_server_never_left() {
     ann.until(|ann| ann.left.contains(&"bob".into())).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn members_of_a_large_room_are_counted_and_not_named() {
-    let servers = two_servers(&["--presence-names-limit=3"]).await;
+async fn members_of_a_large_room_are_counted_and_not_named(engine: Engine) {
+    let servers = two_servers(&engine, &["--presence-names-limit=3"]).await;
     let mut crowd = vec![];
     for user in ["a", "b", "c", "d"] {
         crowd.push(Watcher::join(servers[0].address(), user, "r").await);
@@ -221,10 +238,10 @@ async fn crowds(address: SocketAddr) -> Vec<Vec<Watcher>> {
     join_all((0..ROOMS).map(crowd)).await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_members_of_a_killed_server_leave_once_unless_they_come_back() {
-    let database = Database::postgres().await;
-    let flags = ["--max-connections-per-address=0"];
+async fn the_members_of_a_killed_server_leave_once_unless_they_come_back(engine: Engine) {
+    let (database, flag) = (engine.database().await, engine.flag());
+    let flags = ["--max-connections-per-address=0"].into_iter();
+    let flags = Vec::from_iter(flags.chain(flag.as_deref()));
     let mut servers = vec![];
     for _ in 0..3 {
         servers.push(Process::with(&database, &flags).await);
@@ -338,9 +355,8 @@ const TOGGLES: usize = 1_000;
 const TOGGLES_BETWEEN_RESTS: usize = 100;
 const USERS: usize = 10;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn presence_is_the_truth_whenever_joins_and_leaves_rest() {
-    let servers = two_servers(&[]).await;
+async fn presence_is_the_truth_whenever_joins_and_leaves_rest(engine: Engine) {
+    let servers = two_servers(&engine, &[]).await;
     let mut random = fastrand::Rng::with_seed(14);
     let mut watchers = vec![];
     let mut clients = vec![];
@@ -373,9 +389,8 @@ async fn presence_is_the_truth_whenever_joins_and_leaves_rest() {
 const STORM: u32 = 300;
 const STORM_TIME: Duration = Duration::from_secs(4);
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_storm_of_joins_and_leaves_is_told_in_few_packets() {
-    let servers = well_servers(Database::postgres().await, 3, &[]).await;
+async fn a_storm_of_joins_and_leaves_is_told_in_few_packets(engine: Engine) {
+    let servers = servers_on(&engine, 3, &[]).await;
     let mut watcher = Watcher::join(servers[0].address(), "watching", "r").await;
     let began = Instant::now();
     let pause = Duration::from_secs(1) * u32::try_from(servers.len()).unwrap() / STORM;

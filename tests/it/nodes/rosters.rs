@@ -1,15 +1,21 @@
 //! One suite for the rosters of every bus.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use parlor::{
     model::{RoomId, UserId},
-    store::{self, Encryption},
-    testing::bus::{Bus, PostgresBus, Roster, RosterStore, Server},
+    testing::bus::{Bus, Roster, RosterStore, Server},
 };
 
-use super::{connect, kill_listeners};
-use crate::support::{Database, eventually};
+use super::engine::{Engine, conformance};
+use crate::support::eventually;
+
+conformance!(
+    a_server_reads_the_rosters_of_all_listed_servers,
+    an_update_replaces_and_an_empty_roster_is_gone,
+    a_server_that_is_not_listed_updates_nothing,
+    a_server_is_alive_until_its_end_and_while_it_reconnects,
+);
 
 fn room(name: &str) -> RoomId {
     name.try_into().unwrap()
@@ -20,19 +26,14 @@ fn named(names: &[&str]) -> Roster {
     Roster::Named(names.iter().map(user).collect())
 }
 
-/// Opens both ends of a bus on an up-to-date database.
-async fn pair() -> (Database, [PostgresBus; 2]) {
-    let database = Database::empty_postgres().await;
-    let store = store::open(database.url(), 2, Encryption::Optional).unwrap();
-    store.migrate().await.unwrap();
-    store.close().await;
-    let open = || PostgresBus::open(database.url(), Encryption::Optional, None).unwrap();
-    let ends = [open(), open()];
+/// Opens both ends of a bus.
+async fn pair(engine: &Engine) -> [Arc<dyn Bus>; 2] {
+    let ends = [engine.open(None), engine.open(None)];
     eventually("both ends to be well", async || {
-        ends.iter().all(Bus::is_well)
+        ends.iter().all(|end| end.is_well())
     })
     .await;
-    (database, ends)
+    ends
 }
 
 /// Returns a server as the others see it.
@@ -43,9 +44,8 @@ async fn seen(reader: &dyn RosterStore, server: &dyn RosterStore) -> Option<Serv
         .find(|seen| seen.id == server.server_id())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_reads_the_rosters_of_all_listed_servers() {
-    let (_database, ends) = pair().await;
+async fn a_server_reads_the_rosters_of_all_listed_servers(engine: Engine) {
+    let ends = pair(&engine).await;
     let [a, b] = [ends[0].rosters(), ends[1].rosters()];
     let names = named(&["ann é \" \\ '", "bob"]);
     a.list(
@@ -79,9 +79,8 @@ async fn a_server_reads_the_rosters_of_all_listed_servers() {
     assert_eq!(rosters, expected);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_update_replaces_and_an_empty_roster_is_gone() {
-    let (_database, ends) = pair().await;
+async fn an_update_replaces_and_an_empty_roster_is_gone(engine: Engine) {
+    let ends = pair(&engine).await;
     let [a, b] = [ends[0].rosters(), ends[1].rosters()];
     let rooms = [room("r"), room("s")];
     a.list(1, &rooms.clone().map(|room| (room, named(&["ann"]))))
@@ -99,9 +98,8 @@ async fn an_update_replaces_and_an_empty_roster_is_gone() {
     assert_eq!(seen(b, a).await.unwrap().revision, 3);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_not_listed_updates_nothing() {
-    let (_database, ends) = pair().await;
+async fn a_server_that_is_not_listed_updates_nothing(engine: Engine) {
+    let ends = pair(&engine).await;
     let [a, b] = [ends[0].rosters(), ends[1].rosters()];
     let change = [(room("r"), named(&["ann"]))];
     assert!(!a.update(1, &change).await.unwrap());
@@ -114,14 +112,12 @@ async fn a_server_that_is_not_listed_updates_nothing() {
     assert!(seen(b, a).await.unwrap().is_alive);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_is_alive_until_its_end_and_while_it_reconnects() {
-    let (database, [a, b]) = pair().await;
+async fn a_server_is_alive_until_its_end_and_while_it_reconnects(engine: Engine) {
+    let [a, b] = pair(&engine).await;
     for end in [&a, &b] {
         end.rosters().list(1, &[]).await.unwrap();
     }
-    let mut admin = connect(&database).await;
-    kill_listeners(&mut admin).await;
+    engine.kill_listeners().await;
     eventually("both to be alive", async || {
         let servers = b.rosters().servers().await.unwrap();
         servers.len() == 2 && servers.iter().all(|server| server.is_alive)

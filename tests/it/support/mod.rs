@@ -16,6 +16,7 @@ pub mod proxy;
 pub mod raw;
 pub mod relay;
 pub mod server;
+pub mod switch;
 
 pub use testkit::{
     DEADLINE, HOW_TO_GET_TOOLS, eventually, postgres, process::free_port, within_deadline,

@@ -1,4 +1,4 @@
-//! Payloads of notifications: a line `1 NODE NUMBER SCHEMA`, then the news: for each room a line
+//! Payloads on the bus: a line `1 NODE NUMBER SCHEMA`, then the news: for each room a line
 //! `SEQ ROOM`, or a line `*` for any room, for each new roster a line `+ROOM`, and for each signal a
 //! line of JSON. Names and JSON have no control characters, so a line's end is unambiguous.
 
@@ -7,19 +7,20 @@ use std::mem;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::super::news::News;
+use super::news::News;
 use crate::model::{RoomId, Seq, Signal};
 
 /// The version of the format. A server that reads another version looks into the log instead.
 const VERSION: &str = "1";
 
-/// The most bytes of a payload; Postgres refuses 8,000.
-///
-/// <https://www.postgresql.org/docs/current/sql-notify.html>
-const MAX_BYTES: usize = 7_900;
-
-/// The most payloads in one statement.
-pub(super) const MAX_PAYLOADS: usize = 32;
+/// The bounds of the payloads sent together.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// The most bytes of a payload.
+    pub(super) bytes: usize,
+    /// The most payloads.
+    pub(super) payloads: usize,
+}
 
 /// The sender's part of a payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,14 +43,16 @@ pub(super) struct Frame {
 /// Payloads in the making.
 struct Payloads {
     header: Header,
+    limits: Limits,
     done: Vec<String>,
     open: String,
 }
 
 impl Payloads {
-    fn begin(header: Header) -> Self {
+    fn begin(header: Header, limits: Limits) -> Self {
         let mut payloads = Self {
             header,
+            limits,
             done: vec![],
             open: String::new(),
         };
@@ -68,10 +71,10 @@ impl Payloads {
         head
     }
 
-    /// Adds a line. Returns false when it does not fit into the statement.
+    /// Adds a line. Returns false when it does not fit any more.
     fn push(&mut self, line: &str) -> bool {
-        if self.open.len() + 1 + line.len() > MAX_BYTES {
-            if self.done.len() + 1 == MAX_PAYLOADS {
+        if self.open.len() + 1 + line.len() > self.limits.bytes {
+            if self.done.len() + 1 == self.limits.payloads {
                 return false;
             }
             let next = self.head();
@@ -84,9 +87,9 @@ impl Payloads {
 }
 
 /// Splits news into payloads, numbered from `header.number` on, which becomes the next number.
-/// Returns the news beyond [`MAX_PAYLOADS`], too. Without news, the one payload is only an echo.
-pub(super) fn encode(header: &mut Header, news: News) -> (Vec<String>, News) {
-    let mut payloads = Payloads::begin(header.clone());
+/// Returns the news beyond the limits, too. Without news, the one payload is only an echo.
+pub(super) fn encode(header: &mut Header, news: News, limits: Limits) -> (Vec<String>, News) {
+    let mut payloads = Payloads::begin(header.clone(), limits);
     let mut rest = News::default();
     if news.wakes.any {
         payloads.push("*");
@@ -152,7 +155,12 @@ fn place(line: &str) -> Option<(RoomId, Seq)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::super::news::Wakes, *};
+    use super::{super::news::Wakes, *};
+
+    const LIMITS: Limits = Limits {
+        bytes: 7_900,
+        payloads: 32,
+    };
 
     fn wakes(rooms: usize) -> Wakes {
         let mut wakes = Wakes::default();
@@ -186,11 +194,11 @@ mod tests {
     }
 
     #[test]
-    fn news_arrives_as_it_was_sent_in_payloads_that_postgres_accepts() {
+    fn news_arrives_as_it_was_sent_in_payloads_within_the_limit() {
         let mut next = header(7);
-        let (payloads, rest) = encode(&mut next, news(500));
+        let (payloads, rest) = encode(&mut next, news(500), LIMITS);
         assert!(rest.is_empty());
-        assert!(payloads.iter().all(|payload| payload.len() < 8_000));
+        assert!(payloads.iter().all(|payload| payload.len() <= LIMITS.bytes));
         let mut heard = News::default();
         for (number, payload) in (7..).zip(&payloads) {
             let frame = decode(payload).unwrap();
@@ -202,25 +210,25 @@ mod tests {
     }
 
     #[test]
-    fn news_beyond_one_statement_is_left_for_the_next_in_order() {
+    fn news_beyond_the_limits_is_left_for_the_next_time_in_order() {
         let mut left = news(5_000);
-        let (mut next, mut heard, mut statements) = (header(0), News::default(), 0);
+        let (mut next, mut heard, mut times) = (header(0), News::default(), 0);
         while !left.is_empty() {
-            let (payloads, rest) = encode(&mut next, left);
-            assert!(payloads.len() <= MAX_PAYLOADS);
+            let (payloads, rest) = encode(&mut next, left, LIMITS);
+            assert!(payloads.len() <= LIMITS.payloads);
             for payload in payloads {
                 heard.merge(decode(&payload).unwrap().news);
             }
-            (left, statements) = (rest, statements + 1);
+            (left, times) = (rest, times + 1);
         }
         assert_eq!(heard, news(5_000));
-        assert!(statements > 1);
+        assert!(times > 1);
     }
 
     #[test]
     fn an_echo_has_no_news_and_any_room_is_some() {
         let decoded = |wakes: Wakes| {
-            let (payloads, _) = encode(&mut header(0), wakes.into());
+            let (payloads, _) = encode(&mut header(0), wakes.into(), LIMITS);
             decode(&payloads[0]).unwrap().news
         };
         assert!(decoded(Wakes::default()).is_empty());

@@ -1,4 +1,4 @@
-//! The echo of one's own notifications: a server that does not hear it hears no other server.
+//! The echo of one's own payloads: a server that does not hear it hears no other server.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -10,10 +10,10 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// The longest wait for the echo of a notification. A failover or a broken network swallows it.
+/// The longest wait for the echo of a payload. A failover or a broken network swallows it.
 const DEAF_AFTER: Duration = Duration::from_secs(2);
 
-/// Notifications sent, and not heard yet.
+/// Payloads sent, and not heard yet.
 #[derive(Debug, Default)]
 pub(super) struct Echo {
     state: Mutex<State>,
@@ -22,14 +22,14 @@ pub(super) struct Echo {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The number of the latest notification sent.
+    /// The number of the latest payload sent.
     sent: u64,
-    /// The time since when a notification is unheard.
+    /// The time since when a payload is unheard.
     unheard_since: Option<Instant>,
 }
 
 impl Echo {
-    /// Notes an attempt to send notifications up to a number.
+    /// Notes an attempt to send payloads up to a number.
     pub(super) fn sent(&self, number: u64) {
         let mut state = self.state();
         state.sent = number;
@@ -38,13 +38,13 @@ impl Echo {
         self.changed.notify_one();
     }
 
-    /// Notes the echo of a notification. Later ones are unheard from now on.
+    /// Notes the echo of a payload. Later ones are unheard from now on.
     pub(super) fn heard(&self, number: u64) {
         let mut state = self.state();
         state.unheard_since = (number < state.sent).then(Instant::now);
     }
 
-    /// Expects no echo of earlier notifications any more.
+    /// Expects no echo of earlier payloads any more.
     pub(super) fn forget(&self) {
         self.state().unheard_since = None;
     }
@@ -53,11 +53,17 @@ impl Echo {
     pub(super) async fn overdue(&self) {
         loop {
             match self.deadline() {
-                Some(deadline) if deadline <= Instant::now() => return,
+                Some(_) if self.is_overdue() => return,
                 Some(deadline) => sleep_until(deadline).await,
                 None => self.changed.notified().await,
             }
         }
+    }
+
+    /// Returns true when an echo has been missing for [`DEAF_AFTER`].
+    pub(super) fn is_overdue(&self) -> bool {
+        self.deadline()
+            .is_some_and(|deadline| deadline <= Instant::now())
     }
 
     fn deadline(&self) -> Option<Instant> {

@@ -1,0 +1,130 @@
+//! A server's end of the bus: the news on its way, and the state of the connection to the engine.
+
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{
+    echo::Echo,
+    frame::{self, Frame, Header},
+    news::{News, NewsQueue, Wakes},
+    senders::Senders,
+};
+use crate::store::Schema;
+
+/// The state shared by the listening and the sending.
+#[derive(Debug)]
+pub(super) struct Line {
+    node: Uuid,
+    /// The schema of the tables, or nothing. Other schemas are other chats.
+    schema: String,
+    /// News for the other servers.
+    pub(super) outbox: NewsQueue,
+    /// News of the other servers.
+    pub(super) inbox: NewsQueue,
+    pub(super) echo: Echo,
+    /// The listener's wish for an echo.
+    pub(super) probe: Notify,
+    /// The number of losses so far: after one, the sending connection may lead elsewhere, too.
+    losses: AtomicU64,
+    is_well: AtomicBool,
+    senders: Mutex<Senders>,
+    pub(super) stop: CancellationToken,
+}
+
+impl Line {
+    pub(super) fn new(schema: Option<&Schema>) -> Self {
+        Self {
+            node: Uuid::now_v7(),
+            schema: schema.map(Schema::as_str).unwrap_or_default().to_owned(),
+            outbox: NewsQueue::default(),
+            inbox: NewsQueue::default(),
+            echo: Echo::default(),
+            probe: Notify::new(),
+            losses: AtomicU64::new(0),
+            is_well: AtomicBool::new(false),
+            senders: Mutex::default(),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    /// Returns the number of this server, from its start to its end.
+    pub(super) fn node(&self) -> Uuid {
+        self.node
+    }
+
+    /// Returns the header of the first payload.
+    pub(super) fn first_header(&self) -> Header {
+        Header {
+            node: self.node,
+            number: 1,
+            schema: self.schema.clone(),
+        }
+    }
+
+    /// Returns true once the server has heard itself, until the next loss.
+    pub(super) fn is_well(&self) -> bool {
+        self.is_well.load(Ordering::Relaxed)
+    }
+
+    /// Returns the number of losses.
+    pub(super) fn losses(&self) -> u64 {
+        self.losses.load(Ordering::Relaxed)
+    }
+
+    /// Begins to hear: from here on, nothing is missed unnoticed.
+    pub(super) fn begin(&self) {
+        self.echo.forget();
+        self.probe.notify_one();
+        self.inbox.merge(Wakes::any().into());
+    }
+
+    /// Takes a payload in.
+    pub(super) fn take(&self, payload: &str) {
+        match frame::decode(payload) {
+            Some(frame) if frame.header.node == self.node => self.note_echo(frame.header.number),
+            Some(frame) => self.take_news(frame),
+            None => self.inbox.merge(Wakes::any().into()),
+        }
+    }
+
+    fn take_news(&self, Frame { header, mut news }: Frame) {
+        if header.schema != self.schema {
+            news.signals.clear();
+            news.rosters.clear();
+        }
+        let mut senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
+        news.wakes.any |= senders.note_gap(header.node, header.number);
+        drop(senders);
+        if !news.is_empty() {
+            self.inbox.merge(news);
+        }
+    }
+
+    fn note_echo(&self, number: u64) {
+        self.echo.heard(number);
+        if !self.is_well.swap(true, Ordering::Relaxed) {
+            tracing::info!("bus: ok");
+            self.inbox.merge(Wakes::any().into());
+        }
+    }
+
+    /// Notes a loss; a tailer that waits for the next sweep wakes up. Returns true when the line was
+    /// well before.
+    pub(super) fn lose(&self) -> bool {
+        let was_well = self.is_well.swap(false, Ordering::Relaxed);
+        self.losses.fetch_add(1, Ordering::Relaxed);
+        self.inbox.merge(Wakes::any().into());
+        was_well
+    }
+
+    /// Adds news for the other servers.
+    pub(super) fn send(&self, news: News) {
+        self.outbox.merge(news);
+    }
+}
