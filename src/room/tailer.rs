@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{recent::CAPACITY, registry::Rooms};
 use crate::{
-    bus::{Bus, News},
+    bus::{Bus, Dropped, News},
     model::{EncodedMessage, RoomId, Seq},
     store::{MessageStore, StoreError},
 };
@@ -20,8 +20,6 @@ use crate::{
 pub const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// The longest time between two sweeps while the bus may lose reports, and the shortest in all cases.
 const MIN_SWEEP_INTERVAL: Duration = Duration::from_millis(250);
-/// The least time between two lines in the log on dropped signals.
-const DROPPED_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The most rooms in a statement for their newest places.
 const MAX_HEADS: usize = 1_000;
@@ -39,13 +37,6 @@ pub struct Tailer {
     swept_at: Instant,
     sweep_at: Instant,
     dropped: Dropped,
-}
-
-/// Signals dropped and not logged yet.
-#[derive(Default)]
-struct Dropped {
-    count: usize,
-    logged_at: Option<Instant>,
 }
 
 impl Tailer {
@@ -92,7 +83,9 @@ impl Tailer {
         for (room, signal) in news.signals {
             self.rooms.signal(&room, signal);
         }
-        self.dropped.note(news.dropped);
+        if let Some(count) = self.dropped.note(news.dropped) {
+            tracing::warn!(count, "signals of other servers dropped");
+        }
         self.rooms.tell_rosters(news.rosters, news.wakes.any);
         if news.wakes.any {
             self.sweep_soon();
@@ -177,21 +170,6 @@ impl Tailer {
             self.rooms.found(&room, found);
         }
         Ok(())
-    }
-}
-
-impl Dropped {
-    /// Notes dropped signals, and logs their number from time to time.
-    fn note(&mut self, count: usize) {
-        self.count += count;
-        let is_due = self
-            .logged_at
-            .is_none_or(|logged_at| logged_at.elapsed() >= DROPPED_INTERVAL);
-        if self.count > 0 && is_due {
-            tracing::warn!(count = self.count, "signals of other servers dropped");
-            self.count = 0;
-            self.logged_at = Some(Instant::now());
-        }
     }
 }
 
