@@ -18,8 +18,9 @@ use crate::{
     model::RoomId,
 };
 
-/// The time for which a server counts as alive after its last look.
-const LEASE: Duration = Duration::from_secs(6);
+/// The time for which a server counts as alive after its last look; looks are 2 s apart. The others
+/// wait 6 s more before its members leave, so a late look costs only a new listing.
+const LEASE: Duration = Duration::from_secs(4);
 
 /// The time limit of writing the rosters of many rooms.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);

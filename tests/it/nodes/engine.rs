@@ -58,12 +58,14 @@ impl Engine {
         }
     }
 
-    /// Returns the flag of a server with this engine.
-    pub fn flag(&self) -> Option<String> {
-        match self {
+    /// Returns flags of a server together with the one for this engine.
+    pub fn flags(&self, others: &[&str]) -> Vec<String> {
+        let bus = match self {
             Self::Postgres(_) => None,
             Self::Redis(redis) => Some(format!("--bus-url={}", redis.url())),
-        }
+        };
+        let others = others.iter().map(ToString::to_string);
+        others.chain(bus).collect()
     }
 
     /// Opens a server's end of a bus.

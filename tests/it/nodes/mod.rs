@@ -7,6 +7,7 @@ mod presence;
 mod redis;
 mod redis_rosters;
 mod rosters;
+mod watcher;
 
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};

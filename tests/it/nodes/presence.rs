@@ -9,16 +9,17 @@ use std::{
 use futures_util::future::join_all;
 use nix::sys::signal::Signal;
 use parlor::testing::room::INTERVAL;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::{sleep, timeout};
 
 use super::{
     engine::{Engine, conformance},
     servers, until_well,
+    watcher::{Watcher, set},
 };
 use crate::support::{
-    Database, Process, RawClient, Server, eventually, pgbouncer::PgBouncer, postgres::Postgres,
-    raw::Packet, within_deadline,
+    Database, Process, Server, eventually, pgbouncer::PgBouncer, postgres::Postgres,
+    within_deadline,
 };
 
 conformance!(
@@ -27,96 +28,13 @@ conformance!(
     a_client_that_comes_back_on_another_server_never_left,
     members_of_a_large_room_are_counted_and_not_named,
     the_members_of_a_killed_server_leave_once_unless_they_come_back,
+    a_server_that_stood_still_has_no_ghosts,
     presence_is_the_truth_whenever_joins_and_leaves_rest,
     a_storm_of_joins_and_leaves_is_told_in_few_packets,
 );
 
 const GRACE: Duration = Duration::from_secs(1);
 const SHORT_GRACE: &str = "--presence-grace-ms=1000";
-
-fn names(told: &Value, field: &str) -> Vec<String> {
-    let names = told[field].as_array().unwrap().iter();
-    names
-        .map(|name| name.as_str().unwrap().to_owned())
-        .collect()
-}
-
-/// A member that keeps the list of members, as a page does.
-pub struct Watcher {
-    pub client: RawClient,
-    pub members: BTreeSet<String>,
-    pub count: usize,
-    pub joined: Vec<String>,
-    pub left: Vec<String>,
-    packets: usize,
-}
-
-impl Watcher {
-    pub async fn join(address: SocketAddr, user: &str, room: &str) -> Self {
-        let mut client = RawClient::connect(address, user).await;
-        let joined = client.call("joinRoom", json!({ "roomId": room })).await;
-        assert_eq!(joined["status"], "ok", "{joined}");
-        Self {
-            client,
-            members: names(&joined, "members").into_iter().collect(),
-            count: count(&joined),
-            joined: vec![],
-            left: vec![],
-            packets: 0,
-        }
-    }
-
-    fn take(&mut self, told: &Value) {
-        let (joined, left) = (names(told, "joined"), names(told, "left"));
-        self.members.extend(joined.iter().cloned());
-        for user in &left {
-            self.members.remove(user);
-        }
-        self.count = count(told);
-        self.joined.extend(joined);
-        self.left.extend(left);
-        self.packets += 1;
-    }
-
-    /// Takes presence packets until this is true.
-    pub async fn until(&mut self, is_enough: impl Fn(&Self) -> bool) {
-        while !is_enough(self) {
-            let told = self.client.next("presence").await;
-            self.take(&told);
-        }
-    }
-
-    pub async fn until_members(&mut self, members: &[&str]) {
-        let expected = set(members);
-        self.until(|seen| seen.members == expected && seen.count == expected.len())
-            .await;
-    }
-
-    /// Takes the packets that have arrived, and those of the next moment.
-    pub async fn settle(&mut self, time: Duration) {
-        let deadline = tokio::time::Instant::now() + time;
-        while let Ok(packet) = tokio::time::timeout_at(deadline, self.client.packet()).await {
-            if let Packet::Event(name, told) = packet
-                && name == "presence"
-            {
-                self.take(&told);
-            }
-        }
-    }
-
-    async fn leave(&mut self, room: &str) {
-        let left = self.client.call("leaveRoom", json!({ "roomId": room }));
-        assert_eq!(left.await["status"], "ok");
-    }
-}
-
-fn count(told: &Value) -> usize {
-    told["memberCount"].as_u64().unwrap().try_into().unwrap()
-}
-
-fn set(names: &[&str]) -> BTreeSet<String> {
-    names.iter().map(|name| (*name).to_owned()).collect()
-}
 
 /// Starts servers that hear each other.
 pub async fn well_servers(database: Database, count: usize, flags: &[&str]) -> Vec<Server> {
@@ -128,9 +46,16 @@ pub async fn well_servers(database: Database, count: usize, flags: &[&str]) -> V
 }
 
 async fn servers_on(engine: &Engine, count: usize, flags: &[&str]) -> Vec<Server> {
-    let flag = engine.flag();
-    let flags = Vec::from_iter(flags.iter().copied().chain(flag.as_deref()));
+    let flags = engine.flags(flags);
+    let flags: Vec<_> = flags.iter().map(String::as_str).collect();
     well_servers(engine.database().await, count, &flags).await
+}
+
+/// Starts a server as a process of its own.
+async fn process(engine: &Engine, database: &Database, flags: &[&str]) -> Process {
+    let flags = engine.flags(flags);
+    let flags: Vec<_> = flags.iter().map(String::as_str).collect();
+    Process::with(database, &flags).await
 }
 
 async fn two_servers(engine: &Engine, flags: &[&str]) -> Vec<Server> {
@@ -239,12 +164,10 @@ async fn crowds(address: SocketAddr) -> Vec<Vec<Watcher>> {
 }
 
 async fn the_members_of_a_killed_server_leave_once_unless_they_come_back(engine: Engine) {
-    let (database, flag) = (engine.database().await, engine.flag());
-    let flags = ["--max-connections-per-address=0"].into_iter();
-    let flags = Vec::from_iter(flags.chain(flag.as_deref()));
+    let database = engine.database().await;
     let mut servers = vec![];
     for _ in 0..3 {
-        servers.push(Process::with(&database, &flags).await);
+        servers.push(process(&engine, &database, &["--max-connections-per-address=0"]).await);
     }
     let killed = servers.pop().unwrap();
     let mut watchers = vec![];
@@ -285,13 +208,10 @@ async fn the_members_of_a_killed_server_leave_once_unless_they_come_back(engine:
 /// Longer than a server may be absent.
 const STOPPED: Duration = Duration::from_secs(9);
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_stood_still_has_no_ghosts() {
-    let database = Database::postgres().await;
-    let [here, still] = [
-        Process::with(&database, &[SHORT_GRACE]).await,
-        Process::with(&database, &[SHORT_GRACE]).await,
-    ];
+async fn a_server_that_stood_still_has_no_ghosts(engine: Engine) {
+    let database = engine.database().await;
+    let start = async || process(&engine, &database, &[SHORT_GRACE]).await;
+    let [here, still] = [start().await, start().await];
     let mut ann = Watcher::join(here.address, "ann", "r").await;
     let bob = Watcher::join(still.address, "bob", "r").await;
     let cid = Watcher::join(still.address, "cid", "r").await;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use testkit::Redis;
 
-use super::presence::{Watcher, well_servers};
+use super::{presence::well_servers, watcher::Watcher};
 use crate::support::{Database, eventually};
 
 /// The key of the set of servers by default.
