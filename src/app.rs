@@ -14,7 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     auth::Verifier,
-    bus::{self, Bus},
+    bus::{self, Bus, OpenError},
     chat::Chat,
     config::Config,
     engine::Engine,
@@ -95,6 +95,20 @@ impl App {
     ///
     /// The address cannot be bound, or the key of tokens is invalid.
     pub fn bind(config: &Config, store: Arc<dyn MessageStore>) -> anyhow::Result<Self> {
+        Self::bind_around_bus(config, store, |bus| bus)
+    }
+
+    /// Binds with a bus around the configured one, which may lose something, for tests.
+    ///
+    /// # Errors
+    ///
+    /// As [`App::bind`].
+    #[doc(hidden)]
+    pub fn bind_around_bus(
+        config: &Config,
+        store: Arc<dyn MessageStore>,
+        around: impl FnOnce(Arc<dyn Bus>) -> Arc<dyn Bus>,
+    ) -> anyhow::Result<Self> {
         let host = config
             .host
             .resolve()
@@ -108,9 +122,11 @@ impl App {
         }
         let verifier = config.verifier().map_err(anyhow::Error::msg)?.map(Arc::new);
         let (socket_io, realtime) = realtime::prepare(config.into(), any(StatusCode::NOT_FOUND));
-        let bus = bus::open(&config.into())
-            .map_err(|error| anyhow::anyhow!("DATABASE_NOTIFY_URL: {error}"))?;
-        let parts = Parts::start(config, store, bus, realtime, verifier);
+        let bus = bus::open(&config.into()).map_err(|error| match error {
+            OpenError::Postgres(error) => anyhow::anyhow!("DATABASE_NOTIFY_URL: {error}"),
+            OpenError::Redis(error) => anyhow::anyhow!("BUS_URL: {error}"),
+        })?;
+        let parts = Parts::start(config, store, bus.map(around), realtime, verifier);
         let router = http::router(
             Engine::new(socket_io, &admission, config.into()),
             config.allowed_origins.clone(),

@@ -66,7 +66,7 @@ async fn talk_through_cuts(database: Database, load: Load) {
         bytes: load.bytes,
         seed,
     };
-    let proxy = Proxy::start(server.address(), load.clients, plan).await;
+    let proxy = Proxy::start(&[server.address()], load.clients, plan).await;
     let urls = proxy
         .addresses
         .iter()
@@ -97,6 +97,6 @@ async fn talk_through_cuts(database: Database, load: Load) {
 }
 
 /// Returns a new seed each time, unless one is to be repeated.
-fn seed() -> u64 {
+pub(super) fn seed() -> u64 {
     std::env::var("FAULTS_SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap())
 }

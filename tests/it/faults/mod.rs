@@ -4,6 +4,7 @@
 
 mod cuts;
 mod kills;
+mod moves;
 
 use std::collections::{HashMap, HashSet};
 

@@ -2,7 +2,8 @@
 
 mod bus;
 mod delivery;
-mod engine;
+pub mod engine;
+mod lossy;
 mod presence;
 mod redis;
 mod redis_rosters;

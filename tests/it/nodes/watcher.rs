@@ -58,6 +58,19 @@ impl Watcher {
         }
     }
 
+    /// Takes a packet; returns it if it is an event of this name.
+    pub async fn next(&mut self, name: &str) -> Option<Value> {
+        match self.client.packet().await {
+            Packet::Event(event, told) if event == "presence" => {
+                self.take(&told);
+                None
+            }
+            Packet::Event(event, payload) => (event == name).then_some(payload),
+            Packet::Ack(..) => None,
+            Packet::Other(frame) => panic!("waiting for {name}: {frame}"),
+        }
+    }
+
     pub async fn until_members(&mut self, members: &[&str]) {
         let expected = set(members);
         self.until(|seen| seen.members == expected && seen.count == expected.len())

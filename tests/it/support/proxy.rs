@@ -1,4 +1,5 @@
-//! A TCP proxy that cuts connections at random places in their traffic.
+//! A TCP proxy that cuts connections at random places in their traffic, and may lead the next ones to
+//! another server.
 
 use std::{
     io,
@@ -59,10 +60,11 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Starts a proxy with a number of lines.
-    pub async fn start(server: SocketAddr, lines: usize, plan: Plan) -> Self {
+    /// Starts a proxy with a number of lines. Each leads to one of the servers, and after each cut
+    /// to one of them at random.
+    pub async fn start(servers: &[SocketAddr], lines: usize, plan: Plan) -> Self {
         let lines: Vec<_> = (0..lines)
-            .map(|number| Arc::new(Line::new(server, number, plan)))
+            .map(|number| Arc::new(Line::new(servers, number, plan)))
             .collect();
         let (mut addresses, mut listening) = (vec![], JoinSet::new());
         for line in &lines {
@@ -91,15 +93,17 @@ impl Proxy {
     }
 }
 
-/// One client's line to the server.
+/// One client's line to a server.
 struct Line {
-    server: SocketAddr,
+    servers: Vec<SocketAddr>,
+    /// The place of the present server among all.
+    place: AtomicUsize,
     next: Mutex<Next>,
     done: [AtomicUsize; KINDS.len()],
 }
 
 impl Line {
-    fn new(server: SocketAddr, number: usize, plan: Plan) -> Self {
+    fn new(servers: &[SocketAddr], number: usize, plan: Plan) -> Self {
         let random = Rng::with_seed(plan.seed.wrapping_add(number as u64));
         let mut next = Next {
             random,
@@ -109,7 +113,8 @@ impl Line {
         };
         next.bytes = next.random.usize(..next.max_bytes);
         Self {
-            server,
+            servers: servers.to_vec(),
+            place: AtomicUsize::new(number % servers.len()),
             next: Mutex::new(next),
             done: Default::default(),
         }
@@ -126,7 +131,8 @@ impl Line {
 
     /// Relays a connection until one of its ends closes it, or until a cut.
     async fn carry(self: Arc<Self>, mut client: TcpStream) -> io::Result<()> {
-        let mut server = TcpStream::connect(self.server).await?;
+        let address = self.servers[self.place.load(Ordering::Relaxed)];
+        let mut server = TcpStream::connect(address).await?;
         let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
             (client.split(), server.split());
         let cut = tokio::select! {
@@ -166,9 +172,16 @@ impl Line {
                 continue;
             };
             self.done[cut as usize].fetch_add(1, Ordering::Relaxed);
+            self.move_on();
             to.write_all(&buffer[..before]).await?;
             return Ok(Some(cut));
         }
+    }
+
+    /// Leads further connections to another server.
+    fn move_on(&self) {
+        let place = self.next.lock().unwrap().random.usize(..self.servers.len());
+        self.place.store(place, Ordering::Relaxed);
     }
 
     /// Returns a random number from 0 to 1.

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use clap::Parser;
-use parlor::{App, Config, store::MessageStore};
+use parlor::{App, Config, store::MessageStore, testing::bus::Bus};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -83,8 +83,27 @@ impl Server {
         server
     }
 
+    /// Starts with a bus of the test's own around the usual one.
+    pub async fn around_bus(
+        database: Database,
+        flags: &[&str],
+        around: impl FnOnce(Arc<dyn Bus>) -> Arc<dyn Bus>,
+    ) -> Self {
+        let url = format!("--database-url={}", database.url());
+        let fixed = ["parlor", "--host=127.0.0.1", "--port=0", &url];
+        let config = Config::try_parse_from([&fixed, flags].concat()).unwrap();
+        let store = App::open_store(&config).unwrap();
+        let app = App::bind_around_bus(&config, store, around).unwrap();
+        let server = Self::run(app, database);
+        server.until_ready().await;
+        server
+    }
+
     fn serve(config: &Config, store: Arc<dyn MessageStore>, database: Database) -> Self {
-        let app = App::bind(config, store).unwrap();
+        Self::run(App::bind(config, store).unwrap(), database)
+    }
+
+    fn run(app: App, database: Database) -> Self {
         let address = app.local_addr().unwrap();
         let stop = CancellationToken::new();
         let serving = tokio::spawn(app.serve_until(stop.clone().cancelled_owned()));
