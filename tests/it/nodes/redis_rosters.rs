@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use parlor::testing::bus::Roster;
 use testkit::Redis;
 
-use super::{presence::well_servers, watcher::Watcher};
+use super::{engine::Engine, presence::well_servers, rosters::pair, watcher::Watcher};
 use crate::support::{Database, eventually};
 
 /// The key of the set of servers by default.
@@ -52,6 +53,34 @@ async fn a_restart_of_redis_takes_no_member_away() {
         assert_eq!(watcher.left, [""; 0]);
         assert_eq!(watcher.count, users.len());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_server_is_listed_and_neither_alive_nor_read() {
+    let engine = Engine::redis();
+    let [a, b] = pair(&engine).await;
+    let [a, b] = [a.rosters(), b.rosters()];
+    let rosters = [("r".try_into().unwrap(), Roster::Counted(300))];
+    for server in [a, b] {
+        server.list(1, &rosters).await.unwrap();
+    }
+    let Engine::Redis(redis) = &engine else {
+        unreachable!("a Redis");
+    };
+    let expired = format!("{{parlor:}}:server:{}", a.server_id().0);
+    assert_eq!(redis.command(&["PEXPIRE", &expired, "0"]), "1");
+    let seen = b.servers().await.unwrap();
+    let is_alive = |server| seen.iter().find(|seen| seen.id == server).unwrap().is_alive;
+    assert_eq!(
+        [a, b].map(|server| is_alive(server.server_id())),
+        [false, true]
+    );
+    // A server without its hash has to list itself again.
+    let own = a.servers().await.unwrap();
+    assert!(own.iter().all(|seen| seen.id != a.server_id()), "{own:?}");
+    let read = a.read(&[rosters[0].0.clone()]).await.unwrap();
+    assert_eq!(read.servers, [b.server_id()]);
+    assert_eq!(read.rosters.len(), 1);
 }
 
 /// The user of the documentation may do what servers do, and no more.

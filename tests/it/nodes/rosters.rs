@@ -27,7 +27,7 @@ fn named(names: &[&str]) -> Roster {
 }
 
 /// Opens both ends of a bus.
-async fn pair(engine: &Engine) -> [Arc<dyn Bus>; 2] {
+pub async fn pair(engine: &Engine) -> [Arc<dyn Bus>; 2] {
     let ends = [engine.open(None), engine.open(None)];
     eventually("both ends to be well", async || {
         ends.iter().all(|end| end.is_well())
