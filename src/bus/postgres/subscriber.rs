@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The time without a notification after which the listener's connection is pinged.
-pub const SILENCE: Duration = Duration::from_secs(5);
+pub const SILENCE: Duration = Duration::from_secs(4);
 
 /// The time between two looks whether there is still a pooler in between.
 const POOLED_PAUSE: Duration = Duration::from_secs(60);

@@ -1,5 +1,7 @@
 //! `kill -9`, again and again.
 
+use std::time::Duration;
+
 use nix::sys::signal::Signal;
 
 use super::{Member, Talk, print_counts};
@@ -69,6 +71,36 @@ async fn a_killed_server_among_three_loses_no_acked_message_and_doubles_none() {
         everybody.iter().all(|one| one.resumed > 0),
         "somebody noticed no kill"
     );
+}
+
+/// The seconds for which a server stands still, unless `STANDSTILL_SECONDS` says otherwise: longer
+/// than the heartbeat, and than the others take it for alive.
+const STANDSTILL_SECONDS: u64 = 10;
+
+/// One of three servers stands still, and its clients with it. When it goes on, they resume.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stands_still_among_three_loses_nothing_and_doubles_nothing() {
+    let database = Database::postgres().await;
+    let flags = ["--ping-interval-ms=1000", "--ping-timeout-ms=2000"];
+    let mut servers = vec![];
+    for _ in 0..3 {
+        servers.push(Process::with(&database, &flags).await);
+    }
+    let members = (0..CLIENTS).map(|number| {
+        let address = servers[number % servers.len()].address;
+        Member::numbered(number, ROOMS, format!("http://{address}"))
+    });
+    let mut talk = Talk::start(&members.collect::<Vec<_>>(), SENDS);
+    talk.until_further_acks(ACKS_BETWEEN).await;
+    servers[0].signal(Signal::SIGSTOP);
+    talk.until_further_acks(ACKS_BETWEEN).await;
+    let seconds = std::env::var("STANDSTILL_SECONDS");
+    let seconds = seconds.map_or(STANDSTILL_SECONDS, |seconds| seconds.parse().unwrap());
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    servers[0].signal(Signal::SIGCONT);
+    let everybody = talk.assert_nothing_lost_or_doubled(&database).await;
+    print_counts("one of three servers stood still", &everybody);
+    assert!(everybody.iter().any(|one| one.resumed > 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,18 +1,25 @@
 //! Messages between servers.
 
-use std::time::Duration;
+use std::{
+    panic::AssertUnwindSafe,
+    time::{Duration, Instant},
+};
 
-use futures_util::future::join_all;
+use futures_util::{FutureExt, future::join_all};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use parlor::testing::{bus::SILENCE, room::SWEEP_INTERVAL};
 use serde_json::json;
 use sqlx::{
-    PgConnection,
+    AssertSqlSafe, PgConnection,
     postgres::{PgListener, PgPool},
 };
 use tokio::time::{sleep, timeout};
 
-use super::{connect, kill_listeners, member, readiness, send, servers, until_well};
-use crate::support::{Database, RawClient, gate::Gate, pgbouncer::PgBouncer};
+use super::{LISTENERS, connect, kill_listeners, member, readiness, send, servers, until_well};
+use crate::support::{Database, RawClient, eventually, gate::Gate, pgbouncer::PgBouncer};
 
 const SERVERS: usize = 3;
 const ROOMS: usize = 4;
@@ -192,6 +199,50 @@ async fn idle_servers_notify_nothing_and_write_nothing() {
         .await
         .expect("a notification of a message")
         .unwrap();
+}
+
+/// A stopped process of the database swallows everything, like a broken network.
+#[tokio::test(flavor = "multi_thread")]
+async fn listeners_that_hear_nothing_are_noticed_and_replaced() {
+    let servers = servers(Database::postgres().await, 2, &[]).await;
+    for server in &servers {
+        until_well(server).await;
+    }
+    let mut admin = connect(&servers[0].database).await;
+    let deaf = listeners(&mut admin).await;
+    assert_eq!(deaf.len(), servers.len());
+    let signal_all = |signal| {
+        for listener in &deaf {
+            kill(Pid::from_raw(*listener), signal).unwrap();
+        }
+    };
+    signal_all(Signal::SIGSTOP);
+    let begun = Instant::now();
+    let replaced = AssertUnwindSafe(eventually("new listeners", async || {
+        let now = listeners(&mut admin).await;
+        now.iter()
+            .filter(|listener| !deaf.contains(listener))
+            .count()
+            == servers.len()
+    }));
+    let replaced = replaced.catch_unwind().await;
+    signal_all(Signal::SIGCONT);
+    replaced.unwrap();
+    println!("noticed and replaced after {:?}", begun.elapsed());
+    for server in &servers {
+        until_well(server).await;
+    }
+}
+
+/// Returns the processes that serve listeners.
+async fn listeners(connection: &mut PgConnection) -> Vec<i32> {
+    let query = format!(
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND ({LISTENERS})"
+    );
+    sqlx::query_scalar(AssertSqlSafe(query))
+        .fetch_all(connection)
+        .await
+        .unwrap()
 }
 
 /// A restore takes the newest messages away, and nobody writes afterwards.

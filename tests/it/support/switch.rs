@@ -1,4 +1,4 @@
-//! A TCP port that leads to one server, and later to another one.
+//! A TCP port that leads to one server, and later to another one or to nothing.
 
 use std::{net::SocketAddr, sync::Arc};
 
