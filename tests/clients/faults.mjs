@@ -2,12 +2,13 @@
  * Members who talk in rooms until everything is said and heard, whatever happens to their connections: `node faults.mjs
  * PLAN`.
  *
- * The plan is JSON: `members`, each with `url`, `transports`, `userId`, `roomId`; and the number of messages that each
- * of them `sends`. The script prints a line of JSON at every tenth ack, and one at the end with everything each member
+ * The plan is JSON: `members`, each with `url`, `transports`, `userId`, `roomId`, perhaps a `localAddress` of its own; and
+ * the number of messages that each of them `sends`. The script prints a line of JSON at every tenth ack, and one at the end with everything each member
  * has received and sent.
  */
 
 import { webcrypto } from "node:crypto";
+import { Agent } from "node:http";
 import { setTimeout } from "node:timers/promises";
 import { io } from "socket.io-client";
 import { Parlor } from "../../static/parlor-client.js";
@@ -39,9 +40,11 @@ class Member {
   duplicates = 0;
   acked = [];
 
-  constructor({ url, transports, userId, roomId }) {
+  constructor({ url, transports, userId, roomId, localAddress }) {
     Object.assign(this, { userId, roomId });
-    this.socket = io(url, { auth: { userId }, transports, forceNew: true, ...FAST });
+    const agent = localAddress && new Agent({ localAddress, keepAlive: true });
+    // Cookies are kept with credentials only.
+    this.socket = io(url, { auth: { userId }, transports, agent, withCredentials: true, forceNew: true, ...FAST });
     this.socket.onAnyOutgoing((event) => {
       this.sent += event === "sendMessage";
       if (event === "joinRoom") this.had = this.room?.messages.at(-1)?.seq ?? 0;

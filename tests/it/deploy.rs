@@ -289,6 +289,25 @@ fn compose_hands_every_setting_to_the_container() {
     );
 }
 
+#[test]
+fn the_servers_of_the_larger_compose_file_differ_from_the_one_by_their_proxy_only() {
+    let [one, several]: [Value; 2] = ["compose.yaml", "compose.several.yaml"]
+        .map(|file| serde_saphyr::from_str(&text(file)).unwrap());
+    let (one, several) = (&one["services"], &several["services"]);
+    let mut expected = one["parlor"].clone();
+    let ports = expected.as_object_mut().unwrap().remove("ports");
+    expected["environment"]["TRUSTED_PROXIES"] =
+        several["parlor-1"]["environment"]["TRUSTED_PROXIES"].clone();
+    for server in ["parlor-1", "parlor-2"] {
+        assert_eq!(several[server], expected, "{server}");
+    }
+    assert_eq!(several["postgres"], one["postgres"]);
+    assert_eq!(several["proxy"]["ports"], ports.unwrap());
+    let mount = several["proxy"]["volumes"][0].as_str().unwrap();
+    let (file, _) = mount.split_once(':').unwrap();
+    assert!(text(file).contains("parlor-2:3000"));
+}
+
 /// Compose ignores unknown settings without an error.
 #[test]
 fn compose_names_only_known_settings() {

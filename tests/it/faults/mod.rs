@@ -5,6 +5,7 @@
 mod cuts;
 mod kills;
 mod moves;
+mod proxied;
 
 use std::collections::{HashMap, HashSet};
 
@@ -25,6 +26,8 @@ struct Member {
     transports: &'static [&'static str],
     user_id: String,
     room_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    local_address: Option<String>,
 }
 
 impl Member {
@@ -37,6 +40,7 @@ impl Member {
             transports: TRANSPORTS[number / rooms % TRANSPORTS.len()],
             user_id,
             room_id,
+            local_address: None,
         }
     }
 }

@@ -6,6 +6,7 @@ pub mod database;
 pub mod engine;
 pub mod faulty;
 pub mod gate;
+pub mod haproxy;
 pub mod http;
 pub mod log;
 pub mod nginx;

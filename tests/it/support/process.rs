@@ -50,6 +50,13 @@ impl Process {
         Self::spawn(port, database, Self::command()).await
     }
 
+    /// Starts it on a given port, with settings, as flags.
+    pub async fn at_with(port: u16, database: &Database, flags: &[&str]) -> Self {
+        let mut command = Self::command();
+        command.args(flags);
+        Self::spawn(port, database, command).await
+    }
+
     /// Starts it as on a Heroku dyno.
     pub async fn start_on_dyno(database: &Database) -> Self {
         let mut command = Self::command();
@@ -66,9 +73,7 @@ impl Process {
 
     /// Starts it with settings, as flags.
     pub async fn with(database: &Database, flags: &[&str]) -> Self {
-        let mut command = Self::command();
-        command.args(flags);
-        Self::spawn(0, database, command).await
+        Self::at_with(0, database, flags).await
     }
 
     /// Starts it with settings, on a disk that `fill_disk` can fill.
