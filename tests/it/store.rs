@@ -404,10 +404,11 @@ async fn migrations_may_run_at_once_and_again(database: Database) {
 }
 
 /// The way back to the tables before the second migration.
-const FIRST_SCHEMA: [&str; 5] = [
+const FIRST_SCHEMA: [&str; 6] = [
     "DROP TABLE IF EXISTS rosters",
     "DROP TABLE IF EXISTS servers",
-    "DROP INDEX messages_id",
+    "DROP INDEX IF EXISTS messages_id",
+    "DROP INDEX IF EXISTS messages_id_in_room",
     "CREATE UNIQUE INDEX messages_id ON messages (id)",
     "DELETE FROM _sqlx_migrations WHERE version > 1",
 ];
@@ -438,6 +439,51 @@ async fn a_log_of_the_first_schema_is_kept_and_recognizes_repeats(database: Data
         texts(&store, "r").await,
         numbered(&["named", "not named", "new"])
     );
+}
+
+/// The way back to the tables before the fourth migration, and to an index whose build broke off.
+const THIRD_SCHEMA: [&str; 3] = [
+    "DROP INDEX messages_id_in_room",
+    "CREATE UNIQUE INDEX messages_id ON messages (id) WHERE client_message_id IS NULL",
+    "DELETE FROM _sqlx_migrations WHERE version > 3",
+];
+const BROKEN_OFF: &str =
+    "CREATE UNIQUE INDEX CONCURRENTLY messages_id_in_room ON messages (room_id)";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_whose_build_broke_off_is_built_anew_by_processes_that_start_at_once() {
+    let database = Database::postgres().await;
+    let store = database.store().await;
+    store.append(&drafts("r", &["1", "2"])).await.unwrap();
+    for undo in THIRD_SCHEMA {
+        database.execute(undo).await;
+    }
+    assert!(database.try_execute(BROKEN_OFF).await.is_err());
+    let migrate = async |_| {
+        let store = parlor::store::open(database.url(), 2, Encryption::Optional).unwrap();
+        // A build that lost against another one is tried again, as a start does it.
+        while store.migrate().await.is_err() {}
+        store.append(&drafts("r", &["hello"])).await.unwrap();
+    };
+    join_all((0..3).map(migrate)).await;
+    let whole = "SELECT 1 / (count(*) = 1)::int FROM pg_index \
+                 WHERE indexrelid = 'messages_id_in_room'::regclass AND indisvalid AND indnatts = 2";
+    database.execute(whole).await;
+    assert_eq!(log(&store, "r").await.len(), 5);
+}
+
+/// Partitions and distributed tables take no other unique index.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_unique_index_of_a_rooms_rows_begins_with_the_room() {
+    let database = Database::postgres().await;
+    for table in ["messages", "rooms", "rosters"] {
+        let all = format!(
+            "SELECT 1 / (count(*) > 0 AND bool_and(attname = 'room_id'))::int FROM pg_index \
+             JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0] \
+             WHERE indrelid = '{table}'::regclass AND indisunique"
+        );
+        database.execute(&all).await;
+    }
 }
 
 /// Uniqueness must not rest on code looking before it writes.

@@ -49,7 +49,8 @@ SELECT place, held.*
 FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[]) WITH ORDINALITY
     AS draft (room_id, id, user_id, client_message_id, place)
 CROSS JOIN LATERAL (
-    SELECT m.* FROM messages m WHERE m.id = draft.id AND m.client_message_id IS NULL
+    SELECT m.* FROM messages m
+    WHERE m.room_id = draft.room_id COLLATE "C" AND m.id = draft.id AND m.client_message_id IS NULL
     UNION ALL
     SELECT m.* FROM messages m
     WHERE m.room_id = draft.room_id COLLATE "C" AND m.user_id = draft.user_id COLLATE "C"

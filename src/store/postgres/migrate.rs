@@ -1,5 +1,5 @@
 //! The migration of the tables, in one transaction: a pooler may run each transaction on another
-//! connection.
+//! connection. Only a large table's index is built before it.
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, migrate::Migration};
 
@@ -9,6 +9,7 @@ use super::{
         fault,
         tables::{PROBE, migration},
     },
+    index,
     pools::Pools,
     schema::Schema,
 };
@@ -33,7 +34,7 @@ INSERT INTO _sqlx_migrations (version, description, success, checksum, execution
 /// The only encoding with room for every message.
 const ENCODING: &str = "UTF8";
 
-fn steps() -> [Migration; 3] {
+fn steps() -> [Migration; 4] {
     [
         migration(
             1,
@@ -49,6 +50,11 @@ fn steps() -> [Migration; 3] {
             3,
             "rosters",
             include_str!("../../../migrations/postgres/0003_rosters.sql"),
+        ),
+        migration(
+            4,
+            "ids by room",
+            include_str!("../../../migrations/postgres/0004_ids_by_room.sql"),
         ),
     ]
 }
@@ -72,6 +78,9 @@ async fn migrate_on(
     schema: Option<&Schema>,
 ) -> Result<(), MigrateError> {
     check_encoding(connection).await?;
+    index::build(connection, schema)
+        .await
+        .map_err(fault::classify_start)?;
     let mut transaction = connection.begin().await.map_err(fault::classify_start)?;
     sqlx::raw_sql(LOCK)
         .execute(&mut *transaction)

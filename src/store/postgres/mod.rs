@@ -2,6 +2,7 @@
 
 mod append;
 pub(crate) mod direct;
+mod index;
 mod migrate;
 mod options;
 mod pools;
