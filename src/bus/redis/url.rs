@@ -1,6 +1,6 @@
 //! The URL of a Redis, or of the sentinels that know it.
 
-use std::{fs, time::Duration};
+use std::{collections::HashMap, fs, time::Duration};
 
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo,
@@ -17,8 +17,10 @@ use super::TIMEOUT;
 /// The port of a sentinel without one.
 const SENTINEL_PORT: u16 = 26_379;
 
-/// The parameter with the file of the certificate authority.
+/// The parameter with the file of the certificate authority, in place of the public ones.
 const ROOT_CERTIFICATE: &str = "sslrootcert";
+/// The parameters with the login of the sentinels themselves.
+const SENTINEL_LOGIN: [&str; 2] = ["sentinel_user", "sentinel_password"];
 
 /// A malformed URL. The text never holds the URL, as that may hold a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,10 +34,10 @@ impl UrlError {
 }
 
 /// A Redis to connect to.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct RedisUrl(Servers);
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 enum Servers {
     /// One server, or a name that leads to the primary.
     One(Client),
@@ -44,12 +46,13 @@ enum Servers {
 }
 
 /// The addresses of sentinels, and the primary's settings.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Sentinels {
     addresses: Vec<ConnectionAddr>,
     /// The name of the primary.
     name: String,
     login: RedisConnectionInfo,
+    parameters: HashMap<String, String>,
     certificates: Option<TlsCertificates>,
 }
 
@@ -125,6 +128,13 @@ impl Sentinels {
         if let Some(password) = self.login.password() {
             builder = builder.set_client_to_redis_password(password);
         }
+        let [user, password] = SENTINEL_LOGIN.map(|name| self.parameters.get(name));
+        if let Some(user) = user {
+            builder = builder.set_client_to_sentinel_username(user);
+        }
+        if let Some(password) = password {
+            builder = builder.set_client_to_sentinel_password(password);
+        }
         if let ConnectionAddr::TcpTls { insecure, .. } = self.addresses[0] {
             let mode = if insecure {
                 TlsMode::Insecure
@@ -144,9 +154,9 @@ impl Sentinels {
 
 fn one(text: &str) -> Result<Client, UrlError> {
     let mut url = Url::parse(text).map_err(UrlError::new)?;
-    let certificates = take_certificates(&mut url)?;
+    let parameters = take_parameters(&mut url, &[ROOT_CERTIFICATE])?;
     let info = connection_info(url)?;
-    match certificates {
+    match certificates(&parameters)? {
         Some(certificates) => Client::build_with_tls(info, certificates),
         None => Client::open(info),
     }
@@ -163,12 +173,13 @@ fn sentinels(scheme: &str, rest: &str) -> Result<Sentinels, UrlError> {
         Some((login, hosts)) => (format!("{login}@"), hosts),
         None => (String::new(), hosts),
     };
-    let mut certificates = None;
+    let mut parameters = HashMap::new();
     let (mut addresses, mut logins, mut names) = (vec![], vec![], vec![]);
     for host in hosts.split(',') {
         let text = format!("{scheme}://{login}{host}/{path}");
         let mut url = Url::parse(&text).map_err(UrlError::new)?;
-        certificates = take_certificates(&mut url)?;
+        let [user, password] = SENTINEL_LOGIN;
+        parameters = take_parameters(&mut url, &[ROOT_CERTIFICATE, user, password])?;
         names.push(take_name(&mut url)?);
         if url.port().is_none() {
             url.set_port(Some(SENTINEL_PORT))
@@ -182,7 +193,8 @@ fn sentinels(scheme: &str, rest: &str) -> Result<Sentinels, UrlError> {
         addresses,
         name: names.swap_remove(0),
         login: logins.swap_remove(0),
-        certificates,
+        certificates: certificates(&parameters)?,
+        parameters,
     })
 }
 
@@ -214,21 +226,25 @@ fn tcp_settings() -> TcpSettings {
     TcpSettings::default().set_nodelay(true)
 }
 
-/// Takes the only parameter, the file of a certificate authority in place of the public ones.
-fn take_certificates(url: &mut Url) -> Result<Option<TlsCertificates>, UrlError> {
-    let mut file = None;
-    for (name, value) in url.query_pairs() {
-        if name != ROOT_CERTIFICATE {
-            return Err(UrlError::new(format!("unknown parameter {name:?}")));
-        }
-        file = Some(value.into_owned());
-    }
+/// Takes the parameters. An unknown one is refused without its name, which may be a part of a
+/// password.
+fn take_parameters(url: &mut Url, known: &[&str]) -> Result<HashMap<String, String>, UrlError> {
+    let parameters: HashMap<_, _> = url.query_pairs().into_owned().collect();
     url.set_query(None);
-    let Some(file) = file else {
+    if parameters.keys().all(|name| known.contains(&name.as_str())) {
+        Ok(parameters)
+    } else {
+        let known = known.join(", ");
+        Err(UrlError(format!("the only parameters are {known}")))
+    }
+}
+
+fn certificates(parameters: &HashMap<String, String>) -> Result<Option<TlsCertificates>, UrlError> {
+    let Some(file) = parameters.get(ROOT_CERTIFICATE) else {
         return Ok(None);
     };
-    let root_cert = fs::read(&file)
-        .map_err(|error| UrlError::new(format!("{ROOT_CERTIFICATE} {file:?}: {error}")))?;
+    let root_cert = fs::read(file)
+        .map_err(|error| UrlError(format!("{ROOT_CERTIFICATE} {file:?}: {error}")))?;
     Ok(Some(TlsCertificates {
         client_tls: None,
         root_cert: Some(root_cert),
@@ -292,6 +308,8 @@ mod tests {
             "redis://ann:hunter2@host/database",
             "redis://ann:hun/ter2@host",
             "redis://ann:hunter2@host?protocol=2",
+            "redis://ann?hunter2@host",
+            "redis://host?sentinel_password=hunter2",
             "rediss://ann:hunter2@host?sslrootcert=/not/there",
             "redis://ann:hunter2@host?sslrootcert=Cargo.toml",
             "redis-sentinel://ann:hunter2@host",
@@ -299,11 +317,9 @@ mod tests {
             "redis-sentinel://ann:hunter2@host,/main",
             "hunter2",
         ] {
-            let error = RedisUrl::parse(text).unwrap_err().to_string();
+            let error = RedisUrl::parse(text).err().unwrap().to_string();
             assert!(!error.contains("ter2"), "{error}");
             assert_eq!(error.lines().count(), 1, "{error}");
         }
-        let url = RedisUrl::parse("redis://ann:hunter2@host").unwrap();
-        assert!(!format!("{url:?}").contains("hunter2"));
     }
 }

@@ -211,10 +211,13 @@ async fn servers_follow_the_sentinels_to_the_new_primary() {
             .contains("master-link-status\nok")
     })
     .await;
+    let login = ["ACL", "SETUSER", "ann", "on", ">a b", "+@all", "&*"];
+    sentinel.command(&login);
+    sentinel.command(&["ACL", "SETUSER", "default", "-role"]);
     let dead = Redis::start(&[]).url();
     let dead = dead.trim_start_matches("redis://");
     let pair = pair(&format!(
-        "redis-sentinel://{dead},127.0.0.1:{}/main",
+        "redis-sentinel://{dead},127.0.0.1:{}/main?sentinel_user=ann&sentinel_password=a%20b",
         sentinel.port()
     ))
     .await;
