@@ -308,16 +308,23 @@ impl Parts {
         self.rooms.stop().await;
         self.followers.close();
         self.followers.wait().await;
+        self.close_bus().await;
+    }
+
+    /// Closes the connections, and then the database; the bus in any case.
+    async fn close(&self, server: &mut JoinHandle<()>) {
+        let clients = async {
+            self.realtime.close().await;
+            server.await.ok();
+        };
+        tokio::join!(clients, self.close_bus());
+        self.store.close().await;
+    }
+
+    async fn close_bus(&self) {
         if let Some(bus) = &self.bus {
             bus.close().await;
         }
-    }
-
-    /// Closes the connections, and then the database.
-    async fn close(&self, server: &mut JoinHandle<()>) {
-        self.realtime.close().await;
-        server.await.ok();
-        self.store.close().await;
     }
 }
 

@@ -82,6 +82,9 @@ impl Bus for Channel {
     }
 
     async fn close(&self) {
+        if self.line.stop.is_cancelled() {
+            return;
+        }
         self.line.stop.cancel();
         self.tasks.close();
         let closing = async { tokio::join!(self.tasks.wait(), self.rosters.close()) };

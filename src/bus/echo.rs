@@ -24,16 +24,21 @@ pub(super) struct Echo {
 struct State {
     /// The number of the latest payload sent.
     sent: u64,
+    /// The number of the latest payload heard.
+    heard: u64,
     /// The time since when a payload is unheard.
     unheard_since: Option<Instant>,
 }
 
 impl Echo {
-    /// Notes an attempt to send payloads up to a number.
+    /// Notes that payloads up to a number were sent. Their echo may have come before the answer to
+    /// the sender.
     pub(super) fn sent(&self, number: u64) {
         let mut state = self.state();
         state.sent = number;
-        state.unheard_since.get_or_insert_with(Instant::now);
+        if state.heard < number {
+            state.unheard_since.get_or_insert_with(Instant::now);
+        }
         drop(state);
         self.changed.notify_one();
     }
@@ -41,6 +46,7 @@ impl Echo {
     /// Notes the echo of a payload. Later ones are unheard from now on.
     pub(super) fn heard(&self, number: u64) {
         let mut state = self.state();
+        state.heard = number;
         state.unheard_since = (number < state.sent).then(Instant::now);
     }
 
@@ -98,5 +104,11 @@ mod tests {
         assert!(is_deaf_within(&echo, DEAF_AFTER).await);
         echo.forget();
         assert!(!is_deaf_within(&echo, 100 * DEAF_AFTER).await);
+        echo.heard(5);
+        echo.sent(4);
+        echo.sent(5);
+        assert!(!is_deaf_within(&echo, 100 * DEAF_AFTER).await);
+        echo.sent(6);
+        assert!(is_deaf_within(&echo, 2 * DEAF_AFTER).await);
     }
 }

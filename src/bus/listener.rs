@@ -1,6 +1,6 @@
 //! The listening to the other servers.
 
-use std::{convert::Infallible, fmt::Display, sync::Arc};
+use std::{convert::Infallible, fmt::Display, sync::Arc, time::Duration};
 
 use backon::ExponentialBackoff;
 use tokio::time::sleep;
@@ -11,6 +11,11 @@ use super::{backoff, line::Line};
 pub(super) trait Subscriber: Send + 'static {
     /// The end of a connection.
     type Lost: Display + Send;
+
+    /// Returns the pause after an end that the next attempt will meet, too; none for others.
+    fn long_pause(_: &Self::Lost) -> Option<Duration> {
+        None
+    }
 
     /// Connects, begins to hear with [`Line::begin`], and passes each payload to [`Line::take`].
     ///
@@ -49,7 +54,8 @@ impl<S: Subscriber> Listener<S> {
         loop {
             let Err(lost) = self.subscriber.listen(&self.line).await;
             self.note_loss(&lost);
-            sleep(self.pauses.next().unwrap_or_default()).await;
+            let pause = S::long_pause(&lost).or_else(|| self.pauses.next());
+            sleep(pause.unwrap_or_default()).await;
         }
     }
 

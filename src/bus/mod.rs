@@ -5,6 +5,7 @@
 //! it, or finds it in the log by itself a little later.
 
 mod channel;
+mod dropped;
 mod echo;
 mod frame;
 mod line;
@@ -23,6 +24,7 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use secrecy::{ExposeSecret, SecretString};
 
 pub use self::{
+    dropped::Dropped,
     news::{MAX_ROOMS, MAX_SIGNALS, News, Wakes},
     postgres::SILENCE,
     redis::{KEEP_ALIVE, Prefix, RedisUrl, UrlError},

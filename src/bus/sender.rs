@@ -6,6 +6,7 @@ use tokio::time::sleep;
 
 use super::{
     backoff,
+    dropped::Dropped,
     frame::{self, Header, Limits},
     line::Line,
     news::News,
@@ -46,6 +47,7 @@ pub(super) async fn run(line: Arc<Line>, publisher: impl Publisher) {
         losses: line.losses(),
         line,
         publisher,
+        dropped: Dropped::default(),
     };
     sender.send_all().await;
     sender.publisher.close().await;
@@ -58,6 +60,7 @@ struct Sender<P> {
     next: Header,
     /// The number of losses before the latest send.
     losses: u64,
+    dropped: Dropped,
 }
 
 impl<P: Publisher> Sender<P> {
@@ -93,8 +96,8 @@ impl<P: Publisher> Sender<P> {
     /// Sends news. The rest, and all reports after a failure, go back into the outbox; signals are
     /// worth nothing later.
     async fn send(&mut self, news: News) -> Result<(), P::Error> {
-        if news.dropped > 0 {
-            tracing::warn!(count = news.dropped, "signals to other servers dropped");
+        if let Some(count) = self.dropped.note(news.dropped) {
+            tracing::warn!(count, "signals to other servers dropped");
         }
         let losses = self.line.losses();
         if std::mem::replace(&mut self.losses, losses) != losses {
@@ -106,12 +109,13 @@ impl<P: Publisher> Sender<P> {
             ..News::default()
         };
         let (payloads, rest) = frame::encode(&mut self.next, news, P::LIMITS);
-        self.line.echo.sent(self.next.number - 1);
         let sent = self.publisher.publish(&payloads).await;
         if sent.is_err() {
             self.publisher.disconnect();
             self.line.send(reports);
-        } else if !rest.is_empty() {
+            self.line.probe.notify_one();
+        } else {
+            self.line.echo.sent(self.next.number - 1);
             self.line.send(rest);
         }
         sent

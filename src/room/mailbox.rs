@@ -49,6 +49,8 @@ pub(super) enum Command {
     Seen(Seq, Uuid),
     /// Read the log up to a message unless the room has it.
     Wake(Seq),
+    /// Compare the newest message with the log, which seems to have gone back.
+    Suspect,
     /// Look into the log now and for a while: a commit of unknown outcome may have happened or may
     /// still happen.
     Watch,

@@ -110,6 +110,21 @@ impl Rooms {
         }
     }
 
+    /// Lets a room compare its newest message with the log, which seems to have gone back.
+    pub(super) fn suspect(&self, room: &RoomId) {
+        self.tell(room, Command::Suspect);
+    }
+
+    /// Returns the newest delivered `seq` of each active room; none while it has no messages in
+    /// memory.
+    pub(super) fn cursors(&self) -> HashMap<RoomId, Option<Seq>> {
+        let active = self.active();
+        let cursors = active.iter();
+        cursors
+            .map(|(room, handle)| (room.clone(), handle.cursor()))
+            .collect()
+    }
+
     /// Returns the ids of the active rooms.
     pub(super) fn ids(&self) -> Vec<RoomId> {
         self.active().keys().cloned().collect()

@@ -3,22 +3,23 @@
 //! Reports of the bus name the rooms, and a sweep finds those that no report named. Both are read
 //! for many rooms at once, so that the database's load does not grow with rooms times servers.
 
-use std::{collections::HashMap, mem, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::{recent::CAPACITY, registry::Rooms};
 use crate::{
-    bus::{Bus, News, Wakes},
+    bus::{Bus, Dropped, News},
     model::{EncodedMessage, RoomId, Seq},
     store::{MessageStore, StoreError},
 };
 
-/// The time between two sweeps while the bus is well.
+/// The longest time between two sweeps while the bus is well. Jitter takes off up to a quarter, as
+/// servers lose a database together.
 pub const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
-/// The time between two sweeps while the bus may lose reports.
-const SWEEP_INTERVAL_DEGRADED: Duration = Duration::from_millis(250);
+/// The longest time between two sweeps while the bus may lose reports, and the shortest in all cases.
+const MIN_SWEEP_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The most rooms in a statement for their newest places.
 const MAX_HEADS: usize = 1_000;
@@ -30,54 +31,109 @@ pub struct Tailer {
     rooms: Rooms,
     store: Arc<dyn MessageStore>,
     bus: Arc<dyn Bus>,
+    handed: Handed,
+    /// True after a failure that no sweep has made up for.
+    has_failed: bool,
+    swept_at: Instant,
+    sweep_at: Instant,
+    dropped: Dropped,
 }
 
 impl Tailer {
     /// Creates the tailer of a node.
     pub fn new(rooms: Rooms, store: Arc<dyn MessageStore>, bus: Arc<dyn Bus>) -> Self {
-        Self { rooms, store, bus }
+        let now = Instant::now();
+        Self {
+            rooms,
+            store,
+            bus,
+            handed: Handed::default(),
+            has_failed: false,
+            swept_at: now,
+            sweep_at: now + SWEEP_INTERVAL,
+            dropped: Dropped::default(),
+        }
     }
 
     /// Follows the logs until `stop`.
-    pub async fn run(self, stop: CancellationToken) {
-        stop.run_until_cancelled(self.follow()).await;
+    pub async fn run(mut self, stop: CancellationToken) {
+        stop.run_until_cancelled(async {
+            loop {
+                self.follow().await;
+            }
+        })
+        .await;
     }
 
-    async fn follow(&self) {
-        let mut swept_at = Instant::now();
-        let (mut handed, mut failed) = (Handed::default(), false);
-        loop {
-            let News { wakes, signals, .. } = tokio::select! {
-                biased;
-                () = sleep_until(swept_at + self.pause(failed)) => Wakes::any().into(),
-                mut news = self.bus.news() => {
-                    self.rooms.tell_rosters(mem::take(&mut news.rosters), news.wakes.any);
-                    news
-                }
-            };
-            for (room, signal) in signals {
-                self.rooms.signal(&room, signal);
-            }
-            let is_sweep = wakes.any;
-            let caught_up = self.catch_up(wakes, &mut handed).await;
-            if is_sweep {
-                swept_at = Instant::now();
-            }
-            // Only a sweep makes up for a failure.
-            failed = caught_up.is_err() || failed && !is_sweep;
-            if let Err(cause) = caught_up {
-                tracing::debug!(%cause, "the log was not read for messages of other servers");
-            }
+    /// Waits for news or for the time of a sweep. Neither can starve the other.
+    async fn follow(&mut self) {
+        let done = tokio::select! {
+            news = self.bus.news() => self.take(news).await,
+            () = sleep_until(self.sweep_at) => self.sweep().await,
+        };
+        if let Err(cause) = done {
+            tracing::debug!(%cause, "the log was not read for messages of other servers");
+            self.has_failed = true;
+            self.sweep_soon();
         }
     }
 
-    /// Returns the time to the next sweep, shorter after a failed read.
-    fn pause(&self, failed: bool) -> Duration {
-        if self.bus.is_well() && !failed {
+    /// Passes news on. A report of any room asks for a sweep.
+    async fn take(&mut self, news: News) -> Result<(), StoreError> {
+        for (room, signal) in news.signals {
+            self.rooms.signal(&room, signal);
+        }
+        if let Some(count) = self.dropped.note(news.dropped) {
+            tracing::warn!(count, "signals of other servers dropped");
+        }
+        self.rooms.tell_rosters(news.rosters, news.wakes.any);
+        if news.wakes.any {
+            self.sweep_soon();
+        }
+        let behind = self.rooms.behind(&news.wakes.rooms);
+        self.catch_up(&news.wakes.rooms, &behind).await
+    }
+
+    /// Sweeps next at the least distance from the last sweep.
+    fn sweep_soon(&mut self) {
+        self.sweep_at = self.sweep_at.min(self.swept_at + MIN_SWEEP_INTERVAL);
+    }
+
+    /// Compares all active rooms with their logs.
+    async fn sweep(&mut self) -> Result<(), StoreError> {
+        let swept = self.compare().await;
+        self.has_failed &= swept.is_err();
+        self.swept_at = Instant::now();
+        let interval = if self.bus.is_well() && !self.has_failed {
             SWEEP_INTERVAL
         } else {
-            SWEEP_INTERVAL_DEGRADED
+            MIN_SWEEP_INTERVAL
+        };
+        self.sweep_at = self.swept_at + interval.mul_f64(1.0 - fastrand::f64() / 4.0);
+        swept
+    }
+
+    /// Catches up with rooms that are behind their logs. A log that ends before its room's cursor
+    /// went back: cursors are taken before the places in the logs, and both only grow.
+    async fn compare(&mut self) -> Result<(), StoreError> {
+        let cursors = self.rooms.cursors();
+        let ids: Vec<_> = cursors.keys().cloned().collect();
+        let mut heads = HashMap::new();
+        for rooms in ids.chunks(MAX_HEADS) {
+            heads.extend(self.store.heads(rooms).await?);
         }
+        for (room, cursor) in cursors {
+            let head = heads.get(&room).copied().unwrap_or(Seq::ZERO);
+            if cursor.is_some_and(|cursor| head < cursor) {
+                self.rooms.suspect(&room);
+            }
+            if cursor.is_some_and(|cursor| head <= cursor) {
+                heads.remove(&room);
+            }
+        }
+        let mut behind = self.rooms.behind(&heads);
+        self.handed.skip_known(&mut heads, &mut behind);
+        self.catch_up(&heads, &behind).await
     }
 
     /// Hands out the messages that active rooms have missed. Rooms that have still more, and all of
@@ -86,15 +142,11 @@ impl Tailer {
     /// # Errors
     ///
     /// See [`StoreError`].
-    async fn catch_up(&self, wakes: Wakes, handed: &mut Handed) -> Result<(), StoreError> {
-        let (mut heads, mut swept) = (wakes.rooms, Ok(()));
-        if wakes.any {
-            swept = self.sweep(&mut heads).await;
-        }
-        let mut behind = self.rooms.behind(&heads);
-        if wakes.any {
-            handed.skip_known(&mut heads, &mut behind);
-        }
+    async fn catch_up(
+        &self,
+        heads: &HashMap<RoomId, Seq>,
+        behind: &[(RoomId, Seq)],
+    ) -> Result<(), StoreError> {
         let mut read = Ok(());
         for places in behind.chunks(MAX_TAILS) {
             read = self.read(places).await;
@@ -102,18 +154,10 @@ impl Tailer {
                 break;
             }
         }
-        for (room, head) in &heads {
+        for (room, head) in heads {
             self.rooms.wake(room, *head);
         }
-        swept.and(read)
-    }
-
-    /// Adds the newest places of all active rooms.
-    async fn sweep(&self, heads: &mut HashMap<RoomId, Seq>) -> Result<(), StoreError> {
-        for rooms in self.rooms.ids().chunks(MAX_HEADS) {
-            heads.extend(self.store.heads(rooms).await?);
-        }
-        Ok(())
+        read
     }
 
     async fn read(&self, places: &[(RoomId, Seq)]) -> Result<(), StoreError> {

@@ -144,6 +144,7 @@ impl Room {
             Command::Found(found) => self.tail.found(found),
             Command::Seen(seq, id) => self.tail.seen(seq, id),
             Command::Wake(seq) => self.tail.wake(seq),
+            Command::Suspect => self.tail.suspect(),
             Command::Watch => self.tail.watch(),
             Command::Signal(signal) => self.signal(&signal),
             Command::Rosters(rosters) => self.read_rosters(rosters),

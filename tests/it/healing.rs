@@ -13,6 +13,9 @@ const RESTORE: [&str; 2] = [
     "UPDATE rooms SET last_seq = 2",
 ];
 
+/// Without a look at the log from time to time, as servers with a bus have it.
+const ALONE: &str = "--bus-url=none";
+
 async fn member(server: &Server, user: &str) -> RawClient {
     let mut client = server.raw(user).await;
     let joined = client.call("joinRoom", json!({ "roomId": "r" })).await;
@@ -175,15 +178,17 @@ async fn a_joiner_ahead_of_the_room_wakes_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_goes_back_under_an_open_room_is_read_anew_and_its_members_are_told() {
-    for server in Server::on_each_kind().await {
+    for server in Server::on_each_kind_with(&[ALONE]).await {
         let (mut ann, mut bob) = (member(&server, "ann").await, member(&server, "bob").await);
+        // A sender drops what comes before its ack.
+        let mut cid = member(&server, "cid").await;
         for text in ["1", "2", "lost", "lost", "lost"] {
             send(&mut ann, text).await;
         }
         for statement in RESTORE {
             server.database.execute(statement).await;
         }
-        assert_eq!(send(&mut ann, "new").await["message"]["seq"], 3);
+        assert_eq!(send(&mut cid, "new").await["message"]["seq"], 3);
         for client in [&mut ann, &mut bob] {
             let told = client.next("history").await;
             assert_eq!(
@@ -196,7 +201,7 @@ async fn a_log_that_goes_back_under_an_open_room_is_read_anew_and_its_members_ar
             );
             assert_eq!(
                 (&told["lastSeq"], &told["memberCount"]),
-                (&json!(3), &json!(2))
+                (&json!(3), &json!(3))
             );
         }
         assert_eq!(send(&mut bob, "newer").await["message"]["seq"], 4);
@@ -208,8 +213,8 @@ async fn a_log_that_goes_back_under_an_open_room_is_read_anew_and_its_members_ar
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_goes_back_and_then_beyond_the_room_is_noticed_too() {
-    for server in Server::on_each_kind().await {
-        let mut ann = member(&server, "ann").await;
+    for server in Server::on_each_kind_with(&[ALONE]).await {
+        let (mut ann, mut bob) = (member(&server, "ann").await, member(&server, "bob").await);
         for text in ["1", "2", "lost"] {
             send(&mut ann, text).await;
         }
@@ -217,7 +222,7 @@ async fn a_log_that_goes_back_and_then_beyond_the_room_is_noticed_too() {
             server.database.execute(statement).await;
         }
         log::append(&server.database, "r", "other", &["3", "4", "5"]).await;
-        assert_eq!(send(&mut ann, "6").await["message"]["seq"], 6);
+        assert_eq!(send(&mut bob, "6").await["message"]["seq"], 6);
         let told = ann.next("history").await;
         assert_eq!(
             (&told["reset"], texts(&told)),

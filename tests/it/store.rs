@@ -1,6 +1,9 @@
 //! One suite for all stores.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use futures_util::future::join_all;
 use parlor::{
@@ -351,8 +354,39 @@ async fn the_ends_of_many_rooms_are_read_at_once(database: Database) {
         tails(&places, 2).await,
         [(a.clone(), seq(1)), (a.clone(), seq(2)), (b, seq(2))]
     );
-    assert_eq!(tails(&[(a, seq(3))], 2).await, []);
+    assert_eq!(tails(&[(a.clone(), seq(3))], 2).await, []);
     assert_eq!(tails(&[], 2).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ends_of_logs_with_long_messages_are_read_in_parts() {
+    const LONG: usize = 1024 * 1024;
+    let database = Database::postgres().await;
+    let store = database.store().await;
+    for name in ["a", "b"] {
+        for _ in 0..4 {
+            let body = Body::parse(&"x".repeat(LONG), LONG).unwrap();
+            let draft = Draft::new(room(name), "ann".try_into().unwrap(), None, body, None);
+            store.append(&[draft]).await.unwrap();
+        }
+    }
+    let mut places = HashMap::from([(room("a"), 0), (room("b"), 0)]);
+    let mut reads = 0;
+    while places.values().any(|place| *place < 4) {
+        let asked: Vec<_> = places
+            .iter()
+            .map(|(room, place)| (room.clone(), seq(*place)))
+            .collect();
+        let read = store.read_tails(&asked, 200).await.unwrap();
+        assert!((1..=5).contains(&read.len()), "{}", read.len());
+        for message in read {
+            let place = places.get_mut(&message.room_id).unwrap();
+            *place += 1;
+            assert_eq!(message.seq, seq(*place));
+        }
+        reads += 1;
+    }
+    assert!(reads > 1);
 }
 
 async fn migrations_may_run_at_once_and_again(database: Database) {

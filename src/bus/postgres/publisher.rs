@@ -5,7 +5,10 @@ use std::time::Duration;
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 
 use super::{CHANNEL, in_time};
-use crate::bus::{frame::Limits, sender::Publisher};
+use crate::{
+    bus::{frame::Limits, sender::Publisher},
+    store::Cause,
+};
 
 const NOTIFY: &str = "SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload";
 
@@ -36,9 +39,9 @@ impl Publisher for PostgresPublisher {
         payloads: 32,
     };
 
-    type Error = sqlx::Error;
+    type Error = Cause;
 
-    async fn publish(&mut self, payloads: &[String]) -> Result<(), sqlx::Error> {
+    async fn publish(&mut self, payloads: &[String]) -> Result<(), Cause> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
             none => none.insert(in_time(PgConnection::connect_with(&self.options)).await?),
@@ -54,7 +57,8 @@ impl Publisher for PostgresPublisher {
                 .await?;
             transaction.commit().await
         })
-        .await
+        .await?;
+        Ok(())
     }
 
     fn disconnect(&mut self) {

@@ -14,17 +14,20 @@ use tokio::time::sleep;
 use super::{CHANNEL, Lease, in_time};
 use crate::{
     bus::{line::Line, listener::Subscriber},
-    store::direct,
+    store::{Cause, direct},
 };
 
 /// The time without a notification after which the listener's connection is pinged.
 pub const SILENCE: Duration = Duration::from_secs(5);
 
+/// The time between two looks whether there is still a pooler in between.
+const POOLED_PAUSE: Duration = Duration::from_secs(60);
+
 /// The end of a listener.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Lost {
     #[error(transparent)]
-    Connection(sqlx::Error),
+    Connection(Cause),
     #[error("the connection ended")]
     Ended,
     #[error("a pooler is in between; DATABASE_NOTIFY_URL can name a way around it")]
@@ -38,7 +41,7 @@ impl From<sqlx::Error> for Lost {
         if direct::is_refusal(&error) {
             Self::Pooled
         } else {
-            Self::Connection(error)
+            Self::Connection(error.into())
         }
     }
 }
@@ -82,6 +85,10 @@ impl PostgresSubscriber {
 
 impl Subscriber for PostgresSubscriber {
     type Lost = Lost;
+
+    fn long_pause(lost: &Lost) -> Option<Duration> {
+        matches!(lost, Lost::Pooled).then_some(POOLED_PAUSE)
+    }
 
     async fn listen(&mut self, line: &Arc<Line>) -> Result<Infallible, Lost> {
         let mut listener = self.connect().await?;

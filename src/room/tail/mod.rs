@@ -114,6 +114,11 @@ impl Tail {
         self.require(Need::Behind);
     }
 
+    /// Asks for a comparison with the log, which seems to have gone back.
+    pub(super) fn suspect(&mut self) {
+        self.require(Need::Suspect);
+    }
+
     /// Asks for looks into the log now and for a while, after a commit of unknown outcome.
     pub(super) fn watch(&mut self) {
         self.watch = Some(Watch::begin());

@@ -10,20 +10,28 @@ use super::{
 };
 use crate::model::{Message, RoomId, Seq};
 
-/// The most messages read by one statement; of long messages, they are some 16 MB.
+/// The most messages read by one statement.
 const MAX_MESSAGES: i64 = 2_048;
+
+/// The bytes of text after which a statement reads no further message.
+const MAX_BYTES: i64 = 4 * 1024 * 1024;
 
 const HEADS: &str = r#"
 SELECT room_id, last_seq AS seq FROM rooms WHERE room_id = ANY($1) AND last_seq > 0"#;
 
-/// The rooms' rows come in the order of the lateral part, which no limit outside changes.
+/// The rooms' rows come in the order of the lateral part, which nothing outside changes. Each is
+/// preceded by a number of bytes.
 const TAILS: &str = r#"
-SELECT tail.* FROM unnest($1::text[], $2::bigint[]) AS place (room_id, seq)
-CROSS JOIN LATERAL (
-    SELECT room_id, seq, id, user_id, operator_id, message, client_message_id, "timestamp" FROM messages m
-    WHERE m.room_id = place.room_id COLLATE "C" AND m.seq > place.seq ORDER BY m.seq LIMIT $3
-) AS tail
-LIMIT $4"#;
+SELECT * FROM (
+    SELECT tail.*, sum(octet_length(tail.message)) OVER (ROWS UNBOUNDED PRECEDING) - octet_length(tail.message) AS before
+    FROM unnest($1::text[], $2::bigint[]) AS place (room_id, seq)
+    CROSS JOIN LATERAL (
+        SELECT room_id, seq, id, user_id, operator_id, message, client_message_id, "timestamp" FROM messages m
+        WHERE m.room_id = place.room_id COLLATE "C" AND m.seq > place.seq ORDER BY m.seq LIMIT $3
+    ) AS tail
+    LIMIT $4
+) AS tails
+WHERE before < $5"#;
 
 /// Returns the newest `seq` of each room with messages.
 pub(super) async fn heads(
@@ -57,6 +65,7 @@ pub(super) async fn read(
             .bind(seqs.clone())
             .bind(limit)
             .bind(MAX_MESSAGES)
+            .bind(MAX_BYTES)
     };
     let rows = pools
         .fetch(Work::Read, query)

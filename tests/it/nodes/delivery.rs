@@ -194,6 +194,33 @@ async fn idle_servers_notify_nothing_and_write_nothing() {
         .unwrap();
 }
 
+/// A restore takes the newest messages away, and nobody writes afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_goes_back_is_noticed_on_all_servers() {
+    let servers = servers(Database::postgres().await, 2, &[]).await;
+    let mut ann = member(&servers[0], "ann", "r").await;
+    let mut bob = member(&servers[1], "bob", "r").await;
+    for text in ["1", "2", "lost"] {
+        send(&mut ann, "r", text).await;
+        bob.next("newMessage").await;
+    }
+    for restore in [
+        "DELETE FROM messages WHERE seq > 2",
+        "UPDATE rooms SET last_seq = 2",
+    ] {
+        servers[0].database.execute(restore).await;
+    }
+    for client in [&mut ann, &mut bob] {
+        let told = client.next("history").await;
+        assert_eq!(
+            (&told["reset"], &told["lastSeq"]),
+            (&json!(true), &json!(2))
+        );
+    }
+    send(&mut bob, "r", "3").await;
+    assert_eq!(ann.next("newMessage").await["seq"], 3);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn typing_is_seen_on_other_servers_by_all_but_the_typist() {
     typing_passes(&[]).await;
