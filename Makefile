@@ -49,7 +49,7 @@ test-packages:
 	@scripts/install-test-packages
 
 bench-packages:
-	@scripts/setup postgres npm
+	@scripts/setup postgres npm redis
 	@scripts/install-bench-packages
 
 rust:

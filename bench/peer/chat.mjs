@@ -11,11 +11,14 @@ const END = Number.MAX_SAFE_INTEGER;
 export class Chat {
   #io;
   #store;
+  #alone;
   #rooms = new Map();
 
-  constructor(io, store) {
+  /** `alone` is true for a single process. */
+  constructor(io, store, alone) {
     this.#io = io;
     this.#store = store;
+    this.#alone = alone;
   }
 
   /** Admits a guest under any name; a guest without one names itself when it joins. */
@@ -49,7 +52,7 @@ export class Chat {
     let room = this.#rooms.get(roomId);
     if (room === undefined) {
       const broadcast = (event, payload) => this.#io.to(roomId).emit(event, payload);
-      room = new Room(roomId, this.#store, broadcast, () => this.#rooms.delete(roomId));
+      room = new Room(roomId, this.#store, this.#alone, broadcast, () => this.#rooms.delete(roomId));
       this.#rooms.set(roomId, room);
     }
     return room;

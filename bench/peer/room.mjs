@@ -1,5 +1,8 @@
 // A room: its sends go to the database one after another, so that they are stored, acknowledged and broadcast in one
 // order. All at once, they would wait for the room's row with one connection each, and store no more.
+//
+// With several processes each one broadcasts what it has stored, and the adapter passes it on. Nothing then keeps messages
+// of two processes in order, or makes up for a lost one: the adapters promise neither.
 import { Members } from './members.mjs';
 
 const REPLAY_PAGE = 200;
@@ -8,6 +11,7 @@ export class Room {
   members;
   #id;
   #store;
+  #alone;
   #broadcast;
   #empty;
   /** The `seq` of the last broadcast message; undefined until the log has been read. */
@@ -21,10 +25,12 @@ export class Room {
 
   /**
    * `broadcast(event, payload)` sends to the room's sockets; the room calls `empty` when nothing needs it any more.
+   * `alone` is true for a single process.
    */
-  constructor(id, store, broadcast, empty) {
+  constructor(id, store, alone, broadcast, empty) {
     this.#id = id;
     this.#store = store;
+    this.#alone = alone;
     this.#broadcast = broadcast;
     this.#empty = empty;
     this.members = new Members((change) => {
@@ -46,12 +52,12 @@ export class Room {
     const outcome = await this.#store.append(draft);
     stored(outcome);
     const { message } = outcome;
-    if (message.seq === this.#cursor + 1) this.#deliver(message);
+    if (!this.#alone || message.seq === this.#cursor + 1) this.#deliver(message);
     else if (message.seq > this.#cursor) await this.#replay(message.seq);
   }
 
   #deliver(message) {
-    this.#cursor = message.seq;
+    this.#cursor = Math.max(this.#cursor, message.seq);
     for (const since of this.#joining) since.push(message);
     this.#broadcast('newMessage', message);
   }
@@ -70,7 +76,7 @@ export class Room {
     this.#busy += 1;
     const since = [];
     try {
-      if (this.#cursor === undefined) await this.#open();
+      if (this.#cursor === undefined || !this.#alone) await this.#open();
       this.#joining.add(since);
       const read = await this.#read(lastSeq, limit);
       admit(this.#history(read, since, lastSeq, limit));
@@ -92,7 +98,7 @@ export class Room {
   }
 
   #open() {
-    const opened = (seq) => { this.#cursor = seq; };
+    const opened = (seq) => { this.#cursor = Math.max(this.#cursor ?? 0, seq); };
     this.#opening ??= this.#store.lastSeq(this.#id).then(opened).finally(() => { this.#opening = undefined; });
     return this.#opening;
   }

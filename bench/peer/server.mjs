@@ -1,4 +1,5 @@
-// The benchmark's peer of Parlor: the same contract, on socket.io and pg, in one process.
+// The benchmark's peer of Parlor: the same contract, on socket.io and pg, in one process; or in several that share their
+// rooms by an adapter, with fewer promises (see room.mjs).
 //
 // It follows https://socket.io/docs/v4/performance-tuning/: it uses bufferutil and drops each connection's HTTP
 // request. utf-8-validate is left out, as ws does not load it beside Node's buffer.isUtf8 (18.14 and newer).
@@ -8,6 +9,7 @@ import { createServer } from 'node:http';
 
 import { Server } from 'socket.io';
 
+import { open } from './adapter.mjs';
 import { Chat } from './chat.mjs';
 import { ChatError, object } from './payload.mjs';
 import { Store } from './store.mjs';
@@ -19,13 +21,15 @@ const MEANT = new Set(['client namespace disconnect', 'server namespace disconne
 
 const { env } = process;
 const http = createServer();
+const adapter = await open(env);
 const io = new Server(http, {
+  ...(adapter && { adapter }),
   pingInterval: Number(env.PING_INTERVAL_MS ?? 20_000),
   pingTimeout: Number(env.PING_TIMEOUT_MS ?? 20_000),
   serveClient: false,
 });
 const store = new Store(env.DATABASE_URL, Number(env.POOL_SIZE ?? 20));
-const chat = new Chat(io, store);
+const chat = new Chat(io, store, adapter === undefined);
 const handlers = new Map([
   ['joinRoom', chat.joinRoom],
   ['leaveRoom', chat.leaveRoom],

@@ -1,8 +1,13 @@
 //! The setup of a benchmark: one Postgres for all servers, and an empty database for each run.
 
 use std::{
+    iter,
+    net::SocketAddr,
     ops::Sub,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -10,9 +15,9 @@ use anyhow::Context;
 use procfs::process::{Process, all_processes};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
-use testkit::Postgres;
+use testkit::{Postgres, Redis};
 
-use crate::server::{Contestant, Programs, Server, cpu_seconds};
+use crate::server::{Contestant, Engines, Programs, Server, cpu_seconds};
 
 /// The amount of work.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +43,8 @@ impl Size {
 /// A Postgres server and the programs under test.
 pub struct Lab {
     postgres: Postgres,
+    /// Started for the first server that needs it.
+    redis: OnceLock<Redis>,
     /// The servers' programs.
     pub programs: Programs,
     /// The amount of work.
@@ -51,6 +58,7 @@ impl Lab {
         let postgres = Postgres::start(&[]);
         Self {
             postgres,
+            redis: OnceLock::new(),
             programs,
             size,
             databases: AtomicU32::new(0),
@@ -87,15 +95,27 @@ impl Lab {
             Contestant::Sqlite => format!("sqlite://{}/bench.db", folder.path().display()),
             _ => self.postgres.url(&name),
         };
-        let server = Server::start(&self.programs, contestant, &database_url).await?;
+        let redis = needs_redis(contestant).then(|| self.redis());
+        let engines = Engines {
+            name,
+            database_url,
+            redis_url: redis.map_or_else(String::new, Redis::url),
+        };
+        let server = Server::start(&self.programs, contestant, &engines).await?;
         Ok(Run {
             server,
-            database_url,
+            others: Vec::new(),
+            contestant,
+            engines,
             postmaster,
+            redis: redis.map(process_id).transpose()?,
             admin,
-            name,
             _folder: folder,
         })
+    }
+
+    fn redis(&self) -> &Redis {
+        self.redis.get_or_init(|| Redis::start(&[]))
     }
 }
 
@@ -103,16 +123,42 @@ impl Lab {
 pub struct Run {
     /// The server.
     pub server: Server,
-    /// The URL of its database, also if it uses none.
-    pub database_url: String,
+    /// More servers on the same engines.
+    others: Vec<Server>,
+    /// The kind of server.
+    pub contestant: Contestant,
+    engines: Engines,
     postmaster: i32,
+    /// The process of a Redis.
+    redis: Option<i32>,
     admin: PgConnection,
-    name: String,
     /// The folder of an SQLite file.
     _folder: TempDir,
 }
 
 impl Run {
+    /// Starts more servers on the same engines, until there are `count`.
+    ///
+    /// # Errors
+    ///
+    /// When one of them does not start.
+    pub async fn grow(&mut self, lab: &Lab, count: usize) -> anyhow::Result<()> {
+        while 1 + self.others.len() < count {
+            let started = Server::start(&lab.programs, self.contestant, &self.engines).await?;
+            self.others.push(started);
+        }
+        Ok(())
+    }
+
+    /// Returns the addresses of all servers.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.servers().map(|server| server.address).collect()
+    }
+
+    fn servers(&self) -> impl Iterator<Item = &Server> {
+        iter::once(&self.server).chain(&self.others)
+    }
+
     /// Reads the usage so far.
     ///
     /// # Errors
@@ -124,10 +170,13 @@ impl Run {
             .filter_map(|process| cpu_seconds(process).ok())
             .sum();
         let load = cpu_seconds(&Process::myself()?)?;
+        let servers = self.servers().map(Server::cpu_seconds);
+        let redis = self.redis.map(|id| cpu_seconds(&Process::new(id)?));
         Ok(Usage {
             at: Instant::now(),
-            server: self.server.cpu_seconds()?,
+            server: servers.sum::<anyhow::Result<_>>()?,
             database,
+            redis: redis.transpose()?.unwrap_or_default(),
             load,
         })
     }
@@ -149,10 +198,10 @@ impl Run {
     ///
     /// When Postgres does not answer.
     pub async fn database(&self) -> anyhow::Result<PgConnection> {
-        Ok(PgConnection::connect(&self.database_url).await?)
+        Ok(PgConnection::connect(&self.engines.database_url).await?)
     }
 
-    /// Ends the server and drops its database.
+    /// Ends the servers and drops its database.
     ///
     /// # Errors
     ///
@@ -160,12 +209,16 @@ impl Run {
     pub async fn end(self) -> anyhow::Result<()> {
         let Self {
             server,
+            others,
             mut admin,
-            name,
+            engines,
             ..
         } = self;
-        server.kill().await;
-        execute(&mut admin, &format!("DROP DATABASE {name} WITH (FORCE)")).await
+        for server in others.into_iter().chain([server]) {
+            server.kill().await;
+        }
+        let drop = format!("DROP DATABASE {} WITH (FORCE)", engines.name);
+        execute(&mut admin, &drop).await
     }
 }
 
@@ -175,6 +228,7 @@ pub struct Usage {
     at: Instant,
     server: f64,
     database: f64,
+    redis: f64,
     load: f64,
 }
 
@@ -183,10 +237,12 @@ pub struct Usage {
 pub struct Spent {
     /// The wall clock's time.
     pub wall: f64,
-    /// The server's processor time.
+    /// The processor time of all servers.
     pub server: f64,
     /// The database's processor time.
     pub database: f64,
+    /// The processor time of a Redis.
+    pub redis: f64,
     /// The load generator's processor time.
     pub load: f64,
 }
@@ -200,6 +256,7 @@ impl Sub for Usage {
             server: self.server - earlier.server,
             // One of its processes may have ended.
             database: (self.database - earlier.database).max(0.0),
+            redis: self.redis - earlier.redis,
             load: self.load - earlier.load,
         }
     }
@@ -224,6 +281,21 @@ async fn postmaster(connection: &mut PgConnection) -> anyhow::Result<i32> {
         .fetch_one(connection)
         .await?;
     Ok(Process::new(backend)?.stat()?.ppid)
+}
+
+fn needs_redis(contestant: Contestant) -> bool {
+    matches!(
+        contestant,
+        Contestant::ParlorByRedis | Contestant::PeerByRedis
+    )
+}
+
+fn process_id(redis: &Redis) -> anyhow::Result<i32> {
+    let about = redis.command(&["INFO", "server"]);
+    let id = about
+        .lines()
+        .find_map(|line| line.trim_end().strip_prefix("process_id:"));
+    Ok(id.context("a Redis says its process id")?.parse()?)
 }
 
 fn children(parent: i32) -> anyhow::Result<Vec<Process>> {

@@ -46,7 +46,8 @@ struct Arguments {
     #[arg(long)]
     parlor: Option<PathBuf>,
 
-    /// Folder for RESULTS.md and results.svg; without it, results are only printed
+    /// Folder for RESULTS.md and results.svg; without it, results are only printed. With --only,
+    /// the chosen workloads' parts of RESULTS.md are replaced, and nothing else
     #[arg(long)]
     output: Option<PathBuf>,
 }
@@ -96,7 +97,11 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
         println!("{}", outcome.table());
         outcomes.push(outcome);
         if let Some(folder) = &arguments.output {
-            report::write(folder, &about, &outcomes)?;
+            if arguments.only.is_empty() {
+                report::write(folder, &about, &outcomes)?;
+            } else {
+                report::replace(folder, &about, &outcomes)?;
+            }
         }
     }
     Ok(())
@@ -121,8 +126,8 @@ async fn run(
     println!("{}: {}", workload.key(), workload.title(lab));
     for number in 1..=workload.runs(arguments.runs) {
         for contestant in &contestants {
-            let run = lab.start(*contestant).await?;
-            let figures = workload.run(lab, &run).await;
+            let mut run = lab.start(*contestant).await?;
+            let figures = workload.run(lab, &mut run).await;
             let figures = figures
                 .with_context(|| format!("{} with {}", workload.key(), contestant.name()))?;
             run.end().await?;

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context;
 use chrono::Local;
-use procfs::{CpuInfo, Current, Meminfo};
+use procfs::{CpuInfo, Current, LoadAverage, Meminfo};
 
 use crate::{
     lab::Lab,
@@ -52,13 +52,14 @@ impl Outcome {
         ))
     }
 
-    /// Returns the factor by which Parlor's figure is better than the peer's.
+    /// Returns the factor by which Parlor's figure is better than the best peer's.
     fn ratio(&self, figure: &Figure) -> Option<f64> {
-        let [ours, theirs] =
-            [Contestant::Parlor, Contestant::Peer].map(|one| self.median(one, &figure.name));
+        let ours = self.median(Contestant::Parlor, &figure.name)?;
+        let peers = self.contestants.iter().filter(|one| one.is_peer());
+        let theirs = peers.filter_map(|one| self.median(*one, &figure.name));
         match figure.better? {
-            Better::Higher => Some(ours? / theirs?),
-            Better::Lower => Some(theirs? / ours?),
+            Better::Higher => Some(ours / theirs.max_by(f64::total_cmp)?),
+            Better::Lower => Some(theirs.min_by(f64::total_cmp)? / ours),
         }
     }
 
@@ -71,6 +72,12 @@ impl Outcome {
         let mut values: Vec<_> = named.map(|figure| figure.value).collect();
         values.sort_by(f64::total_cmp);
         values.get(values.len() / 2).copied()
+    }
+
+    /// Formats a part of the results, with a remark above the table.
+    fn part(&self, remark: &str) -> String {
+        let Self { key, title, .. } = self;
+        format!("\n## {key}\n\n{title}.\n\n{remark}{}", self.table())
     }
 
     /// Formats a table in Markdown.
@@ -119,23 +126,38 @@ pub fn write(folder: &Path, about: &About, outcomes: &[Outcome]) -> anyhow::Resu
     let mut text =
         format!("{INTRODUCTION}\n{about}\n![The factors between Parlor and Node](results.svg)\n");
     for outcome in outcomes {
-        write!(
-            text,
-            "\n## {}\n\n{}.\n\n{}",
-            outcome.key,
-            outcome.title,
-            outcome.table()
-        )?;
+        text += &outcome.part("");
     }
     fs::write(folder.join("RESULTS.md"), text)?;
     let headlines: Vec<_> = outcomes.iter().filter_map(Outcome::headline).collect();
     plot::bars(&folder.join("results.svg"), &headlines)
 }
 
+/// Replaces the parts of some workloads in a folder's `RESULTS.md`. Each says when and how it was
+/// measured. The chart stays as it is.
+///
+/// # Errors
+///
+/// When the file cannot be read or written.
+pub fn replace(folder: &Path, about: &About, outcomes: &[Outcome]) -> anyhow::Result<()> {
+    let file = folder.join("RESULTS.md");
+    let mut text = fs::read_to_string(&file).unwrap_or_else(|_| INTRODUCTION.to_owned());
+    for outcome in outcomes {
+        let part = outcome.part(&format!("Measured by itself:\n\n{about}\n"));
+        let heading = format!("\n## {}\n", outcome.key);
+        let start = text.find(&heading).unwrap_or(text.len());
+        let next = text[start..].char_indices().skip(1);
+        let mut ends = next.filter(|(place, _)| text[start + place..].starts_with("\n## "));
+        let end = ends.next().map_or(text.len(), |(place, _)| start + place);
+        text.replace_range(start..end, &part);
+    }
+    Ok(fs::write(file, text)?)
+}
+
 const INTRODUCTION: &str = "# Results
 
 Written by `make bench`; [README.md](README.md) explains the workloads. Figures are medians. \"Better by\" is the factor between
-Parlor and Node, above 1 where Parlor is better.
+Parlor and Node, the better one where there are several, above 1 where Parlor is better.
 ";
 
 /// The machine and the programs of a benchmark.
@@ -166,6 +188,7 @@ impl About {
                 "Node",
                 format!("{}, socket.io {socket_io}", said("node", &["--version"])?),
             ),
+            ("load average before", load_average()?),
             ("Postgres", lab.postgres_version().await?),
             (
                 "runs",
@@ -184,6 +207,11 @@ impl Display for About {
             .iter()
             .try_for_each(|(name, value)| writeln!(f, "- {name}: {value}"))
     }
+}
+
+/// Returns the system's load average over a minute: other programs disturb the figures.
+fn load_average() -> anyhow::Result<String> {
+    Ok(LoadAverage::current()?.one.to_string())
 }
 
 fn machine() -> anyhow::Result<String> {

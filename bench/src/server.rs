@@ -24,6 +24,16 @@ pub enum Contestant {
     /// Node with `socket.io` and `pg`: `bench/peer`.
     #[value(name = "node")]
     Peer,
+    /// This project's server, with its bus on Redis.
+    ParlorByRedis,
+    /// This project's server, without a bus.
+    ParlorWithoutBus,
+    /// The peer, with `@socket.io/postgres-adapter`.
+    #[value(name = "node-by-postgres")]
+    PeerByPostgres,
+    /// The peer, with `@socket.io/redis-adapter`.
+    #[value(name = "node-by-redis")]
+    PeerByRedis,
     /// Little more than the system calls: [`crate::lower_bound`].
     LowerBound,
 }
@@ -36,9 +46,50 @@ impl Contestant {
             Self::Sqlite => "Parlor on SQLite",
             Self::Unpersisted => "Parlor, not storing",
             Self::Peer => "Node",
+            Self::ParlorByRedis => "Parlor by Redis",
+            Self::ParlorWithoutBus => "Parlor, no bus",
+            Self::PeerByPostgres => "Node by Postgres",
+            Self::PeerByRedis => "Node by Redis",
             Self::LowerBound => "lower bound",
         }
     }
+
+    /// Returns true for the server that this project is compared with.
+    pub fn is_peer(self) -> bool {
+        matches!(self, Self::Peer | Self::PeerByPostgres | Self::PeerByRedis)
+    }
+
+    /// Returns the settings of its way to the other servers of its kind.
+    fn bus(self, engines: &Engines) -> Vec<(&'static str, &str)> {
+        match self {
+            Self::ParlorByRedis => vec![
+                ("BUS_URL", &engines.redis_url),
+                ("BUS_PREFIX", &engines.name),
+            ],
+            Self::ParlorWithoutBus => vec![("BUS_URL", "none")],
+            Self::PeerByPostgres => vec![("ADAPTER", "postgres"), FEWER_CONNECTIONS],
+            Self::PeerByRedis => vec![
+                ("ADAPTER", "redis"),
+                ("REDIS_URL", &engines.redis_url),
+                FEWER_CONNECTIONS,
+            ],
+            _ => vec![],
+        }
+    }
+}
+
+/// The setting with which four of the peer's processes stay below Postgres' default limit.
+const FEWER_CONNECTIONS: (&str, &str) = ("POOL_SIZE", "12");
+
+/// The engines under a server.
+#[derive(Debug, Clone)]
+pub struct Engines {
+    /// A name for this run alone.
+    pub name: String,
+    /// The URL of its database.
+    pub database_url: String,
+    /// The URL of a Redis, or nothing where no server needs one.
+    pub redis_url: String,
 }
 
 /// The paths of the servers' programs.
@@ -60,10 +111,13 @@ impl Programs {
             command
         };
         match contestant {
-            Contestant::Parlor | Contestant::Sqlite => Command::new(&self.parlor),
+            Contestant::Parlor
+            | Contestant::ParlorByRedis
+            | Contestant::ParlorWithoutBus
+            | Contestant::Sqlite => Command::new(&self.parlor),
             Contestant::Unpersisted => with_argument(&self.bench, "unpersisted"),
             Contestant::LowerBound => with_argument(&self.bench, "lower-bound"),
-            Contestant::Peer => {
+            Contestant::Peer | Contestant::PeerByPostgres | Contestant::PeerByRedis => {
                 let mut node = with_argument(Path::new("node"), "server.mjs");
                 node.current_dir(&self.peer);
                 node
@@ -89,7 +143,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server on a database, and waits until it is ready.
+    /// Starts a server on its engines, and waits until it is ready.
     ///
     /// # Errors
     ///
@@ -97,18 +151,20 @@ impl Server {
     pub async fn start(
         programs: &Programs,
         contestant: Contestant,
-        database_url: &str,
+        engines: &Engines,
     ) -> anyhow::Result<Self> {
         let mut command = programs.command(contestant);
         command
             .env("PORT", "0")
             .env("HOST", "127.0.0.1")
-            .env("DATABASE_URL", database_url)
+            .env("DATABASE_URL", &engines.database_url)
             .envs(WITHOUT_RATES)
+            .envs(contestant.bus(engines))
             .stdin(Stdio::null());
         let announcement = match contestant {
-            Contestant::Parlor | Contestant::Sqlite => Announcement::Ready,
-            _ => Announcement::Printed,
+            Contestant::Unpersisted | Contestant::LowerBound => Announcement::Printed,
+            peer if peer.is_peer() => Announcement::Printed,
+            _ => Announcement::Ready,
         };
         let process = process::Process::spawn(command, announcement, Log::PassOn)
             .await

@@ -19,7 +19,7 @@ fn every_workload_runs_on_every_server_and_is_reported() {
     let results = fs::read_to_string(folder.path().join("RESULTS.md")).unwrap();
     for workload in parlor_bench::workload::all() {
         assert!(
-            results.contains(&format!("| {} | Parlor | Node |", workload.key())),
+            results.contains(&format!("| {} | Parlor | Node", workload.key())),
             "{results}"
         );
     }

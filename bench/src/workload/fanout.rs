@@ -51,7 +51,7 @@ impl Workload for Fanout {
         &[Contestant::Parlor, Contestant::Peer, Contestant::LowerBound]
     }
 
-    async fn run(&self, lab: &Lab, run: &Run) -> anyhow::Result<Vec<Figure>> {
+    async fn run(&self, lab: &Lab, run: &mut Run) -> anyhow::Result<Vec<Figure>> {
         let counts = Arc::new(Counts::default());
         let members =
             crowd::connect(run.server.address, "member", lab.size.scaled(self.members)).await?;

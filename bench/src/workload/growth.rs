@@ -42,7 +42,7 @@ impl Workload for Growth {
         &[Contestant::Parlor, Contestant::Peer]
     }
 
-    async fn run(&self, lab: &Lab, run: &Run) -> anyhow::Result<Vec<Figure>> {
+    async fn run(&self, lab: &Lab, run: &mut Run) -> anyhow::Result<Vec<Figure>> {
         let mut figures = Vec::new();
         // A just-in-time compiler makes the first figures slower.
         measure(lab, run, lab.size.scaled(ROOMS[0])).await?;

@@ -49,7 +49,7 @@ impl Workload for History {
         asked.min(1)
     }
 
-    async fn run(&self, lab: &Lab, run: &Run) -> anyhow::Result<Vec<Figure>> {
+    async fn run(&self, lab: &Lab, run: &mut Run) -> anyhow::Result<Vec<Figure>> {
         let (mut stored, mut figures) = (0, Vec::new());
         for rooms in ROOMS.map(|rooms| lab.size.scaled(rooms)) {
             store(run, stored..rooms).await?;

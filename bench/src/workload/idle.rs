@@ -39,7 +39,7 @@ impl Workload for Idle {
         &[Contestant::Parlor, Contestant::Peer, Contestant::LowerBound]
     }
 
-    async fn run(&self, lab: &Lab, run: &Run) -> anyhow::Result<Vec<Figure>> {
+    async fn run(&self, lab: &Lab, run: &mut Run) -> anyhow::Result<Vec<Figure>> {
         let (address, clients) = (run.server.address, lab.size.scaled(CLIENTS));
         let _first = crowd::connect(address, "first", lab.size.scaled(WARM_UP)).await?;
         sleep(lab.size.time.mul_f64(SETTLE)).await;

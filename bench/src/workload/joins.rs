@@ -45,7 +45,7 @@ impl Workload for Joins {
         &[Contestant::Parlor, Contestant::Peer]
     }
 
-    async fn run(&self, lab: &Lab, run: &Run) -> anyhow::Result<Vec<Figure>> {
+    async fn run(&self, lab: &Lab, run: &mut Run) -> anyhow::Result<Vec<Figure>> {
         let _host = fill_room(run).await?;
         let clients =
             crowd::connect(run.server.address, "joiner", lab.size.scaled(CLIENTS)).await?;

@@ -77,7 +77,7 @@ impl Workload for Mixed {
         Ok(())
     }
 
-    async fn run(&self, lab: &Lab, run: &Run) -> anyhow::Result<Vec<Figure>> {
+    async fn run(&self, lab: &Lab, run: &mut Run) -> anyhow::Result<Vec<Figure>> {
         let rooms = lab.size.scaled(ROOMS);
         let clock = Arc::new(Clock::new(lab.size.warm_up()));
         let mut crowd = Crowd::default();

@@ -1,5 +1,6 @@
 //! The workloads.
 
+mod cluster;
 mod fanout;
 mod growth;
 mod history;
@@ -97,7 +98,7 @@ pub trait Workload: Send + Sync {
     }
 
     /// Measures a freshly started server.
-    async fn run(&self, lab: &Lab, run: &Run) -> anyhow::Result<Vec<Figure>>;
+    async fn run(&self, lab: &Lab, run: &mut Run) -> anyhow::Result<Vec<Figure>>;
 }
 
 /// Returns all workloads, in the order in which they run.
@@ -118,5 +119,6 @@ pub fn all() -> Vec<Box<dyn Workload>> {
         Box::new(mixed::Mixed::default()),
         Box::new(growth::Growth),
         Box::new(history::History),
+        Box::new(cluster::Cluster),
     ]
 }

@@ -43,7 +43,7 @@ impl Workload for Persist {
         ]
     }
 
-    async fn run(&self, lab: &Lab, run: &Run) -> anyhow::Result<Vec<Figure>> {
+    async fn run(&self, lab: &Lab, run: &mut Run) -> anyhow::Result<Vec<Figure>> {
         let rooms = lab.size.scaled(ROOMS);
         let counts = Arc::new(Counts::default());
         let mut senders = Crowd::default();

@@ -39,7 +39,7 @@ impl Workload for Reconnects {
         &[Contestant::Parlor, Contestant::Peer]
     }
 
-    async fn run(&self, lab: &Lab, run: &Run) -> anyhow::Result<Vec<Figure>> {
+    async fn run(&self, lab: &Lab, run: &mut Run) -> anyhow::Result<Vec<Figure>> {
         let (address, count) = (run.server.address, lab.size.scaled(CLIENTS));
         let rooms = count.div_ceil(MEMBERS_PER_ROOM);
         let talkers = crowd::join(crowd::connect(address, "talker", rooms).await?, name).await?;
