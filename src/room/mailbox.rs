@@ -88,6 +88,8 @@ struct Load {
     bytes: AtomicUsize,
     /// The newest `seq` delivered, or [`UNLOADED`].
     cursor: AtomicI64,
+    /// True while the room reads its log.
+    is_reading: AtomicBool,
 }
 
 /// A room's address. The room's task lives as long as one of its handles does.
@@ -117,6 +119,7 @@ pub(super) fn open() -> (RoomHandle, Inbox) {
         missed: AtomicBool::new(false),
         bytes: AtomicUsize::new(0),
         cursor: AtomicI64::new(UNLOADED),
+        is_reading: AtomicBool::new(false),
     });
     let handle = RoomHandle {
         commands: sender,
@@ -229,6 +232,11 @@ impl WeakRoomHandle {
         self.load.cursor.load(Ordering::Relaxed).try_into().ok()
     }
 
+    /// Returns true while the room reads its log.
+    pub(super) fn is_reading(&self) -> bool {
+        self.load.is_reading.load(Ordering::Relaxed)
+    }
+
     /// Queues a command without waiting, if the task has a handle left. If the command does not
     /// fit, the room reads the log instead.
     pub(super) fn tell(&self, command: Command) {
@@ -248,10 +256,12 @@ impl Inbox {
         Some(command)
     }
 
-    /// Publishes the newest `seq` delivered, or that no message is in memory.
-    pub(super) fn publish(&self, cursor: Option<Seq>) {
+    /// Publishes the newest `seq` delivered, or that no message is in memory; and whether the room
+    /// is reading its log.
+    pub(super) fn publish(&self, cursor: Option<Seq>, is_reading: bool) {
         let cursor = cursor.map_or(UNLOADED, Seq::get);
         self.load.cursor.store(cursor, Ordering::Relaxed);
+        self.load.is_reading.store(is_reading, Ordering::Relaxed);
     }
 
     /// Returns true when a command was missed since the last call.

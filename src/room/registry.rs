@@ -131,11 +131,13 @@ impl Rooms {
     }
 
     /// Returns the rooms with messages in memory that have not delivered their log's newest one,
-    /// each with its newest delivered `seq`.
+    /// each with its newest delivered `seq`. Rooms that are reading are left out: they read on if
+    /// they are told of the newest message.
     pub(super) fn behind(&self, heads: &HashMap<RoomId, Seq>) -> Vec<(RoomId, Seq)> {
         let active = self.active();
         let places = heads.iter().filter_map(|(room, head)| {
-            let cursor = active.get(room)?.cursor()?;
+            let handle = active.get(room).filter(|handle| !handle.is_reading())?;
+            let cursor = handle.cursor()?;
             (cursor < *head).then(|| (room.clone(), cursor))
         });
         places.collect()

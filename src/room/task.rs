@@ -110,7 +110,8 @@ impl Room {
             }
             self.answer_waiting();
             self.tail.keep_up();
-            self.inbox.publish(self.tail.loaded_cursor());
+            self.inbox
+                .publish(self.tail.loaded_cursor(), self.tail.is_reading());
             if let Some(presence) = self.members.tick(&self.id) {
                 self.context.fanout.presence(&presence);
             }

@@ -42,7 +42,9 @@ class Member {
 
   constructor({ url, transports, userId, roomId, localAddress }) {
     Object.assign(this, { userId, roomId });
-    const agent = localAddress && new Agent({ localAddress, keepAlive: true });
+    // Without `keepAlive`: on a kept connection that a proxy ends, Node's XMLHttpRequest starts its second attempt and never
+    // ends it.
+    const agent = localAddress && new Agent({ localAddress });
     // Cookies are kept with credentials only.
     this.socket = io(url, { auth: { userId }, transports, agent, withCredentials: true, forceNew: true, ...FAST });
     this.socket.onAnyOutgoing((event) => {

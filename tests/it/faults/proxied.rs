@@ -13,7 +13,7 @@ const CLIENTS: usize = 24;
 const ROOMS: usize = 4;
 const ACKS_BETWEEN: usize = 150;
 /// More sends than all restarts need together.
-const SENDS: usize = (2 + SERVERS) * ACKS_BETWEEN / CLIENTS + 5;
+const SENDS: usize = 2 * (2 + SERVERS) * ACKS_BETWEEN / CLIENTS;
 
 /// A running proxy.
 enum Proxy {
