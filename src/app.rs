@@ -197,20 +197,10 @@ impl Parts {
             history_limit: config.history_limit,
             presence: config.into(),
         });
-        let stopping = CancellationToken::new();
-        let migrated = CancellationToken::new();
-        let followers = TaskTracker::new();
-        if let Some(bus) = &bus {
-            let tailer = Tailer::new(rooms.clone(), store.clone(), bus.clone());
-            followers.spawn(tailer.run(stopping.clone()));
-        }
-        if let Some(keeper) = rooms.roster_keeper() {
-            let (tables, stop) = (migrated.clone(), stopping.clone());
-            followers.spawn(async move {
-                stop.run_until_cancelled(tables.cancelled()).await;
-                keeper.run(stop).await;
-            });
-        }
+        let (migrated, stopping) = (CancellationToken::new(), CancellationToken::new());
+        let followers = bus.as_ref().map_or_else(TaskTracker::new, |bus| {
+            follow(&rooms, &store, bus, &migrated, &stopping)
+        });
         let stop_writer = CancellationToken::new();
         let observer = rooms.clone();
         let (queue, writer) = Writer::spawn(
@@ -342,6 +332,28 @@ impl Parts {
             bus.close().await;
         }
     }
+}
+
+/// Starts the tasks that follow the other servers until the stop: the tailer, and, once the tables
+/// are up to date, the keeper of the rosters.
+fn follow(
+    rooms: &Rooms,
+    store: &Arc<dyn MessageStore>,
+    bus: &Arc<dyn Bus>,
+    migrated: &CancellationToken,
+    stopping: &CancellationToken,
+) -> TaskTracker {
+    let followers = TaskTracker::new();
+    let tailer = Tailer::new(rooms.clone(), store.clone(), bus.clone());
+    followers.spawn(tailer.run(stopping.clone()));
+    if let Some(keeper) = rooms.roster_keeper() {
+        let (tables, stop) = (migrated.clone(), stopping.clone());
+        followers.spawn(async move {
+            stop.run_until_cancelled(tables.cancelled()).await;
+            keeper.run(stop).await;
+        });
+    }
+    followers
 }
 
 fn warn_unavailable(error: &MigrateError) {

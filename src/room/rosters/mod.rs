@@ -161,8 +161,11 @@ impl RosterKeeper {
     /// Reads the next rooms of the round; begins another one when rosters were written since.
     async fn go_round(&mut self, others: &[Server]) -> Result<(), RosterError> {
         if self.round.left.is_empty() {
-            let revisions = others.iter().map(|server| (server.id, server.revision));
-            let revisions = revisions.collect();
+            // A server that comes back with the same revision is news, too.
+            let present = others
+                .iter()
+                .filter(|server| !self.liveness.is_gone(&server.id));
+            let revisions = present.map(|server| (server.id, server.revision)).collect();
             if revisions != self.round.revisions {
                 self.round.left = self.rooms.ids();
                 self.round.revisions = revisions;
@@ -277,6 +280,10 @@ impl RosterKeeper {
         self.queue.set_answering(done.is_ok());
         if let Err(reason) = done {
             self.liveness.pause();
+            // Rooms that come and go meanwhile must not pile up.
+            if !self.take_changed().is_empty() {
+                self.is_listed = false;
+            }
             if was_failing {
                 tracing::debug!(%reason, "presence of other servers is unknown");
             } else {

@@ -28,10 +28,17 @@ pub(in crate::room) struct RosterQueue {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TaskNumber(u64);
 
+#[derive(Debug)]
+struct Task {
+    number: TaskNumber,
+    /// True when this task or an earlier one has asked to write a roster.
+    has_written: bool,
+}
+
 #[derive(Debug, Default)]
 struct Work {
     /// The newest task of each active room.
-    tasks: HashMap<RoomId, TaskNumber>,
+    tasks: HashMap<RoomId, Task>,
     last_task: u64,
     /// The newest roster of each room with a change.
     changed: HashMap<RoomId, Roster>,
@@ -58,28 +65,38 @@ impl RosterQueue {
     pub(super) fn open(&self, room: &RoomId) -> TaskNumber {
         self.add(|work| {
             work.last_task += 1;
-            let task = TaskNumber(work.last_task);
+            let number = TaskNumber(work.last_task);
+            let before = work.tasks.remove(room);
+            let has_written = before.is_some_and(|task| task.has_written);
+            let task = Task {
+                number,
+                has_written,
+            };
             work.tasks.insert(room.clone(), task);
             work.opened.insert(room.clone());
-            task
+            number
         })
     }
 
     /// Asks to write a room's roster, unless it has a newer task.
     pub(super) fn write(&self, room: &RoomId, task: TaskNumber, roster: Roster) {
         self.add(|work| {
-            if work.tasks.get(room) == Some(&task) {
+            let newest = work.tasks.get_mut(room);
+            if let Some(newest) = newest.filter(|newest| newest.number == task) {
+                newest.has_written = true;
                 work.changed.insert(room.clone(), roster);
             }
         });
     }
 
-    /// Asks to write that a room without a task has no members here.
+    /// Asks to write that a room without a task has no members here, unless it never had any.
     pub(in crate::room) fn close(&self, room: &RoomId) {
         self.add(|work| {
-            work.tasks.remove(room);
+            let task = work.tasks.remove(room);
             work.opened.remove(room);
-            work.changed.insert(room.clone(), Roster::Named(vec![]));
+            if task.is_some_and(|task| task.has_written) {
+                work.changed.insert(room.clone(), Roster::Named(vec![]));
+            }
         });
     }
 
@@ -142,5 +159,47 @@ impl RosterQueue {
 
     fn work(&self) -> MutexGuard<'_, Work> {
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room() -> RoomId {
+        "r".try_into().unwrap()
+    }
+
+    fn named(names: &[&str]) -> Roster {
+        let user = |name: &&str| (*name).try_into().unwrap();
+        Roster::Named(names.iter().map(user).collect())
+    }
+
+    #[test]
+    fn a_room_that_never_had_a_member_leaves_nothing_to_write() {
+        let queue = RosterQueue::default();
+        queue.open(&room());
+        queue.close(&room());
+        assert!(queue.take_opened().is_empty() && !queue.has_batch());
+    }
+
+    #[test]
+    fn a_task_that_ends_writes_nothing_over_its_successor() {
+        let queue = RosterQueue::default();
+        let [first, second] = [queue.open(&room()), queue.open(&room())];
+        queue.write(&room(), second, named(&["ann"]));
+        queue.write(&room(), first, named(&[]));
+        assert_eq!(queue.take_changed(), [(room(), named(&["ann"]))].into());
+    }
+
+    #[test]
+    fn a_room_without_a_task_has_no_members_though_its_last_task_wrote_none() {
+        let queue = RosterQueue::default();
+        let first = queue.open(&room());
+        queue.write(&room(), first, named(&["ann"]));
+        queue.take_changed();
+        queue.open(&room());
+        queue.close(&room());
+        assert_eq!(queue.take_changed(), [(room(), named(&[]))].into());
     }
 }
