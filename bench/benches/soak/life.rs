@@ -1,12 +1,8 @@
 //! The life of a client, from its first byte to its last.
 
 use std::{
-    collections::BTreeMap,
     net::SocketAddr,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, RwLock, atomic::Ordering},
     time::Duration,
 };
 
@@ -19,7 +15,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::client::{Client, Transport, endpoint, polling, websocket};
+use crate::{
+    client::{Client, Transport, endpoint, polling, websocket},
+    counts::{Counts, Present, add},
+};
 
 /// Users who return again and again. About half of all clients are new users.
 const USERS: usize = 500;
@@ -38,72 +37,41 @@ const REAPED: Duration = Duration::from_secs(60);
 const UNREAD: usize = 5_000;
 const LONG_ANSWER: usize = 200;
 
-/// Counts of what happened so far.
-#[derive(Debug, Default)]
-pub struct Counts {
-    /// Clients at this moment.
-    pub clients: AtomicU64,
-    /// Messages acknowledged as stored.
-    pub sent: AtomicU64,
-    /// Messages received by clients.
-    pub received: AtomicU64,
-    /// Connections that ended without a goodbye.
-    pub cuts: AtomicU64,
-    pub reconnects: AtomicU64,
-    /// Slow readers that the server disconnected.
-    pub overflows: AtomicU64,
-    /// Failed lives, by error.
-    pub errors: Mutex<BTreeMap<String, u64>>,
-}
-
-impl Counts {
-    /// Returns all counts but the errors, in the order of the fields.
-    pub fn numbers(&self) -> [u64; 6] {
-        [
-            &self.clients,
-            &self.sent,
-            &self.received,
-            &self.cuts,
-            &self.reconnects,
-            &self.overflows,
-        ]
-        .map(|count| count.load(Ordering::Relaxed))
-    }
-}
+/// The addresses of all servers at this moment.
+pub type Addresses = Arc<RwLock<Vec<SocketAddr>>>;
 
 /// A series of clients, one after another.
 pub struct Worker {
-    pub server: SocketAddr,
-    pub random: Rng,
-    pub counts: Arc<Counts>,
-}
-
-/// A drop guard that counts a client as present.
-struct Present<'a>(&'a Counts);
-
-impl<'a> Present<'a> {
-    fn new(counts: &'a Counts) -> Self {
-        add(&counts.clients);
-        Self(counts)
-    }
-}
-
-impl Drop for Present<'_> {
-    fn drop(&mut self) {
-        self.0.clients.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-fn add(count: &AtomicU64) {
-    count.fetch_add(1, Ordering::Relaxed);
+    servers: Addresses,
+    /// The server of the present client.
+    server: SocketAddr,
+    random: Rng,
+    counts: Arc<Counts>,
 }
 
 impl Worker {
+    pub fn new(servers: Addresses, seed: u64, counts: Arc<Counts>) -> Self {
+        let server = servers.read().unwrap()[0];
+        Self {
+            servers,
+            server,
+            random: Rng::with_seed(seed),
+            counts,
+        }
+    }
+
+    /// Moves on to any of the servers.
+    fn pick_server(&mut self) {
+        let servers = self.servers.read().unwrap();
+        self.server = servers[self.random.usize(..servers.len())];
+    }
+
     /// Runs one client's life after another, until it is dropped.
     pub async fn run(mut self) {
         loop {
             let counts = self.counts.clone();
             let _present = Present::new(&counts);
+            self.pick_server();
             if let Err(error) = self.run_once().await {
                 // The URL in brackets differs each time.
                 let text = format!("{error:#}")
@@ -158,6 +126,7 @@ impl Worker {
         room: &str,
     ) -> anyhow::Result<()> {
         add(&self.counts.reconnects);
+        self.pick_server();
         let mut client = Client::connect(self.server, transport, user).await?;
         client.join(room, self.random.u64(..100)).await?;
         self.end(client).await.map(drop)

@@ -4,26 +4,29 @@
 //! rest to rest.
 //!
 //! `cargo bench --package parlor-bench --bench soak` runs 200 clients at once for 10 minutes of
-//! load; `-- 2 50` runs 50 for 2 minutes. Linux only, as it reads the server's resources from
+//! load; `-- 2 50` runs 50 for 2 minutes. `-- 10 200 3` runs them on three servers of one Postgres,
+//! each of which is restarted once under load. Linux only, as it reads the servers' resources from
 //! `/proc`.
 
 mod client;
+mod cluster;
+mod counts;
 mod life;
 mod server;
 
-use std::{env, fmt::Display, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+use std::{env, fmt::Display, process::ExitCode, sync::Arc, time::Duration};
 
-use fastrand::Rng;
 use parlor::testing::rates::SWEEP_INTERVAL;
-use tempfile::TempDir;
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep, sleep_until},
 };
 
 use self::{
-    life::{Counts, Worker},
-    server::{Counted, Holdings, Parlor},
+    cluster::Cluster,
+    counts::Counts,
+    life::Worker,
+    server::{Counted, Holdings},
 };
 
 const WARM_UP: Duration = Duration::from_secs(60);
@@ -72,7 +75,9 @@ fn main() -> ExitCode {
             .get(place)
             .map_or(default, |text: &String| text.parse().unwrap())
     };
-    let faults = soak(LINE.mul_f64(number(0, 10.0)), number(1, 200.0) as usize);
+    let time = LINE.mul_f64(number(0, 10.0));
+    let [clients, servers] = [number(1, 200.0), number(2, 1.0)].map(|count| count as usize);
+    let faults = soak(time, clients, servers);
     for fault in &faults {
         println!("NOT GIVEN BACK: {fault}");
     }
@@ -85,27 +90,31 @@ fn main() -> ExitCode {
 
 /// Runs the soak, and returns the list of leaks.
 #[tokio::main]
-async fn soak(time: Duration, clients: usize) -> Vec<String> {
-    let mut soak = Soak::start(clients).await;
+async fn soak(time: Duration, clients: usize, servers: usize) -> Vec<String> {
+    let mut soak = Soak::start(clients, servers).await;
     soak.load(WARM_UP).await;
     let first = soak.first_rest().await;
     let mut rests = vec![];
-    for _ in 0..CYCLES {
-        soak.load(time / CYCLES).await;
+    for cycle in 0..CYCLES {
+        if cycle == 0 && servers > 1 {
+            soak.load_and_restart(time / CYCLES).await;
+        } else {
+            soak.load(time / CYCLES).await;
+        }
         rests.push(soak.rest(&first).await);
-        if rests.iter().any(|rest| rest.counted != first.counted) {
+        if rests.iter().any(|rest| counted(rest) != counted(&first)) {
             break;
         }
     }
     soak.print_errors();
-    faults(&first, &rests)
+    let mut faults = faults(&first, &rests);
+    faults.extend(soak.fault_of_listing().await);
+    faults
 }
 
-/// A server and its clients.
+/// Servers and their clients.
 struct Soak {
-    parlor: Parlor,
-    _database: TempDir,
-    server: SocketAddr,
+    cluster: Cluster,
     clients: usize,
     /// Workers so far.
     workers: u64,
@@ -114,16 +123,12 @@ struct Soak {
 }
 
 impl Soak {
-    async fn start(clients: usize) -> Self {
-        let database = tempfile::tempdir().unwrap();
-        let parlor = Parlor::start(database.path()).await;
-        let server = parlor.address();
-        life::fill_long_room(server).await.unwrap();
+    async fn start(clients: usize, servers: usize) -> Self {
+        let cluster = Cluster::start(servers).await;
+        life::fill_long_room(cluster.addresses()[0]).await.unwrap();
         println!("{:>6}{}", "time", row(COLUMNS));
         Self {
-            parlor,
-            _database: database,
-            server,
+            cluster,
             clients,
             workers: 0,
             counts: Arc::default(),
@@ -133,35 +138,50 @@ impl Soak {
 
     /// Runs clients for some time, then drops all of them at once.
     async fn load(&mut self, time: Duration) {
+        let mut workers = self.spawn_workers();
+        self.pass(time).await;
+        workers.shutdown().await;
+    }
+
+    /// The same, with a restart of one server after another.
+    async fn load_and_restart(&mut self, time: Duration) {
+        let mut workers = self.spawn_workers();
+        let servers = self.cluster.addresses().len();
+        for place in 0..servers {
+            self.pass(time / (servers + 1) as u32).await;
+            self.cluster.restart(place).await;
+        }
+        self.pass(time / (servers + 1) as u32).await;
+        workers.shutdown().await;
+    }
+
+    fn spawn_workers(&mut self) -> JoinSet<()> {
         let mut workers = JoinSet::new();
         for _ in 0..self.clients {
             self.workers += 1;
-            let random = Rng::with_seed(self.workers);
-            workers.spawn(
-                Worker {
-                    server: self.server,
-                    random,
-                    counts: self.counts.clone(),
-                }
-                .run(),
-            );
+            let servers = self.cluster.published.clone();
+            workers.spawn(Worker::new(servers, self.workers, self.counts.clone()).run());
         }
+        workers
+    }
+
+    /// Lets time pass, with lines of output.
+    async fn pass(&mut self, time: Duration) {
         let end = Instant::now() + time;
         while Instant::now() < end {
             sleep_until(end.min(Instant::now() + LINE)).await;
             self.print("").await;
         }
-        workers.shutdown().await;
     }
 
     /// Waits until nothing changes any more.
-    async fn first_rest(&mut self) -> Holdings {
+    async fn first_rest(&mut self) -> Vec<Holdings> {
         let end = Instant::now() + MAX_REST;
-        let (mut last, mut since) = (self.holdings().await, Instant::now());
+        let (mut last, mut since) = (self.cluster.holdings().await, Instant::now());
         while since.elapsed() < QUIET && Instant::now() < end {
             sleep(POLL).await;
-            let now = self.holdings().await;
-            if now.counted != last.counted {
+            let now = self.cluster.holdings().await;
+            if counted(&now) != counted(&last) {
                 since = Instant::now();
             }
             last = now;
@@ -170,29 +190,35 @@ impl Soak {
         last
     }
 
-    /// Waits until the server holds no more than at the first rest, or for [`MAX_REST`].
-    async fn rest(&mut self, first: &Holdings) -> Holdings {
+    /// Waits until the servers hold no more than at the first rest, or for [`MAX_REST`].
+    async fn rest(&mut self, first: &[Holdings]) -> Vec<Holdings> {
         self.settle(first).await;
-        // The server sweeps its rate limiters only when, after a while, somebody uses them again.
+        // A server sweeps its rate limiters only when, after a while, somebody uses them again.
         sleep(SWEEP_INTERVAL).await;
-        life::visit(self.server).await.unwrap();
+        for server in self.cluster.addresses() {
+            life::visit(server).await.unwrap();
+        }
         self.settle(first).await;
         self.print("rest").await
     }
 
-    async fn settle(&mut self, first: &Holdings) {
+    async fn settle(&mut self, first: &[Holdings]) {
         let end = Instant::now() + MAX_REST;
-        while self.holdings().await.counted != first.counted && Instant::now() < end {
+        while counted(&self.cluster.holdings().await) != counted(first) && Instant::now() < end {
             sleep(POLL).await;
         }
     }
 
-    async fn holdings(&mut self) -> Holdings {
-        Holdings::measure(&mut self.parlor).await
+    /// Prints a line for each server.
+    async fn print(&mut self, what: &str) -> Vec<Holdings> {
+        let held = self.cluster.holdings().await;
+        for held in &held {
+            self.print_line(held, what);
+        }
+        held
     }
 
-    async fn print(&mut self, what: &str) -> Holdings {
-        let held = self.holdings().await;
+    fn print_line(&self, held: &Holdings, what: &str) {
         let Counted {
             rooms,
             tasks,
@@ -221,7 +247,6 @@ impl Soak {
             self.begun.elapsed().as_secs(),
             row(cells)
         );
-        held
     }
 
     fn print_errors(&self) {
@@ -229,14 +254,39 @@ impl Soak {
             println!("{times} times: {error}");
         }
     }
+
+    /// Compares the servers and rosters in the database with those that there should be.
+    async fn fault_of_listing(&self) -> Option<String> {
+        let servers = self.cluster.addresses().len() as i64;
+        let listed = self.cluster.listed().await?;
+        (listed != (servers, 0)).then(|| {
+            format!("{listed:?} servers and rosters in the database instead of {servers} and 0")
+        })
+    }
 }
 
 fn row(cells: [impl Display; COLUMNS.len()]) -> String {
     cells.iter().map(|cell| format!("{cell:>11}")).collect()
 }
 
+fn counted(holdings: &[Holdings]) -> Vec<Counted> {
+    holdings.iter().map(|held| held.counted).collect()
+}
+
 /// Lists all that was not given back.
-fn faults(first: &Holdings, rests: &[Holdings]) -> Vec<String> {
+fn faults(first: &[Holdings], rests: &[Vec<Holdings>]) -> Vec<String> {
+    let mut faults = vec![];
+    for (place, first) in first.iter().enumerate() {
+        let rests: Vec<_> = rests.iter().map(|rest| rest[place]).collect();
+        let of_server = server_faults(first, &rests);
+        faults.extend(of_server.map(|fault| format!("server {place}: {fault}")));
+    }
+    faults
+}
+
+/// Lists all that one server has not given back. A restarted one is at its second rest as the
+/// others are.
+fn server_faults(first: &Holdings, rests: &[Holdings]) -> impl Iterator<Item = String> + use<> {
     let mut faults = vec![];
     if first.counted.rooms > 0 {
         faults.push(format!("{} rooms at the first rest", first.counted.rooms));
@@ -257,5 +307,5 @@ fn faults(first: &Holdings, rests: &[Holdings]) -> Vec<String> {
             }
         }
     }
-    faults
+    faults.into_iter()
 }

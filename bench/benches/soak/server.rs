@@ -21,6 +21,8 @@ use tokio::{
     sync::oneshot,
 };
 
+use crate::cluster::Database;
+
 /// The system's allocator, with a count of the bytes in use.
 #[global_allocator]
 static HEAP: PeakAlloc = PeakAlloc;
@@ -29,7 +31,7 @@ static HEAP: PeakAlloc = PeakAlloc;
 pub const SERVE: &str = "--serve";
 
 /// Short timeouts, so that they end something often.
-const FLAGS: [&str; 7] = [
+const FLAGS: [&str; 8] = [
     SERVE,
     "--rust-log=error,parlor::app=info,parlor::soak=info",
     "--ping-interval-ms=4000",
@@ -37,28 +39,27 @@ const FLAGS: [&str; 7] = [
     "--tcp-user-timeout-ms=4000",
     "--presence-grace-ms=2000",
     "--send-queue-packets=64",
+    // Few enough that all of a Postgres's connections are open from the first load on.
+    "--database-max-connections=2",
 ];
 
 /// This program once more, as the server.
 pub struct Parlor {
     process: Process,
-    /// The folder of its database.
-    database: PathBuf,
+    /// The folder of its database, whose files do not count.
+    folder: Option<PathBuf>,
     questions: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
 }
 
 impl Parlor {
-    /// Starts the server on a database in a folder, and waits until it is ready.
-    pub async fn start(database: &Path) -> Self {
+    /// Starts the server on a database, and waits until it is ready.
+    pub async fn start(database: &Database) -> Self {
         let mut command = Command::new(env::current_exe().unwrap());
         command
             .args(["--port=0", "--host=127.0.0.1", "--log-format=json"])
             .args(FLAGS)
-            .env(
-                "DATABASE_URL",
-                format!("sqlite://{}/bench.db", database.display()),
-            )
+            .env("DATABASE_URL", database.url())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         let spawning = Process::spawn(command, Announcement::Ready, Log::PassOn);
@@ -66,10 +67,17 @@ impl Parlor {
         let (questions, answers) = process.take_pipes().unwrap();
         Self {
             process,
-            database: database.to_owned(),
+            folder: database.folder().map(Path::to_owned),
             questions,
             answers: BufReader::new(answers).lines(),
         }
+    }
+
+    /// Stops the server as SIGTERM does, and waits for its end.
+    pub async fn stop(self) {
+        drop(self.questions);
+        let (status, _) = self.process.ended().await;
+        assert!(status.success(), "{status}");
     }
 
     /// Returns the address that it listens on.
@@ -89,15 +97,18 @@ impl Parlor {
         process.status().unwrap().vmrss.unwrap() as f64
     }
 
-    /// Counts the open files and connections, without those of the database, whose pool closes and
-    /// opens them again.
+    /// Counts the open files and connections, without those of SQLite, whose pool closes and opens
+    /// them again.
     fn descriptors(&self) -> usize {
         let open = fs::read_dir(format!("/proc/{}/fd", self.process.id())).unwrap();
         // A descriptor closed meanwhile has no target.
         let targets = open.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
-        targets
-            .filter(|target| !target.starts_with(&self.database))
-            .count()
+        let of_database = |target: &PathBuf| {
+            self.folder
+                .as_ref()
+                .is_some_and(|folder| target.starts_with(folder))
+        };
+        targets.filter(|target| !of_database(target)).count()
     }
 }
 

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use serde_json::json;
 
 use super::{Member, Talk, print_counts};
-use crate::support::{Database, Process, Server, free_port, postgres::Postgres};
+use crate::support::{Database, Process, RawClient, Server, free_port, postgres::Postgres};
 
 const KILLS: usize = 10;
 /// Acks between two kills, at least.
@@ -71,6 +72,29 @@ async fn a_killed_server_among_three_loses_no_acked_message_and_doubles_none() {
         everybody.iter().all(|one| one.resumed > 0),
         "somebody noticed no kill"
     );
+}
+
+/// A server without a bus is acked and dies, as one does between its commit and its report.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_whose_server_dies_before_its_report_reaches_the_other_servers() {
+    let database = Database::postgres().await;
+    let silent = Process::with(&database, &["--bus-url=none"]).await;
+    let hearing = Process::start(&database).await;
+    let [mut ann, mut bob] = [
+        RawClient::connect(silent.address, "ann").await,
+        RawClient::connect(hearing.address, "bob").await,
+    ];
+    for client in [&mut ann, &mut bob] {
+        client.call("joinRoom", json!({ "roomId": "r" })).await;
+    }
+    for text in ["first", "second"] {
+        let sent = ann.call("sendMessage", json!({ "roomId": "r", "message": text }));
+        assert_eq!(sent.await["status"], "ok");
+    }
+    silent.signal(Signal::SIGKILL);
+    for text in ["first", "second"] {
+        assert_eq!(bob.next("newMessage").await["message"], text);
+    }
 }
 
 /// The seconds for which a server stands still, unless `STANDSTILL_SECONDS` says otherwise: longer

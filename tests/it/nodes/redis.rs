@@ -16,7 +16,7 @@ use super::{
     engine::{kill_subscribers, on_redis},
     member, readiness, send, servers, until_well,
 };
-use crate::support::{Database, eventually, switch::Switch};
+use crate::support::{Database, eventually, free_port, switch::Switch};
 
 /// The longest time until a broken connection is noticed, as promised.
 const NOTICED: Duration = Duration::from_secs(7);
@@ -168,6 +168,27 @@ async fn a_frozen_redis_is_noticed_in_time() {
     }
     idle.until_well().await;
     idle.take_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_told_while_redis_is_away_are_sent_later() {
+    let redis = Redis::start(&[]);
+    let name = Switch::to(([127, 0, 0, 1], free_port()).into()).await;
+    let teller = open(&on_redis(
+        format!("redis://{}", name.address()),
+        "parlor",
+        None,
+    ));
+    let pair = Pair {
+        ends: [teller, open(&on_redis(redis.url(), "parlor", None))],
+    };
+    eventually("the other end to be well", async || pair.ends[1].is_well()).await;
+    pair.ends[0].tell(&room("a"), seq(1));
+    // One of two connections is the listener's.
+    eventually("attempts to send", async || name.failures() > 4).await;
+    name.lead_to(redis.address());
+    let is_told = |heard: &News| heard.wakes.rooms.get(&room("a")) == Some(&seq(1));
+    pair.until(1, is_told).await;
 }
 
 /// A replica passes messages on to its own subscribers: servers connected to it hear themselves.

@@ -1,14 +1,11 @@
 //! HAProxy before servers, as a process of its own.
 
-use std::{fs, net::SocketAddr, path::Path, process::Stdio};
+use std::{fs, net::SocketAddr, process::Stdio};
 
 use tempfile::TempDir;
-use tokio::{
-    net::TcpStream,
-    process::{Child, Command},
-};
+use tokio::process::Child;
 
-use super::{HOW_TO_GET_TOOLS, eventually, free_port};
+use super::{free_port, program};
 
 /// A running HAProxy; killed when dropped.
 pub struct HaProxy {
@@ -25,28 +22,10 @@ impl HaProxy {
         let folder = TempDir::with_prefix("parlor-haproxy-").unwrap();
         let file = folder.path().join("haproxy.cfg");
         fs::write(&file, config.replace("{address}", &address.to_string())).unwrap();
-        // Not on every user's path.
-        let installed = Path::new("/usr/sbin/haproxy");
-        let program = if installed.exists() {
-            installed
-        } else {
-            Path::new("haproxy")
-        };
-        let mut process = Command::new(program)
-            .arg("-db")
-            .arg("-f")
-            .arg(&file)
-            .kill_on_drop(true)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("haproxy: {error}: {HOW_TO_GET_TOOLS}"));
-        eventually("HAProxy to listen", async || {
-            assert_eq!(process.try_wait().unwrap(), None, "HAProxy ended");
-            TcpStream::connect(address).await.is_ok()
-        })
-        .await;
+        let mut command = program::command("haproxy");
+        command.arg("-db").arg("-f").arg(&file);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let process = program::listening(command, address).await;
         Self {
             address,
             _process: process,

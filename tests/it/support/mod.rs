@@ -13,6 +13,7 @@ pub mod nginx;
 pub mod node;
 pub mod pgbouncer;
 pub mod process;
+pub mod program;
 pub mod proxy;
 pub mod raw;
 pub mod relay;

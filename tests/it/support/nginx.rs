@@ -1,18 +1,25 @@
 //! nginx before a server, as a process of its own.
 
-use std::{fs, net::SocketAddr, path::Path, process::Stdio};
+use std::{fs, net::SocketAddr};
 
 use tempfile::TempDir;
-use tokio::{
-    net::TcpStream,
-    process::{Child, Command},
-};
+use tokio::process::Child;
 
-use super::{HOW_TO_GET_TOOLS, eventually, free_port};
+use super::{free_port, program};
 
 /// Settings for a user without root's rights, and a log of errors only.
 const OF_ITS_OWN: &str = "client_body_temp_path tmp; proxy_temp_path tmp; fastcgi_temp_path tmp; uwsgi_temp_path tmp; \
     scgi_temp_path tmp; access_log off;";
+
+/// A single process, which can be killed, and errors on its standard error.
+const ARGUMENTS: [&str; 6] = [
+    "-c",
+    "nginx.conf",
+    "-e",
+    "stderr",
+    "-g",
+    "master_process off;",
+];
 
 /// A running nginx; killed when dropped.
 pub struct Nginx {
@@ -33,39 +40,13 @@ impl Nginx {
             "daemon off; pid pid; error_log stderr; events {{}} http {{ {OF_ITS_OWN} {http} }}"
         );
         fs::write(folder.path().join("nginx.conf"), settings).unwrap();
-        let mut process = command(folder.path())
-            .spawn()
-            .unwrap_or_else(|error| panic!("nginx: {error}: {HOW_TO_GET_TOOLS}"));
-        eventually("nginx to listen", async || {
-            assert_eq!(process.try_wait().unwrap(), None, "nginx ended");
-            TcpStream::connect(address).await.is_ok()
-        })
-        .await;
+        let mut command = program::command("nginx");
+        command.arg("-p").arg(folder.path()).args(ARGUMENTS);
+        let process = program::listening(command, address).await;
         Self {
             address,
             _process: process,
             _folder: folder,
         }
     }
-}
-
-/// Returns the command for a single process, which can be killed.
-fn command(folder: &Path) -> Command {
-    // Not on every user's path.
-    let installed = Path::new("/usr/sbin/nginx");
-    let mut command = Command::new(if installed.exists() {
-        installed
-    } else {
-        Path::new("nginx")
-    });
-    command.arg("-p").arg(folder).args([
-        "-c",
-        "nginx.conf",
-        "-e",
-        "stderr",
-        "-g",
-        "master_process off;",
-    ]);
-    command.kill_on_drop(true).stdin(Stdio::null());
-    command
 }

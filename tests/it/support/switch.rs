@@ -1,6 +1,12 @@
 //! A TCP port that leads to one server, and later to another one or to nothing.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use tokio::{
     io::copy_bidirectional,
@@ -13,6 +19,7 @@ use tokio::{
 pub struct Switch {
     address: SocketAddr,
     server: Arc<watch::Sender<SocketAddr>>,
+    failures: Arc<AtomicUsize>,
     _passing: JoinSet<()>,
 }
 
@@ -23,10 +30,12 @@ impl Switch {
         let address = listener.local_addr().unwrap();
         let server = Arc::new(watch::Sender::new(server));
         let mut passing = JoinSet::new();
-        passing.spawn(pass(listener, server.clone()));
+        let failures = Arc::default();
+        passing.spawn(pass(listener, server.clone(), Arc::clone(&failures)));
         Self {
             address,
             server,
+            failures,
             _passing: passing,
         }
     }
@@ -36,20 +45,30 @@ impl Switch {
         self.server.send_replace(server);
     }
 
+    /// Returns the number of connections that led to nothing.
+    pub fn failures(&self) -> usize {
+        self.failures.load(Ordering::Relaxed)
+    }
+
     /// Returns its address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 }
 
-async fn pass(listener: TcpListener, server: Arc<watch::Sender<SocketAddr>>) {
+async fn pass(
+    listener: TcpListener,
+    server: Arc<watch::Sender<SocketAddr>>,
+    failures: Arc<AtomicUsize>,
+) {
     let mut connections = JoinSet::new();
     loop {
         let (mut client, _) = listener.accept().await.unwrap();
-        let address = *server.borrow();
+        let (address, failures) = (*server.borrow(), failures.clone());
         connections.spawn(async move {
-            if let Ok(mut server) = TcpStream::connect(address).await {
-                copy_bidirectional(&mut client, &mut server).await.ok();
+            match TcpStream::connect(address).await {
+                Ok(mut server) => _ = copy_bidirectional(&mut client, &mut server).await,
+                Err(_) => _ = failures.fetch_add(1, Ordering::Relaxed),
             }
         });
     }
