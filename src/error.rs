@@ -1,8 +1,9 @@
 //! The domain's one error, its stable codes, and its form for clients.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
 /// The most characters of a parser's text repeated in an error: a parser may quote all of its
@@ -39,6 +40,12 @@ pub enum Error {
     /// The request is not open to this identity.
     #[error("{0}")]
     Forbidden(String),
+    /// There is no such message; the text names the field.
+    #[error("{0}")]
+    NotFound(String),
+    /// Somebody was faster.
+    #[error("somebody was faster: see the present state")]
+    Conflict(Current),
     /// Too many requests at once.
     #[error("too many requests at once")]
     RateLimited {
@@ -66,6 +73,8 @@ impl Error {
             Self::Unauthorized(_) => "UNAUTHORIZED",
             Self::TokenExpired => "TOKEN_EXPIRED",
             Self::Forbidden(_) => "FORBIDDEN",
+            Self::NotFound(_) => "NOT_FOUND",
+            Self::Conflict(_) => "CONFLICT",
             Self::RateLimited { .. } => "RATE_LIMITED",
             Self::Unavailable => "UNAVAILABLE",
             Self::Internal(_) => "INTERNAL",
@@ -88,6 +97,14 @@ impl Error {
         }
     }
 
+    /// Returns the present state, for the loser of a race.
+    fn current(&self) -> Option<&Current> {
+        match self {
+            Self::Conflict(current) => Some(current),
+            _ => None,
+        }
+    }
+
     /// Logs `cause` under a new id, and returns an error with only the id.
     pub fn internal(cause: impl std::fmt::Display) -> Self {
         let id = Uuid::now_v7();
@@ -95,6 +112,26 @@ impl Error {
         Self::Internal(id)
     }
 }
+
+/// The present state of the object of a race, as JSON.
+#[derive(Debug, Clone, Serialize)]
+pub struct Current(Arc<RawValue>);
+
+impl Current {
+    /// Encodes a state.
+    pub fn new(state: &impl Serialize) -> Self {
+        let json = to_raw_value(state).expect("texts, numbers and times are JSON");
+        Self(json.into())
+    }
+}
+
+impl PartialEq for Current {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.get() == other.0.get()
+    }
+}
+
+impl Eq for Current {}
 
 /// An error's form for clients.
 #[derive(Debug, Serialize)]
@@ -105,6 +142,8 @@ pub struct ErrorBody<'a> {
     retryable: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    current: Option<&'a Current>,
 }
 
 impl<'a> From<&'a Error> for ErrorBody<'a> {
@@ -115,6 +154,7 @@ impl<'a> From<&'a Error> for ErrorBody<'a> {
             message: error.to_string(),
             retryable: error.is_retryable(),
             retry_after_ms: retry_after.map(whole_millis),
+            current: error.current(),
         }
     }
 }

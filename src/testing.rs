@@ -15,7 +15,7 @@ pub mod bus {
 
 /// The use cases.
 pub mod chat {
-    pub use crate::chat::{Chat, Limits, MAX_HISTORY, Participant, READS_AT_ONCE, Range};
+    pub use crate::chat::{Chat, Content, Limits, MAX_HISTORY, Participant, READS_AT_ONCE, Range};
 }
 
 /// Engine.IO sessions.
@@ -56,9 +56,9 @@ pub mod realtime {
 /// Rooms.
 pub mod room {
     pub use crate::room::{
-        CAPACITY, Departure, Fanout, INTERVAL, Joined, MAILBOX_BYTES, MAILBOX_CAPACITY,
-        MAX_ANSWER_BYTES, Presence, PresenceSettings, READ_TIMEOUT, ROOM_BYTES, Reset, RoomContext,
-        Rooms, SWEEP_INTERVAL,
+        CAPACITY, Departure, Fanout, INTERVAL, Joined, Known, MAILBOX_BYTES, MAILBOX_CAPACITY,
+        MAX_ANSWER_BYTES, MessageChanged, Presence, PresenceSettings, READ_TIMEOUT, ROOM_BYTES,
+        Reset, RoomContext, Rooms, SWEEP_INTERVAL,
     };
 }
 

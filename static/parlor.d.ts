@@ -7,7 +7,7 @@
  * A `seq` is a message's place in its room: 1, 2, 3, …; 0 stands before the first.
  */
 
-/** A message in the log; the same for everyone and for ever. */
+/** A message in the log; the same for everyone. The fields from `replyTo` on are there only when they are set. */
 export interface Message {
   /** UUID of version 7. */
   id: string;
@@ -25,6 +25,29 @@ export interface Message {
   timestamp: string;
   /** The sender's id for it, or `null`. */
   clientMessageId: string | null;
+  /** The `seq` of the message that it answers. */
+  replyTo?: number;
+  /** The sender's own data. */
+  metadata?: Record<string, unknown>;
+  /** The number of its newest change in the room. */
+  revision?: number;
+  /** The time of its newest edit: ISO 8601 in UTC with milliseconds. */
+  editedAt?: string;
+  /** The time of its deletion; the text is empty then. */
+  deletedAt?: string;
+  /** True while it is pinned to its room. */
+  pinned?: true;
+  /** The reactions, at most 20 kinds, in the order of their first users. */
+  reactions?: Reactors[];
+}
+
+/** The users with the same reaction to a message. */
+export interface Reactors {
+  reaction: string;
+  /** The number of users. */
+  count: number;
+  /** The first 20 of them by name. */
+  userIds: string[];
 }
 
 /** Joins a room, or joins it again for missing messages. */
@@ -36,6 +59,8 @@ export interface JoinRoom {
   operatorId?: string | undefined;
   /** Your newest `seq`: the answer holds only later messages. */
   lastSeq?: number | undefined;
+  /** Your newest `revision`: the answer holds the changes after it. */
+  lastRevision?: number | undefined;
   /** The most messages in the answer: 50 when absent (a server's setting), never more than 200. */
   limit?: number | undefined;
 }
@@ -55,6 +80,14 @@ export interface Joined {
   members: string[];
   /** The number of members: users, not tabs. */
   memberCount: number;
+  /** The newest change that you have with this answer; 0 before the first. */
+  lastRevision: number;
+  /** With `lastRevision` in the request: the changed ones of your messages, by `revision`; at most 200. */
+  changes?: Message[];
+  /** With `lastRevision` in the request: true if there are further changes. */
+  moreChanges?: boolean;
+  /** You have missed too many changes to be told: read your messages anew. */
+  changesReset?: true;
   /** The room's log went back, as after a restore: discard its messages, these are the newest. */
   reset?: true;
 }
@@ -76,6 +109,10 @@ export interface SendMessage {
   message: string;
   /** Your id for it, such as a UUID: a repeated send is stored and broadcast once. */
   clientMessageId?: string | undefined;
+  /** The `seq` of the message that it answers. */
+  replyTo?: number | undefined;
+  /** Your own data: at most 4,096 bytes of JSON. */
+  metadata?: Record<string, unknown> | undefined;
 }
 
 /** The answer to a send, given once the message is stored. */
@@ -85,9 +122,84 @@ export interface Sent {
   duplicate: boolean;
 }
 
+/** Replaces the text of a message of your own. */
+export interface EditMessage {
+  roomId: string;
+  seq: number;
+  /** As in a send. */
+  message: string;
+  /** New data; the present ones stay when absent, and go with `{}`. */
+  metadata?: Record<string, unknown> | undefined;
+  /** The message's `revision` as you know it, 0 for none: a later change makes this one a `CONFLICT`. */
+  ifRevision?: number | undefined;
+}
+
+/** Erases a message for ever. */
+export interface DeleteMessage {
+  roomId: string;
+  seq: number;
+}
+
+/** Sets your reaction to a message, or takes it back. */
+export interface SetReaction {
+  roomId: string;
+  seq: number;
+  /** 1 to 64 bytes of UTF-8, such as an emoji. */
+  reaction: string;
+  on: boolean;
+}
+
+/** Pins a message to its room, or unpins it. */
+export interface SetPinned {
+  roomId: string;
+  seq: number;
+  on: boolean;
+}
+
+/** The answer to a change, given once it is stored. */
+export interface Changed {
+  /** The message in its present state. */
+  message: Message;
+  /** False if the message was in the wanted state already. */
+  changed: boolean;
+}
+
+/** Reads the changes after a revision. */
+export interface GetChanges {
+  roomId: string;
+  afterRevision: number;
+  /** The most changes in the answer, at most 200. */
+  limit?: number | undefined;
+}
+
+/** A page of a room's changes. */
+export interface ChangesPage {
+  /** The changed messages in their present state, by `revision`. */
+  changes: Message[];
+  /** The newest change that you have with this answer. */
+  lastRevision: number;
+  /** True if there are further changes. */
+  moreChanges: boolean;
+  /** You have missed too many changes to be told: read your messages anew. */
+  changesReset?: true;
+}
+
+/** A message changed. */
+export interface MessageChanged {
+  roomId: string;
+  /** The change's number. */
+  revision: number;
+  /** The number of the change told before it: with that one, you have missed none. */
+  previous: number;
+  /** The message in its present state. */
+  message: Message;
+}
+
 /** Reads a page of a room's history: the newest messages, or the messages before or after a `seq`. */
 export type GetHistory = {
   roomId: string;
+  /** Only the replies to this message. */
+  replyTo?: number | undefined;
   /** The most messages in the answer: 50 when absent (a server's setting), never more than 200. */
   limit?: number | undefined;
 } & (
@@ -160,7 +272,11 @@ export type ErrorCode =
   | "UNAUTHORIZED"
   /** An expired token. */
   | "TOKEN_EXPIRED"
-  /** Not permitted: the room, the number of rooms, another identity than before, or the origin. */
+  /** There is no such message. */
+  | "NOT_FOUND"
+  /** Somebody was faster, or the message is deleted; `current` is its present state. */
+  | "CONFLICT"
+  /** Not permitted: the change, the room, the number of rooms, another identity than before, or the origin. */
   | "FORBIDDEN"
   /** Too fast; wait for `retryAfterMs`. Retryable. */
   | "RATE_LIMITED"
@@ -181,6 +297,8 @@ export interface ErrorBody {
   retryable: boolean;
   /** The time to wait before a retry, in milliseconds. */
   retryAfterMs?: number;
+  /** With `CONFLICT`: the message in its present state. */
+  current?: Message;
 }
 
 /** The answer to a failed request. */
@@ -206,6 +324,8 @@ export interface ServerToClientEvents {
    * missed messages: show only the next message, and hold back later ones until the earlier ones are there.
    */
   newMessage: (message: Message) => void;
+  /** A message in a joined room changed, whoever changed it. If `previous` is beyond your `revision`, call `getChanges`. */
+  messageChanged: (changed: MessageChanged) => void;
   /** Users came or went. */
   presence: (presence: Presence) => void;
   /** Another user is typing, or has stopped. */
@@ -224,6 +344,11 @@ export interface ClientToServerEvents {
   joinRoom: (payload: JoinRoom, ack: (answer: Ack<Joined>) => void) => void;
   leaveRoom: (payload: LeaveRoom, ack: (answer: Ack<Left>) => void) => void;
   sendMessage: (payload: SendMessage, ack: (answer: Ack<Sent>) => void) => void;
+  editMessage: (payload: EditMessage, ack: (answer: Ack<Changed>) => void) => void;
+  deleteMessage: (payload: DeleteMessage, ack: (answer: Ack<Changed>) => void) => void;
+  setReaction: (payload: SetReaction, ack: (answer: Ack<Changed>) => void) => void;
+  setPinned: (payload: SetPinned, ack: (answer: Ack<Changed>) => void) => void;
+  getChanges: (payload: GetChanges, ack: (answer: Ack<ChangesPage>) => void) => void;
   getHistory: (payload: GetHistory, ack: (answer: Ack<HistoryPage>) => void) => void;
   typing: (payload: Typing) => void;
   refreshAuth: (payload: RefreshAuth, ack: (answer: Ack<Refreshed>) => void) => void;

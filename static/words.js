@@ -34,6 +34,8 @@ const ENTRY = {
   UNKNOWN_EVENT: [[/./, "The server does not know this page's request. Reload the page: there may be a newer one."]],
   NOT_IN_ROOM: [[/./, "You are not in this room any more. Join again."]],
   MESSAGE_TOO_LARGE: [[/./, "A message is too long for this server."]],
+  NOT_FOUND: [[/./, "The server does not have what this page asks for. Reload the page."]],
+  CONFLICT: [[/./, "Somebody was faster. Reload the page to see how it is now."]],
 };
 
 /** Reasons for a refused message, by code. @type {typeof ENTRY} */
@@ -45,6 +47,8 @@ const SEND = {
     [/./, "The server did not understand it."],
   ],
   FORBIDDEN: [[/./, "You may not write in this room."]],
+  NOT_FOUND: [[/./, "The message that it belongs to is not there."]],
+  CONFLICT: [[/./, "Somebody was faster: the message is not what it was."]],
   NOT_IN_ROOM: [[/./, "You were not in the room. Try again."]],
   UNKNOWN_EVENT: [[/./, "The server does not know this kind of message. Reload the page: there may be a newer one."]],
   RATE_LIMITED: [[/./, "You are sending too fast. Try again in a moment."]],

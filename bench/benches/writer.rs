@@ -99,7 +99,7 @@ async fn run(kind: &str, time: Duration) -> f64 {
         senders.spawn(async move {
             for sent in 0_u64.. {
                 let receipt = writer.enqueue(draft(number, sent)).unwrap();
-                receipt.stored().await.unwrap();
+                receipt.settled().await.unwrap();
                 stored.fetch_add(1, Ordering::Relaxed);
             }
         });

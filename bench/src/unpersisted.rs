@@ -8,8 +8,8 @@ use std::{
 use async_trait::async_trait;
 use parlor::{
     App, Config,
-    model::{Draft, Message, RoomId, Seq, Stored},
-    store::{Keep, MessageStore, MigrateError, Page, StoreError},
+    model::{Change, Committed, Draft, Message, Revision, RoomId, Seq, Stored},
+    store::{Head, Keep, MessageStore, MigrateError, Page, StoreError},
 };
 
 /// The newest messages kept of each room, as many as the server keeps itself.
@@ -92,6 +92,34 @@ impl MessageStore for Memory {
             Keep::Newest => drop(messages.drain(..messages.len().saturating_sub(page.limit))),
         }
         Ok(messages)
+    }
+
+    /// No workload changes messages.
+    async fn commit(&self, _: &[Draft], _: &[Change]) -> Result<Committed, StoreError> {
+        Err(StoreError::Unreadable("no changes in memory".into()))
+    }
+
+    async fn read_replies(&self, _: &RoomId, _: Seq, _: Page) -> Result<Vec<Message>, StoreError> {
+        Ok(vec![])
+    }
+
+    async fn read_changes(
+        &self,
+        _: &RoomId,
+        _: Revision,
+        _: usize,
+    ) -> Result<Vec<Message>, StoreError> {
+        Ok(vec![])
+    }
+
+    async fn heads(&self, rooms: &[RoomId]) -> Result<HashMap<RoomId, Head>, StoreError> {
+        let logs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let heads = rooms.iter().filter_map(|room| {
+            let seq = logs.get(room)?.next.previous();
+            let revision = Revision::ZERO;
+            Some((room.clone(), Head { seq, revision }))
+        });
+        Ok(heads.collect())
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -14,7 +14,7 @@ use super::{
     roster::RosterStore,
     sender::{self, Publisher},
 };
-use crate::model::{RoomId, Seq, Signal};
+use crate::model::{Revision, RoomId, Seq, Signal};
 
 /// The time limit of sending the last reports.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -49,6 +49,10 @@ impl Channel {
 impl Bus for Channel {
     fn tell(&self, room: &RoomId, seq: Seq) {
         self.line.outbox.wake(room.clone(), seq);
+    }
+
+    fn tell_change(&self, room: &RoomId, revision: Revision) {
+        self.line.outbox.wake_to_change(room.clone(), revision);
     }
 
     fn signal(&self, room: &RoomId, signal: &Signal) {

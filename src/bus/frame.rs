@@ -1,6 +1,7 @@
 //! Payloads on the bus: a line `1 NODE NUMBER SCHEMA`, then the news: for each room a line
-//! `SEQ ROOM`, or a line `*` for any room, for each new roster a line `+ROOM`, and for each signal a
-//! line of JSON. Names and JSON have no control characters, so a line's end is unambiguous.
+//! `SEQ ROOM`, or a line `*` for any room, for each room with changes a line `~REVISION ROOM`, for
+//! each new roster a line `+ROOM`, and for each signal a line of JSON. A server that does not know a
+//! line looks into the log. Names and JSON have no control characters, so a line's end is unambiguous.
 
 use std::mem;
 
@@ -8,7 +9,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::news::News;
-use crate::model::{RoomId, Seq, Signal};
+use crate::model::{RoomId, Signal};
 
 /// The version of the format. A server that reads another version looks into the log instead.
 const VERSION: &str = "1";
@@ -105,6 +106,11 @@ pub(super) fn encode(header: &mut Header, news: News, limits: Limits) -> (Vec<St
             rest.rosters.insert(room);
         }
     }
+    for (room, revision) in news.wakes.changes {
+        if !payloads.push(&format!("~{} {}", revision.get(), room.as_str())) {
+            rest.wakes.add_change(room, revision);
+        }
+    }
     for (room, seq) in news.wakes.rooms {
         if !payloads.push(&format!("{} {}", seq.get(), room.as_str())) {
             rest.wakes.add(room, seq);
@@ -131,6 +137,10 @@ pub(super) fn decode(payload: &str) -> Option<Frame> {
     for line in lines {
         match line.as_bytes().first()? {
             b'*' => news.wakes.any = true,
+            b'~' => {
+                let (room, revision) = place(&line[1..])?;
+                news.wakes.add_change(room, revision);
+            }
             b'+' => _ = news.rosters.insert(RoomId::try_from(&line[1..]).ok()?),
             b'[' => {
                 let (room, signal): (String, Signal) = serde_json::from_str(line).ok()?;
@@ -147,10 +157,10 @@ pub(super) fn decode(payload: &str) -> Option<Frame> {
 }
 
 /// Reads the line of a room.
-fn place(line: &str) -> Option<(RoomId, Seq)> {
-    let (seq, room) = line.split_once(' ')?;
-    let seq: i64 = seq.parse().ok()?;
-    Some((RoomId::try_from(room).ok()?, Seq::try_from(seq).ok()?))
+fn place<T: TryFrom<i64>>(line: &str) -> Option<(RoomId, T)> {
+    let (place, room) = line.split_once(' ')?;
+    let place: i64 = place.parse().ok()?;
+    Some((RoomId::try_from(room).ok()?, place.try_into().ok()?))
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub use self::{
     roster::{Roster, RosterError, RosterStore, Rosters, Server, ServerId},
 };
 use crate::{
-    model::{RoomId, Seq, Signal},
+    model::{Revision, RoomId, Seq, Signal},
     store::{Encryption, Schema},
 };
 
@@ -40,6 +40,9 @@ use crate::{
 pub trait Bus: Send + Sync + 'static {
     /// Tells the other servers that a room's log has reached `seq`. Never waits.
     fn tell(&self, room: &RoomId, seq: Seq);
+
+    /// Tells the other servers that a room's changes have reached a revision. Never waits.
+    fn tell_change(&self, room: &RoomId, revision: Revision);
 
     /// Passes a signal on to the members of a room on the other servers. Never waits; under
     /// pressure, or while the bus is away, the signal is dropped.

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use crate::model::{RoomId, Seq, Signal};
+use crate::model::{Revision, RoomId, Seq, Signal};
 
 /// The most rooms with a report under way. Beyond it, a report says that any room may have changed.
 pub const MAX_ROOMS: usize = 16_384;
@@ -19,6 +19,8 @@ pub const MAX_ROOMS: usize = 16_384;
 pub struct Wakes {
     /// The newest known place in each room's log.
     pub rooms: HashMap<RoomId, Seq>,
+    /// The newest known change of each room.
+    pub changes: HashMap<RoomId, Revision>,
     /// True when any other room may have new messages, too.
     pub any: bool,
 }
@@ -27,21 +29,22 @@ impl Wakes {
     /// A report that any room may have new messages.
     pub fn any() -> Self {
         Self {
-            rooms: HashMap::new(),
             any: true,
+            ..Self::default()
         }
     }
 
     /// Adds a report; a later one of the same room replaces an earlier one.
     pub fn add(&mut self, room: RoomId, seq: Seq) {
-        let is_full = self.rooms.len() >= MAX_ROOMS;
-        match self.rooms.entry(room) {
-            Entry::Occupied(mut known) => {
-                let newest = (*known.get()).max(seq);
-                known.insert(newest);
-            }
-            Entry::Vacant(_) if is_full => *self = Self::any(),
-            Entry::Vacant(place) => _ = place.insert(seq),
+        if !keep_newest(&mut self.rooms, room, seq) {
+            *self = Self::any();
+        }
+    }
+
+    /// Adds a report of a change.
+    pub fn add_change(&mut self, room: RoomId, revision: Revision) {
+        if !keep_newest(&mut self.changes, room, revision) {
+            *self = Self::any();
         }
     }
 
@@ -51,12 +54,29 @@ impl Wakes {
         for (room, seq) in other.rooms {
             self.add(room, seq);
         }
+        for (room, revision) in other.changes {
+            self.add_change(room, revision);
+        }
     }
 
     /// Returns true when there is no report.
     pub fn is_empty(&self) -> bool {
-        self.rooms.is_empty() && !self.any
+        self.rooms.is_empty() && self.changes.is_empty() && !self.any
     }
+}
+
+/// Adds a room's place, unless a newer one is known. Returns false when there are too many rooms.
+fn keep_newest<T: Copy + Ord>(rooms: &mut HashMap<RoomId, T>, room: RoomId, place: T) -> bool {
+    let is_full = rooms.len() >= MAX_ROOMS;
+    match rooms.entry(room) {
+        Entry::Occupied(mut known) => {
+            let newest = (*known.get()).max(place);
+            known.insert(newest);
+        }
+        Entry::Vacant(_) if is_full => return false,
+        Entry::Vacant(vacant) => _ = vacant.insert(place),
+    }
+    true
 }
 
 /// The most signals under way. Further ones are dropped.
@@ -117,6 +137,12 @@ impl NewsQueue {
     /// Adds a report. Never waits.
     pub(super) fn wake(&self, room: RoomId, seq: Seq) {
         self.waiting().wakes.add(room, seq);
+        self.added.notify_one();
+    }
+
+    /// Adds a report of a change. Never waits.
+    pub(super) fn wake_to_change(&self, room: RoomId, revision: Revision) {
+        self.waiting().wakes.add_change(room, revision);
         self.added.notify_one();
     }
 

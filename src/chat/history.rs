@@ -1,10 +1,13 @@
 //! Reading history.
 
 use super::{Chat, MAX_HISTORY, Participant, Range, Reading};
-use crate::{error::Error, model::RoomId};
+use crate::{
+    error::Error,
+    model::{RoomId, Seq},
+};
 
 impl Chat {
-    /// Admits a read of a part of a room's log.
+    /// Admits a read of a part of a room's log, or of the replies to a message in it.
     ///
     /// # Errors
     ///
@@ -15,6 +18,7 @@ impl Chat {
         participant: &Participant,
         room: &'a RoomId,
         range: Range,
+        replies_to: Option<Seq>,
         limit: Option<usize>,
     ) -> Result<Reading<'a>, Error> {
         self.check_running()?;
@@ -26,6 +30,7 @@ impl Chat {
             handle,
             reads: participant.reads(),
             range,
+            replies_to,
             limit: self.limit(limit),
         })
     }

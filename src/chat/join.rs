@@ -9,8 +9,8 @@ use super::{Chat, Participant};
 use crate::{
     auth::Identity,
     error::Error,
-    model::{RoomId, Seq},
-    room::{Departure, Join, Joined, READ_TIMEOUT, RoomHandle, Welcome},
+    model::RoomId,
+    room::{Departure, Join, Joined, Known, READ_TIMEOUT, RoomHandle, Welcome},
 };
 
 impl Chat {
@@ -31,7 +31,7 @@ impl Chat {
         participant: &Arc<Participant>,
         room: RoomId,
         claim: Option<Identity>,
-        last_seq: Option<Seq>,
+        known: Known,
         limit: Option<usize>,
         welcome: impl FnOnce(Joined) -> bool + Send + 'static,
     ) -> Result<(), Error> {
@@ -44,7 +44,7 @@ impl Chat {
         let joining = handle.join(Join {
             client: participant.client,
             user_id,
-            last_seq,
+            known,
             limit: self.limit(limit),
             deadline: Instant::now() + READ_TIMEOUT,
             welcome: unless_closed(participant.clone(), welcome),

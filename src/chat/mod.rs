@@ -1,5 +1,6 @@
-//! The use cases: join, leave, send, read history, type. Knows neither sockets nor HTTP.
+//! The use cases: join, leave, send, change, read history, type. Knows neither sockets nor HTTP.
 
+mod change;
 mod history;
 mod join;
 mod participant;
@@ -7,18 +8,22 @@ mod reading;
 mod send;
 mod signal;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
+    change::{Changes, Changing, Version},
     participant::{Participant, READS_AT_ONCE},
     reading::{MAX_HISTORY, Range, Reading},
+    send::{Content, Sent},
 };
-pub use crate::writer::Receipt;
 use crate::{
     auth::Identity,
     error::Error,
@@ -38,7 +43,9 @@ pub struct Limits {
     pub history_limit: usize,
     /// The most rooms of one client: even a silent room costs memory.
     pub max_rooms: usize,
-    /// The rate of a user's messages and, counted apart, of its typing signals, as these reach as
+    /// The time in which an author may edit a message; none for ever.
+    pub edit_window: Option<Duration>,
+    /// The rate of a user's messages and changes together and, counted apart, of its typing signals, as these reach as
     /// many others.
     pub messages: Rate,
     /// The rate of a user's requests that make the server look something up: joins, history reads,

@@ -49,6 +49,8 @@ pub struct Reading<'a> {
     pub(super) handle: RoomHandle,
     pub(super) reads: Arc<Semaphore>,
     pub(super) range: Range,
+    /// Only the replies to this message.
+    pub(super) replies_to: Option<Seq>,
     pub(super) limit: usize,
 }
 
@@ -64,7 +66,10 @@ impl Reading<'_> {
         let page = self.range.page(self.limit + 1);
         let reading = async {
             let _one_of_few = self.reads.acquire().await;
-            self.store.read(self.room, page).await
+            match self.replies_to {
+                Some(to) => self.store.read_replies(self.room, to, page).await,
+                None => self.store.read(self.room, page).await,
+            }
         };
         let messages = timeout(READ_TIMEOUT, reading)
             .await

@@ -4,9 +4,24 @@ use super::{Chat, Participant};
 use crate::{
     auth::Identity,
     error::Error,
-    model::{Body, ClientMessageId, Draft, RoomId},
+    model::{Body, ClientMessageId, Draft, EncodedMessage, Metadata, RoomId, Seq, Stored},
     writer::Receipt,
 };
+
+/// A queued message.
+pub type Sent = Receipt<Stored<EncodedMessage>>;
+
+/// A new message, as its sender wrote it.
+pub struct Content<'a> {
+    /// The text.
+    pub text: &'a str,
+    /// The sender's own identifier of it.
+    pub client_message_id: Option<ClientMessageId>,
+    /// The message that it answers.
+    pub reply_to: Option<Seq>,
+    /// The sender's own data.
+    pub metadata: Option<Metadata>,
+}
 
 impl Chat {
     /// Queues a member's message. Its place among the member's messages is settled on return.
@@ -18,16 +33,15 @@ impl Chat {
         &self,
         participant: &Participant,
         room: RoomId,
-        text: &str,
-        client_message_id: Option<ClientMessageId>,
-    ) -> Result<Receipt, Error> {
+        content: Content<'_>,
+    ) -> Result<Sent, Error> {
         let Ok((author, _)) = participant.member(&room) else {
             // A bad text is refused as such: joining would not help it.
             self.check_running()?;
-            self.body(text)?;
+            self.body(content.text)?;
             return Err(Error::NotInRoomYet);
         };
-        self.publish(&author, room, text, client_message_id)
+        self.publish(&author, room, content)
     }
 
     /// Queues a message by an author who need not be in the room.
@@ -43,23 +57,25 @@ impl Chat {
         &self,
         author: &Identity,
         room: RoomId,
-        text: &str,
-        client_message_id: Option<ClientMessageId>,
-    ) -> Result<Receipt, Error> {
+        content: Content<'_>,
+    ) -> Result<Sent, Error> {
         self.check_running()?;
-        let body = self.body(text)?;
+        let body = self.body(content.text)?;
         author.may_enter(&room)?;
         self.messages.check(author.user_id())?;
-        self.writer.enqueue(Draft::new(
+        let mut draft = Draft::new(
             room,
             author.user_id().clone(),
             author.operator_id().cloned(),
             body,
-            client_message_id,
-        ))
+            content.client_message_id,
+        );
+        draft.reply_to = content.reply_to;
+        draft.metadata = content.metadata.filter(|metadata| !metadata.is_empty());
+        self.writer.enqueue(draft)
     }
 
-    fn body(&self, text: &str) -> Result<Body, Error> {
+    pub(super) fn body(&self, text: &str) -> Result<Body, Error> {
         Body::parse(text, self.limits.max_message_bytes)
     }
 }

@@ -126,6 +126,10 @@ pub struct Config {
     #[arg(long, env, default_value_t = 8192, value_parser = count(1, 1_048_576))]
     pub max_message_bytes: usize,
 
+    /// Time in seconds in which an author may edit a message; 0 for ever.
+    #[arg(long, env, default_value = "0", value_parser = seconds)]
+    pub edit_window_seconds: Duration,
+
     /// Messages in the answer to a join or a history read unless the client sets `limit`, 1 to 200.
     #[arg(long, env, default_value_t = 50, value_parser = count(1, MAX_HISTORY))]
     pub history_limit: usize,

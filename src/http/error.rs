@@ -32,7 +32,8 @@ fn status(error: &Error) -> StatusCode {
     match error {
         Error::InvalidPayload(_) => StatusCode::BAD_REQUEST,
         Error::MessageTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-        Error::UnknownEvent(_) => StatusCode::NOT_FOUND,
+        Error::UnknownEvent(_) | Error::NotFound(_) => StatusCode::NOT_FOUND,
+        Error::Conflict(_) => StatusCode::CONFLICT,
         Error::Unauthorized(_) | Error::TokenExpired => StatusCode::UNAUTHORIZED,
         Error::NotInRoom | Error::NotInRoomYet | Error::Forbidden(_) => StatusCode::FORBIDDEN,
         Error::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,

@@ -1,8 +1,11 @@
 //! Entries: the changes of a room's log, and the outcomes of storing them.
 
+use std::sync::Arc;
+
 use super::{
+    change::{Change, Refusal, Revised},
     ids::RoomId,
-    message::{Draft, EncodedMessage, Stored},
+    message::{Changed, Draft, EncodedMessage, Message, Stored},
 };
 
 /// An entry on its way into a room's log.
@@ -12,6 +15,8 @@ use super::{
 pub enum Entry {
     /// A new message.
     Message(Draft),
+    /// A change of a message.
+    Change(Change),
 }
 
 impl Entry {
@@ -19,13 +24,18 @@ impl Entry {
     pub fn room_id(&self) -> &RoomId {
         match self {
             Self::Message(draft) => &draft.room_id,
+            Self::Change(change) => &change.room_id,
         }
     }
 
     /// Returns the entry's size in bytes of text.
     pub fn size(&self) -> usize {
         match self {
-            Self::Message(draft) => draft.body.as_str().len(),
+            Self::Message(draft) => {
+                let metadata = draft.metadata.as_ref();
+                draft.body.as_str().len() + metadata.map_or(0, |json| json.as_str().len())
+            }
+            Self::Change(change) => change.size(),
         }
     }
 }
@@ -36,12 +46,53 @@ impl From<Draft> for Entry {
     }
 }
 
+impl From<Change> for Entry {
+    fn from(change: Change) -> Self {
+        Self::Change(change)
+    }
+}
+
+/// The log's answers to a batch.
+#[derive(Debug, Default)]
+pub struct Committed {
+    /// The answer to each draft.
+    pub messages: Vec<Result<Stored<Arc<Message>>, Refusal>>,
+    /// The answer to each change.
+    pub changes: Vec<Result<Changed<Arc<Message>>, Refusal>>,
+    /// The rooms with changes in the batch.
+    pub rooms: Vec<Revised<Arc<Message>>>,
+}
+
+/// An entry's outcome.
+#[derive(Debug, Clone)]
+pub enum Settled {
+    /// A message is stored.
+    Stored(Stored<EncodedMessage>),
+    /// A message is in the wanted state.
+    Changed(Changed<EncodedMessage>),
+}
+
 /// The outcome of a commit, for the rooms concerned.
 #[derive(Debug)]
 pub enum Outcome {
-    /// These entries were committed, in this order.
-    Stored(Vec<Stored<EncodedMessage>>),
+    /// These entries were committed, the messages in this order, then the changes.
+    Stored {
+        /// The messages.
+        messages: Vec<Stored<EncodedMessage>>,
+        /// The rooms with changes.
+        changes: Vec<Revised<EncodedMessage>>,
+    },
     /// Entries may have been committed to these rooms, or may be yet; their senders wait no longer.
     /// Reported again once no such commit is possible any more.
     Unknown(Vec<RoomId>),
+}
+
+/// A commit of messages alone.
+impl From<Vec<Stored<EncodedMessage>>> for Outcome {
+    fn from(messages: Vec<Stored<EncodedMessage>>) -> Self {
+        Self::Stored {
+            messages,
+            changes: vec![],
+        }
+    }
 }

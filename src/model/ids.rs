@@ -30,7 +30,7 @@ pub enum InvalidIdentifier {
 }
 
 /// Checks an identifier for programs.
-fn check_identifier(text: &str) -> Result<(), InvalidIdentifier> {
+pub(super) fn check_identifier(text: &str) -> Result<(), InvalidIdentifier> {
     if !(1..=MAX_IDENTIFIER_BYTES).contains(&text.len()) {
         return Err(InvalidIdentifier::Length);
     }

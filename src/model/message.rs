@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{
     ids::{ClientMessageId, RoomId, Seq, UserId},
+    state::{Metadata, Revision, State},
     visible,
 };
 use crate::error::Error;
@@ -50,6 +51,11 @@ impl Body {
     pub(crate) fn from_store(text: String) -> Self {
         Self(text.into())
     }
+
+    /// Returns the text of a deleted message.
+    pub(crate) fn erased() -> Self {
+        Self("".into())
+    }
 }
 
 /// A message on its way into the log, complete but for the `seq`.
@@ -72,6 +78,10 @@ pub struct Draft {
     pub timestamp: DateTime<Utc>,
     /// The sender's own identifier of it.
     pub client_message_id: Option<ClientMessageId>,
+    /// The message that it answers.
+    pub reply_to: Option<Seq>,
+    /// The sender's own data.
+    pub metadata: Option<Metadata>,
 }
 
 impl Draft {
@@ -91,12 +101,30 @@ impl Draft {
             body,
             timestamp: Utc::now().trunc_subsecs(3),
             client_message_id,
+            reply_to: None,
+            metadata: None,
         }
+    }
+
+    /// Returns true for a draft with a text and nothing else.
+    pub fn is_plain(&self) -> bool {
+        self.reply_to.is_none() && self.metadata.is_none()
+    }
+
+    /// Returns the state of the draft's message besides its text.
+    fn state(&self) -> Option<Box<State>> {
+        (!self.is_plain()).then(|| {
+            Box::new(State {
+                reply_to: self.reply_to,
+                metadata: self.metadata.clone(),
+                ..State::default()
+            })
+        })
     }
 
     /// Returns the draft's message at a place in the log.
     pub fn at(&self, seq: Seq) -> Message {
-        let draft = self.clone();
+        let (draft, state) = (self.clone(), self.state());
         Message {
             id: draft.id,
             room_id: draft.room_id,
@@ -106,13 +134,13 @@ impl Draft {
             body: draft.body,
             timestamp: draft.timestamp,
             client_message_id: draft.client_message_id,
+            state,
         }
     }
 }
 
 /// A message, as in the log and as sent to every client.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     /// UUID version 7.
     pub id: Uuid,
@@ -125,13 +153,81 @@ pub struct Message {
     /// The author again, when acting as an operator.
     pub operator_id: Option<UserId>,
     /// Its text.
-    #[serde(rename = "message")]
     pub body: Body,
     /// The time at which the server accepted it, in whole milliseconds.
-    #[serde(serialize_with = "iso8601_millis")]
     pub timestamp: DateTime<Utc>,
     /// The sender's own identifier of it.
     pub client_message_id: Option<ClientMessageId>,
+    /// Its state besides the text; none for a message that has only a text and never changed.
+    pub state: Option<Box<State>>,
+}
+
+/// The JSON of a message without a state.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Plain<'a> {
+    id: Uuid,
+    room_id: &'a RoomId,
+    seq: Seq,
+    user_id: &'a UserId,
+    operator_id: &'a Option<UserId>,
+    message: &'a Body,
+    #[serde(serialize_with = "iso8601_millis")]
+    timestamp: &'a DateTime<Utc>,
+    client_message_id: &'a Option<ClientMessageId>,
+}
+
+/// The JSON of a message with a state.
+#[derive(Serialize)]
+struct Stateful<'a> {
+    #[serde(flatten)]
+    plain: Plain<'a>,
+    #[serde(flatten)]
+    state: &'a State,
+}
+
+/// Flattening has a cost, so plain messages go without.
+impl Serialize for Message {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let plain = Plain {
+            id: self.id,
+            room_id: &self.room_id,
+            seq: self.seq,
+            user_id: &self.user_id,
+            operator_id: &self.operator_id,
+            message: &self.body,
+            timestamp: &self.timestamp,
+            client_message_id: &self.client_message_id,
+        };
+        match &self.state {
+            None => plain.serialize(serializer),
+            Some(state) => Stateful { plain, state }.serialize(serializer),
+        }
+    }
+}
+
+impl Message {
+    /// Returns the message's newest change.
+    pub fn revision(&self) -> Revision {
+        let state = self.state.as_ref();
+        state.map_or(Revision::ZERO, |state| state.revision)
+    }
+
+    /// Returns the message that it answers.
+    pub fn reply_to(&self) -> Option<Seq> {
+        self.state.as_ref()?.reply_to
+    }
+
+    /// Returns true while the message is pinned to its room.
+    pub fn is_pinned(&self) -> bool {
+        self.state.as_ref().is_some_and(|state| state.pinned)
+    }
+
+    /// Returns true once the message is deleted.
+    pub fn is_deleted(&self) -> bool {
+        let state = self.state.as_ref();
+        state.is_some_and(|state| state.deleted_at.is_some())
+    }
 }
 
 /// Serializes a time in the form for clients.
@@ -155,6 +251,8 @@ pub struct EncodedMessage {
     pub room_id: RoomId,
     /// Its place in the room.
     pub seq: Seq,
+    /// Its newest change.
+    pub revision: Revision,
     json: Arc<RawValue>,
 }
 
@@ -172,6 +270,7 @@ impl From<&Message> for EncodedMessage {
             id: message.id,
             room_id: message.room_id.clone(),
             seq: message.seq,
+            revision: message.revision(),
             json: json.into(),
         }
     }
@@ -192,12 +291,31 @@ pub struct Stored<M> {
     pub duplicate: bool,
 }
 
+/// A change's outcome, and the body of its ack.
+#[derive(Debug, Clone, Serialize)]
+pub struct Changed<M> {
+    /// The message in its present state.
+    pub message: M,
+    /// False when the message was in the wanted state already.
+    pub changed: bool,
+}
+
 impl Stored<Arc<Message>> {
     /// Encodes the message for clients.
     pub fn encode(&self) -> Stored<EncodedMessage> {
         Stored {
             message: EncodedMessage::from(&*self.message),
             duplicate: self.duplicate,
+        }
+    }
+}
+
+impl Changed<Arc<Message>> {
+    /// Encodes the message for clients.
+    pub fn encode(&self) -> Changed<EncodedMessage> {
+        Changed {
+            message: EncodedMessage::from(&*self.message),
+            changed: self.changed,
         }
     }
 }

@@ -1,17 +1,24 @@
 //! Values parsed at the edge: all code inside can trust them.
 
+mod change;
 mod entry;
 mod ids;
 mod message;
 mod number;
 mod signal;
+mod state;
 mod visible;
 
 pub use self::{
-    entry::{Entry, Outcome},
+    change::{Action, Change, Edit, Refusal, Revised},
+    entry::{Committed, Entry, Outcome, Settled},
     ids::{ClientMessageId, InvalidIdentifier, MAX_IDENTIFIER_BYTES, RoomId, Seq, UserId},
-    message::{Body, Draft, EncodedMessage, Message, Stored},
+    message::{Body, Changed, Draft, EncodedMessage, Message, Stored},
     number::WholeNumber,
     signal::Signal,
+    state::{
+        MAX_METADATA_BYTES, MAX_METADATA_DEPTH, MAX_REACTION_BYTES, MAX_REACTIONS, MAX_REACTORS,
+        Metadata, Reaction, Reactors, Revision, State,
+    },
 };
 pub(crate) use self::{ids::FromStore, message::iso8601_millis};

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{protocol::SendMessage, turn::Turns};
-use crate::{chat::Receipt, error::Error, model::RoomId};
+use crate::{chat::Sent, error::Error, model::RoomId};
 
 /// The time for a client's first join; early sends wait until then.
 pub const JOIN_WAIT: Duration = Duration::from_secs(5);
@@ -61,14 +61,14 @@ struct Waiting {
 struct Early {
     number: u64,
     send: SendMessage,
-    outcome: oneshot::Sender<Result<Receipt, Error>>,
+    outcome: oneshot::Sender<Result<Sent, Error>>,
     _bytes: OwnedSemaphorePermit,
 }
 
 /// The place of an early send; its outcome comes once the room is joined.
 pub struct Place {
     number: u64,
-    outcome: oneshot::Receiver<Result<Receipt, Error>>,
+    outcome: oneshot::Receiver<Result<Sent, Error>>,
 }
 
 impl EarlySends {
@@ -91,7 +91,7 @@ impl EarlySends {
         if waiting.over || waiting.sends.len() >= MAX_EARLY_SENDS || Instant::now() >= self.until {
             return Err(Error::NotInRoomYet);
         }
-        let bytes = u32::try_from(send.message.len() + OVERHEAD_BYTES).unwrap_or(u32::MAX);
+        let bytes = u32::try_from(send.size() + OVERHEAD_BYTES).unwrap_or(u32::MAX);
         let bytes = self
             .bytes
             .0
@@ -114,7 +114,7 @@ impl EarlySends {
     }
 
     /// Queues the sends for a joined room, in order of arrival.
-    pub fn joined(&self, room: &RoomId, queue: impl Fn(&SendMessage) -> Result<Receipt, Error>) {
+    pub fn joined(&self, room: &RoomId, queue: impl Fn(&SendMessage) -> Result<Sent, Error>) {
         let ready = {
             let mut waiting = self.waiting();
             let sends = mem::take(&mut waiting.sends).into_iter();
@@ -172,7 +172,7 @@ impl Place {
         early: &EarlySends,
         turns: &Turns,
         stopped: impl Future<Output = ()>,
-    ) -> Result<Receipt, Error> {
+    ) -> Result<Sent, Error> {
         let error = tokio::select! {
             biased;
             outcome = &mut self.outcome => return outcome.unwrap_or(Err(Error::NotInRoomYet)),

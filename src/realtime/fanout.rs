@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     model::{EncodedMessage, RoomId, Signal, UserId},
-    room::{Fanout, Presence, Reset},
+    room::{Fanout, MessageChanged, Presence, Reset},
 };
 
 /// The approximate size of a packet without its names and messages, in bytes.
@@ -116,6 +116,15 @@ impl Fanout for SocketIoFanout {
             event::NEW_MESSAGE,
             message,
             message.json().len() + PACKET_BYTES,
+        );
+    }
+
+    fn changed(&self, changed: &MessageChanged) {
+        self.emit(
+            &changed.room_id,
+            event::MESSAGE_CHANGED,
+            changed,
+            changed.message.json().len() + PACKET_BYTES,
         );
     }
 

@@ -38,7 +38,7 @@ pub use self::{
     protocol::MAX_ECHOED_CHARS,
     turn::{EVENT_BURST, MAX_WAITING},
 };
-use crate::{auth::Verifier, chat::Chat};
+use crate::{auth::Verifier, chat::Chat, model::MAX_METADATA_BYTES};
 
 /// The path of Socket.IO, as stock clients expect it.
 pub const PATH: &str = "/socket.io";
@@ -81,7 +81,8 @@ pub struct Settings {
 impl Settings {
     /// Returns the most bytes of a polling payload or of a WebSocket packet.
     pub fn max_payload(&self) -> usize {
-        let packet = self.max_message_bytes * MAX_ESCAPED_BYTES + PACKET_OVERHEAD_BYTES;
+        let content = self.max_message_bytes * MAX_ESCAPED_BYTES + MAX_METADATA_BYTES;
+        let packet = content + PACKET_OVERHEAD_BYTES;
         packet.max(MIN_PAYLOAD_BYTES)
     }
 }

@@ -33,3 +33,12 @@ where
     let left_out = kept.len() < total;
     (kept, left_out)
 }
+
+/// Returns the bytes that are left of an answer with these messages.
+pub(super) fn bytes_left(messages: &[EncodedMessage]) -> usize {
+    let taken: usize = messages
+        .iter()
+        .map(|message| message.json().len() + 1)
+        .sum();
+    MAX_ANSWER_BYTES.saturating_sub(taken)
+}

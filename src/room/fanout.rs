@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::model::{EncodedMessage, RoomId, Seq, Signal, UserId};
+use crate::model::{EncodedMessage, Revision, RoomId, Seq, Signal, UserId};
 
 /// The most members listed in a join's answer.
 pub const MAX_LISTED: usize = 200;
@@ -11,12 +11,28 @@ pub const MAX_LISTED: usize = 200;
 pub trait Fanout: Send + Sync + 'static {
     /// Sends a message to every client in its room.
     fn message(&self, message: &EncodedMessage);
+    /// Tells every client in the room of a changed message.
+    fn changed(&self, changed: &MessageChanged);
     /// Tells every client in the room of members who came and left.
     fn presence(&self, presence: &Presence);
     /// Replaces every client's copy of the room's log.
     fn reset(&self, reset: &Reset);
     /// Passes a signal on to the clients it concerns. Delivery is best effort.
     fn signal(&self, room: &RoomId, signal: &Signal);
+}
+
+/// A change of a message, with its present state.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MessageChanged {
+    /// The room.
+    pub room_id: RoomId,
+    /// The change's number.
+    pub revision: Revision,
+    /// The number of the change told before it: a client that has that one has missed none.
+    pub previous: Revision,
+    /// The message.
+    pub message: EncodedMessage,
 }
 
 /// A change of a room's members.
@@ -50,6 +66,8 @@ pub struct Reset {
     pub members: Vec<UserId>,
     /// The number of members.
     pub member_count: usize,
+    /// The room's newest change.
+    pub last_revision: Revision,
 }
 
 /// Answers a joiner, then subscribes it to the room. Returns false when the client is gone.
@@ -73,4 +91,16 @@ pub struct Joined {
     pub members: Vec<UserId>,
     /// The number of members.
     pub member_count: usize,
+    /// The newest change that the joiner has with this answer.
+    pub last_revision: Revision,
+    /// The changed messages that the joiner has, in their present state, by revision; only when it
+    /// asked for them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changes: Option<Vec<EncodedMessage>>,
+    /// True when further changes are left out; only when the joiner asked for changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub more_changes: Option<bool>,
+    /// True when the joiner has missed too many changes to be told: it is to read anew.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub changes_reset: bool,
 }

@@ -9,10 +9,11 @@ use super::{
     members::ClientId,
     reading::read,
     recent::{Hold, Older},
+    tail::{FromLog, Known, MAX_CHANGES},
 };
 use crate::{
     error::Error,
-    model::{EncodedMessage, RoomId, Seq, UserId},
+    model::{EncodedMessage, Message, Revision, RoomId, UserId},
     store::{MessageStore, Page},
 };
 
@@ -22,8 +23,8 @@ pub struct Join {
     pub client: ClientId,
     /// The client's user.
     pub user_id: UserId,
-    /// The newest message the client has.
-    pub last_seq: Option<Seq>,
+    /// The part of the log that the client has.
+    pub known: Known,
     /// The most messages in the answer.
     pub limit: usize,
     /// The latest time for an answer.
@@ -51,24 +52,26 @@ pub(super) struct ToRead {
     pub(super) room: RoomId,
     pub(super) page: Page,
     pub(super) hold: Hold,
+    /// The room's newest change.
+    pub(super) revision: Revision,
 }
 
 /// A join with the page its client has read for it, if any.
 pub(super) struct Joining {
     pub(super) join: Join,
-    pub(super) older: Option<Older>,
+    pub(super) own: Option<FromLog>,
 }
 
 impl From<Join> for Joining {
     fn from(join: Join) -> Self {
-        Self { join, older: None }
+        Self { join, own: None }
     }
 }
 
 impl Joining {
     /// Returns the newest message of the joiner's page.
     pub(super) fn newest_read(&self) -> Option<&EncodedMessage> {
-        self.older.as_ref()?.messages.last()
+        self.own.as_ref()?.older.messages.last()
     }
 }
 
@@ -85,12 +88,29 @@ impl ToRead {
             room,
             page,
             hold,
+            revision,
         } = self;
-        let messages = read(store, room, page, join.deadline).await?;
-        let messages = messages.iter().map(EncodedMessage::from).collect();
+        let messages = read(store.read(&room, page), join.deadline).await?;
+        let changes = match join.known.last_revision {
+            Some(known) => {
+                let changes = store.read_changes(&room, known, MAX_CHANGES + 1);
+                read(changes, join.deadline).await?
+            }
+            None => vec![],
+        };
+        let encoded = |messages: &[Message]| messages.iter().map(EncodedMessage::from).collect();
+        let own = FromLog {
+            read_at: revision,
+            older: Older {
+                messages: encoded(&messages),
+                hold,
+            },
+            has_more_changes: changes.len() > MAX_CHANGES,
+            changes: encoded(&changes[..changes.len().min(MAX_CHANGES)]),
+        };
         Ok(Joining {
             join,
-            older: Some(Older { messages, hold }),
+            own: Some(own),
         })
     }
 }

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{EncodedMessage, Seq, Signal, Stored},
+    model::{EncodedMessage, Revised, Revision, Seq, Signal, Stored},
 };
 
 /// The most commands in a room's mailbox. Newly stored messages beyond it are read from the log.
@@ -43,12 +43,18 @@ pub(super) enum Command {
     Leave(ClientId, Departure, RoomHandle, oneshot::Sender<()>),
     /// Deliver messages the writer has stored or found stored.
     Stored(Vec<Stored<EncodedMessage>>),
+    /// Deliver the changes of a commit.
+    Revised(Revised<EncodedMessage>),
     /// Deliver messages found in the log: they follow each other, and are known to no sender here.
     Found(Vec<EncodedMessage>),
     /// Compare a message of the log with the room's own; read the log if they differ.
     Seen(Seq, Uuid),
     /// Read the log up to a message unless the room has it.
     Wake(Seq),
+    /// Read the changes up to a revision unless the room has them.
+    WakeToChange(Revision),
+    /// Read the room anew: its log has gone back.
+    Anew,
     /// Compare the newest message with the log, which seems to have gone back.
     Suspect,
     /// Look into the log now and for a while: a commit of unknown outcome may have happened or may
@@ -71,6 +77,11 @@ impl Command {
                 .iter()
                 .map(|stored| stored.message.json().len())
                 .sum(),
+            Self::Revised(revised) => revised
+                .messages
+                .iter()
+                .map(|message| message.json().len())
+                .sum(),
             Self::Found(found) => found.iter().map(|message| message.json().len()).sum(),
             _ => 0,
         }
@@ -88,6 +99,8 @@ struct Load {
     bytes: AtomicUsize,
     /// The newest `seq` delivered, or [`UNLOADED`].
     cursor: AtomicI64,
+    /// The newest change delivered.
+    revision: AtomicI64,
     /// True while the room reads its log.
     is_reading: AtomicBool,
 }
@@ -119,6 +132,7 @@ pub(super) fn open() -> (RoomHandle, Inbox) {
         missed: AtomicBool::new(false),
         bytes: AtomicUsize::new(0),
         cursor: AtomicI64::new(UNLOADED),
+        revision: AtomicI64::new(0),
         is_reading: AtomicBool::new(false),
     });
     let handle = RoomHandle {
@@ -232,6 +246,13 @@ impl WeakRoomHandle {
         self.load.cursor.load(Ordering::Relaxed).try_into().ok()
     }
 
+    /// Returns the newest message and the newest change delivered, or none while no message is in
+    /// memory.
+    pub(super) fn cursors(&self) -> Option<(Seq, Revision)> {
+        let revision = self.load.revision.load(Ordering::Relaxed);
+        Some((self.cursor()?, revision.try_into().unwrap_or_default()))
+    }
+
     /// Returns true while the room reads its log.
     pub(super) fn is_reading(&self) -> bool {
         self.load.is_reading.load(Ordering::Relaxed)
@@ -256,10 +277,12 @@ impl Inbox {
         Some(command)
     }
 
-    /// Publishes the newest `seq` delivered, or that no message is in memory; and whether the room
-    /// is reading its log.
-    pub(super) fn publish(&self, cursor: Option<Seq>, is_reading: bool) {
-        let cursor = cursor.map_or(UNLOADED, Seq::get);
+    /// Publishes the newest message and the newest change delivered, or that no message is in
+    /// memory; and whether the room is reading its log.
+    pub(super) fn publish(&self, cursors: Option<(Seq, Revision)>, is_reading: bool) {
+        let (cursor, revision) =
+            cursors.map_or((UNLOADED, 0), |(seq, revision)| (seq.get(), revision.get()));
+        self.load.revision.store(revision, Ordering::Relaxed);
         self.load.cursor.store(cursor, Ordering::Relaxed);
         self.load.is_reading.store(is_reading, Ordering::Relaxed);
     }

@@ -1,13 +1,13 @@
 //! Reads of a room's log.
 
-use std::{sync::Arc, time::Duration};
+use std::{slice, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
     error::Error,
-    model::{Message, RoomId},
+    model::{Message, Revision, RoomId},
     store::{MessageStore, Page, StoreError},
 };
 
@@ -34,40 +34,88 @@ impl From<Unread> for Error {
     }
 }
 
-/// Reads a page of a room's log.
+/// Waits for a read of the log.
 ///
 /// # Errors
 ///
 /// [`Unread`], at the deadline at the latest.
-pub(super) async fn read(
-    store: Arc<dyn MessageStore>,
-    room: RoomId,
-    page: Page,
+pub(super) async fn read<T>(
+    reading: impl Future<Output = Result<T, StoreError>>,
     deadline: Instant,
-) -> Result<Vec<Message>, Unread> {
-    match timeout_at(deadline, store.read(&room, page)).await {
+) -> Result<T, Unread> {
+    match timeout_at(deadline, reading).await {
         Ok(read) => read.map_err(Unread::Failed),
         Err(_) => Err(Unread::TimedOut),
     }
 }
 
+/// Messages of a room's log, and the room's newest change before they were read.
+pub(super) struct Loaded {
+    pub(super) messages: Vec<Message>,
+    pub(super) revision: Revision,
+}
+
+/// Reads the end of a room's log. Its newest change is read first: the messages may have later ones,
+/// which the room then delivers once more.
+async fn load(
+    store: Arc<dyn MessageStore>,
+    room: RoomId,
+    page: Page,
+) -> Result<Loaded, StoreError> {
+    let heads = store.heads(slice::from_ref(&room)).await?;
+    let revision = heads.get(&room).map(|head| head.revision);
+    Ok(Loaded {
+        messages: store.read(&room, page).await?,
+        revision: revision.unwrap_or_default(),
+    })
+}
+
 /// A read in flight beside the room's task; dropping it aborts the read.
 pub(super) struct Reading<P> {
     purpose: P,
-    page: BoxFuture<'static, Result<Vec<Message>, Unread>>,
+    page: BoxFuture<'static, Result<Loaded, Unread>>,
 }
 
 impl<P: Copy> Reading<P> {
-    pub(super) fn begin(
+    /// Begins to read the end of the log.
+    pub(super) fn load(purpose: P, store: Arc<dyn MessageStore>, room: RoomId, page: Page) -> Self {
+        Self::begin(purpose, load(store, room, page))
+    }
+
+    /// Begins to read a page of the log.
+    pub(super) fn page_of(
         purpose: P,
         store: Arc<dyn MessageStore>,
         room: RoomId,
         page: Page,
     ) -> Self {
+        Self::begin(purpose, async move {
+            store.read(&room, page).await.map(unrevised)
+        })
+    }
+
+    /// Begins to read the messages with changes after a revision.
+    pub(super) fn changes(
+        purpose: P,
+        store: Arc<dyn MessageStore>,
+        room: RoomId,
+        after: Revision,
+        limit: usize,
+    ) -> Self {
+        Self::begin(purpose, async move {
+            let changes = store.read_changes(&room, after, limit).await;
+            changes.map(unrevised)
+        })
+    }
+
+    fn begin(
+        purpose: P,
+        reading: impl Future<Output = Result<Loaded, StoreError>> + Send + 'static,
+    ) -> Self {
         let deadline = Instant::now() + READ_TIMEOUT;
         Self {
             purpose,
-            page: Box::pin(read(store, room, page, deadline)),
+            page: Box::pin(read(reading, deadline)),
         }
     }
 
@@ -76,7 +124,14 @@ impl<P: Copy> Reading<P> {
     }
 
     /// Waits for the page; not to be called again once it has returned. Cancel safe.
-    pub(super) async fn page(&mut self) -> Result<Vec<Message>, Unread> {
+    pub(super) async fn page(&mut self) -> Result<Loaded, Unread> {
         (&mut self.page).await
+    }
+}
+
+fn unrevised(messages: Vec<Message>) -> Loaded {
+    Loaded {
+        messages,
+        revision: Revision::ZERO,
     }
 }

@@ -18,7 +18,7 @@ use super::{
     rosters::{RosterKeeper, RosterQueue},
     task::{self, Lifetime},
 };
-use crate::model::{EncodedMessage, Outcome, RoomId, Seq, Signal, Stored};
+use crate::model::{EncodedMessage, Outcome, Revised, Revision, RoomId, Seq, Signal, Stored};
 
 /// All active rooms of this node.
 #[derive(Clone)]
@@ -74,14 +74,12 @@ impl Rooms {
     /// Passes a commit's outcome on to its rooms, and tells the other servers of it.
     pub fn observe(&self, outcome: Outcome) {
         match outcome {
-            Outcome::Stored(stored) => {
-                for (room, stored) in by_room(stored) {
-                    let newest = stored.iter().filter(|stored| !stored.duplicate);
-                    let newest = newest.map(|stored| stored.message.seq).max();
-                    self.tell(&room, Command::Stored(stored));
-                    if let (Some(bus), Some(newest)) = (&self.0.context.bus, newest) {
-                        bus.tell(&room, newest);
-                    }
+            Outcome::Stored { messages, changes } => {
+                for (room, stored) in by_room(messages) {
+                    self.stored(&room, stored);
+                }
+                for revised in changes {
+                    self.revised(revised);
                 }
             }
             Outcome::Unknown(rooms) => {
@@ -90,6 +88,34 @@ impl Rooms {
                 }
             }
         }
+    }
+
+    fn stored(&self, room: &RoomId, stored: Vec<Stored<EncodedMessage>>) {
+        let newest = stored.iter().filter(|stored| !stored.duplicate);
+        let newest = newest.map(|stored| stored.message.seq).max();
+        self.tell(room, Command::Stored(stored));
+        if let (Some(bus), Some(newest)) = (&self.0.context.bus, newest) {
+            bus.tell(room, newest);
+        }
+    }
+
+    fn revised(&self, revised: Revised<EncodedMessage>) {
+        let (room, base) = (revised.room_id.clone(), revised.base);
+        let last = revised.last(|message| message.revision);
+        self.tell(&room, Command::Revised(revised));
+        if let Some(bus) = self.0.context.bus.as_ref().filter(|_| last > base) {
+            bus.tell_change(&room, last);
+        }
+    }
+
+    /// Reports to a room its newest change. Costs no read if the room has it.
+    pub(super) fn wake_to_change(&self, room: &RoomId, revision: Revision) {
+        self.tell(room, Command::WakeToChange(revision));
+    }
+
+    /// Lets a room read its log anew, which is known to have gone back.
+    pub(super) fn read_anew(&self, room: &RoomId) {
+        self.tell(room, Command::Anew);
     }
 
     /// Reports to a room the end of its log, `seq`. Costs no read if the room has this message.
@@ -115,13 +141,13 @@ impl Rooms {
         self.tell(room, Command::Suspect);
     }
 
-    /// Returns the newest delivered `seq` of each active room; none while it has no messages in
-    /// memory.
-    pub(super) fn cursors(&self) -> HashMap<RoomId, Option<Seq>> {
+    /// Returns the newest delivered message and change of each active room; none while it has no
+    /// messages in memory.
+    pub(super) fn cursors(&self) -> HashMap<RoomId, Option<(Seq, Revision)>> {
         let active = self.active();
         let cursors = active.iter();
         cursors
-            .map(|(room, handle)| (room.clone(), handle.cursor()))
+            .map(|(room, handle)| (room.clone(), handle.cursors()))
             .collect()
     }
 

@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::{recent::CAPACITY, registry::Rooms};
 use crate::{
     bus::{Bus, Dropped, News},
-    model::{EncodedMessage, RoomId, Seq},
-    store::{MessageStore, StoreError},
+    model::{EncodedMessage, Revision, RoomId, Seq},
+    store::{Head, MessageStore, StoreError},
 };
 
 /// The longest time between two sweeps while the bus is well. Jitter takes off up to a quarter, as
@@ -90,6 +90,9 @@ impl Tailer {
         if news.wakes.any {
             self.sweep_soon();
         }
+        for (room, revision) in &news.wakes.changes {
+            self.rooms.wake_to_change(room, *revision);
+        }
         let behind = self.rooms.behind(&news.wakes.rooms);
         self.catch_up(&news.wakes.rooms, &behind).await
     }
@@ -122,18 +125,39 @@ impl Tailer {
         for rooms in ids.chunks(MAX_HEADS) {
             heads.extend(self.store.heads(rooms).await?);
         }
+        let mut heads = self.compare_changes(&cursors, &heads);
         for (room, cursor) in cursors {
             let head = heads.get(&room).copied().unwrap_or(Seq::ZERO);
-            if cursor.is_some_and(|cursor| head < cursor) {
+            if cursor.is_some_and(|(cursor, _)| head < cursor) {
                 self.rooms.suspect(&room);
             }
-            if cursor.is_some_and(|cursor| head <= cursor) {
+            if cursor.is_some_and(|(cursor, _)| head <= cursor) {
                 heads.remove(&room);
             }
         }
         let mut behind = self.rooms.behind(&heads);
         self.handed.skip_known(&mut heads, &mut behind);
         self.catch_up(&heads, &behind).await
+    }
+
+    /// Wakes rooms behind their changes, and those whose changes went back. Returns the newest
+    /// messages.
+    fn compare_changes(
+        &self,
+        cursors: &HashMap<RoomId, Option<(Seq, Revision)>>,
+        heads: &HashMap<RoomId, Head>,
+    ) -> HashMap<RoomId, Seq> {
+        for (room, head) in heads {
+            match cursors.get(room).copied().flatten() {
+                Some((_, revision)) if head.revision > revision => {
+                    self.rooms.wake_to_change(room, head.revision);
+                }
+                Some((_, revision)) if head.revision < revision => self.rooms.read_anew(room),
+                _ => {}
+            }
+        }
+        let newest = heads.iter().map(|(room, head)| (room.clone(), head.seq));
+        newest.collect()
     }
 
     /// Hands out the messages that active rooms have missed. Rooms that have still more, and all of

@@ -15,7 +15,7 @@ use super::{
     members::{Departure, Members, RostersRead},
     reading::Unread,
     rosters::{RosterLink, RosterQueue},
-    tail::{History, Tail},
+    tail::{History, Missed, Tail},
     waiting::{Waiting, WaitingList},
 };
 use crate::{
@@ -106,12 +106,12 @@ impl Room {
                 () = sleep_until(next_tick) => {}
             }
             if self.inbox.take_missed() {
-                self.tail.look();
+                self.tail.look_for_all();
             }
             self.answer_waiting();
             self.tail.keep_up();
             self.inbox
-                .publish(self.tail.loaded_cursor(), self.tail.is_reading());
+                .publish(self.tail.loaded_cursors(), self.tail.is_reading());
             if let Some(presence) = self.members.tick(&self.id) {
                 self.context.fanout.presence(&presence);
             }
@@ -142,10 +142,13 @@ impl Room {
                 drop(done);
             }
             Command::Stored(stored) => self.tail.stored(stored),
+            Command::Revised(revised) => self.tail.revised(revised),
             Command::Found(found) => self.tail.found(found),
             Command::Seen(seq, id) => self.tail.seen(seq, id),
             Command::Wake(seq) => self.tail.wake(seq),
+            Command::WakeToChange(revision) => self.tail.wake_to_change(revision),
             Command::Suspect => self.tail.suspect(),
+            Command::Anew => self.tail.read_anew(),
             Command::Watch => self.tail.watch(),
             Command::Signal(signal) => self.signal(&signal),
             Command::Rosters(rosters) => self.read_rosters(rosters),
@@ -221,13 +224,13 @@ impl Room {
     /// Returns true when a joiner has to wait for a read by the room or for the rosters of other
     /// servers, and begins that read if need be. A joiner with a page of its own does not wait again.
     fn has_to_wait(&mut self, waiting: &mut Waiting) -> bool {
-        let Joining { join, older } = &*waiting.joining;
+        let Joining { join, own } = &*waiting.joining;
         if self.tail.is_loaded() {
-            if older.is_some() {
+            if own.is_some() {
                 return false;
             }
             if !std::mem::replace(&mut waiting.looked, true) {
-                self.tail.look_for(join.last_seq.unwrap_or(Seq::ZERO));
+                self.tail.look_for(join.known.last_seq.unwrap_or(Seq::ZERO));
             }
         }
         let awaits_rosters = self.rosters.as_ref().is_some_and(RosterLink::is_waiting);
@@ -235,16 +238,19 @@ impl Room {
     }
 
     fn answer(&mut self, Waiting { joining, done, .. }: Waiting) {
-        let Joining { join, older } = *joining;
-        let step = match self.tail.history(join.last_seq, join.limit, older) {
+        let Joining { join, own } = *joining;
+        let step = match self.tail.history(join.known, join.limit, own) {
             None => Err(Error::Unavailable),
-            Some(History::Answer(answer)) => self.welcome(join, answer).map(|()| Step::Welcomed),
-            Some(History::Read(page, hold)) => Ok(Step::Read(Box::new(ToRead {
+            Some(History::Answer(answer, missed)) => {
+                self.welcome(join, answer, missed).map(|()| Step::Welcomed)
+            }
+            Some(History::Read(page, hold, revision)) => Ok(Step::Read(Box::new(ToRead {
                 join,
                 store: self.context.store.clone(),
                 room: self.id.clone(),
                 page,
                 hold,
+                revision,
             }))),
         };
         done.send(step).ok();
@@ -255,7 +261,12 @@ impl Room {
     /// # Errors
     ///
     /// [`Error::Unavailable`] when the client is gone.
-    fn welcome(&mut self, join: Join, (messages, has_more): Answer) -> Result<(), Error> {
+    fn welcome(
+        &mut self,
+        join: Join,
+        (messages, has_more): Answer,
+        missed: Missed,
+    ) -> Result<(), Error> {
         // If the client is gone already, a new user leaves at once; a known one gets the grace
         // period.
         let gone = if self.members.is_here(&join.user_id) {
@@ -272,6 +283,10 @@ impl Room {
             has_more,
             members: self.members.listed(),
             member_count: self.members.count(),
+            last_revision: missed.last_revision,
+            more_changes: missed.changes.is_some().then_some(missed.more),
+            changes: missed.changes,
+            changes_reset: missed.reset,
         };
         if (join.welcome)(joined) {
             return Ok(());
@@ -292,6 +307,7 @@ impl Room {
             has_more,
             members: self.members.listed(),
             member_count: self.members.count(),
+            last_revision: self.tail.revision(),
         });
     }
 }

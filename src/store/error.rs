@@ -10,6 +10,12 @@ use crate::{error::Error, model::RoomId};
 #[derive(Debug)]
 pub struct Cause(sqlx::Error);
 
+impl Cause {
+    pub(super) fn error(&self) -> &sqlx::Error {
+        &self.0
+    }
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&reason(&self.0))

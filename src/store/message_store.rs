@@ -6,9 +6,9 @@ use async_trait::async_trait;
 
 use super::{
     error::{MigrateError, StoreError},
-    page::{Keep, Page},
+    page::{Head, Keep, Page},
 };
-use crate::model::{Draft, Message, RoomId, Seq, Stored};
+use crate::model::{Change, Committed, Draft, Message, Revision, RoomId, Seq, Stored};
 
 /// The log, as the rest of the program sees it.
 #[async_trait]
@@ -21,7 +21,7 @@ pub trait MessageStore: Send + Sync + 'static {
     /// See [`MigrateError`].
     async fn migrate(&self) -> Result<(), MigrateError>;
 
-    /// Stores a batch, all of it or nothing, and answers in the batch's order.
+    /// Stores a batch of plain drafts, all of it or nothing, and answers in the batch's order.
     ///
     /// A repeated draft is answered with the first message of its id or its `(room, user,
     /// clientMessageId)`, in the log or earlier in the batch.
@@ -31,6 +31,17 @@ pub trait MessageStore: Send + Sync + 'static {
     /// See [`StoreError`].
     async fn append(&self, drafts: &[Draft]) -> Result<Vec<Stored<Arc<Message>>>, StoreError>;
 
+    /// Stores a batch of drafts of all kinds, then changes, all of it or nothing but for refused
+    /// ones.
+    ///
+    /// A change sees the drafts of its batch and the changes before it, and is answered with the
+    /// message's state at the end.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    async fn commit(&self, drafts: &[Draft], changes: &[Change]) -> Result<Committed, StoreError>;
+
     /// Reads a part of a room's log, oldest first. Unreadable rows, not written by this program,
     /// are skipped unless there are no others.
     ///
@@ -39,27 +50,37 @@ pub trait MessageStore: Send + Sync + 'static {
     /// See [`StoreError`].
     async fn read(&self, room: &RoomId, page: Page) -> Result<Vec<Message>, StoreError>;
 
-    /// Returns the `seq` of the newest message of each of these rooms; rooms without messages are
-    /// left out.
+    /// Reads a part of the replies to a message, oldest first. Unreadable rows are skipped.
     ///
     /// # Errors
     ///
     /// See [`StoreError`].
-    async fn heads(&self, rooms: &[RoomId]) -> Result<HashMap<RoomId, Seq>, StoreError> {
-        let newest = Page {
-            after: Seq::ZERO,
-            before: Seq::END,
-            limit: 1,
-            keep: Keep::Newest,
-        };
-        let mut heads = HashMap::new();
-        for room in rooms {
-            if let Some(message) = self.read(room, newest).await?.pop() {
-                heads.insert(room.clone(), message.seq);
-            }
-        }
-        Ok(heads)
-    }
+    async fn read_replies(
+        &self,
+        room: &RoomId,
+        to: Seq,
+        page: Page,
+    ) -> Result<Vec<Message>, StoreError>;
+
+    /// Reads the messages of a room with changes after a revision, in the order of their newest
+    /// ones, and at most `limit` of them.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    async fn read_changes(
+        &self,
+        room: &RoomId,
+        after: Revision,
+        limit: usize,
+    ) -> Result<Vec<Message>, StoreError>;
+
+    /// Returns the ends of the logs of these rooms; rooms without messages are left out.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    async fn heads(&self, rooms: &[RoomId]) -> Result<HashMap<RoomId, Head>, StoreError>;
 
     /// Reads the messages of several rooms after the given places, oldest first within a room: at
     /// most `limit` of each room, and perhaps fewer. Unreadable rows are skipped.

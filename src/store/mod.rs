@@ -7,14 +7,19 @@
 //! - A message is visible only when every smaller `seq` of its room is.
 //! - A `(room, user, clientMessageId)` is stored at most once, for ever.
 //! - A draft appended again under its id is stored once.
+//! - A room's changes are numbered 1, 2, 3, … in the order in which they become visible.
+//! - A deleted message leaves its place and its author, and nothing of its content.
 
 mod batch;
+mod changing;
 mod error;
 mod fault;
+mod ledger;
 mod limits;
 mod message_store;
 mod page;
 mod postgres;
+mod present;
 mod reading;
 mod row;
 mod sqlite;
@@ -27,7 +32,7 @@ pub use self::{
     error::{Cause, MigrateError, StoreError},
     limits::{ACQUIRE_TIMEOUT, STATEMENT_TIMEOUT},
     message_store::MessageStore,
-    page::{Keep, Page},
+    page::{Head, Keep, Page},
     postgres::{Encryption, IDLE_BEFORE_PING, LOCK_TIMEOUT, PostgresStore, Schema},
     sqlite::SqliteStore,
 };

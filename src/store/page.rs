@@ -1,6 +1,6 @@
 //! Parts of a room's log.
 
-use crate::model::Seq;
+use crate::model::{Revision, Seq};
 
 /// The end of a range kept by a limited read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,4 +22,13 @@ pub struct Page {
     pub limit: usize,
     /// The end to keep when there are more.
     pub keep: Keep,
+}
+
+/// The end of a room's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// The newest message.
+    pub seq: Seq,
+    /// The newest change; [`Revision::ZERO`] when there is none.
+    pub revision: Revision,
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
 use super::error::StoreError;
-use crate::model::{FromStore, Seq};
+use crate::model::{FromStore, Message, Revision, Seq, State};
 
 /// The earliest and the latest time readable for every client, in milliseconds since 1970: years 1
 /// to 9999.
@@ -59,6 +59,39 @@ where
 {
     let number: i64 = value(row, "seq")?;
     number.try_into().map_err(|error| unreadable("seq", error))
+}
+
+/// Reads a message's state, if it has any.
+pub(super) fn state<'r, R>(row: &'r R) -> Result<Option<Box<State>>, StoreError>
+where
+    R: Row,
+    Option<String>: Decode<'r, R::Database> + Type<R::Database>,
+    &'static str: ColumnIndex<R>,
+{
+    let json: Option<String> = value(row, "state")?;
+    json.map(|json| serde_json::from_str(&json))
+        .transpose()
+        .map_err(|error| unreadable("state", error))
+}
+
+pub(super) fn revision<'r, R>(row: &'r R) -> Result<Revision, StoreError>
+where
+    R: Row,
+    Option<i64>: Decode<'r, R::Database> + Type<R::Database>,
+    &'static str: ColumnIndex<R>,
+{
+    let number: Option<i64> = value(row, "revision")?;
+    let number = number.unwrap_or_default();
+    number
+        .try_into()
+        .map_err(|error| unreadable("revision", error))
+}
+
+/// Writes a message's state.
+pub(super) fn state_json(message: &Message) -> String {
+    let state = message.state.as_deref();
+    let json = state.map_or_else(|| Ok("{}".into()), serde_json::to_string);
+    json.expect("texts, numbers and times are JSON")
 }
 
 pub(super) fn unreadable(column: &str, error: impl std::fmt::Display) -> StoreError {

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{Entry, Message, Outcome, RoomId, Stored},
+    model::{Change, Committed, Draft, Entry, Outcome, Revised, RoomId, Settled},
     store::{MessageStore, STATEMENT_TIMEOUT, StoreError},
 };
 
@@ -113,9 +113,9 @@ impl Commits {
             }
             let begun = Instant::now();
             match self.attempt(&entries).await {
-                Ok(stored) => {
+                Ok(committed) => {
                     self.health.note_success();
-                    self.announce(entries, &stored);
+                    self.announce(entries, &committed);
                     return Ok(());
                 }
                 Err(StoreError::Conflict(_)) if conflicts < MAX_CONFLICTS => conflicts += 1,
@@ -129,19 +129,38 @@ impl Commits {
         }
     }
 
-    async fn attempt(&self, entries: &[Pending]) -> Result<Vec<Stored<Arc<Message>>>, StoreError> {
-        let drafts = entries.iter().map(|pending| match pending.entry() {
-            Entry::Message(draft) => draft.clone(),
-        });
-        let drafts: Vec<_> = drafts.collect();
+    async fn attempt(&self, entries: &[Pending]) -> Result<Committed, StoreError> {
+        let (mut drafts, mut changes) = (Vec::with_capacity(entries.len()), vec![]);
+        for pending in entries {
+            match pending.entry() {
+                Entry::Message(draft) => drafts.push(draft.clone()),
+                Entry::Change(change) => changes.push(change.clone()),
+            }
+        }
         entries
             .iter()
             .for_each(|pending| pending.set_in_flight(true));
-        let result = self.store.append(&drafts).await;
+        let result = self.commit_to_store(&drafts, &changes).await;
         entries
             .iter()
             .for_each(|pending| pending.set_in_flight(false));
         result
+    }
+
+    /// Stores plain messages by the shortest way.
+    async fn commit_to_store(
+        &self,
+        drafts: &[Draft],
+        changes: &[Change],
+    ) -> Result<Committed, StoreError> {
+        if !changes.is_empty() || !drafts.iter().all(Draft::is_plain) {
+            return self.store.commit(drafts, changes).await;
+        }
+        let stored = self.store.append(drafts).await?;
+        Ok(Committed {
+            messages: stored.into_iter().map(Ok).collect(),
+            ..Committed::default()
+        })
     }
 
     /// Notes an attempt with an unknown outcome, begun at `begun`: it may have stored the entries,
@@ -154,12 +173,27 @@ impl Commits {
         self.give_up(entries.extract_if(.., |pending| pending.is_abandoned()));
     }
 
-    fn announce(&self, entries: Vec<Pending>, stored: &[Stored<Arc<Message>>]) {
-        let stored: Vec<_> = stored.iter().map(Stored::encode).collect();
-        (self.observer)(Outcome::Stored(stored.clone()));
-        let mut stored = stored.into_iter();
+    fn announce(&self, entries: Vec<Pending>, committed: &Committed) {
+        let messages = committed.messages.iter().map(|answer| match answer {
+            Ok(stored) => Ok(stored.encode()),
+            Err(refusal) => Err(refusal.clone().into()),
+        });
+        let messages: Vec<Result<_, Error>> = messages.collect();
+        (self.observer)(Outcome::Stored {
+            messages: messages.iter().flatten().cloned().collect(),
+            changes: committed.rooms.iter().map(Revised::encode).collect(),
+        });
+        let mut messages = messages.into_iter();
+        let mut changes = committed.changes.iter().map(|answer| match answer {
+            Ok(changed) => Ok(Settled::Changed(changed.encode())),
+            Err(refusal) => Err(refusal.clone().into()),
+        });
         for pending in entries {
-            pending.settle(stored.next().ok_or(Error::Unavailable));
+            let answer = match pending.entry() {
+                Entry::Message(_) => messages.next().map(|stored| stored.map(Settled::Stored)),
+                Entry::Change(_) => changes.next(),
+            };
+            pending.settle(answer.unwrap_or(Err(Error::Unavailable)));
         }
     }
 

@@ -19,7 +19,7 @@ mod pending;
 use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::{Semaphore, mpsc, oneshot},
     task::JoinHandle,
     time::Instant,
 };
@@ -32,8 +32,16 @@ pub use self::{
     parked::MAX_PARKED_PER_ROOM,
     pending::Receipt,
 };
-use self::{commits::Commits, committer::Committer, pending::Pending};
-use crate::{error::Error, model::Entry, store::MessageStore};
+use self::{
+    commits::Commits,
+    committer::Committer,
+    pending::{Pending, Sender},
+};
+use crate::{
+    error::Error,
+    model::{Change, Changed, Draft, EncodedMessage, Entry, Stored},
+    store::MessageStore,
+};
 
 /// The most entries in the queue; further ones are refused.
 pub const QUEUE_CAPACITY: usize = 16 * 1024;
@@ -80,17 +88,37 @@ impl Writer {
         &self.health
     }
 
-    /// Queues an entry. Its place among the caller's entries for the room is fixed from here on.
+    /// Queues a message. Its place among the caller's entries for the room is fixed from here on.
     ///
     /// # Errors
     ///
     /// [`Error::Unavailable`] when the queue is full or the server is stopping.
-    pub fn enqueue(&self, entry: impl Into<Entry>) -> Result<Receipt, Error> {
-        let entry = entry.into();
+    pub fn enqueue(&self, draft: Draft) -> Result<Receipt<Stored<EncodedMessage>>, Error> {
+        self.push(draft.into(), Sender::Message)
+    }
+
+    /// Queues a change, in the same order as messages.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] when the queue is full or the server is stopping.
+    pub fn enqueue_change(
+        &self,
+        change: Change,
+    ) -> Result<Receipt<Changed<EncodedMessage>>, Error> {
+        self.push(change.into(), Sender::Change)
+    }
+
+    fn push<T>(
+        &self,
+        entry: Entry,
+        sender: fn(oneshot::Sender<Result<T, Error>>) -> Sender,
+    ) -> Result<Receipt<T>, Error> {
         let size = u32::try_from(ENTRY_OVERHEAD + entry.size()).unwrap_or(u32::MAX);
         let bytes = self.bytes.clone().try_acquire_many_owned(size);
         let bytes = bytes.map_err(|_| Error::Unavailable)?;
-        let (pending, receipt) = Pending::new(entry, Instant::now() + self.timeout, bytes);
+        let deadline = Instant::now() + self.timeout;
+        let (pending, receipt) = Pending::new(entry, sender, deadline, bytes);
         let queued = self.queue.try_send(pending);
         queued.map(|()| receipt).map_err(|_| Error::Unavailable)
     }

@@ -15,7 +15,7 @@ use tokio::{
 
 use crate::{
     error::Error,
-    model::{EncodedMessage, Entry, RoomId, Stored},
+    model::{Changed, EncodedMessage, Entry, RoomId, Settled, Stored},
 };
 
 /// The extra wait of a receipt beyond its deadline while the entry's commit is in flight, so that
@@ -23,12 +23,38 @@ use crate::{
 pub const OUTCOME_GRACE: Duration = Duration::from_secs(2);
 
 /// A sender's answer.
-pub(super) type Answer = Result<Stored<EncodedMessage>, Error>;
+pub(super) type Answer = Result<Settled, Error>;
+
+/// The way back to a sender.
+pub(super) enum Sender {
+    Message(oneshot::Sender<Result<Stored<EncodedMessage>, Error>>),
+    Change(oneshot::Sender<Result<Changed<EncodedMessage>, Error>>),
+}
+
+impl Sender {
+    fn is_closed(&self) -> bool {
+        match self {
+            Self::Message(sender) => sender.is_closed(),
+            Self::Change(sender) => sender.is_closed(),
+        }
+    }
+
+    fn send(self, answer: Answer) {
+        match (self, answer) {
+            (Self::Message(sender), Ok(Settled::Stored(stored))) => _ = sender.send(Ok(stored)),
+            (Self::Change(sender), Ok(Settled::Changed(changed))) => _ = sender.send(Ok(changed)),
+            (Self::Message(sender), Err(error)) => _ = sender.send(Err(error)),
+            (Self::Change(sender), Err(error)) => _ = sender.send(Err(error)),
+            // Dropping the sender is an answer, too.
+            (_, Ok(_)) => {}
+        }
+    }
+}
 
 /// An entry on its way to a commit.
 pub(super) struct Pending {
     entry: Entry,
-    answer: oneshot::Sender<Answer>,
+    sender: Sender,
     deadline: Instant,
     in_flight: InFlight,
     /// The last moment at which an attempt with an unknown outcome may still reach the log; none
@@ -39,12 +65,13 @@ pub(super) struct Pending {
 
 impl Pending {
     /// Returns the entry, which waits until `deadline`, and its sender's receipt.
-    pub(super) fn new(
+    pub(super) fn new<T>(
         entry: Entry,
+        sender: fn(oneshot::Sender<Result<T, Error>>) -> Sender,
         deadline: Instant,
         bytes: OwnedSemaphorePermit,
-    ) -> (Self, Receipt) {
-        let (sender, answer) = oneshot::channel();
+    ) -> (Self, Receipt<T>) {
+        let (answering, answer) = oneshot::channel();
         let in_flight = InFlight::default();
         let receipt = Receipt {
             answer,
@@ -53,7 +80,7 @@ impl Pending {
         };
         let pending = Self {
             entry,
-            answer: sender,
+            sender: sender(answering),
             deadline,
             in_flight,
             may_land_until: None,
@@ -72,7 +99,7 @@ impl Pending {
 
     /// Returns true once the sender has stopped waiting.
     pub(super) fn is_abandoned(&self) -> bool {
-        self.answer.is_closed() || self.deadline <= Instant::now()
+        self.sender.is_closed() || self.deadline <= Instant::now()
     }
 
     /// Marks a commit of the entry as in flight, or as over.
@@ -82,7 +109,7 @@ impl Pending {
 
     /// Answers the sender, unless it has stopped waiting.
     pub(super) fn settle(self, answer: Answer) {
-        self.answer.send(answer).ok();
+        self.sender.send(answer);
     }
 }
 
@@ -102,21 +129,22 @@ impl InFlight {
 
 /// A queued entry's outcome to come.
 #[derive(Debug)]
-pub struct Receipt {
-    answer: oneshot::Receiver<Answer>,
+pub struct Receipt<T> {
+    answer: oneshot::Receiver<Result<T, Error>>,
     deadline: Instant,
     in_flight: InFlight,
 }
 
-impl Receipt {
+impl<T> Receipt<T> {
     /// Waits for the commit until the deadline, and up to [`OUTCOME_GRACE`] longer while the commit
     /// is in flight.
     ///
     /// # Errors
     ///
     /// [`Error::Unavailable`] when the outcome is not known in time: the entry may have been stored
-    /// or may be yet. [`Error::Internal`] when the database refuses the entry.
-    pub async fn stored(mut self) -> Result<Stored<EncodedMessage>, Error> {
+    /// or may be yet. [`Error::Internal`] when the database refuses the entry. For a reply,
+    /// [`Error::NotFound`]; for a change, that, [`Error::Conflict`] or [`Error::Forbidden`].
+    pub async fn settled(mut self) -> Result<T, Error> {
         let mut answer = timeout_at(self.deadline, &mut self.answer).await;
         if answer.is_err() && self.in_flight.is_set() {
             answer = timeout_at(self.deadline + OUTCOME_GRACE, &mut self.answer).await;

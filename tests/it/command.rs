@@ -48,6 +48,7 @@ const BAD: &[(&str, &[&str])] = &[
     ("JWT_ISSUER", &["us"]),
     ("JWT_AUDIENCE", &["chat"]),
     ("MAX_MESSAGE_BYTES", &["0", "1048577", "8k"]),
+    ("EDIT_WINDOW_SECONDS", &["-1", "1d"]),
     ("MAX_ROOMS_PER_SOCKET", &["0", "100001", "many"]),
     ("MESSAGES_PER_SECOND", &["-1", "many"]),
     ("MESSAGE_BURST", &["0", "many"]),

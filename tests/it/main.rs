@@ -5,6 +5,7 @@ mod support;
 mod admission;
 #[cfg(target_os = "linux")]
 mod bounds;
+mod changes;
 mod client_module;
 mod clients;
 mod comebacks;

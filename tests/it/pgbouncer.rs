@@ -65,6 +65,10 @@ async fn talk(server: &Server, number: usize) -> Vec<String> {
         let send = json!({ "roomId": room, "message": text.to_string(), "clientMessageId": text.to_string() });
         let first = client.call("sendMessage", send.clone()).await;
         let again = client.call("sendMessage", send).await;
+        let like =
+            json!({ "roomId": room, "seq": first["message"]["seq"], "reaction": "x", "on": true });
+        let liked = client.call("setReaction", like).await;
+        assert_eq!(liked["changed"], true, "{liked}");
         assert_eq!(
             (first["status"].as_str(), &again["duplicate"]),
             (Some("ok"), &json!(true)),

@@ -7,8 +7,8 @@ use std::{
 
 use futures_util::future::join_all;
 use parlor::{
-    model::{Body, Draft, Message, RoomId, Seq},
-    store::{Encryption, Keep, MessageStore, Page, StoreError},
+    model::{Body, Draft, Message, Revision, RoomId, Seq},
+    store::{Encryption, Head, Keep, MessageStore, Page, StoreError},
 };
 
 use crate::support::Database;
@@ -337,9 +337,13 @@ async fn the_ends_of_many_rooms_are_read_at_once(database: Database) {
     ];
     store.append(&messages.concat()).await.unwrap();
     let heads = store.heads(&[a.clone(), b.clone(), none.clone()]).await;
+    let head = |number| Head {
+        seq: seq(number),
+        revision: Revision::ZERO,
+    };
     assert_eq!(
         heads.unwrap(),
-        [(a.clone(), seq(3)), (b.clone(), seq(2))].into()
+        [(a.clone(), head(3)), (b.clone(), head(2))].into()
     );
     let tails = async |places: &[(RoomId, Seq)], limit| {
         let mut tails = store.read_tails(places, limit).await.unwrap();
@@ -404,7 +408,10 @@ async fn migrations_may_run_at_once_and_again(database: Database) {
 }
 
 /// The way back to the tables before the second migration.
-const FIRST_SCHEMA: [&str; 6] = [
+const FIRST_SCHEMA: [&str; 9] = [
+    "DROP TABLE revisions",
+    "DROP TABLE message_states",
+    "DROP TABLE reactions",
     "DROP TABLE IF EXISTS rosters",
     "DROP TABLE IF EXISTS servers",
     "DROP INDEX IF EXISTS messages_id",
@@ -442,7 +449,8 @@ async fn a_log_of_the_first_schema_is_kept_and_recognizes_repeats(database: Data
 }
 
 /// The way back to the tables before the fourth migration, and to an index whose build broke off.
-const THIRD_SCHEMA: [&str; 3] = [
+const THIRD_SCHEMA: [&str; 4] = [
+    "DROP TABLE revisions, message_states, reactions",
     "DROP INDEX messages_id_in_room",
     "CREATE UNIQUE INDEX messages_id ON messages (id) WHERE client_message_id IS NULL",
     "DELETE FROM _sqlx_migrations WHERE version > 3",
@@ -476,7 +484,14 @@ async fn an_index_whose_build_broke_off_is_built_anew_by_processes_that_start_at
 #[tokio::test(flavor = "multi_thread")]
 async fn every_unique_index_of_a_rooms_rows_begins_with_the_room() {
     let database = Database::postgres().await;
-    for table in ["messages", "rooms", "rosters"] {
+    for table in [
+        "messages",
+        "rooms",
+        "rosters",
+        "revisions",
+        "message_states",
+        "reactions",
+    ] {
         let all = format!(
             "SELECT 1 / (count(*) > 0 AND bool_and(attname = 'room_id'))::int FROM pg_index \
              JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0] \

@@ -52,7 +52,7 @@ impl Bench {
         }
     }
 
-    fn send(&self, text: &str) -> Receipt {
+    fn send(&self, text: &str) -> Receipt<Stored<EncodedMessage>> {
         self.writer.enqueue(draft(text)).unwrap()
     }
 
@@ -79,7 +79,7 @@ impl Bench {
     fn announced(&self) -> Vec<String> {
         let outcomes = self.outcomes.lock().unwrap();
         let stored = outcomes.iter().filter_map(|outcome| match outcome {
-            Outcome::Stored(stored) => Some(stored),
+            Outcome::Stored { messages, .. } => Some(messages),
             Outcome::Unknown(_) => None,
         });
         stored
@@ -98,8 +98,8 @@ fn draft(text: &str) -> Draft {
     Draft::new(room(), "ann".try_into().unwrap(), None, body, None)
 }
 
-async fn stored(receipt: Receipt) -> Result<Stored<EncodedMessage>, Error> {
-    within_deadline("a send's outcome", receipt.stored()).await
+async fn stored(receipt: Receipt<Stored<EncodedMessage>>) -> Result<Stored<EncodedMessage>, Error> {
+    within_deadline("a send's outcome", receipt.settled()).await
 }
 
 #[tokio::test]

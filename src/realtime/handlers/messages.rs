@@ -5,7 +5,7 @@ use std::slice;
 use futures_util::FutureExt;
 
 use crate::{
-    chat::Receipt,
+    chat::{Content, Sent},
     error::Error,
     model::{EncodedMessage, Stored},
     realtime::{
@@ -26,14 +26,14 @@ pub fn handler(event: &str) -> Option<Handler> {
 
 /// Sends a message. The turn ends once the message is queued, so later ones may share its commit.
 pub async fn send_message(mut call: Call) -> Result<Stored<EncodedMessage>, Error> {
-    let stored = enqueue(&mut call).await?.stored().await?;
+    let stored = enqueue(&mut call).await?.settled().await?;
     let message = slice::from_ref(&stored.message);
     overflow::count_answer(&call.client, call.socket(), message);
     Ok(stored)
 }
 
 /// Queues a message. An early one waits for its client's first join.
-async fn enqueue(call: &mut Call) -> Result<Receipt, Error> {
+async fn enqueue(call: &mut Call) -> Result<Sent, Error> {
     let send = call.request().await?;
     let queued = queue(&call.client, &send);
     if !matches!(queued, Err(Error::NotInRoomYet)) {
@@ -48,10 +48,15 @@ async fn enqueue(call: &mut Call) -> Result<Receipt, Error> {
 }
 
 /// Hands a message to the chat.
-pub fn queue(client: &Client, send: &SendMessage) -> Result<Receipt, Error> {
-    let (room, name) = (send.room_id.clone(), send.client_message_id.clone());
+pub fn queue(client: &Client, send: &SendMessage) -> Result<Sent, Error> {
+    let content = Content {
+        text: &send.message,
+        client_message_id: send.client_message_id.clone(),
+        reply_to: send.reply_to,
+        metadata: send.metadata.clone(),
+    };
     let author = &client.participant;
-    client.chat.send(author, room, &send.message, name)
+    client.chat.send(author, send.room_id.clone(), content)
 }
 
 /// Reads a part of a room's log, while later events are handled.
@@ -61,7 +66,7 @@ async fn get_history(mut call: Call) -> Result<HistoryPage, Error> {
     let client = call.client.clone();
     let reading = client
         .chat
-        .history(&client.participant, room, range, limit)?;
+        .history(&client.participant, room, range, query.reply_to, limit)?;
     call.end_turn();
     let (messages, has_more) = reading.page().await?;
     overflow::check(&client, call.socket())?;

@@ -3,6 +3,7 @@
 //! A new event has its name and its payload in `protocol/requests.rs`, and its function and its line
 //! in the `handler` of one file here.
 
+mod changes;
 mod credentials;
 mod messages;
 mod presence;
@@ -39,6 +40,7 @@ fn handle(call: Call) -> impl Future<Output = ()> {
     }
     let handler = rooms::handler(event)
         .or_else(|| messages::handler(event))
+        .or_else(|| changes::handler(event))
         .or_else(|| presence::handler(event))
         .or_else(|| credentials::handler(event));
     Either::Right(match handler {

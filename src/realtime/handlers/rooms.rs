@@ -14,7 +14,7 @@ use crate::{
         protocol::{JoinRoom, LeaveRoom, Left},
         reply::Reply,
     },
-    room::Joined,
+    room::{Joined, Known},
 };
 
 /// Returns the handler of an event of this file.
@@ -48,13 +48,17 @@ async fn join_room(mut call: Call) {
 /// a backlog.
 pub async fn enter(client: &Arc<Client>, reply: Reply, join: JoinRoom) -> Result<(), Error> {
     overflow::check(client, reply.socket())?;
-    let (claim, last_seq, limit) = (join.claim(), join.last_seq, join.limit());
+    let (claim, limit) = (join.claim(), join.limit());
+    let known = Known {
+        last_seq: join.last_seq,
+        last_revision: join.last_revision,
+    };
     let joiner = client.clone();
     let joining = client.chat.join(
         &client.participant,
         join.room_id.clone(),
         claim,
-        last_seq,
+        known,
         limit,
         move |joined| welcome(&joiner, &reply, joined),
     );
@@ -72,6 +76,11 @@ fn welcome(client: &Client, reply: &Reply, joined: Joined) -> bool {
         return false;
     }
     overflow::count_answer(client, socket, &joined.messages);
+    overflow::count_answer(
+        client,
+        socket,
+        joined.changes.as_deref().unwrap_or_default(),
+    );
     reply.joined(&joined);
     client.subscribe(socket, &joined.room_id)
 }

@@ -48,7 +48,7 @@ pub struct UserTyping<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Seq;
+    use crate::model::{Revision, Seq};
 
     #[test]
     fn a_reset_is_a_rooms_state_with_a_mark_before_it() {
@@ -59,6 +59,7 @@ mod tests {
             has_more: false,
             members: vec!["ann".try_into().unwrap()],
             member_count: 1,
+            last_revision: Revision::ZERO,
         };
         let reset = Reset {
             reset: true,
@@ -66,7 +67,7 @@ mod tests {
         };
         assert_eq!(
             serde_json::to_string(&reset).unwrap(),
-            r#"{"reset":true,"roomId":"r","messages":[],"lastSeq":0,"hasMore":false,"members":["ann"],"memberCount":1}"#
+            r#"{"reset":true,"roomId":"r","messages":[],"lastSeq":0,"hasMore":false,"members":["ann"],"memberCount":1,"lastRevision":0}"#
         );
     }
 }

@@ -3,6 +3,7 @@
 //! Namespace `/`, Socket.IO protocol 5 over Engine.IO 4, and 4 over Engine.IO 3 for old clients:
 //! <https://socket.io/docs/v4/socket-io-protocol/>.
 
+mod changes;
 mod events;
 mod payload;
 mod requests;
@@ -12,6 +13,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 pub use self::{
+    changes::*,
     events::*,
     payload::{event_name, first_argument, parse},
     requests::*,
@@ -22,6 +24,8 @@ use crate::error::{ErrorBody, shortened};
 pub mod event {
     /// A message in a room.
     pub const NEW_MESSAGE: &str = "newMessage";
+    /// A message changed.
+    pub const MESSAGE_CHANGED: &str = "messageChanged";
     /// A user started or stopped typing.
     pub const TYPING: &str = "typing";
     /// The answer to a join without an ack, and a room's reset.

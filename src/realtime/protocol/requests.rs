@@ -7,7 +7,10 @@ use crate::{
     auth::Identity,
     chat::Range,
     error::Error,
-    model::{ClientMessageId, EncodedMessage, RoomId, Seq, UserId, WholeNumber, iso8601_millis},
+    model::{
+        ClientMessageId, EncodedMessage, Metadata, Revision, RoomId, Seq, UserId, WholeNumber,
+        iso8601_millis,
+    },
 };
 
 /// A client's handshake. Without `Debug`, as it contains a token.
@@ -53,6 +56,8 @@ pub struct JoinRoom {
     operator_id: Option<UserId>,
     /// The newest message known to the client.
     pub last_seq: Option<Seq>,
+    /// The newest change known to the client; none when it asks for no changes.
+    pub last_revision: Option<Revision>,
     limit: Option<WholeNumber>,
 }
 
@@ -102,11 +107,21 @@ pub struct SendMessage {
     pub message: String,
     /// The client's id for the message.
     pub client_message_id: Option<ClientMessageId>,
+    /// The message that it answers.
+    pub reply_to: Option<Seq>,
+    /// The client's own data.
+    pub metadata: Option<Metadata>,
 }
 
 impl SendMessage {
     /// The event's name.
     pub const EVENT: &str = "sendMessage";
+
+    /// Returns the request's size in bytes of text.
+    pub fn size(&self) -> usize {
+        let metadata = self.metadata.as_ref();
+        self.message.len() + metadata.map_or(0, |json| json.as_str().len())
+    }
 }
 
 /// `getHistory`: reads a part of a room's log.
@@ -117,6 +132,8 @@ pub struct GetHistory {
     pub room_id: RoomId,
     before_seq: Option<Seq>,
     after_seq: Option<Seq>,
+    /// Only the replies to this message.
+    pub reply_to: Option<Seq>,
     limit: Option<WholeNumber>,
 }
 
@@ -176,6 +193,6 @@ impl Typing {
 pub struct Empty {}
 
 /// Saturates: a number too large for a `usize` is larger than any limit.
-fn saturating(limit: WholeNumber) -> usize {
+pub(super) fn saturating(limit: WholeNumber) -> usize {
     usize::try_from(limit.0).unwrap_or(usize::MAX)
 }

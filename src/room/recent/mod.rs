@@ -121,6 +121,20 @@ impl Recent {
         self.trim();
     }
 
+    /// Replaces a message by a later state of it, if memory has it.
+    pub(super) fn replace(&mut self, message: &EncodedMessage) {
+        let place = self
+            .messages
+            .binary_search_by_key(&message.seq, |kept| kept.seq);
+        let kept = place.ok().and_then(|place| self.messages.get_mut(place));
+        if let Some(kept) = kept.filter(|kept| kept.revision < message.revision) {
+            self.share.give_back(weight(kept));
+            self.share.take(weight(message));
+            *kept = message.clone();
+        }
+        self.trim();
+    }
+
     /// Forgets the oldest messages until the rest is within bounds.
     fn trim(&mut self) {
         while !self.messages.is_empty() && self.is_overfull() {

@@ -9,6 +9,8 @@
 //! they follow the newest message. Otherwise the room notes the highest `seq`, and reads on if the
 //! page ends before it.
 
+mod changes;
+mod missed;
 mod need;
 mod reads;
 
@@ -17,17 +19,23 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use self::need::{Mark, Need, Purpose};
+pub(super) use self::missed::{FromLog, Missed};
+pub use self::missed::{Known, MAX_BEHIND, MAX_CHANGES};
+use self::{
+    changes::Changes,
+    need::{Mark, Need, Purpose},
+};
 use super::{
-    answer::Answer,
+    answer::{self, Answer},
     budget::Budget,
     context::RoomContext,
+    fanout::MessageChanged,
     reading::Reading,
-    recent::{Comparison, Hold, Older, Recent},
+    recent::{Comparison, Hold, Recent},
     watch::Watch,
 };
 use crate::{
-    model::{EncodedMessage, RoomId, Seq, Stored},
+    model::{EncodedMessage, Revised, Revision, RoomId, Seq, Stored},
     store::{Keep, Page},
 };
 
@@ -38,9 +46,9 @@ const LOOK_PAUSE: Duration = Duration::from_secs(1);
 /// A joiner's history.
 pub(super) enum History {
     /// The answer, from memory.
-    Answer(Answer),
+    Answer(Answer, Missed),
     /// The page the joiner has to read first, as memory does not reach far enough.
-    Read(Page, Hold),
+    Read(Page, Hold, Revision),
 }
 
 /// The end of a room's log.
@@ -60,6 +68,7 @@ pub(super) struct Tail {
     retry_at: Option<Instant>,
     watch: Option<Watch>,
     verified_at: Option<Instant>,
+    changes: Changes,
     /// The newest message claimed by a joiner, and the time of the look for it.
     claim: Option<(Seq, Instant)>,
     reset: Option<Answer>,
@@ -79,6 +88,7 @@ impl Tail {
             retry_at: None,
             watch: None,
             verified_at: None,
+            changes: Changes::default(),
             claim: None,
             reset: None,
         }
@@ -89,9 +99,10 @@ impl Tail {
         self.recent.as_ref().map_or(Seq::ZERO, Recent::cursor)
     }
 
-    /// Returns the newest delivered `seq`; none while memory has no messages of the log.
-    pub(super) fn loaded_cursor(&self) -> Option<Seq> {
-        self.is_loaded().then(|| self.cursor())
+    /// Returns the newest delivered message and change; none while memory has no messages of the
+    /// log.
+    pub(super) fn loaded_cursors(&self) -> Option<(Seq, Revision)> {
+        self.is_loaded().then(|| (self.cursor(), self.revision()))
     }
 
     /// Returns the time of the next [`Tail::keep_up`]; none while [`Tail::read`] is in flight.
@@ -99,7 +110,8 @@ impl Tail {
         if self.reading.is_some() {
             return None;
         }
-        let retry_at = self.retry_at.filter(|_| self.need() > Need::None);
+        let is_behind = self.need() > Need::None || self.changes.missing().is_some();
+        let retry_at = self.retry_at.filter(|_| is_behind);
         let looking = self.watch.as_ref().map(Watch::next_look);
         retry_at.into_iter().chain(looking).min()
     }
@@ -114,15 +126,26 @@ impl Tail {
         self.require(Need::Behind);
     }
 
+    /// Asks for a look into the log and for changes, after reports were missed.
+    pub(super) fn look_for_all(&mut self) {
+        self.look();
+        self.changes.look();
+    }
+
     /// Asks for a comparison with the log, which seems to have gone back.
     pub(super) fn suspect(&mut self) {
         self.require(Need::Suspect);
     }
 
+    /// Asks to read the room anew: its log is known to have gone back.
+    pub(super) fn read_anew(&mut self) {
+        self.went_back();
+    }
+
     /// Asks for looks into the log now and for a while, after a commit of unknown outcome.
     pub(super) fn watch(&mut self) {
         self.watch = Some(Watch::begin());
-        self.look();
+        self.look_for_all();
     }
 
     /// Takes a report that the log has reached `seq`; asks for a look if the room has not.
@@ -150,6 +173,46 @@ impl Tail {
                 self.deliver(message);
             }
         }
+    }
+
+    /// Takes a report that the room's changes have reached a revision.
+    pub(super) fn wake_to_change(&mut self, revision: Revision) {
+        self.changes.report(revision);
+    }
+
+    /// Delivers the changes of one commit. A gap before them means that another process wrote: then
+    /// the changes are read.
+    pub(super) fn revised(&mut self, revised: Revised<EncodedMessage>) {
+        let last = revised.last(|message| message.revision);
+        let newest = revised.messages.iter().map(|message| message.seq).max();
+        let follows = self.is_loaded()
+            && self.changes.missing().is_none()
+            && revised.base == self.changes.cursor()
+            && newest.is_none_or(|newest| newest <= self.cursor());
+        if !follows {
+            return self.changes.report(last);
+        }
+        for message in revised.messages {
+            self.deliver_change(message);
+        }
+    }
+
+    fn deliver_change(&mut self, message: EncodedMessage) {
+        if let Some(recent) = &mut self.recent {
+            recent.replace(&message);
+        }
+        self.context.fanout.changed(&MessageChanged {
+            room_id: self.id.clone(),
+            revision: message.revision,
+            previous: self.changes.cursor(),
+            message: message.clone(),
+        });
+        self.changes.push(message);
+    }
+
+    /// Returns the newest delivered change.
+    pub(super) fn revision(&self) -> Revision {
+        self.changes.cursor()
     }
 
     /// Delivers messages of the log that somebody else has read, oldest first. Those that do not
@@ -231,7 +294,7 @@ impl Tail {
         let reading = match self.purpose() {
             Some(Purpose::CatchUp(_, need)) => need,
             Some(Purpose::Load) => Need::Anew,
-            None => Need::None,
+            Some(Purpose::Changes(_)) | None => Need::None,
         };
         self.need.max(reading) <= Need::Behind
     }
@@ -276,34 +339,43 @@ impl Tail {
         }
     }
 
-    /// Returns the newest `limit` messages after a joiner's last one, or the page to read for them.
-    /// Returns `None` while the room is not loaded.
+    /// Returns the newest `limit` messages after a joiner's last one, with the changes that it asks for, or
+    /// the page to read for them. Returns `None` while the room is not loaded.
     pub(super) fn history(
         &mut self,
-        last_seq: Option<Seq>,
+        known: Known,
         limit: usize,
-        older: Option<Older>,
+        own: Option<FromLog>,
     ) -> Option<History> {
         if self.is_loading() {
             return None;
         }
         let recent = self.recent.as_mut()?;
-        let after = last_seq.unwrap_or(Seq::ZERO);
-        let answer = recent
-            .newest(after, limit)
-            .or_else(|| recent.newest_with(older?, limit));
-        Some(answer.map_or_else(
-            || {
+        let after = known.last_seq.unwrap_or(Seq::ZERO);
+        let missed = Missed::new(&self.changes, known, own.as_ref());
+        let messages = recent.newest(after, limit).or_else(|| {
+            let FromLog {
+                mut older, read_at, ..
+            } = own?;
+            let is_whole = self.changes.update(&mut older.messages, read_at);
+            recent.newest_with(older, limit).filter(|_| is_whole)
+        });
+        let answer = messages.zip(missed).map(|((messages, has_more), missed)| {
+            let missed = missed.fit(known.last_revision, answer::bytes_left(&messages));
+            (messages, has_more, missed)
+        });
+        Some(match answer {
+            Some((messages, has_more, missed)) => History::Answer((messages, has_more), missed),
+            None => {
                 let page = Page {
                     after,
                     before: recent.cursor().next(),
                     limit: limit + 1,
                     keep: Keep::Newest,
                 };
-                History::Read(page, recent.hold())
-            },
-            History::Answer,
-        ))
+                History::Read(page, recent.hold(), self.changes.cursor())
+            }
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::model::{Message, Seq};
+use crate::model::{Message, Revision, Seq};
 
 /// A reason to read the log, in ascending order of weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +32,8 @@ pub(super) enum Purpose {
     Load,
     /// The messages after the mark, for a need.
     CatchUp(Mark, Need),
+    /// The changes up to a reported one.
+    Changes(Revision),
 }
 
 /// Returns true when the log goes on from the mark, given the first of its messages from there on.

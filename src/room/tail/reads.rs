@@ -7,11 +7,11 @@ use super::{
     need::{Mark, Need, Purpose, goes_on},
 };
 use crate::{
-    model::{EncodedMessage, Message, Seq},
+    model::{EncodedMessage, Message, Revision, Seq},
     room::{
         answer::fit,
         budget::Share,
-        reading::{RETRY_DELAY, Reading, Unread},
+        reading::{Loaded, RETRY_DELAY, Reading, Unread},
         recent::{CAPACITY, Recent},
     },
     store::{Keep, Page},
@@ -46,6 +46,7 @@ impl Tail {
         }
         match self.need() {
             Need::Anew => self.load(),
+            Need::None => self.catch_up_with_changes(),
             _ => self.catch_up(),
         }
     }
@@ -54,7 +55,7 @@ impl Tail {
         let now = Instant::now();
         if let Some(watch) = self.watch.filter(|watch| watch.next_look() <= now) {
             self.watch = watch.after_look(now);
-            self.look();
+            self.look_for_all();
         }
     }
 
@@ -70,7 +71,8 @@ impl Tail {
             limit: CAPACITY + 1,
             keep: Keep::Newest,
         };
-        self.begin(Purpose::Load, page);
+        let (store, room) = (self.context.store.clone(), self.id.clone());
+        self.begin(Reading::load(Purpose::Load, store, room, page));
     }
 
     /// Begins to read from the mark on, if there is need.
@@ -86,17 +88,29 @@ impl Tail {
                 limit: CAPACITY + 1,
                 keep: Keep::Oldest,
             };
-            self.begin(Purpose::CatchUp(mark, need), page);
+            let (store, room) = (self.context.store.clone(), self.id.clone());
+            let purpose = Purpose::CatchUp(mark, need);
+            self.begin(Reading::page_of(purpose, store, room, page));
         }
     }
 
-    fn begin(&mut self, purpose: Purpose, page: Page) {
-        let (store, room) = (self.context.store.clone(), self.id.clone());
-        self.reading = Some(Reading::begin(purpose, store, room, page));
+    fn begin(&mut self, reading: Reading<Purpose>) {
+        self.reading = Some(reading);
         self.need = Need::None;
         self.reported = Seq::ZERO;
         self.mark = None;
         self.retry_at = None;
+    }
+
+    /// Begins to read the changes after the newest delivered one, if any were reported. Every
+    /// message is delivered before its changes.
+    fn catch_up_with_changes(&mut self) {
+        if let Some(reported) = self.changes.missing() {
+            let (store, room) = (self.context.store.clone(), self.id.clone());
+            let (purpose, after) = (Purpose::Changes(reported), self.changes.cursor());
+            self.changes.begin_read();
+            self.begin(Reading::changes(purpose, store, room, after, CAPACITY));
+        }
     }
 
     /// Waits for the read in flight, and takes its page. Cancel safe.
@@ -112,7 +126,8 @@ impl Tail {
         self.reading = None;
         match (page, purpose) {
             (Ok(newest), Purpose::Load) => self.start_from(&newest),
-            (Ok(messages), Purpose::CatchUp(mark, need)) => self.go_on(&messages, mark, need),
+            (Ok(page), Purpose::CatchUp(mark, need)) => self.go_on(&page.messages, mark, need),
+            (Ok(page), Purpose::Changes(reported)) => self.take_changes(&page.messages, reported),
             (Err(unread), purpose) => {
                 self.retry(purpose);
                 return Err(unread);
@@ -122,8 +137,11 @@ impl Tail {
     }
 
     /// Replaces the room's messages by the newest ones of the log.
-    fn start_from(&mut self, newest: &[Message]) {
+    fn start_from(&mut self, loaded: &Loaded) {
+        let newest = &loaded.messages;
+        self.changes.start_from(loaded.revision);
         if self.recent.is_some() {
+            self.changes.forget_reports();
             let messages = newest.iter().map(EncodedMessage::from);
             self.reset = Some(fit(messages, self.context.history_limit, Keep::Newest));
         }
@@ -157,6 +175,25 @@ impl Tail {
         self.set_mark();
     }
 
+    /// Delivers changes read after the newest delivered one.
+    fn take_changes(&mut self, changes: &[Message], reported: Revision) {
+        for message in changes {
+            if message.seq > self.cursor() {
+                // Its message comes first.
+                self.wake(message.seq);
+                return self.changes.look();
+            }
+            if message.revision() > self.changes.cursor() {
+                self.deliver_change(message.into());
+            }
+        }
+        if changes.len() < CAPACITY {
+            self.changes.skip_to(reported);
+        } else {
+            self.changes.look();
+        }
+    }
+
     /// Restores the need for a failed read. The first load is tried again by the next joiner only.
     fn retry(&mut self, failed: Purpose) {
         if self.recent.is_none() {
@@ -169,6 +206,7 @@ impl Tail {
                 self.need = self.need.max(need);
                 self.mark = Some(mark);
             }
+            Purpose::Changes(_) => self.changes.look(),
         }
     }
 }

@@ -5,7 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use sqlx::postgres::PgRow;
 
 use super::{
-    super::{batch::Answers, error::StoreError, fault, row},
+    super::{
+        batch::Answers,
+        error::{Cause, StoreError},
+        fault, row,
+    },
     pools::{Pools, Query},
     read::message,
     work::Work,
@@ -45,7 +49,7 @@ SELECT room_id, last_seq AS seq FROM counted"#;
 
 /// Finds the drafts of a batch in the log, with their places in the batch, from 1.
 const HELD: &str = r#"
-SELECT place, held.*
+SELECT place, held.*, (SELECT state FROM message_states s WHERE s.room_id = held.room_id AND s.seq = held.seq) AS state
 FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[]) WITH ORDINALITY
     AS draft (room_id, id, user_id, client_message_id, place)
 CROSS JOIN LATERAL (
@@ -88,20 +92,21 @@ async fn store(pools: &Pools, drafts: &[&Draft]) -> Result<Vec<Message>, StoreEr
     let batch = ByRoom::new(drafts);
     match pools.fetch(Work::Write, || insert(drafts, &batch)).await {
         Ok(rows) => batch.numbered(drafts, &rows),
-        Err(cause) if fault::is_lock_timeout(&cause) => Err(blocked(pools, drafts, cause).await),
+        Err(cause) if fault::is_lock_timeout(&cause) => {
+            let rooms: Vec<_> = batch.new.keys().copied().collect();
+            Err(blocked(pools, &rooms, cause.into()).await)
+        }
         Err(cause) => Err(fault::classify(cause)),
     }
 }
 
 /// Returns an error with the locked rooms, unless a whole table is locked.
-async fn blocked(pools: &Pools, drafts: &[&Draft], cause: sqlx::Error) -> StoreError {
-    let rows = pools.fetch(Work::Inspect, || locked(drafts)).await;
+pub(super) async fn blocked(pools: &Pools, names: &[&str], cause: Cause) -> StoreError {
+    let locked = || sqlx::query(LOCKED).bind(names.to_vec());
+    let rows = pools.fetch(Work::Inspect, locked).await;
     match rows.map_err(fault::classify).and_then(|rows| rooms(&rows)) {
-        Ok(rooms) => StoreError::Locked {
-            rooms,
-            cause: cause.into(),
-        },
-        Err(_) => StoreError::Unavailable(cause.into()),
+        Ok(rooms) => StoreError::Locked { rooms, cause },
+        Err(_) => StoreError::Unavailable(cause),
     }
 }
 
@@ -112,15 +117,21 @@ async fn look_and_store(pools: &Pools, drafts: &[&Draft]) -> Result<Vec<Message>
         .await
         .map_err(fault::classify)?;
     let mut answers = Answers::new(drafts.len());
-    for row in &rows {
-        answers.put(row::value::<_, i64>(row, "place")? - 1, message(row)?)?;
-    }
+    take_held(&rows, &mut answers)?;
     let stored = store(pools, &answers.missing(drafts)).await?;
     answers.complete(stored)
 }
 
+/// Takes the messages found by [`held`].
+pub(super) fn take_held(rows: &[PgRow], answers: &mut Answers) -> Result<(), StoreError> {
+    for row in rows {
+        answers.put(row::value::<_, i64>(row, "place")? - 1, message(row)?)?;
+    }
+    Ok(())
+}
+
 /// A batch's drafts, counted by room.
-struct ByRoom<'a> {
+pub(super) struct ByRoom<'a> {
     /// The number of new messages of each room, in the order of the rooms' names.
     new: BTreeMap<&'a str, i64>,
     /// For each draft, the number of later ones for the same room.
@@ -128,7 +139,7 @@ struct ByRoom<'a> {
 }
 
 impl<'a> ByRoom<'a> {
-    fn new(drafts: &[&'a Draft]) -> Self {
+    pub(super) fn new(drafts: &[&'a Draft]) -> Self {
         let mut new = BTreeMap::new();
         let mut later: Vec<_> = drafts
             .iter()
@@ -144,7 +155,11 @@ impl<'a> ByRoom<'a> {
     }
 
     /// Returns the drafts' messages, given the rooms' counts after them.
-    fn numbered(&self, drafts: &[&Draft], rows: &[PgRow]) -> Result<Vec<Message>, StoreError> {
+    pub(super) fn numbered(
+        &self,
+        drafts: &[&Draft],
+        rows: &[PgRow],
+    ) -> Result<Vec<Message>, StoreError> {
         let counted = rows
             .iter()
             .map(|row| Ok((row::value(row, "room_id")?, row::seq(row)?)));
@@ -166,7 +181,8 @@ fn column<'a, T>(drafts: &[&'a Draft], field: impl Fn(&'a Draft) -> T) -> Vec<T>
     drafts.iter().map(|draft| field(draft)).collect()
 }
 
-fn insert(drafts: &[&Draft], batch: &ByRoom<'_>) -> Query<'static> {
+/// Returns the statement that stores drafts.
+pub(super) fn insert(drafts: &[&Draft], batch: &ByRoom<'_>) -> Query<'static> {
     sqlx::query(APPEND)
         .bind(batch.new.keys().copied().collect::<Vec<_>>())
         .bind(batch.new.values().copied().collect::<Vec<_>>())
@@ -187,7 +203,8 @@ fn insert(drafts: &[&Draft], batch: &ByRoom<'_>) -> Query<'static> {
         .bind(column(drafts, |draft| draft.timestamp))
 }
 
-fn held(drafts: &[&Draft]) -> Query<'static> {
+/// Returns the statement that finds drafts in the log.
+pub(super) fn held(drafts: &[&Draft]) -> Query<'static> {
     sqlx::query(HELD)
         .bind(column(drafts, |draft| draft.room_id.as_str()))
         .bind(column(drafts, |draft| draft.id))
@@ -198,11 +215,6 @@ fn held(drafts: &[&Draft]) -> Query<'static> {
                 .as_ref()
                 .map(ClientMessageId::as_str)
         }))
-}
-
-fn locked(drafts: &[&Draft]) -> Query<'static> {
-    let rooms: Vec<_> = ByRoom::new(drafts).new.into_keys().collect();
-    sqlx::query(LOCKED).bind(rooms)
 }
 
 /// Returns the rooms in a query's answer.

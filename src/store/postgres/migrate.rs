@@ -34,7 +34,7 @@ INSERT INTO _sqlx_migrations (version, description, success, checksum, execution
 /// The only encoding with room for every message.
 const ENCODING: &str = "UTF8";
 
-fn steps() -> [Migration; 4] {
+fn steps() -> [Migration; 5] {
     [
         migration(
             1,
@@ -55,6 +55,11 @@ fn steps() -> [Migration; 4] {
             4,
             "ids by room",
             include_str!("../../../migrations/postgres/0004_ids_by_room.sql"),
+        ),
+        migration(
+            5,
+            "changes",
+            include_str!("../../../migrations/postgres/0005_changes.sql"),
         ),
     ]
 }

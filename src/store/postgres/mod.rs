@@ -1,12 +1,14 @@
 //! The log on Postgres: one statement per batch.
 
 mod append;
+mod change;
 pub(crate) mod direct;
 mod index;
 mod migrate;
 mod options;
 mod pools;
 mod read;
+mod revised;
 mod schema;
 mod tails;
 mod work;
@@ -27,10 +29,10 @@ use super::{
     error::{MigrateError, StoreError},
     fault,
     message_store::MessageStore,
-    page::Page,
+    page::{Head, Page},
     tables::PROBE,
 };
-use crate::model::{Draft, Message, RoomId, Seq, Stored};
+use crate::model::{Change, Committed, Draft, Message, Revision, RoomId, Seq, Stored};
 
 /// The log on a Postgres server.
 #[derive(Debug)]
@@ -74,11 +76,33 @@ impl MessageStore for PostgresStore {
         Ok(distinct.answer(drafts, messages))
     }
 
+    async fn commit(&self, drafts: &[Draft], changes: &[Change]) -> Result<Committed, StoreError> {
+        change::commit(&self.pools, drafts, changes).await
+    }
+
+    async fn read_replies(
+        &self,
+        room: &RoomId,
+        to: Seq,
+        page: Page,
+    ) -> Result<Vec<Message>, StoreError> {
+        revised::read_replies(&self.pools, room, to, page).await
+    }
+
+    async fn read_changes(
+        &self,
+        room: &RoomId,
+        after: Revision,
+        limit: usize,
+    ) -> Result<Vec<Message>, StoreError> {
+        revised::read_changes(&self.pools, room, after, limit).await
+    }
+
     async fn read(&self, room: &RoomId, page: Page) -> Result<Vec<Message>, StoreError> {
         read::read(&self.pools, room, page).await
     }
 
-    async fn heads(&self, rooms: &[RoomId]) -> Result<HashMap<RoomId, Seq>, StoreError> {
+    async fn heads(&self, rooms: &[RoomId]) -> Result<HashMap<RoomId, Head>, StoreError> {
         tails::heads(&self.pools, rooms).await
     }
 

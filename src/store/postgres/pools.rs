@@ -12,7 +12,8 @@ use std::{
 };
 
 use sqlx::{
-    AssertSqlSafe, Connection, PgConnection, PgPool,
+    AssertSqlSafe, Connection, PgConnection, PgPool, Postgres,
+    pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions, PgRow},
 };
 use tokio::time::timeout;
@@ -122,6 +123,22 @@ impl Pools {
         Ok(rows)
     }
 
+    /// Begins a transaction of several statements.
+    pub(super) async fn begin(&self, work: Work) -> Result<Session, sqlx::Error> {
+        let is_prepared = !self.is_behind_pooler();
+        let mut session = Session {
+            connection: Some(self.pool(work).acquire().await?),
+            is_prepared,
+        };
+        let begin = if is_prepared {
+            "BEGIN".to_owned()
+        } else {
+            work.begin(self.schema.as_ref())
+        };
+        session.run(begin).await?;
+        Ok(session)
+    }
+
     fn pool(&self, work: Work) -> &PgPool {
         match work {
             Work::Write | Work::Inspect => &self.writers,
@@ -144,7 +161,7 @@ impl Pools {
     }
 
     /// Returns true when an error shows a pooler in between, and adapts the pools to it.
-    fn detect_pooler(&self, error: &sqlx::Error) -> bool {
+    pub(super) fn detect_pooler(&self, error: &sqlx::Error) -> bool {
         if !direct::is_refusal(error) {
             return false;
         }
@@ -160,6 +177,55 @@ impl Pools {
     pub(super) async fn close(&self) {
         self.readers.close().await;
         self.writers.close().await;
+    }
+}
+
+/// A transaction. Dropped without an end, it takes its connection with it.
+pub(super) struct Session {
+    connection: Option<PoolConnection<Postgres>>,
+    is_prepared: bool,
+}
+
+impl Session {
+    /// Runs a statement.
+    pub(super) async fn fetch(&mut self, query: Query<'_>) -> Result<Vec<PgRow>, sqlx::Error> {
+        let is_prepared = self.is_prepared;
+        query
+            .persistent(is_prepared)
+            .fetch_all(self.connection())
+            .await
+    }
+
+    /// Commits, and gives the connection back.
+    pub(super) async fn commit(mut self) -> Result<(), sqlx::Error> {
+        in_time(STATEMENT_TIMEOUT, self.run("COMMIT".into())).await?;
+        self.connection = None;
+        Ok(())
+    }
+
+    /// Takes back all statements, and gives the connection back.
+    pub(super) async fn roll_back(mut self) {
+        let done = in_time(STATEMENT_TIMEOUT, self.run("ROLLBACK".into())).await;
+        if done.is_ok() {
+            self.connection = None;
+        }
+    }
+
+    async fn run(&mut self, sql: String) -> Result<(), sqlx::Error> {
+        let running = sqlx::raw_sql(AssertSqlSafe(sql)).execute(self.connection());
+        running.await.map(drop)
+    }
+
+    fn connection(&mut self) -> &mut PgConnection {
+        self.connection.as_mut().expect("the transaction is open")
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            drop(connection.detach());
+        }
     }
 }
 

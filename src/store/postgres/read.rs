@@ -20,13 +20,19 @@ use super::{
 };
 use crate::model::{Body, Message, RoomId};
 
+/// Looks once whether any message in the range has a state, and only then at each row: this costs a page
+/// of a room without changes next to nothing, where a look at each row took half as long again.
 const READ_OLDEST: &str = r#"
-SELECT room_id, seq, id, user_id, operator_id, message, client_message_id, "timestamp" FROM messages
-WHERE room_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq LIMIT $4"#;
+SELECT room_id, seq, id, user_id, operator_id, message, client_message_id, "timestamp",
+    CASE WHEN EXISTS (SELECT 1 FROM message_states WHERE room_id = $1 AND seq > $2 AND seq < $3)
+        THEN (SELECT state FROM message_states s WHERE s.room_id = m.room_id AND s.seq = m.seq) END AS state
+FROM messages m WHERE room_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq LIMIT $4"#;
 
 const READ_NEWEST: &str = r#"
-SELECT room_id, seq, id, user_id, operator_id, message, client_message_id, "timestamp" FROM messages
-WHERE room_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq DESC LIMIT $4"#;
+SELECT room_id, seq, id, user_id, operator_id, message, client_message_id, "timestamp",
+    CASE WHEN EXISTS (SELECT 1 FROM message_states WHERE room_id = $1 AND seq > $2 AND seq < $3)
+        THEN (SELECT state FROM message_states s WHERE s.room_id = m.room_id AND s.seq = m.seq) END AS state
+FROM messages m WHERE room_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq DESC LIMIT $4"#;
 
 /// Reads a page, oldest first.
 pub(super) async fn read(
@@ -92,5 +98,6 @@ pub(super) fn message(row: &PgRow) -> Result<Message, StoreError> {
                 .saturating_add(EPOCH),
         ),
         client_message_id: row::optional(row, "client_message_id")?,
+        state: row::state(row)?,
     })
 }

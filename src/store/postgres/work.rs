@@ -19,6 +19,9 @@ const PROBE_TIMEOUT: Duration = Duration::from_millis(1500);
 /// statement never commits later.
 const MARGIN: Duration = Duration::from_secs(2);
 
+/// The longest time between the begin of a transaction and its commit.
+pub(super) const STATEMENTS_TIMEOUT: Duration = STATEMENT_TIMEOUT.saturating_sub(MARGIN);
+
 /// Settings of the planner: use indexes, and plan once.
 ///
 /// Every query here has an index. On a new table, before there are statistics, the planner may

@@ -15,7 +15,8 @@ use crate::model::{Body, ClientMessageId, Draft, Message, RoomId, Seq, UserId};
 /// Finds the drafts of a batch in the log. A batch goes to the database as one JSON array, for a
 /// few statements per batch of any length: <https://www.sqlite.org/json1.html#jeach>.
 const HELD: &str = r#"
-SELECT input.key AS place, m.seq, m.room_id, m.id, m.user_id, m.operator_id, m.message, m.client_message_id, m."timestamp"
+SELECT input.key AS place, m.seq, m.room_id, m.id, m.user_id, m.operator_id, m.message, m.client_message_id, m."timestamp",
+    (SELECT state FROM message_states AS s WHERE s.room_id = m.room_id AND s.seq = m.seq) AS state
 FROM jsonb_each(?1) AS input CROSS JOIN messages AS m
 WHERE m.rowid = coalesce(
     (SELECT rowid FROM messages WHERE id = input.value ->> 'id' AND client_message_id IS NULL),
@@ -85,7 +86,7 @@ pub(super) async fn commit(
 }
 
 /// Stores the drafts new to the log, and returns a message for each draft.
-async fn append(
+pub(super) async fn append(
     connection: &mut SqliteConnection,
     drafts: &[&Draft],
 ) -> Result<Vec<Message>, StoreError> {

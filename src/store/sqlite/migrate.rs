@@ -77,5 +77,10 @@ fn migrator() -> Migrator {
             "one index for a repeat",
             include_str!("../../../migrations/sqlite/0002_one_index_for_a_repeat.sql"),
         ),
+        migration(
+            3,
+            "changes",
+            include_str!("../../../migrations/sqlite/0003_changes.sql"),
+        ),
     ])
 }

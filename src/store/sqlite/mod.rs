@@ -1,15 +1,17 @@
 //! The log on SQLite: the embedded default, one file beside the program.
 
 mod append;
+mod change;
 mod migrate;
 mod place;
 mod read;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use sqlx::{
-    SqlitePool,
+    Sqlite, SqlitePool,
+    pool::PoolConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -20,12 +22,12 @@ use super::{
     fault,
     limits::ACQUIRE_TIMEOUT,
     message_store::MessageStore,
-    page::Page,
+    page::{Head, Page},
     reading::Reading,
     row,
     tables::PROBE,
 };
-use crate::model::{Draft, Message, RoomId, Stored};
+use crate::model::{Change, Committed, Draft, Message, Revision, RoomId, Seq, Stored};
 
 /// The lock timeout of a writer while another process writes to the same file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -82,11 +84,18 @@ impl SqliteStore {
         })
     }
 
-    /// Stores a batch, and checks the file's place before and after.
-    async fn store(&self, drafts: &[&Draft]) -> Result<Vec<Message>, StoreError> {
+    /// Takes the writing connection, and checks the file's place.
+    async fn writer(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
         self.place.check()?;
-        let mut connection = self.writer.acquire().await.map_err(fault::classify)?;
-        let outcome = append::commit(&mut connection, drafts).await;
+        self.writer.acquire().await.map_err(fault::classify)
+    }
+
+    /// Notes the outcome of a write, and checks the file's place again.
+    async fn wrote<T>(
+        &self,
+        connection: PoolConnection<Sqlite>,
+        outcome: Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         if let Err(StoreError::Unavailable(_)) = outcome {
             // SQLite itself ends a transaction after a failed write. The pool takes it for open,
             // and would begin no other one.
@@ -127,7 +136,41 @@ impl MessageStore for SqliteStore {
 
     async fn append(&self, drafts: &[Draft]) -> Result<Vec<Stored<Arc<Message>>>, StoreError> {
         let distinct = Distinct::new(drafts);
-        Ok(distinct.answer(drafts, self.store(distinct.drafts()).await?))
+        let mut connection = self.writer().await?;
+        let outcome = append::commit(&mut connection, distinct.drafts()).await;
+        let messages = self.wrote(connection, outcome).await?;
+        Ok(distinct.answer(drafts, messages))
+    }
+
+    async fn commit(&self, drafts: &[Draft], changes: &[Change]) -> Result<Committed, StoreError> {
+        let mut connection = self.writer().await?;
+        let outcome = change::commit(&mut connection, drafts, changes).await;
+        self.wrote(connection, outcome).await
+    }
+
+    async fn read_replies(
+        &self,
+        room: &RoomId,
+        to: Seq,
+        page: Page,
+    ) -> Result<Vec<Message>, StoreError> {
+        self.place.check()?;
+        change::read_replies(&self.readers, room, to, page).await
+    }
+
+    async fn read_changes(
+        &self,
+        room: &RoomId,
+        after: Revision,
+        limit: usize,
+    ) -> Result<Vec<Message>, StoreError> {
+        self.place.check()?;
+        change::read(&self.readers, room, after, limit).await
+    }
+
+    async fn heads(&self, rooms: &[RoomId]) -> Result<HashMap<RoomId, Head>, StoreError> {
+        self.place.check()?;
+        read::heads(&self.readers, rooms).await
     }
 
     async fn read(&self, room: &RoomId, page: Page) -> Result<Vec<Message>, StoreError> {

@@ -32,7 +32,7 @@ const MESSAGE: [&str; 8] = [
     "timestamp",
     "clientMessageId",
 ];
-const JOINED: [&str; 7] = [
+const JOINED: [&str; 8] = [
     "roomId",
     "userId",
     "messages",
@@ -40,6 +40,7 @@ const JOINED: [&str; 7] = [
     "hasMore",
     "members",
     "memberCount",
+    "lastRevision",
 ];
 
 /// Asserts that an object has these keys and no others.

@@ -9,7 +9,10 @@ use parlor::{
         auth::Identity,
         chat::{Chat, Limits, MAX_HISTORY, Participant, Range},
         rates::Rate,
-        room::{Departure, Fanout, Joined, Presence, PresenceSettings, Reset, RoomContext, Rooms},
+        room::{
+            Departure, Fanout, Joined, Known, MessageChanged, Presence, PresenceSettings, Reset,
+            RoomContext, Rooms,
+        },
         writer::Writer,
     },
 };
@@ -28,6 +31,8 @@ struct Nobody;
 
 impl Fanout for Nobody {
     fn message(&self, _: &EncodedMessage) {}
+
+    fn changed(&self, _: &MessageChanged) {}
 
     fn presence(&self, _: &Presence) {}
 
@@ -71,6 +76,7 @@ impl House {
         );
         let limits = Limits {
             max_message_bytes: 8192,
+            edit_window: None,
             history_limit: DEFAULT_LIMIT,
             max_rooms: 256,
             messages: Rate::UNLIMITED,
@@ -79,7 +85,7 @@ impl House {
         let chat = Chat::new(Rooms::new(context), writer, store.clone(), limits);
         let keeper = participant(&chat);
         for size in SIZES.into_iter().step_by(2) {
-            chat.join(&keeper, room(size), None, None, None, |_| true)
+            chat.join(&keeper, room(size), None, Known::default(), None, |_| true)
                 .await
                 .unwrap();
         }
@@ -100,9 +106,13 @@ impl House {
     ) -> Joined {
         let (sender, joined) = oneshot::channel();
         let welcome = move |joined| sender.send(joined).is_ok();
+        let known = Known {
+            last_seq,
+            last_revision: None,
+        };
         let joining = self
             .chat
-            .join(participant, room(size), None, last_seq, limit, welcome);
+            .join(participant, room(size), None, known, limit, welcome);
         within_deadline("a join", joining).await.unwrap();
         joined.await.unwrap()
     }
@@ -197,7 +207,7 @@ fn a_read_of_history_is_as_expected() {
             &(select(&SIZES[..]), range, option::of(limit())),
             |(size, range, limit)| {
                 let room = room(size);
-                let reading = house.chat.history(&participant, &room, range, limit);
+                let reading = house.chat.history(&participant, &room, range, None, limit);
                 let (messages, has_more) = runtime.block_on(reading.unwrap().page()).unwrap();
                 let limit = answer(limit);
                 let expected = match range {

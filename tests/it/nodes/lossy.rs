@@ -8,7 +8,7 @@ use std::sync::{
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use parlor::{
-    model::{RoomId, Seq, Signal},
+    model::{Revision, RoomId, Seq, Signal},
     testing::bus::{Bus, News, RosterStore},
 };
 use serde_json::json;
@@ -18,13 +18,22 @@ use super::{engine::Engine, watcher::Watcher};
 use crate::support::{FLOODED, Server};
 
 /// A bus that passes on one of `of` reports, or none.
-struct Lossy {
+pub struct Lossy {
     inner: Arc<dyn Bus>,
     of: Option<usize>,
     reports: AtomicUsize,
 }
 
 impl Lossy {
+    /// Returns a bus that loses reports of another one.
+    pub fn around(inner: Arc<dyn Bus>, of: Option<usize>) -> Arc<dyn Bus> {
+        Arc::new(Self {
+            inner,
+            of,
+            reports: AtomicUsize::new(0),
+        })
+    }
+
     fn passes(&self) -> bool {
         let number = self.reports.fetch_add(1, Ordering::Relaxed);
         self.of.is_some_and(|of| number.is_multiple_of(of))
@@ -36,6 +45,12 @@ impl Bus for Lossy {
     fn tell(&self, room: &RoomId, seq: Seq) {
         if self.passes() {
             self.inner.tell(room, seq);
+        }
+    }
+
+    fn tell_change(&self, room: &RoomId, revision: Revision) {
+        if self.passes() {
+            self.inner.tell_change(room, revision);
         }
     }
 
@@ -97,13 +112,7 @@ async fn everything_arrives(engine: Engine, of: Option<usize>) {
     let flags: Vec<_> = flags.iter().map(String::as_str).collect();
     let mut servers = vec![];
     for _ in 0..SERVERS {
-        let around = |inner| -> Arc<dyn Bus> {
-            Arc::new(Lossy {
-                inner,
-                of,
-                reports: AtomicUsize::new(0),
-            })
-        };
+        let around = |inner| Lossy::around(inner, of);
         servers.push(Server::around_bus(database.shared(), &flags, around).await);
     }
     let mut members = vec![];

@@ -3,7 +3,7 @@
 mod bus;
 mod delivery;
 pub mod engine;
-mod lossy;
+pub mod lossy;
 mod presence;
 mod redis;
 mod redis_rosters;

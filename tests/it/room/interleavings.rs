@@ -93,7 +93,7 @@ impl Stage {
         match step {
             Step::Say { count, bytes } => {
                 let stored = self.store(count, bytes).await;
-                self.house.rooms.observe(Outcome::Stored(stored));
+                self.house.rooms.observe(Outcome::from(stored));
             }
             Step::SayElsewhere { count } => drop(self.store(count, 1).await),
             Step::LoseOutcome => self.house.rooms.observe(Outcome::Unknown(vec![room()])),
@@ -120,10 +120,13 @@ impl Stage {
         self.joins.push(tokio::spawn(async move {
             let (sender, joined) = oneshot::channel();
             let welcome = move |joined| sender.send(joined).is_ok();
-            let last_seq = Some(after.try_into().unwrap());
+            let known = Known {
+                last_seq: Some(after.try_into().unwrap()),
+                last_revision: None,
+            };
             house
                 .chat
-                .join(&bob, room(), None, last_seq, Some(limit), welcome)
+                .join(&bob, room(), None, known, Some(limit), welcome)
                 .await
                 .unwrap();
             (after, limit, joined.await.unwrap())

@@ -1,5 +1,6 @@
 //! Rooms as tasks: they start, end, and find messages that nobody announced.
 
+mod changes;
 mod interleavings;
 mod slow_log;
 
@@ -14,12 +15,12 @@ use parlor::{
     store::MessageStore,
     testing::{
         auth::Identity,
-        chat::{Chat, Limits, Participant, READS_AT_ONCE, Range},
+        chat::{Chat, Content, Limits, Participant, READS_AT_ONCE, Range},
         error::Error,
         rates::Rate,
         room::{
-            Departure, Fanout, Joined, MAILBOX_BYTES, Presence, PresenceSettings, Reset,
-            RoomContext, Rooms,
+            Departure, Fanout, Joined, Known, MAILBOX_BYTES, MessageChanged, Presence,
+            PresenceSettings, Reset, RoomContext, Rooms,
         },
         writer::Writer,
     },
@@ -33,6 +34,7 @@ use crate::support::{DEADLINE, Database, eventually, faulty::FaultyStore, said, 
 #[derive(Default)]
 struct Recorder {
     messages: Mutex<Vec<EncodedMessage>>,
+    changes: Mutex<Vec<MessageChanged>>,
     presence: Mutex<Vec<Presence>>,
     signals: Mutex<Vec<Signal>>,
 }
@@ -40,6 +42,10 @@ struct Recorder {
 impl Fanout for Recorder {
     fn message(&self, message: &EncodedMessage) {
         self.messages.lock().unwrap().push(message.clone());
+    }
+
+    fn changed(&self, changed: &MessageChanged) {
+        self.changes.lock().unwrap().push(changed.clone());
     }
 
     fn presence(&self, presence: &Presence) {
@@ -88,6 +94,7 @@ impl House {
         let (writer, _) = Writer::spawn(store.clone(), DEADLINE, observe, CancellationToken::new());
         let limits = Limits {
             max_message_bytes: 8192,
+            edit_window: None,
             history_limit,
             max_rooms: 256,
             messages: Rate::UNLIMITED,
@@ -125,14 +132,20 @@ impl House {
         let (sender, joined) = oneshot::channel();
         let welcome = move |joined| sender.send(joined).is_ok();
         self.chat
-            .join(participant, room(), None, None, limit, welcome)
+            .join(participant, room(), None, Known::default(), limit, welcome)
             .await?;
         Ok(joined.await.unwrap())
     }
 
     async fn send(&self, participant: &Participant, text: &str) {
-        let receipt = self.chat.send(participant, room(), text, None).unwrap();
-        receipt.stored().await.unwrap();
+        let content = Content {
+            text,
+            client_message_id: None,
+            reply_to: None,
+            metadata: None,
+        };
+        let receipt = self.chat.send(participant, room(), content).unwrap();
+        receipt.settled().await.unwrap();
     }
 
     fn sent(&self) -> Vec<String> {
@@ -197,13 +210,13 @@ async fn a_connection_that_ends_while_it_joins_leaves_no_member_behind() {
     house.chat.disconnect(&ann, Departure::Broken).await;
     let late = house
         .chat
-        .join(&ann, room(), None, None, None, |_| true)
+        .join(&ann, room(), None, Known::default(), None, |_| true)
         .await;
     assert_eq!(late.unwrap_err().code(), "UNAVAILABLE");
     let refusing = house.user("cid");
     let refused = house
         .chat
-        .join(&refusing, room(), None, None, None, |_| false)
+        .join(&refusing, room(), None, Known::default(), None, |_| false)
         .await;
     assert_eq!(refused.unwrap_err().code(), "UNAVAILABLE");
     assert_eq!(house.join(&bob).await.member_count, 1);
@@ -219,7 +232,7 @@ async fn a_return_that_breaks_too_does_not_end_the_grace() {
     let returning = house.user("ann");
     let refused = house
         .chat
-        .join(&returning, room(), None, None, None, |_| false)
+        .join(&returning, room(), None, Known::default(), None, |_| false)
         .await;
     assert_eq!(refused.unwrap_err().code(), "UNAVAILABLE");
     assert_eq!(house.join(&bob).await.member_count, 2);
@@ -313,7 +326,7 @@ async fn a_room_with_a_full_mailbox_reads_what_it_missed() {
         .map(|body| Draft::new(room(), "other".try_into().unwrap(), None, body, None))
         .collect();
     for stored in house.store.append(&drafts).await.unwrap() {
-        house.rooms.observe(Outcome::Stored(vec![stored.encode()]));
+        house.rooms.observe(Outcome::from(vec![stored.encode()]));
     }
     eventually("all messages", async || house.sent().len() >= MESSAGES).await;
     assert!(
@@ -337,7 +350,7 @@ async fn a_room_with_too_many_bytes_waiting_reads_what_it_missed() {
         .map(|_| Draft::new(room(), "other".try_into().unwrap(), None, body(), None))
         .collect();
     for stored in house.store.append(&drafts).await.unwrap() {
-        house.rooms.observe(Outcome::Stored(vec![stored.encode()]));
+        house.rooms.observe(Outcome::from(vec![stored.encode()]));
     }
     eventually("all messages", async || house.sent().len() >= MESSAGES).await;
     assert_eq!(house.sent().len(), MESSAGES);
@@ -358,9 +371,9 @@ async fn a_repeat_wakes_the_room_only_if_the_message_is_new_to_it() {
     for _ in 0..3 {
         let repeats = house.store.append(&drafts()).await.unwrap();
         assert!(repeats.iter().all(|stored| stored.duplicate));
-        house.rooms.observe(Outcome::Stored(
-            repeats.iter().map(Stored::encode).collect(),
-        ));
+        house.rooms.observe(Outcome::from(Vec::from_iter(
+            repeats.iter().map(Stored::encode),
+        )));
         eventually("both messages", async || house.sent().len() >= 2).await;
     }
     house.send(&ann, "3").await;
@@ -389,7 +402,7 @@ async fn one_connection_has_few_reads_of_the_log_at_once() {
     let reading = (0..10 * READS_AT_ONCE).map(|_| {
         house
             .chat
-            .history(&eve, &room, Range::Newest, None)
+            .history(&eve, &room, Range::Newest, None, None)
             .unwrap()
             .page()
     });

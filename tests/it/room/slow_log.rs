@@ -192,9 +192,7 @@ async fn messages_stored_during_the_first_read_are_in_the_joiners_answer() {
     until_reading(&store, 1).await;
     for text in ["1", "2"] {
         let stored = house.store.append(&[draft(text)]).await.unwrap();
-        house
-            .rooms
-            .observe(Outcome::Stored(vec![stored[0].encode()]));
+        house.rooms.observe(Outcome::from(vec![stored[0].encode()]));
     }
     store.release_reads(&room());
     let joined = within_deadline("the join", bob).await.unwrap().unwrap();
@@ -273,7 +271,7 @@ async fn a_client_that_goes_leaves_its_other_rooms_though_one_is_stuck() {
     for number in 0..ROOMS {
         let joining = house
             .chat
-            .join(&eve, room(number), None, None, None, |_| true);
+            .join(&eve, room(number), None, Known::default(), None, |_| true);
         within_deadline("a join", joining).await.unwrap();
     }
     let (welcomed, until_welcomed) = oneshot::channel();
@@ -288,7 +286,7 @@ async fn a_client_that_goes_leaves_its_other_rooms_though_one_is_stuck() {
             };
             house
                 .chat
-                .join(&ann, room(0), None, None, None, welcome)
+                .join(&ann, room(0), None, Known::default(), None, welcome)
                 .await
         }
     });

@@ -1,7 +1,7 @@
 //! A real store with faults that a real database does not show on demand.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -10,8 +10,8 @@ use std::{
 
 use async_trait::async_trait;
 use parlor::{
-    model::{Draft, Message, RoomId, Stored},
-    store::{MessageStore, MigrateError, Page, StoreError},
+    model::{Change, Committed, Draft, Message, Revision, RoomId, Seq, Stored},
+    store::{Head, MessageStore, MigrateError, Page, StoreError},
 };
 use tokio::sync::{Semaphore, watch};
 
@@ -102,14 +102,14 @@ impl FaultyStore {
     }
 }
 
-#[async_trait]
-impl MessageStore for FaultyStore {
-    async fn migrate(&self) -> Result<(), MigrateError> {
-        self.inner.migrate().await
-    }
-
-    async fn append(&self, drafts: &[Draft]) -> Result<Vec<Stored<Arc<Message>>>, StoreError> {
-        self.batches.lock().unwrap().push(drafts.len());
+impl FaultyStore {
+    /// Writes a batch once the gate lets it through, with the next fault.
+    async fn write<T>(
+        &self,
+        entries: usize,
+        write: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        self.batches.lock().unwrap().push(entries);
         self.gate.acquire().await.unwrap().forget();
         let fault = self.faults.lock().unwrap().pop();
         let lost = || {
@@ -120,12 +120,51 @@ impl MessageStore for FaultyStore {
         if fault == Some(Fault::LostBefore) {
             return Err(lost());
         }
-        let stored = self.inner.append(drafts).await?;
+        let written = write.await?;
         if fault == Some(Fault::LostAfter) {
             Err(lost())
         } else {
-            Ok(stored)
+            Ok(written)
         }
+    }
+}
+
+#[async_trait]
+impl MessageStore for FaultyStore {
+    async fn migrate(&self) -> Result<(), MigrateError> {
+        self.inner.migrate().await
+    }
+
+    async fn append(&self, drafts: &[Draft]) -> Result<Vec<Stored<Arc<Message>>>, StoreError> {
+        self.write(drafts.len(), self.inner.append(drafts)).await
+    }
+
+    async fn commit(&self, drafts: &[Draft], changes: &[Change]) -> Result<Committed, StoreError> {
+        let entries = drafts.len() + changes.len();
+        self.write(entries, self.inner.commit(drafts, changes))
+            .await
+    }
+
+    async fn read_changes(
+        &self,
+        room: &RoomId,
+        after: Revision,
+        limit: usize,
+    ) -> Result<Vec<Message>, StoreError> {
+        self.inner.read_changes(room, after, limit).await
+    }
+
+    async fn read_replies(
+        &self,
+        room: &RoomId,
+        to: Seq,
+        page: Page,
+    ) -> Result<Vec<Message>, StoreError> {
+        self.inner.read_replies(room, to, page).await
+    }
+
+    async fn heads(&self, rooms: &[RoomId]) -> Result<HashMap<RoomId, Head>, StoreError> {
+        self.inner.heads(rooms).await
     }
 
     async fn read(&self, room: &RoomId, page: Page) -> Result<Vec<Message>, StoreError> {

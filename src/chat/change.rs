@@ -1,0 +1,170 @@
+//! Changing messages, and reading what has changed.
+
+use std::{slice, sync::Arc};
+
+use chrono::Utc;
+use tokio::{sync::Semaphore, time::timeout};
+
+use super::{Chat, MAX_HISTORY, Participant};
+use crate::{
+    error::Error,
+    model::{Action, Change, Changed, Edit, EncodedMessage, Metadata, Revision, RoomId, Seq},
+    room::{MAX_BEHIND, READ_TIMEOUT, fit},
+    store::{Keep, MessageStore, StoreError},
+    writer::Receipt,
+};
+
+/// A queued change.
+pub type Changing = Receipt<Changed<EncodedMessage>>;
+
+/// An author's new version of a message.
+pub struct Version<'a> {
+    /// The text.
+    pub text: &'a str,
+    /// New metadata; none to keep the present ones.
+    pub metadata: Option<Metadata>,
+    /// The message's revision as the author knows it; none when the last edit is to win.
+    pub if_revision: Option<Revision>,
+}
+
+impl Chat {
+    /// Queues an edit of a member's message.
+    ///
+    /// # Errors
+    ///
+    /// Those of a message's text, and of [`Chat::change`].
+    pub fn edit(
+        &self,
+        participant: &Participant,
+        room: RoomId,
+        seq: Seq,
+        version: Version<'_>,
+    ) -> Result<Changing, Error> {
+        let edit = Edit {
+            body: self.body(version.text)?,
+            metadata: version.metadata,
+            if_revision: version.if_revision,
+            sent_since: self.limits.edit_window.map(|window| Utc::now() - window),
+        };
+        self.change(participant, room, seq, Action::Edit(edit))
+    }
+
+    /// Queues a member's change of a message. Its place among the member's messages and changes is
+    /// settled on return.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::NotInRoom`] for a room the client is not in;
+    /// - [`Error::RateLimited`] for too many messages and changes;
+    /// - [`Error::Unavailable`] when the queue is full or the server is stopping.
+    pub fn change(
+        &self,
+        participant: &Participant,
+        room: RoomId,
+        seq: Seq,
+        action: Action,
+    ) -> Result<Changing, Error> {
+        self.check_running()?;
+        let (author, _) = participant.member(&room)?;
+        author.may_enter(&room)?;
+        self.messages.check(author.user_id())?;
+        let is_operator = author.operator_id().is_some();
+        let user = author.user_id().clone();
+        let change = Change::new(room, seq, user, is_operator, action);
+        self.writer.enqueue_change(change)
+    }
+
+    /// Admits a read of a room's changes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotInRoom`] for a room the client is not in, [`Error::RateLimited`] for too many
+    /// requests, [`Error::Unavailable`] when the server is stopping.
+    pub fn changes<'a>(
+        &'a self,
+        participant: &Participant,
+        room: &'a RoomId,
+        after: Revision,
+        limit: Option<usize>,
+    ) -> Result<ReadingChanges<'a>, Error> {
+        self.check_running()?;
+        let (identity, _) = participant.member(room)?;
+        self.requests.check(identity.user_id())?;
+        Ok(ReadingChanges {
+            store: &*self.store,
+            room,
+            reads: participant.reads(),
+            after,
+            limit: limit.unwrap_or(MAX_HISTORY).min(MAX_HISTORY),
+        })
+    }
+}
+
+/// An admitted read of a room's changes, not yet begun.
+#[must_use]
+pub struct ReadingChanges<'a> {
+    store: &'a dyn MessageStore,
+    room: &'a RoomId,
+    reads: Arc<Semaphore>,
+    after: Revision,
+    limit: usize,
+}
+
+/// A room's changes after a revision.
+#[derive(Debug)]
+pub struct Changes {
+    /// The changed messages in their present state, by revision.
+    pub changes: Vec<EncodedMessage>,
+    /// The newest change that the reader has with this answer.
+    pub last_revision: Revision,
+    /// True when further changes are left out.
+    pub more: bool,
+    /// True when the reader has missed too much to be told, or the log went back.
+    pub reset: bool,
+}
+
+impl ReadingChanges<'_> {
+    /// Reads the page.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] when the log cannot be read within [`READ_TIMEOUT`].
+    pub async fn page(self) -> Result<Changes, Error> {
+        let reading = async {
+            let _one_of_few = self.reads.acquire().await;
+            let heads = self.store.heads(slice::from_ref(self.room)).await?;
+            let head = heads.get(self.room).map(|head| head.revision);
+            let head = head.unwrap_or_default();
+            if self.is_reset(head) {
+                return Ok((vec![], head));
+            }
+            let changes = self
+                .store
+                .read_changes(self.room, self.after, self.limit + 1);
+            Ok((changes.await?, head))
+        };
+        let read: Result<_, StoreError> = timeout(READ_TIMEOUT, reading)
+            .await
+            .map_err(|_| Error::Unavailable)?;
+        let (messages, head) = read?;
+        let messages = messages.iter().map(EncodedMessage::from);
+        let (changes, more) = fit(messages, self.limit, Keep::Oldest);
+        let last = changes.last().map(|change| change.revision);
+        let last_revision = match last {
+            Some(last) if more => last,
+            Some(last) => last.max(head),
+            None if more => self.after,
+            None => head,
+        };
+        Ok(Changes {
+            changes,
+            last_revision,
+            more,
+            reset: self.is_reset(head),
+        })
+    }
+
+    fn is_reset(&self, head: Revision) -> bool {
+        self.after > head || head.since(self.after) > MAX_BEHIND
+    }
+}
