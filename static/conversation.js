@@ -93,6 +93,10 @@ class Conversation {
     this.#showOutbox();
     this.#scroller.toEnd();
     room.on("message", (message) => this.#receive(message));
+    room.on("change", (message) => {
+      this.#timeline.update(message);
+      this.#settle();
+    });
     room.on("resume", ({ until }) => (this.#missed = { until, shown: false }));
     room.on("members", () => showMembers(room));
     room.on("outbox", () => this.#showOutbox());

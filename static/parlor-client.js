@@ -7,13 +7,15 @@
  *     room.on("message", show);
  *     room.send("hello");
  *
- * @import { ClientToServerEvents, ErrorBody, Joined, Message, Presence, ServerToClientEvents } from "./parlor.js"
+ * @import { ChangesPage, ClientToServerEvents, ErrorBody, Joined, Message, MessageChanged, Presence } from "./parlor.js"
+ * @import { ServerToClientEvents } from "./parlor.js"
  * @import { Unconfirmed } from "./parlor-outbox.js"
  * @typedef {import("socket.io-client").Socket<ServerToClientEvents, ClientToServerEvents>} ParlorSocket
  * @typedef {Error & ErrorBody} Refusal The server's reason for a refusal.
  *
  * @typedef {object} RoomEvents The events of {@link Room.on}, with their details.
  * @property {Message} message the next one of `messages`: each once, in order, without a gap
+ * @property {Message} change one of `messages` has changed, and is replaced by this state
  * @property {Unconfirmed[]} outbox `outbox` has changed
  * @property {Set<string>} members `members` or `memberCount` have changed
  * @property {{ after: number, until: number }} resume back in the room: the messages with a `seq` in between were missed
@@ -27,6 +29,7 @@
  * @property {(trouble: Refusal | null) => void} [onTrouble] listens to `trouble` from the first attempt on
  */
 
+import { Changes } from "./parlor-changes.js";
 import { Outbox, browserStorage } from "./parlor-outbox.js";
 
 /** Longer than the server's default limit for a send (15 s), so that its answer wins. */
@@ -121,6 +124,7 @@ export class Room {
   #cursor = null;
   /** Messages beyond a gap after the cursor. @type {Map<number, Message>} */
   #ahead = new Map();
+  #changes = new Changes();
   /** The number of logs seen by this room: answers about an earlier log are void. */
   #log = 0;
   #filling = false;
@@ -148,6 +152,7 @@ export class Room {
       disconnect: () => this.#setState("joining"),
       connect_error: (/** @type {Error} */ error) => this.#handleRefusal(refusedConnection(socket, error)),
       newMessage: (/** @type {Message} */ message) => message.roomId === roomId && this.#receive([message]),
+      messageChanged: (/** @type {MessageChanged} */ changed) => changed.roomId === roomId && this.#follow(changed),
       presence: (/** @type {Presence} */ presence) => presence.roomId === roomId && this.#changeMembers(presence),
       history: (/** @type {Joined} */ joined) => joined.roomId === roomId && joined.reset && this.#reset(joined),
     });
@@ -185,6 +190,32 @@ export class Room {
     return receipt;
   }
 
+  /**
+   * Replaces the text of a message of the user's own. Resolves with the stored message, and rejects with a {@link Refusal}. So do
+   * the other changes. Each is repeated until the server has answered.
+   * @param {number} seq
+   * @param {string} message
+   * @returns {Promise<Message>}
+   */
+  edit(seq, message) {
+    return this.#change("editMessage", { seq, message });
+  }
+
+  /** Deletes a message for everybody and for ever. @param {number} seq @returns {Promise<Message>} */
+  delete(seq) {
+    return this.#change("deleteMessage", { seq });
+  }
+
+  /** Sets the user's reaction to a message, or takes it back. @param {number} seq @param {string} reaction @param {boolean} on */
+  react(seq, reaction, on) {
+    return this.#change("setReaction", { seq, reaction, on });
+  }
+
+  /** Pins a message to the room, or unpins it. @param {number} seq @param {boolean} on */
+  pin(seq, on) {
+    return this.#change("setPinned", { seq, on });
+  }
+
   /** Sends a failed message once more. @param {Unconfirmed} failed */
   retry(failed) {
     this.#outbox.retry(failed);
@@ -209,7 +240,7 @@ export class Room {
 
   #join() {
     if (!this.#socket.connected || this.state !== "joining") return;
-    const resume = this.#cursor === null ? {} : { lastSeq: this.#cursor, limit: PAGE_LIMIT };
+    const resume = this.#cursor === null ? {} : { lastSeq: this.#cursor, lastRevision: this.#changes.revision, limit: PAGE_LIMIT };
     this.#request("joinRoom", resume, (refusal, answer) => {
       if (this.state !== "joining") return;
       if (!refusal) return this.#joined(answer);
@@ -239,6 +270,7 @@ export class Room {
       this.#emit("resume", { after: this.#cursor, until: lastSeq });
       if (hasMore) this.#receive(messages);
       else this.#takeUpTo(messages, lastSeq);
+      this.#takeChanges(/** @type {Joined & ChangesPage} */ (answer));
     }
     this.#joining.resolve(this);
     this.#flush();
@@ -253,6 +285,7 @@ export class Room {
     this.messages = [];
     this.#ahead.clear();
     this.#cursor = answer.lastSeq;
+    this.#changes.start(answer.lastRevision);
     this.hasOlder = answer.hasMore;
     if (isFirst) this.#outbox.open(JSON.stringify([this.userId, this.roomId]));
     for (const message of answer.messages) this.#append(message);
@@ -313,12 +346,70 @@ export class Room {
     if (message.seq <= (this.#cursor ?? 0)) return;
     this.#cursor = message.seq;
     this.#append(message);
-    this.#emit("message", message);
+    this.#emit("message", this.messages.at(-1));
+  }
+
+  /** Takes a live change, and asks for those before it if some are missing. @param {MessageChanged} changed */
+  #follow(changed) {
+    if (this.#cursor === null) return;
+    this.#put(changed.message);
+    if (!this.#changes.follow(changed)) this.#readChanges();
+  }
+
+  /** Puts a message's later state in its place. @param {Message} message */
+  #put(message) {
+    const place = this.#changes.put(this.messages, message);
+    if (place !== undefined) this.#emit("change", message);
+  }
+
+  /** Takes a list of changes, and asks for the rest of them. @param {ChangesPage} answer */
+  #takeChanges({ changes, lastRevision, moreChanges, changesReset }) {
+    if (changesReset) {
+      // Too many were missed: the newest page tells the present state.
+      this.#cursor = null;
+      this.#setState("joining");
+      return this.#join();
+    }
+    for (const message of changes ?? []) this.#put(message);
+    this.#changes.revision = lastRevision ?? this.#changes.revision;
+    if (moreChanges) this.#readChanges();
+  }
+
+  #readChanges() {
+    if (this.#changes.reading || this.state !== "joined") return;
+    this.#changes.reading = true;
+    const log = this.#log;
+    this.#request("getChanges", { afterRevision: this.#changes.revision }, (refusal, page) => {
+      this.#changes.reading = false;
+      if (log !== this.#log || this.state === "closed") return;
+      if (refusal) this.#retryLater(refusal, () => this.#readChanges());
+      else this.#takeChanges(page);
+    });
+  }
+
+  /**
+   * @param {"editMessage" | "deleteMessage" | "setReaction" | "setPinned"} event
+   * @param {object} payload
+   * @returns {Promise<Message>}
+   */
+  #change(event, payload) {
+    return new Promise((resolve, reject) => {
+      const attempt = () => {
+        if (this.#ended) return reject(this.#ended);
+        this.#request(event, payload, (refusal, answer) => {
+          if (refusal?.retryable || refusal?.code === "NOT_IN_ROOM") return this.#retryLater(refusal, attempt);
+          if (refusal) return reject(refusal);
+          this.#put(answer.message);
+          resolve(answer.message);
+        });
+      };
+      attempt();
+    });
   }
 
   /** @param {Message} message */
   #append(message) {
-    this.messages.push(message);
+    this.messages.push(this.#changes.newest(message));
     if (message.userId === this.userId) this.#outbox.confirm(message, true);
   }
 
@@ -331,9 +422,10 @@ export class Room {
       this.#request("getHistory", older, (refusal, page) => (refusal ? reject(refusal) : resolve(page)));
     });
     if (log !== this.#log) return [];
-    this.messages.unshift(...messages);
+    const present = messages.map((/** @type {Message} */ message) => this.#changes.newest(message));
+    this.messages.unshift(...present);
     this.hasOlder = hasMore;
-    return messages;
+    return present;
   }
 
   /** Sends the oldest unsent message. One at a time, so that retries keep the order. */

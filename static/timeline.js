@@ -1,7 +1,7 @@
 /**
  * The conversation as a list, grouped by author and day, with the outbox after it.
  *
- * @import { Message } from "./parlor.js"
+ * @import { Message, Reactors } from "./parlor.js"
  * @import { Unconfirmed } from "./parlor-outbox.js"
  *
  * @typedef {{ message: Message, item: HTMLElement }} Shown
@@ -62,6 +62,15 @@ export class Timeline {
     if (this.#shown.length > 0) arrange(this.#shown[0], shown.at(-1)?.message);
     this.#shown.unshift(...shown);
     shown.find(({ message }) => message.seq === this.#away.before)?.item.before(this.#away.item);
+  }
+
+  /** Shows a message's present state, if it is in the list. @param {Message} message */
+  update(message) {
+    const shown = this.#shown.find(({ message: { seq } }) => seq === message.seq);
+    if (!shown) return;
+    const before = shown.item.querySelector(".bubble");
+    before?.replaceWith(bubble(message, message.userId === this.#userId));
+    shown.message = message;
   }
 
   /** The number of messages in the list. */
@@ -157,7 +166,7 @@ function arrange({ message, item }, before) {
 }
 
 /** @param {Message} message @param {boolean} own */
-function bubble({ userId, operatorId, message, timestamp }, own) {
+function bubble({ userId, operatorId, message, timestamp, editedAt, deletedAt, pinned, reactions }, own) {
   const by = element("p", "by", element("b", "", isolated(userId)));
   if (operatorId) by.append(element("span", "tag", "operator"));
   const at = new Date(timestamp);
@@ -165,8 +174,21 @@ function bubble({ userId, operatorId, message, timestamp }, own) {
   time.dateTime = timestamp;
   time.title = at.toLocaleString();
   const meta = element("p", "meta", time);
+  if (editedAt) meta.prepend("edited ");
+  if (pinned) meta.prepend("pinned ");
   if (own) meta.append(element("span", "check", "Sent"));
-  return element("div", "bubble", by, body(message), meta);
+  const text = deletedAt ? element("p", "body gone", "Message deleted") : body(message);
+  return element("div", "bubble", by, text, ...(reactions ? [reactionLine(reactions)] : []), meta);
+}
+
+/** @param {Reactors[]} reactions */
+function reactionLine(reactions) {
+  const kinds = reactions.map(({ reaction, count, userIds }) => {
+    const kind = element("li", "", isolated(reaction), ` ${count}`);
+    kind.title = userIds.join(", ");
+    return kind;
+  });
+  return element("ul", "reactions", ...kinds);
 }
 
 /** @param {string} text */

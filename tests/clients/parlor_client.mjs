@@ -114,7 +114,7 @@ test("an absence of more than two pages leaves no gap", async (t) => {
   assert.deepEqual(texts(told), numbered(3, 453));
   assert.deepEqual(texts(room.messages), numbered(1, 453));
   assert.deepEqual(resumed, [{ after: 2, until: 452 }]);
-  assert.deepEqual(asked.shift(), { event: "joinRoom", roomId: "gap", lastSeq: 2, limit: 200 });
+  assert.deepEqual(asked.shift(), { event: "joinRoom", roomId: "gap", lastSeq: 2, lastRevision: 0, limit: 200 });
 });
 
 test("each send goes out once, and in its order", async (t) => {

@@ -19,6 +19,14 @@ async fn the_client_module_settles_every_promise() {
     node::run("parlor_client_ends.mjs", &[&server.url(), "websocket"]).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_module_follows_every_change() {
+    for transport in ["websocket", "polling"] {
+        let server = Server::start().await;
+        node::run("parlor_client_changes.mjs", &[&server.url(), transport]).await;
+    }
+}
+
 /// Rows deleted by hand, the newest one among them.
 const DELETED: &str = "3, 120, 121, 122, 430, 450";
 

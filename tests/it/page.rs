@@ -43,6 +43,12 @@ async fn the_page_shows_members_unread_messages_and_failures() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn changed_messages_appear_and_are_there_after_a_reload() {
+    let server = Server::start().await;
+    node::run("page_changes.mjs", &[&server.url()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_form_leads_into_a_room_and_refusals_lead_back() {
     let server = Server::start().await;
     node::run("page_entry.mjs", &[&server.url()]).await;
