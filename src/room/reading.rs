@@ -1,6 +1,6 @@
 //! Reads of a room's log.
 
-use std::{slice, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use tokio::time::{Instant, timeout_at};
@@ -55,21 +55,6 @@ pub(super) struct Loaded {
     pub(super) revision: Revision,
 }
 
-/// Reads the end of a room's log. Its newest change is read first: the messages may have later ones,
-/// which the room then delivers once more.
-async fn load(
-    store: Arc<dyn MessageStore>,
-    room: RoomId,
-    page: Page,
-) -> Result<Loaded, StoreError> {
-    let heads = store.heads(slice::from_ref(&room)).await?;
-    let revision = heads.get(&room).map(|head| head.revision);
-    Ok(Loaded {
-        messages: store.read(&room, page).await?,
-        revision: revision.unwrap_or_default(),
-    })
-}
-
 /// A read in flight beside the room's task; dropping it aborts the read.
 pub(super) struct Reading<P> {
     purpose: P,
@@ -77,9 +62,18 @@ pub(super) struct Reading<P> {
 }
 
 impl<P: Copy> Reading<P> {
-    /// Begins to read the end of the log.
-    pub(super) fn load(purpose: P, store: Arc<dyn MessageStore>, room: RoomId, page: Page) -> Self {
-        Self::begin(purpose, load(store, room, page))
+    /// Begins to read the newest messages. They may have later changes than the one before them,
+    /// which the room then delivers once more.
+    pub(super) fn load(
+        purpose: P,
+        store: Arc<dyn MessageStore>,
+        room: RoomId,
+        limit: usize,
+    ) -> Self {
+        Self::begin(purpose, async move {
+            let (messages, revision) = store.load(&room, limit).await?;
+            Ok(Loaded { messages, revision })
+        })
     }
 
     /// Begins to read a page of the log.

@@ -1,6 +1,6 @@
 //! The log's interface, common to all databases.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, slice, sync::Arc};
 
 use async_trait::async_trait;
 
@@ -49,6 +49,28 @@ pub trait MessageStore: Send + Sync + 'static {
     ///
     /// See [`StoreError`].
     async fn read(&self, room: &RoomId, page: Page) -> Result<Vec<Message>, StoreError>;
+
+    /// Reads the newest messages of a room, oldest first, and the room's newest change before them.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    async fn load(
+        &self,
+        room: &RoomId,
+        limit: usize,
+    ) -> Result<(Vec<Message>, Revision), StoreError> {
+        let heads = self.heads(slice::from_ref(room)).await?;
+        let revision = heads.get(room).map(|head| head.revision);
+        let newest = Page {
+            after: Seq::ZERO,
+            before: Seq::END,
+            limit,
+            keep: Keep::Newest,
+        };
+        let messages = self.read(room, newest).await?;
+        Ok((messages, revision.unwrap_or_default()))
+    }
 
     /// Reads a part of the replies to a message, oldest first. Unreadable rows are skipped.
     ///

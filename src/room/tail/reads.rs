@@ -65,14 +65,8 @@ impl Tail {
     }
 
     fn load(&mut self) {
-        let page = Page {
-            after: Seq::ZERO,
-            before: Seq::END,
-            limit: CAPACITY + 1,
-            keep: Keep::Newest,
-        };
         let (store, room) = (self.context.store.clone(), self.id.clone());
-        self.begin(Reading::load(Purpose::Load, store, room, page));
+        self.begin(Reading::load(Purpose::Load, store, room, CAPACITY + 1));
     }
 
     /// Begins to read from the mark on, if there is need.

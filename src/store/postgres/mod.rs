@@ -102,6 +102,14 @@ impl MessageStore for PostgresStore {
         read::read(&self.pools, room, page).await
     }
 
+    async fn load(
+        &self,
+        room: &RoomId,
+        limit: usize,
+    ) -> Result<(Vec<Message>, Revision), StoreError> {
+        read::load(&self.pools, room, limit).await
+    }
+
     async fn heads(&self, rooms: &[RoomId]) -> Result<HashMap<RoomId, Head>, StoreError> {
         tails::heads(&self.pools, rooms).await
     }
