@@ -39,6 +39,7 @@ mod config;
 mod engine;
 mod error;
 mod http;
+mod inbox;
 mod json_error;
 pub mod model;
 mod net;

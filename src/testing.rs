@@ -33,6 +33,13 @@ pub mod http {
     pub use crate::http::{AllowedOrigins, endpoint, has_client};
 }
 
+/// The rooms of users.
+pub mod inbox {
+    pub use crate::inbox::{
+        Delivery, FLUSH_INTERVAL, Inbox, InboxContext, MAX_FLUSHED, RoomActivity,
+    };
+}
+
 /// TCP.
 pub mod net {
     pub use crate::net::{
@@ -57,8 +64,8 @@ pub mod realtime {
 pub mod room {
     pub use crate::room::{
         CAPACITY, Departure, Fanout, INTERVAL, Joined, Known, MAILBOX_BYTES, MAILBOX_CAPACITY,
-        MAX_ANSWER_BYTES, MessageChanged, Presence, PresenceSettings, READ_TIMEOUT, ROOM_BYTES,
-        Reset, RoomContext, Rooms, SWEEP_INTERVAL,
+        MAX_ANSWER_BYTES, MAX_TOLD, MessageChanged, Presence, PresenceSettings, READ_TIMEOUT,
+        READS_INTERVAL, ROOM_BYTES, Reads, Reset, RoomContext, Rooms, SWEEP_INTERVAL,
     };
 }
 

@@ -8,8 +8,11 @@ use std::{
 use async_trait::async_trait;
 use parlor::{
     App, Config,
-    model::{Change, Committed, Draft, Message, Revision, RoomId, Seq, Stored},
-    store::{Head, Keep, MessageStore, MigrateError, Page, StoreError},
+    model::{
+        Change, Committed, Draft, Followed, Latest, ListedRoom, Mark, Marked, Message, Read,
+        Revision, RoomId, Seq, Stored, UserId,
+    },
+    store::{Head, Keep, ListPlace, MembershipStore, MessageStore, MigrateError, Page, StoreError},
 };
 
 /// The newest messages kept of each room, as many as the server keeps itself.
@@ -122,9 +125,57 @@ impl MessageStore for Memory {
         Ok(heads.collect())
     }
 
+    fn memberships(&self) -> &dyn MembershipStore {
+        self
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         Ok(())
     }
 
     async fn close(&self) {}
+}
+
+/// Nobody has read anything, and nobody follows a room.
+#[async_trait]
+impl MembershipStore for Memory {
+    async fn mark(&self, _: &[Mark]) -> Result<Vec<Marked>, StoreError> {
+        Ok(vec![])
+    }
+
+    async fn positions(
+        &self,
+        _: &[(RoomId, UserId)],
+    ) -> Result<HashMap<(RoomId, UserId), Seq>, StoreError> {
+        Ok(HashMap::new())
+    }
+
+    async fn readers(&self, _: &RoomId, _: usize) -> Result<Vec<Read>, StoreError> {
+        Ok(vec![])
+    }
+
+    async fn follow(&self, _: &UserId, _: &RoomId, _: Option<bool>) -> Result<bool, StoreError> {
+        Err(StoreError::Unreadable("no memberships in memory".into()))
+    }
+
+    async fn unfollow(&self, _: &UserId, _: &RoomId) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn followed(&self, _: &[UserId]) -> Result<Vec<Followed>, StoreError> {
+        Ok(vec![])
+    }
+
+    async fn list(
+        &self,
+        _: &UserId,
+        _: Option<&ListPlace>,
+        _: usize,
+    ) -> Result<Vec<ListedRoom>, StoreError> {
+        Ok(vec![])
+    }
+
+    async fn latest(&self, _: &[(RoomId, Seq)]) -> Result<Vec<Latest>, StoreError> {
+        Ok(vec![])
+    }
 }

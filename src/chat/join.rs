@@ -9,7 +9,7 @@ use super::{Chat, Participant};
 use crate::{
     auth::Identity,
     error::Error,
-    model::RoomId,
+    model::{RoomId, Seq, UserId},
     room::{Departure, Join, Joined, Known, READ_TIMEOUT, RoomHandle, Welcome},
 };
 
@@ -41,10 +41,12 @@ impl Chat {
         let user_id = identity.user_id().clone();
         self.requests.check(&user_id)?;
         let (handle, joined_before) = self.enter(participant, &room)?;
+        let read_seq = self.read_seq(&room, &user_id, &known).await;
         let joining = handle.join(Join {
             client: participant.client,
             user_id,
             known,
+            read_seq,
             limit: self.limit(limit),
             deadline: Instant::now() + READ_TIMEOUT,
             welcome: unless_closed(participant.clone(), welcome),
@@ -54,6 +56,13 @@ impl Chat {
             participant.joined().rooms.remove(&room);
         }
         result
+    }
+
+    /// Returns the position of a joiner that asks for changes, when it can be read soon. Others join
+    /// without the database.
+    async fn read_seq(&self, room: &RoomId, user: &UserId, known: &Known) -> Option<Seq> {
+        known.last_revision?;
+        self.inbox.position(room, user).await
     }
 
     /// Notes the room with the participant, and returns its handle; true if it was noted before.
@@ -111,11 +120,15 @@ impl Chat {
     /// Ends a participant: it leaves all its rooms at once. Waits until they have forgotten it; a
     /// room with a full mailbox delays none of the others.
     pub async fn disconnect(&self, participant: &Participant, how: Departure) {
-        let rooms = {
+        let (rooms, watching) = {
             let mut joined = participant.joined();
             joined.closed = true;
-            std::mem::take(&mut joined.rooms)
+            let watching = std::mem::take(&mut joined.watching);
+            (std::mem::take(&mut joined.rooms), watching)
         };
+        if let Some(identity) = participant.identity().filter(|_| watching) {
+            self.inbox.unwatch(identity.user_id());
+        }
         let client = participant.client;
         let leaving = rooms
             .into_values()

@@ -1,7 +1,8 @@
-//! The use cases: join, leave, send, change, read history, type. Knows neither sockets nor HTTP.
+//! The use cases: join, leave, send, change, read history, type, mark as read, follow. Knows neither sockets nor HTTP.
 
 mod change;
 mod history;
+mod inbox;
 mod join;
 mod participant;
 mod reading;
@@ -27,6 +28,7 @@ pub use self::{
 use crate::{
     auth::Identity,
     error::Error,
+    inbox::Inbox,
     model::UserId,
     rates::{Limiter, Rate},
     room::Rooms,
@@ -45,8 +47,8 @@ pub struct Limits {
     pub max_rooms: usize,
     /// The time in which an author may edit a message; none for ever.
     pub edit_window: Option<Duration>,
-    /// The rate of a user's messages and changes together and, counted apart, of its typing signals, as these reach as
-    /// many others.
+    /// The rate of a user's messages and changes together and, each counted apart, of its typing
+    /// signals and read marks, as these reach as many others.
     pub messages: Rate,
     /// The rate of a user's requests that make the server look something up: joins, history reads,
     /// new tokens.
@@ -58,24 +60,34 @@ pub struct Chat {
     rooms: Rooms,
     writer: Writer,
     store: Arc<dyn MessageStore>,
+    inbox: Arc<Inbox>,
     limits: Limits,
     messages: Limiter<UserId>,
     typing: Limiter<UserId>,
+    marks: Limiter<UserId>,
     requests: Limiter<UserId>,
     clients: AtomicU64,
     stopping: CancellationToken,
 }
 
 impl Chat {
-    /// Creates the use cases on a node's rooms, writer and log.
-    pub fn new(rooms: Rooms, writer: Writer, store: Arc<dyn MessageStore>, limits: Limits) -> Self {
+    /// Creates the use cases on a node's rooms, writer, log and inbox.
+    pub fn new(
+        rooms: Rooms,
+        writer: Writer,
+        store: Arc<dyn MessageStore>,
+        inbox: Arc<Inbox>,
+        limits: Limits,
+    ) -> Self {
         Self {
             rooms,
             writer,
             store,
+            inbox,
             limits,
             messages: Limiter::new(limits.messages),
             typing: Limiter::new(limits.messages),
+            marks: Limiter::new(limits.messages),
             requests: Limiter::new(limits.requests),
             clients: AtomicU64::new(1),
             stopping: CancellationToken::new(),

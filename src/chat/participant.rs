@@ -32,6 +32,8 @@ pub struct Participant {
 pub(super) struct JoinedRooms {
     pub(super) rooms: HashMap<RoomId, RoomHandle>,
     pub(super) closed: bool,
+    /// True while the client is told of the rooms that its user follows.
+    pub(super) watching: bool,
     /// Made by the first read: most clients are idle.
     reads: Option<Arc<Semaphore>>,
 }
@@ -123,6 +125,11 @@ impl Participant {
     pub(super) fn member(&self, room: &RoomId) -> Result<(Identity, RoomHandle), Error> {
         let handle = self.joined().rooms.get(room).cloned();
         self.identity().zip(handle).ok_or(Error::NotInRoom)
+    }
+
+    /// Returns true while the client is told of the rooms that its user follows.
+    pub fn is_watching(&self) -> bool {
+        self.joined().watching
     }
 
     /// Returns true once the client is gone.

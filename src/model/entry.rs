@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     change::{Change, Refusal, Revised},
-    ids::RoomId,
+    ids::{RoomId, UserId},
     message::{Changed, Draft, EncodedMessage, Message, Stored},
 };
 
@@ -79,6 +79,8 @@ pub enum Outcome {
     Stored {
         /// The messages.
         messages: Vec<Stored<EncodedMessage>>,
+        /// The authors of the messages, one for each.
+        authors: Vec<UserId>,
         /// The rooms with changes.
         changes: Vec<Revised<EncodedMessage>>,
     },
@@ -87,11 +89,12 @@ pub enum Outcome {
     Unknown(Vec<RoomId>),
 }
 
-/// A commit of messages alone.
+/// A commit of messages alone, without their authors.
 impl From<Vec<Stored<EncodedMessage>>> for Outcome {
     fn from(messages: Vec<Stored<EncodedMessage>>) -> Self {
         Self::Stored {
             messages,
+            authors: vec![],
             changes: vec![],
         }
     }

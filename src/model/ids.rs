@@ -134,7 +134,9 @@ identifier! {
 }
 
 /// A message's place in its room: 1, 2, 3, …; 0 stands before the first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(try_from = "WholeNumber")]
 pub struct Seq(i64);
 

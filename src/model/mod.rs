@@ -3,6 +3,7 @@
 mod change;
 mod entry;
 mod ids;
+mod membership;
 mod message;
 mod number;
 mod signal;
@@ -13,6 +14,7 @@ pub use self::{
     change::{Action, Change, Edit, Refusal, Revised},
     entry::{Committed, Entry, Outcome, Settled},
     ids::{ClientMessageId, InvalidIdentifier, MAX_IDENTIFIER_BYTES, RoomId, Seq, UserId},
+    membership::{Followed, Latest, ListedRoom, MAX_FOLLOWED, Mark, Marked, Read},
     message::{Body, Changed, Draft, EncodedMessage, Message, Stored},
     number::WholeNumber,
     signal::Signal,

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::UserId;
+use super::ids::{Seq, UserId};
 
 /// An event that passes through a room without a place in its log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,5 +19,18 @@ pub enum Signal {
         user_id: UserId,
         /// False when the user stopped.
         is_typing: bool,
+    },
+    /// A user has read the room up to a message.
+    Read {
+        /// The reader.
+        user_id: UserId,
+        /// The newest message read.
+        seq: Seq,
+    },
+    /// A user follows the room now, or no longer, or has muted it: only the user's own clients are
+    /// told.
+    Followed {
+        /// The user.
+        user_id: UserId,
     },
 }

@@ -1,6 +1,9 @@
 //! A client: one Socket.IO socket of a user, and its state in this layer.
 
-use std::sync::{Arc, Mutex, atomic::AtomicBool};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
 
 use socketioxide::socket::Socket;
 use tokio_util::task::TaskTracker;
@@ -16,7 +19,7 @@ use super::{
 use crate::{
     chat::{Chat, Participant},
     engine,
-    model::RoomId,
+    model::{RoomId, UserId},
 };
 
 /// The state of one socket, kept in its extensions.
@@ -33,6 +36,8 @@ pub struct Client {
     pub unanswered: TaskTracker,
     /// Set when its connection is broken because it is too slow.
     pub is_cut: AtomicBool,
+    /// Set once it hears the packets for its own user.
+    pub hears_own: AtomicBool,
     /// The bytes in flight to it.
     pub backlog: Backlog,
     /// The bytes in flight to all clients.
@@ -67,15 +72,26 @@ impl Client {
     /// Subscribes the client to a room's packets; returns false when its socket has ended.
     pub fn subscribe(&self, socket: &Socket, room: &RoomId) -> bool {
         self.backlogs.subscribe(&self.backlog, room);
-        let room = room.to_string();
-        socket.join(room.clone());
-        if !socket.connected() {
-            // The library has taken the ended socket out of its rooms already: without this, the
-            // socket would stay in the room forever.
-            socket.leave(room);
-            return false;
+        hear(socket, room.to_string())
+    }
+
+    /// Subscribes the client to the packets for its own user.
+    pub fn hear_own(&self, socket: &Socket) {
+        if let Some(identity) = self.participant.identity()
+            && !self.hears_own.swap(true, Ordering::Relaxed)
+        {
+            hear(socket, own_packets(identity.user_id()));
         }
-        true
+    }
+
+    /// Begins or ends the client's subscription to the activity of the rooms that its user follows.
+    pub fn hear_activity(&self, socket: &Socket, user: &UserId, on: bool) {
+        self.hear_own(socket);
+        if on {
+            hear(socket, activity_of(user));
+        } else {
+            socket.leave(activity_of(user));
+        }
     }
 
     /// Ends the client's subscription to a room's packets.
@@ -83,6 +99,29 @@ impl Client {
         socket.leave(room.to_string());
         self.backlogs.unsubscribe(&self.backlog, room);
     }
+}
+
+/// Subscribes a socket to the packets of a Socket.IO room; returns false when the socket has ended.
+fn hear(socket: &Socket, room: String) -> bool {
+    socket.join(room.clone());
+    if !socket.connected() {
+        // The library has taken the ended socket out of its rooms already: without this, the socket
+        // would stay in the room forever.
+        socket.leave(room);
+        return false;
+    }
+    true
+}
+
+/// Returns the name of the Socket.IO room for the packets to a user's own clients. No room of the
+/// chat can have it.
+pub fn own_packets(user: &UserId) -> String {
+    format!("\u{2}{user}")
+}
+
+/// Returns the name of the Socket.IO room for the activity of a user's followed rooms.
+pub fn activity_of(user: &UserId) -> String {
+    format!("\u{3}{user}")
 }
 
 /// Returns the Engine.IO session of a socket.

@@ -79,6 +79,7 @@ impl Entrance {
             turns: Turns::while_connecting(),
             unanswered: self.unanswered.clone(),
             is_cut: AtomicBool::new(false),
+            hears_own: AtomicBool::new(false),
             backlog: Backlog::default(),
             backlogs: self.backlogs.clone(),
             early: EarlySends::new(self.early.clone()),

@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use serde::Serialize;
-use socketioxide::{BroadcastError, SocketError, SocketIo, extract::SocketRef};
+use socketioxide::{BroadcastError, SendError, SocketError, SocketIo, extract::SocketRef};
 
 use super::{
     backlog::Backlogs,
-    client::Client,
-    overflow::{count_packet, cut, has_overflowed},
+    client::{Client, activity_of, own_packets},
+    overflow::{count_bytes, count_packet, cut, has_overflowed},
     protocol::{self, UserTyping, event},
 };
 use crate::{
-    model::{EncodedMessage, RoomId, Signal, UserId},
-    room::{Fanout, MessageChanged, Presence, Reset},
+    inbox::{Delivery, RoomActivity},
+    model::{EncodedMessage, RoomId, UserId},
+    room::{Fanout, MessageChanged, Presence, Reads, Reset},
 };
 
 /// The approximate size of a packet without its names and messages, in bytes.
@@ -44,6 +45,35 @@ impl SocketIoFanout {
             Some(Ok(())) | None => {}
         }
         count_packet(&self.backlogs, room, bytes);
+    }
+
+    /// Sends a packet about a room to a user's own clients in a Socket.IO room, each if its token is
+    /// for the room.
+    fn emit_to_own<T: Serialize>(
+        &self,
+        own: String,
+        room: &RoomId,
+        event: &str,
+        data: &T,
+        bytes: usize,
+    ) {
+        let Some(namespace) = self.io.of("/") else {
+            return;
+        };
+        for socket in namespace.within(own).sockets() {
+            let client = Client::from_socket(&socket);
+            let identity = client.participant.identity();
+            if identity.is_none_or(|identity| identity.may_enter(room).is_err()) {
+                continue;
+            }
+            match socket.emit(event, data) {
+                Ok(()) => count_bytes(&client, &socket, bytes as u64),
+                Err(SendError::Socket(SocketError::InternalChannelFull)) => cut(&socket),
+                // The socket has just ended.
+                Err(SendError::Socket(SocketError::Closed)) => {}
+                Err(error) => tracing::error!(%room, event, %error, "packet not sent"),
+            }
+        }
     }
 
     /// Cuts the clients with lost packets. The errors do not name them, so every client with a full
@@ -92,7 +122,7 @@ impl SocketIoFanout {
     /// Sends to all clients in the room except the user's own. One of the user's sockets is left out
     /// as the sender, the others by a Socket.IO room of their own for the time of this call. No room
     /// of the chat can have its name.
-    fn typing(&self, typing: &UserTyping) {
+    fn tell_typing(&self, typing: &UserTyping) {
         let (room, own) = (
             typing.room_id.to_string(),
             self.sockets_of(typing.user_id, typing.room_id),
@@ -155,13 +185,42 @@ impl Fanout for SocketIoFanout {
         );
     }
 
-    fn signal(&self, room: &RoomId, signal: &Signal) {
-        match signal {
-            Signal::Typing { user_id, is_typing } => self.typing(&UserTyping {
-                room_id: room,
-                user_id,
-                is_typing: *is_typing,
-            }),
+    fn reads(&self, reads: &Reads) {
+        self.emit(&reads.room_id, event::READ, reads, size_of_reads(reads));
+    }
+
+    fn typing(&self, room: &RoomId, user: &UserId, is_typing: bool) {
+        self.tell_typing(&UserTyping {
+            room_id: room,
+            user_id: user,
+            is_typing,
+        });
+    }
+}
+
+impl Delivery for SocketIoFanout {
+    fn read(&self, reads: &Reads) {
+        for read in &reads.reads {
+            let (own, bytes) = (own_packets(&read.user_id), size_of_reads(reads));
+            self.emit_to_own(own, &reads.room_id, event::READ, reads, bytes);
         }
     }
+
+    fn activity(&self, user: &UserId, activity: &RoomActivity) {
+        let message = match activity {
+            RoomActivity::Active { room, .. } => room.last_message.as_ref(),
+            RoomActivity::Unfollowed { .. } => None,
+        };
+        let bytes = PACKET_BYTES + message.map_or(0, |message| message.json().len());
+        let (own, room) = (activity_of(user), activity.room_id());
+        self.emit_to_own(own, room, event::ROOM_ACTIVITY, activity, bytes);
+    }
+}
+
+/// Returns the approximate size of a packet with reads, in bytes.
+fn size_of_reads(reads: &Reads) -> usize {
+    let readers = reads.reads.iter();
+    readers
+        .map(|read| read.user_id.as_str().len() + PACKET_BYTES)
+        .sum()
 }

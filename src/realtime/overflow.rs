@@ -60,12 +60,21 @@ pub fn count_packet(backlogs: &Backlogs, room: &RoomId, bytes: usize) {
 }
 
 /// Counts an answer with messages, and cuts its client when the backlog is too large.
-pub fn count_answer(client: &Client, socket: &Socket, messages: &[EncodedMessage]) {
+pub fn count_answer<'a>(
+    client: &Client,
+    socket: &Socket,
+    messages: impl IntoIterator<Item = &'a EncodedMessage>,
+) {
+    let messages = messages.into_iter();
+    let bytes = messages.map(|message| message.json().len() as u64);
+    count_bytes(client, socket, bytes.sum());
+}
+
+/// Counts bytes sent to one client, and cuts it when the backlog is too large.
+pub fn count_bytes(client: &Client, socket: &Socket, bytes: u64) {
     let Some(session) = session(socket) else {
         return;
     };
-    let bytes = messages.iter().map(|message| message.json().len() as u64);
-    let bytes = bytes.sum();
     if client.backlog.add(bytes, session.bytes_taken()) > MAX_WAITING_BYTES {
         cut(socket);
     }

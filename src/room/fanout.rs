@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::model::{EncodedMessage, Revision, RoomId, Seq, Signal, UserId};
+use crate::model::{EncodedMessage, Read, Revision, RoomId, Seq, UserId};
 
 /// The most members listed in a join's answer.
 pub const MAX_LISTED: usize = 200;
@@ -17,8 +17,21 @@ pub trait Fanout: Send + Sync + 'static {
     fn presence(&self, presence: &Presence);
     /// Replaces every client's copy of the room's log.
     fn reset(&self, reset: &Reset);
-    /// Passes a signal on to the clients it concerns. Delivery is best effort.
-    fn signal(&self, room: &RoomId, signal: &Signal);
+    /// Tells every client in the room how far some users have read. Delivery is best effort.
+    fn reads(&self, reads: &Reads);
+    /// Tells the other users' clients in the room that a user started or stopped typing. Delivery is
+    /// best effort.
+    fn typing(&self, room: &RoomId, user: &UserId, is_typing: bool);
+}
+
+/// New positions of readers.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reads {
+    /// The room.
+    pub room_id: RoomId,
+    /// The readers.
+    pub reads: Vec<Read>,
 }
 
 /// A change of a message, with its present state.
@@ -93,6 +106,9 @@ pub struct Joined {
     pub member_count: usize,
     /// The newest change that the joiner has with this answer.
     pub last_revision: Revision,
+    /// The newest message read by the joiner's user, when known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_seq: Option<Seq>,
     /// The changed messages that the joiner has, in their present state, by revision; only when it
     /// asked for them.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{EncodedMessage, Message, Revision, RoomId, UserId},
+    model::{EncodedMessage, Message, Revision, RoomId, Seq, UserId},
     store::{MessageStore, Page},
 };
 
@@ -25,6 +25,8 @@ pub struct Join {
     pub user_id: UserId,
     /// The part of the log that the client has.
     pub known: Known,
+    /// The newest message read by the user, when known.
+    pub read_seq: Option<Seq>,
     /// The most messages in the answer.
     pub limit: usize,
     /// The latest time for an answer.

@@ -12,6 +12,7 @@ mod joining;
 mod mailbox;
 mod members;
 mod reading;
+mod reads;
 mod recent;
 mod registry;
 mod rosters;
@@ -26,13 +27,14 @@ pub use self::{
     answer::MAX_ANSWER_BYTES,
     budget::ROOM_BYTES,
     context::RoomContext,
-    fanout::{Fanout, Joined, MessageChanged, Presence, Reset, Welcome},
+    fanout::{Fanout, Joined, MessageChanged, Presence, Reads, Reset, Welcome},
     joining::Join,
     mailbox::{MAILBOX_BYTES, MAILBOX_CAPACITY, RoomHandle},
     members::{ClientId, Departure, INTERVAL, PresenceSettings},
     reading::READ_TIMEOUT,
+    reads::{MAX_TOLD, READS_INTERVAL},
     recent::CAPACITY,
     registry::Rooms,
     tail::{Known, MAX_BEHIND},
-    tailer::{SWEEP_INTERVAL, Tailer},
+    tailer::{NewsListener, SWEEP_INTERVAL, Tailer},
 };

@@ -74,7 +74,9 @@ impl Rooms {
     /// Passes a commit's outcome on to its rooms, and tells the other servers of it.
     pub fn observe(&self, outcome: Outcome) {
         match outcome {
-            Outcome::Stored { messages, changes } => {
+            Outcome::Stored {
+                messages, changes, ..
+            } => {
                 for (room, stored) in by_room(messages) {
                     self.stored(&room, stored);
                 }
@@ -128,8 +130,9 @@ impl Rooms {
         self.tell(room, Command::Found(found));
     }
 
-    /// Passes on to a room a signal of another server, unless its mailbox is full.
-    pub(super) fn signal(&self, room: &RoomId, signal: Signal) {
+    /// Passes on to a room here a signal of another server or another layer, unless its mailbox is
+    /// full.
+    pub fn signal(&self, room: &RoomId, signal: Signal) {
         let handle = self.active().get(room).and_then(WeakRoomHandle::upgrade);
         if let Some(handle) = handle {
             handle.signal_from_afar(signal);

@@ -26,9 +26,16 @@ const MAX_HEADS: usize = 1_000;
 /// The most rooms in a statement for their messages.
 const MAX_TAILS: usize = 256;
 
+/// Hears the news of other servers beside the rooms. Never waits.
+pub trait NewsListener: Send + Sync + 'static {
+    /// Takes in news, before the rooms do.
+    fn hear(&self, news: &News);
+}
+
 /// Follows the logs of a node's active rooms.
 pub struct Tailer {
     rooms: Rooms,
+    listener: Arc<dyn NewsListener>,
     store: Arc<dyn MessageStore>,
     bus: Arc<dyn Bus>,
     handed: Handed,
@@ -41,10 +48,16 @@ pub struct Tailer {
 
 impl Tailer {
     /// Creates the tailer of a node.
-    pub fn new(rooms: Rooms, store: Arc<dyn MessageStore>, bus: Arc<dyn Bus>) -> Self {
+    pub fn new(
+        rooms: Rooms,
+        store: Arc<dyn MessageStore>,
+        bus: Arc<dyn Bus>,
+        listener: Arc<dyn NewsListener>,
+    ) -> Self {
         let now = Instant::now();
         Self {
             rooms,
+            listener,
             store,
             bus,
             handed: Handed::default(),
@@ -80,6 +93,7 @@ impl Tailer {
 
     /// Passes news on. A report of any room asks for a sweep.
     async fn take(&mut self, news: News) -> Result<(), StoreError> {
+        self.listener.hear(&news);
         for (room, signal) in news.signals {
             self.rooms.signal(&room, signal);
         }

@@ -14,6 +14,7 @@ use super::{
     mailbox::{self, Command, Inbox, RoomHandle, WeakRoomHandle},
     members::{Departure, Members, RostersRead},
     reading::Unread,
+    reads::Reads,
     rosters::{RosterLink, RosterQueue},
     tail::{History, Missed, Tail},
     waiting::{Waiting, WaitingList},
@@ -66,6 +67,7 @@ struct Room {
     inbox: Inbox,
     tail: Tail,
     members: Members,
+    reads: Reads,
     /// None on a single server.
     rosters: Option<RosterLink>,
     waiting: WaitingList,
@@ -81,6 +83,7 @@ impl Room {
     ) -> Self {
         Self {
             members: Members::new(context.presence),
+            reads: Reads::new(),
             rosters: rosters.map(|queue| RosterLink::open(id.clone(), queue)),
             tail: Tail::new(id.clone(), context.clone(), budget),
             id,
@@ -115,6 +118,9 @@ impl Room {
             if let Some(presence) = self.members.tick(&self.id) {
                 self.context.fanout.presence(&presence);
             }
+            if let Some(reads) = self.reads.tick(&self.id, self.members.count()) {
+                self.context.fanout.reads(&reads);
+            }
             if let Some(rosters) = &mut self.rosters {
                 rosters.keep_up(&mut self.members);
             }
@@ -127,6 +133,7 @@ impl Room {
             .next_tick()
             .into_iter()
             .chain(self.members.next_tick())
+            .chain(self.reads.next_tick())
             .chain(self.waiting.next_deadline())
             .chain(rosters.and_then(|rosters| rosters.next_tick(&self.members)))
             .min()
@@ -150,9 +157,9 @@ impl Room {
             Command::Suspect => self.tail.suspect(),
             Command::Anew => self.tail.read_anew(),
             Command::Watch => self.tail.watch(),
-            Command::Signal(signal) => self.signal(&signal),
+            Command::Signal(signal) => self.signal(signal),
             Command::Rosters(rosters) => self.read_rosters(rosters),
-            Command::RemoteSignal(signal) => self.context.fanout.signal(&self.id, &signal),
+            Command::RemoteSignal(signal) => self.tell_here(signal),
             Command::Look => {}
         }
     }
@@ -170,10 +177,22 @@ impl Room {
         }
     }
 
-    fn signal(&self, signal: &Signal) {
-        self.context.fanout.signal(&self.id, signal);
+    fn signal(&mut self, signal: Signal) {
         if let Some(bus) = &self.context.bus {
-            bus.signal(&self.id, signal);
+            bus.signal(&self.id, &signal);
+        }
+        self.tell_here(signal);
+    }
+
+    /// Passes a signal on to the members here.
+    fn tell_here(&mut self, signal: Signal) {
+        match signal {
+            Signal::Typing { user_id, is_typing } => {
+                self.context.fanout.typing(&self.id, &user_id, is_typing);
+            }
+            Signal::Read { user_id, seq } => self.reads.add(user_id, seq),
+            // Of no concern to a room's other members.
+            Signal::Followed { .. } => {}
         }
     }
 
@@ -284,6 +303,7 @@ impl Room {
             members: self.members.listed(),
             member_count: self.members.count(),
             last_revision: missed.last_revision,
+            read_seq: join.read_seq,
             more_changes: missed.changes.is_some().then_some(missed.more),
             changes: missed.changes,
             changes_reset: missed.reset,

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::{
     error::{MigrateError, StoreError},
+    membership_store::MembershipStore,
     page::{Head, Keep, Page},
 };
 use crate::model::{Change, Committed, Draft, Message, Revision, RoomId, Seq, Stored};
@@ -127,6 +128,9 @@ pub trait MessageStore: Send + Sync + 'static {
         }
         Ok(tails)
     }
+
+    /// Returns the memberships, kept beside the log.
+    fn memberships(&self) -> &dyn MembershipStore;
 
     /// Checks that the database answers and would take a message, as far as possible without
     /// writing one.

@@ -16,6 +16,7 @@ mod error;
 mod fault;
 mod ledger;
 mod limits;
+mod membership_store;
 mod message_store;
 mod page;
 mod postgres;
@@ -31,6 +32,7 @@ pub(crate) use self::postgres::{connect_options as postgres_options, direct};
 pub use self::{
     error::{Cause, MigrateError, StoreError},
     limits::{ACQUIRE_TIMEOUT, STATEMENT_TIMEOUT},
+    membership_store::{ListPlace, MembershipStore},
     message_store::MessageStore,
     page::{Head, Keep, Page},
     postgres::{Encryption, IDLE_BEFORE_PING, LOCK_TIMEOUT, PostgresStore, Schema},

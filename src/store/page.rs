@@ -32,3 +32,8 @@ pub struct Head {
     /// The newest change; [`Revision::ZERO`] when there is none.
     pub revision: Revision,
 }
+
+/// Returns a limit as a parameter of a statement.
+pub(super) fn saturated(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}

@@ -1,10 +1,12 @@
 //! Columns of a row, read into parsed values.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
 use super::error::StoreError;
-use crate::model::{FromStore, Message, Revision, Seq, State};
+use crate::model::{FromStore, Message, Read, Revision, Seq, State, UserId};
 
 /// The earliest and the latest time readable for every client, in milliseconds since 1970: years 1
 /// to 9999.
@@ -57,8 +59,51 @@ where
     i64: Decode<'r, R::Database> + Type<R::Database>,
     &'static str: ColumnIndex<R>,
 {
-    let number: i64 = value(row, "seq")?;
-    number.try_into().map_err(|error| unreadable("seq", error))
+    place(row, "seq")
+}
+
+/// Reads a place in a room's log.
+pub(super) fn place<'r, R>(row: &'r R, column: &'static str) -> Result<Seq, StoreError>
+where
+    R: Row,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+    &'static str: ColumnIndex<R>,
+{
+    let number: i64 = value(row, column)?;
+    number.try_into().map_err(|error| unreadable(column, error))
+}
+
+/// Reads the place of a user's own newest message, [`Seq::ZERO`] when none was found.
+pub(super) fn own<'r, R>(row: &'r R) -> Result<Seq, StoreError>
+where
+    R: Row,
+    Option<i64>: Decode<'r, R::Database> + Type<R::Database>,
+    &'static str: ColumnIndex<R>,
+{
+    let number: Option<i64> = value(row, "own")?;
+    let number = number.unwrap_or_default();
+    number.try_into().map_err(|error| unreadable("own", error))
+}
+
+/// Reads the newest messages of a room's authors: a JSON object, each author's name with a place.
+pub(super) fn authors<'r, R>(row: &'r R) -> Result<Vec<Read>, StoreError>
+where
+    R: Row,
+    Option<String>: Decode<'r, R::Database> + Type<R::Database>,
+    &'static str: ColumnIndex<R>,
+{
+    let json: Option<String> = value(row, "authors")?;
+    let authors = json.map(|json| serde_json::from_str::<HashMap<String, Seq>>(&json));
+    let authors = authors
+        .transpose()
+        .map_err(|error| unreadable("authors", error))?;
+    let authors = authors.unwrap_or_default().into_iter();
+    Ok(authors
+        .map(|(user, seq)| Read {
+            user_id: UserId::from_store(user),
+            seq,
+        })
+        .collect())
 }
 
 /// Reads a message's state, if it has any.

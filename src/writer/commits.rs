@@ -179,8 +179,12 @@ impl Commits {
             Err(refusal) => Err(refusal.clone().into()),
         });
         let messages: Vec<Result<_, Error>> = messages.collect();
+        let authors = committed.messages.iter().flatten();
         (self.observer)(Outcome::Stored {
             messages: messages.iter().flatten().cloned().collect(),
+            authors: authors
+                .map(|stored| stored.message.user_id.clone())
+                .collect(),
             changes: committed.rooms.iter().map(Revised::encode).collect(),
         });
         let mut messages = messages.into_iter();

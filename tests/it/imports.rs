@@ -17,11 +17,15 @@ pub const MODULES: &[(&str, &str)] = &[
     ("config", "*"),
     ("telemetry", ""),
     // Of `room`, its traits and their events.
-    ("realtime", "chat room engine auth model json_error error"),
+    (
+        "realtime",
+        "chat inbox room engine auth model json_error error",
+    ),
     ("http", "chat engine auth model error"),
     ("engine", "net rates error"),
     ("net", "rates error"),
-    ("chat", "room writer auth rates store model error"),
+    ("chat", "inbox room writer auth rates store model error"),
+    ("inbox", "room store bus model error"),
     // Rooms read the log, and never write to it.
     ("room", "store bus model error"),
     ("writer", "store model error"),

@@ -24,6 +24,7 @@ mod fuzz;
 mod healing;
 mod hostile;
 mod imports;
+mod inbox;
 mod leases;
 mod lifecycle;
 mod locks;

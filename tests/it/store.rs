@@ -11,25 +11,7 @@ use parlor::{
     store::{Encryption, Head, Keep, MessageStore, Page, StoreError},
 };
 
-use crate::support::Database;
-
-/// Makes a test for each kind of database out of each function with a database.
-macro_rules! conformance {
-    ($($name:ident),+ $(,)?) => {
-        mod sqlite {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $name() {
-                super::$name(crate::support::Database::sqlite()).await;
-            })+
-        }
-        mod postgres {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $name() {
-                super::$name(crate::support::Database::postgres().await).await;
-            })+
-        }
-    };
-}
+use crate::support::{Database, conformance};
 
 conformance!(
     a_rooms_messages_are_numbered_from_one,

@@ -5,6 +5,7 @@
 
 mod changes;
 mod credentials;
+mod inbox;
 mod messages;
 mod presence;
 mod rooms;
@@ -41,6 +42,7 @@ fn handle(call: Call) -> impl Future<Output = ()> {
     let handler = rooms::handler(event)
         .or_else(|| messages::handler(event))
         .or_else(|| changes::handler(event))
+        .or_else(|| inbox::handler(event))
         .or_else(|| presence::handler(event))
         .or_else(|| credentials::handler(event));
     Either::Right(match handler {

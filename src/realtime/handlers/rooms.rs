@@ -53,6 +53,11 @@ pub async fn enter(client: &Arc<Client>, reply: Reply, join: JoinRoom) -> Result
         last_seq: join.last_seq,
         last_revision: join.last_revision,
     };
+    if join.last_revision.is_some() {
+        // Before the join reads the user's position, so that no later one is missed.
+        client.chat.identify(&client.participant, claim.clone())?;
+        client.hear_own(reply.socket());
+    }
     let joiner = client.clone();
     let joining = client.chat.join(
         &client.participant,

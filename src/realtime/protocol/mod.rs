@@ -5,6 +5,7 @@
 
 mod changes;
 mod events;
+mod inbox;
 mod payload;
 mod requests;
 
@@ -15,6 +16,7 @@ use serde::Serialize;
 pub use self::{
     changes::*,
     events::*,
+    inbox::*,
     payload::{event_name, first_argument, parse},
     requests::*,
 };
@@ -26,6 +28,10 @@ pub mod event {
     pub const NEW_MESSAGE: &str = "newMessage";
     /// A message changed.
     pub const MESSAGE_CHANGED: &str = "messageChanged";
+    /// Users have read the room up to some messages.
+    pub const READ: &str = "read";
+    /// Something new in a room that the user follows.
+    pub const ROOM_ACTIVITY: &str = "roomActivity";
     /// A user started or stopped typing.
     pub const TYPING: &str = "typing";
     /// The answer to a join without an ack, and a room's reset.

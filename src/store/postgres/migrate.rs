@@ -34,7 +34,7 @@ INSERT INTO _sqlx_migrations (version, description, success, checksum, execution
 /// The only encoding with room for every message.
 const ENCODING: &str = "UTF8";
 
-fn steps() -> [Migration; 5] {
+fn steps() -> [Migration; 6] {
     [
         migration(
             1,
@@ -60,6 +60,11 @@ fn steps() -> [Migration; 5] {
             5,
             "changes",
             include_str!("../../../migrations/postgres/0005_changes.sql"),
+        ),
+        migration(
+            6,
+            "memberships",
+            include_str!("../../../migrations/postgres/0006_memberships.sql"),
         ),
     ]
 }

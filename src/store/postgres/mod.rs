@@ -4,6 +4,7 @@ mod append;
 mod change;
 pub(crate) mod direct;
 mod index;
+mod memberships;
 mod migrate;
 mod options;
 mod pools;
@@ -28,11 +29,15 @@ use super::{
     batch::Distinct,
     error::{MigrateError, StoreError},
     fault,
+    membership_store::{ListPlace, MembershipStore},
     message_store::MessageStore,
-    page::{Head, Page},
+    page::{Head, Page, saturated},
     tables::PROBE,
 };
-use crate::model::{Change, Committed, Draft, Message, Revision, RoomId, Seq, Stored};
+use crate::model::{
+    Change, Committed, Draft, Followed, Latest, ListedRoom, Mark, Marked, Message, Read, Revision,
+    RoomId, Seq, Stored, UserId,
+};
 
 /// The log on a Postgres server.
 #[derive(Debug)]
@@ -122,6 +127,10 @@ impl MessageStore for PostgresStore {
         tails::read(&self.pools, places, limit).await
     }
 
+    fn memberships(&self) -> &dyn MembershipStore {
+        self
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         let answer = self.pools.fetch(Work::Probe, || sqlx::query(PROBE));
         answer.await.map(drop).map_err(fault::classify)
@@ -129,5 +138,53 @@ impl MessageStore for PostgresStore {
 
     async fn close(&self) {
         self.pools.close().await;
+    }
+}
+
+#[async_trait]
+impl MembershipStore for PostgresStore {
+    async fn mark(&self, marks: &[Mark]) -> Result<Vec<Marked>, StoreError> {
+        memberships::mark(&self.pools, marks).await
+    }
+
+    async fn positions(
+        &self,
+        readers: &[(RoomId, UserId)],
+    ) -> Result<HashMap<(RoomId, UserId), Seq>, StoreError> {
+        memberships::positions(&self.pools, readers).await
+    }
+
+    async fn readers(&self, room: &RoomId, limit: usize) -> Result<Vec<Read>, StoreError> {
+        memberships::readers(&self.pools, room, saturated(limit)).await
+    }
+
+    async fn follow(
+        &self,
+        user: &UserId,
+        room: &RoomId,
+        muted: Option<bool>,
+    ) -> Result<bool, StoreError> {
+        memberships::follow(&self.pools, user, room, muted).await
+    }
+
+    async fn unfollow(&self, user: &UserId, room: &RoomId) -> Result<(), StoreError> {
+        memberships::unfollow(&self.pools, user, room).await
+    }
+
+    async fn followed(&self, users: &[UserId]) -> Result<Vec<Followed>, StoreError> {
+        memberships::followed(&self.pools, users).await
+    }
+
+    async fn list(
+        &self,
+        user: &UserId,
+        after: Option<&ListPlace>,
+        limit: usize,
+    ) -> Result<Vec<ListedRoom>, StoreError> {
+        memberships::list(&self.pools, user, after, saturated(limit)).await
+    }
+
+    async fn latest(&self, places: &[(RoomId, Seq)]) -> Result<Vec<Latest>, StoreError> {
+        memberships::latest(&self.pools, places).await
     }
 }

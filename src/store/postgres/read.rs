@@ -11,7 +11,7 @@ use super::{
     super::{
         error::StoreError,
         fault,
-        page::{Keep, Page},
+        page::{Keep, Page, saturated},
         reading::Reading,
         row,
     },
@@ -88,7 +88,7 @@ pub(super) async fn read(
 }
 
 fn select<'q>(sql: &'static str, room: &'q RoomId, page: Page) -> Query<'q> {
-    let limit = i64::try_from(page.limit).unwrap_or(i64::MAX);
+    let limit = saturated(page.limit);
     sqlx::query(sql)
         .bind(room.as_str())
         .bind(page.after.get())
@@ -98,10 +98,17 @@ fn select<'q>(sql: &'static str, room: &'q RoomId, page: Page) -> Query<'q> {
 
 /// A `timestamptz` in Postgres' encoding, in microseconds since 2000. Some are out of `chrono`'s
 /// range.
-struct Micros(i64);
+pub(super) struct Micros(i64);
 
 /// 2000-01-01 in microseconds since 1970.
 const EPOCH: i64 = 946_684_800_000_000;
+
+impl Micros {
+    /// Returns the time, or the nearest one readable for clients.
+    pub(super) fn time(&self) -> DateTime<Utc> {
+        row::time(self.0.saturating_add(EPOCH))
+    }
+}
 
 impl Type<Postgres> for Micros {
     fn type_info() -> PgTypeInfo {
@@ -124,11 +131,7 @@ pub(super) fn message(row: &PgRow) -> Result<Message, StoreError> {
         user_id: row::parsed(row, "user_id")?,
         operator_id: row::optional(row, "operator_id")?,
         body: Body::from_store(row::value(row, "message")?),
-        timestamp: row::time(
-            row::value::<_, Micros>(row, "timestamp")?
-                .0
-                .saturating_add(EPOCH),
-        ),
+        timestamp: row::value::<_, Micros>(row, "timestamp")?.time(),
         client_message_id: row::optional(row, "client_message_id")?,
         state: row::state(row)?,
     })

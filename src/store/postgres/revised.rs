@@ -4,7 +4,7 @@ use super::{
     super::{
         error::StoreError,
         fault,
-        page::{Keep, Page},
+        page::{Keep, Page, saturated},
     },
     pools::{Pools, Query},
     read::message,
@@ -38,7 +38,7 @@ pub(super) async fn read_changes(
     after: Revision,
     limit: usize,
 ) -> Result<Vec<Message>, StoreError> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let limit = saturated(limit);
     let query = || {
         sqlx::query(CHANGES)
             .bind(room.as_str())
@@ -79,5 +79,5 @@ fn replies(room: &RoomId, to: Seq, page: Page) -> Query<'_> {
         .bind(to.get())
         .bind(page.after.get())
         .bind(page.before.get())
-        .bind(i64::try_from(page.limit).unwrap_or(i64::MAX))
+        .bind(saturated(page.limit))
 }

@@ -3,7 +3,12 @@
 use std::collections::HashMap;
 
 use super::{
-    super::{error::StoreError, fault, page::Head, row},
+    super::{
+        error::StoreError,
+        fault,
+        page::{Head, saturated},
+        row,
+    },
     pools::Pools,
     read::message,
     work::Work,
@@ -74,7 +79,7 @@ pub(super) async fn read(
         .iter()
         .map(|(room, seq)| (room.as_str(), seq.get()))
         .unzip();
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let limit = saturated(limit);
     let query = || {
         sqlx::query(TAILS)
             .bind(rooms.clone())

@@ -12,7 +12,7 @@ use super::{
         changing::{self, Tables},
         error::StoreError,
         fault,
-        page::{Keep, Page},
+        page::{Keep, Page, saturated},
         present::{OPERATORS_AMONG, Place, Reacted, Subject},
         row,
     },
@@ -110,7 +110,7 @@ pub(super) async fn read(
     let query = sqlx::query(CHANGES)
         .bind(room.as_str())
         .bind(after.get())
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX));
+        .bind(saturated(limit));
     let rows = query.fetch_all(readers).await.map_err(fault::classify)?;
     Ok(rows.iter().filter_map(|row| message(row).ok()).collect())
 }
@@ -144,7 +144,7 @@ fn replies(room: &RoomId, to: Seq, page: Page) -> Query<'_> {
         .bind(to.get())
         .bind(page.after.get())
         .bind(page.before.get())
-        .bind(i64::try_from(page.limit).unwrap_or(i64::MAX))
+        .bind(saturated(page.limit))
 }
 
 /// The tables, within a transaction.

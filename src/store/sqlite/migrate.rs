@@ -82,5 +82,10 @@ fn migrator() -> Migrator {
             "changes",
             include_str!("../../../migrations/sqlite/0003_changes.sql"),
         ),
+        migration(
+            4,
+            "memberships",
+            include_str!("../../../migrations/sqlite/0004_memberships.sql"),
+        ),
     ])
 }

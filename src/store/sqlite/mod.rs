@@ -2,6 +2,7 @@
 
 mod append;
 mod change;
+mod memberships;
 mod migrate;
 mod place;
 mod read;
@@ -21,13 +22,17 @@ use super::{
     error::{MigrateError, StoreError},
     fault,
     limits::ACQUIRE_TIMEOUT,
+    membership_store::{ListPlace, MembershipStore},
     message_store::MessageStore,
-    page::{Head, Page},
+    page::{Head, Page, saturated},
     reading::Reading,
     row,
     tables::PROBE,
 };
-use crate::model::{Change, Committed, Draft, Message, Revision, RoomId, Seq, Stored};
+use crate::model::{
+    Change, Committed, Draft, Followed, Latest, ListedRoom, Mark, Marked, Message, Read, Revision,
+    RoomId, Seq, Stored, UserId,
+};
 
 /// The lock timeout of a writer while another process writes to the same file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -186,6 +191,10 @@ impl MessageStore for SqliteStore {
         reading.finish()
     }
 
+    fn memberships(&self) -> &dyn MembershipStore {
+        self
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         self.place.check()?;
         let answer = sqlx::query(PROBE).execute(&self.prober).await;
@@ -197,6 +206,65 @@ impl MessageStore for SqliteStore {
         self.prober.close().await;
         self.readers.close().await;
         self.writer.close().await;
+    }
+}
+
+#[async_trait]
+impl MembershipStore for SqliteStore {
+    async fn mark(&self, marks: &[Mark]) -> Result<Vec<Marked>, StoreError> {
+        let mut connection = self.writer().await?;
+        let outcome = memberships::mark(&mut connection, marks).await;
+        self.wrote(connection, outcome).await
+    }
+
+    async fn positions(
+        &self,
+        readers: &[(RoomId, UserId)],
+    ) -> Result<HashMap<(RoomId, UserId), Seq>, StoreError> {
+        self.place.check()?;
+        memberships::positions(&self.readers, readers).await
+    }
+
+    async fn readers(&self, room: &RoomId, limit: usize) -> Result<Vec<Read>, StoreError> {
+        self.place.check()?;
+        memberships::readers(&self.readers, room, saturated(limit)).await
+    }
+
+    async fn follow(
+        &self,
+        user: &UserId,
+        room: &RoomId,
+        muted: Option<bool>,
+    ) -> Result<bool, StoreError> {
+        let mut connection = self.writer().await?;
+        let outcome = memberships::follow(&mut connection, user, room, muted).await;
+        self.wrote(connection, outcome).await
+    }
+
+    async fn unfollow(&self, user: &UserId, room: &RoomId) -> Result<(), StoreError> {
+        let mut connection = self.writer().await?;
+        let outcome = memberships::unfollow(&mut connection, user, room).await;
+        self.wrote(connection, outcome).await
+    }
+
+    async fn followed(&self, users: &[UserId]) -> Result<Vec<Followed>, StoreError> {
+        self.place.check()?;
+        memberships::followed(&self.readers, users).await
+    }
+
+    async fn list(
+        &self,
+        user: &UserId,
+        after: Option<&ListPlace>,
+        limit: usize,
+    ) -> Result<Vec<ListedRoom>, StoreError> {
+        self.place.check()?;
+        memberships::list(&self.readers, user, after, saturated(limit)).await
+    }
+
+    async fn latest(&self, places: &[(RoomId, Seq)]) -> Result<Vec<Latest>, StoreError> {
+        self.place.check()?;
+        memberships::latest(&self.readers, places).await
     }
 }
 

@@ -7,7 +7,7 @@ use sqlx::{SqlitePool, sqlite::SqliteRow};
 use super::super::{
     error::StoreError,
     fault,
-    page::{Head, Keep, Page},
+    page::{Head, Keep, Page, saturated},
     row,
 };
 use crate::model::{Body, Message, RoomId};
@@ -59,7 +59,7 @@ pub(super) fn select(
         Keep::Oldest => READ_OLDEST,
         Keep::Newest => READ_NEWEST,
     };
-    let limit = i64::try_from(page.limit).unwrap_or(i64::MAX);
+    let limit = saturated(page.limit);
     sqlx::query(sql)
         .bind(room.as_str())
         .bind(page.after.get())

@@ -13,25 +13,7 @@ use parlor::{
 };
 use sqlx::{AssertSqlSafe, Row};
 
-use crate::support::Database;
-
-/// Makes a test for each kind of database out of each function with a database.
-macro_rules! conformance {
-    ($($name:ident),+ $(,)?) => {
-        mod sqlite {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $name() {
-                super::$name(crate::support::Database::sqlite()).await;
-            })+
-        }
-        mod postgres {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $name() {
-                super::$name(crate::support::Database::postgres().await).await;
-            })+
-        }
-    };
-}
+use crate::support::{Database, conformance};
 
 conformance!(
     an_edit_gives_the_message_its_new_text_everywhere,

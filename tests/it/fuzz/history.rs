@@ -3,15 +3,16 @@
 use std::{ops::RangeInclusive, sync::Arc};
 
 use parlor::{
-    model::{EncodedMessage, RoomId, Seq, Signal},
+    model::{EncodedMessage, RoomId, Seq, UserId},
     store::{Keep, MessageStore, Page},
     testing::{
         auth::Identity,
         chat::{Chat, Limits, MAX_HISTORY, Participant, Range},
+        inbox::{Delivery, Inbox, InboxContext, RoomActivity},
         rates::Rate,
         room::{
-            Departure, Fanout, Joined, Known, MessageChanged, Presence, PresenceSettings, Reset,
-            RoomContext, Rooms,
+            Departure, Fanout, Joined, Known, MessageChanged, Presence, PresenceSettings, Reads,
+            Reset, RoomContext, Rooms,
         },
         writer::Writer,
     },
@@ -38,7 +39,15 @@ impl Fanout for Nobody {
 
     fn reset(&self, _: &Reset) {}
 
-    fn signal(&self, _: &RoomId, _: &Signal) {}
+    fn reads(&self, _: &Reads) {}
+
+    fn typing(&self, _: &RoomId, _: &UserId, _: bool) {}
+}
+
+impl Delivery for Nobody {
+    fn read(&self, _: &Reads) {}
+
+    fn activity(&self, _: &UserId, _: &RoomActivity) {}
 }
 
 /// Rooms of all sizes, and the use cases.
@@ -82,7 +91,14 @@ impl House {
             messages: Rate::UNLIMITED,
             requests: Rate::UNLIMITED,
         };
-        let chat = Chat::new(Rooms::new(context), writer, store.clone(), limits);
+        let rooms = Rooms::new(context);
+        let inbox = Arc::new(Inbox::new(InboxContext {
+            store: store.clone(),
+            rooms: rooms.clone(),
+            bus: None,
+            delivery: Arc::new(Nobody),
+        }));
+        let chat = Chat::new(rooms, writer, store.clone(), inbox, limits);
         let keeper = participant(&chat);
         for size in SIZES.into_iter().step_by(2) {
             chat.join(&keeper, room(size), None, Known::default(), None, |_| true)

@@ -48,6 +48,7 @@ impl House {
 fn observe(house: &House, committed: &Committed) {
     house.rooms.observe(Outcome::Stored {
         messages: vec![],
+        authors: vec![],
         changes: committed.rooms.iter().map(|room| room.encode()).collect(),
     });
 }

@@ -11,16 +11,17 @@ use std::sync::{
 
 use futures_util::future::join_all;
 use parlor::{
-    model::{Body, Draft, EncodedMessage, Outcome, RoomId, Seq, Signal, Stored},
+    model::{Body, Draft, EncodedMessage, Outcome, RoomId, Seq, Stored, UserId},
     store::MessageStore,
     testing::{
         auth::Identity,
         chat::{Chat, Content, Limits, Participant, READS_AT_ONCE, Range},
         error::Error,
+        inbox::{Delivery, Inbox, InboxContext, RoomActivity},
         rates::Rate,
         room::{
             Departure, Fanout, Joined, Known, MAILBOX_BYTES, MessageChanged, Presence,
-            PresenceSettings, Reset, RoomContext, Rooms,
+            PresenceSettings, Reads, Reset, RoomContext, Rooms,
         },
         writer::Writer,
     },
@@ -36,7 +37,8 @@ struct Recorder {
     messages: Mutex<Vec<EncodedMessage>>,
     changes: Mutex<Vec<MessageChanged>>,
     presence: Mutex<Vec<Presence>>,
-    signals: Mutex<Vec<Signal>>,
+    typing: Mutex<Vec<(UserId, bool)>>,
+    reads: Mutex<Vec<Reads>>,
 }
 
 impl Fanout for Recorder {
@@ -54,9 +56,19 @@ impl Fanout for Recorder {
 
     fn reset(&self, _: &Reset) {}
 
-    fn signal(&self, _: &RoomId, signal: &Signal) {
-        self.signals.lock().unwrap().push(signal.clone());
+    fn reads(&self, reads: &Reads) {
+        self.reads.lock().unwrap().push(reads.clone());
     }
+
+    fn typing(&self, _: &RoomId, user: &UserId, is_typing: bool) {
+        self.typing.lock().unwrap().push((user.clone(), is_typing));
+    }
+}
+
+impl Delivery for Recorder {
+    fn read(&self, _: &Reads) {}
+
+    fn activity(&self, _: &UserId, _: &RoomActivity) {}
 }
 
 /// Rooms and use cases, without sockets.
@@ -100,7 +112,13 @@ impl House {
             messages: Rate::UNLIMITED,
             requests: Rate::UNLIMITED,
         };
-        let chat = Chat::new(rooms.clone(), writer, store.clone(), limits);
+        let inbox = Arc::new(Inbox::new(InboxContext {
+            store: store.clone(),
+            rooms: rooms.clone(),
+            bus: None,
+            delivery: sent.clone(),
+        }));
+        let chat = Chat::new(rooms.clone(), writer, store.clone(), inbox, limits);
         Self {
             rooms,
             chat,

@@ -76,7 +76,7 @@ async fn a_join_that_reads_old_messages_holds_up_nobody_else_in_the_room() {
     eventually("live messages", async || house.sent().len() == OLD).await;
     house.chat.typing(&ann, &room(), true).unwrap();
     eventually("a signal", async || {
-        house.sent.signals.lock().unwrap().len() == 1
+        house.sent.typing.lock().unwrap().len() == 1
     })
     .await;
     let joined = promptly("a join", house.joining(&cid, Some(1)))

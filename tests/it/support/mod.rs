@@ -36,3 +36,22 @@ pub fn said(message: &parlor::model::EncodedMessage) -> String {
     let message: serde_json::Value = serde_json::from_str(message.json()).unwrap();
     message["message"].as_str().unwrap().to_owned()
 }
+
+/// Makes a test for each kind of database out of each function with a database.
+macro_rules! conformance {
+    ($($name:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                super::$name($crate::support::Database::sqlite()).await;
+            })+
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                super::$name($crate::support::Database::postgres().await).await;
+            })+
+        }
+    };
+}
+pub(crate) use conformance;

@@ -1,11 +1,8 @@
-//! The server: its parts are built, run, and stopped in order.
+//! The running parts of a server.
 
-use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use anyhow::Context;
-use axum::{Router, http::StatusCode, routing::any};
 use backon::{ExponentialBuilder, Retryable};
-use secrecy::ExposeSecret;
 use tokio::{
     task::JoinHandle,
     time::{Instant, timeout_at},
@@ -14,15 +11,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     auth::Verifier,
-    bus::{self, Bus, OpenError},
+    bus::Bus,
     chat::Chat,
     config::Config,
-    engine::Engine,
-    http::{self, Readiness},
-    net::{self, Admission, AdmissionSettings, Listener},
-    realtime::{self, Realtime},
+    http::Readiness,
+    inbox::{Inbox, InboxContext},
+    realtime::Realtime,
     room::{RoomContext, Rooms, Tailer},
-    store::{self, MessageStore, MigrateError},
+    store::{MessageStore, MigrateError},
     writer::{Health, Writer},
 };
 
@@ -42,21 +38,15 @@ const DATABASE_BACKOFF: ExponentialBuilder = ExponentialBuilder::new()
     .without_max_times()
     .with_jitter();
 
-/// A server bound to its port.
-pub struct App {
-    listener: Listener,
-    router: Router,
-    parts: Parts,
-}
-
 /// The running parts of a server.
-struct Parts {
+pub(super) struct Parts {
     store: Arc<dyn MessageStore>,
     chat: Arc<Chat>,
-    rooms: Rooms,
+    pub(super) rooms: Rooms,
     bus: Option<Arc<dyn Bus>>,
     /// The tailer of the other servers' messages, and the keeper of the rosters.
     followers: TaskTracker,
+    inbox: JoinHandle<()>,
     writer: JoinHandle<()>,
     writer_health: Health,
     realtime: Realtime,
@@ -65,155 +55,58 @@ struct Parts {
     /// Cancelled once the database's tables are up to date.
     migrated: CancellationToken,
     /// Cancelled at the start of the shutdown.
-    stopping: CancellationToken,
-    stop_writer: CancellationToken,
+    pub(super) stopping: CancellationToken,
+    /// Cancelled once all requests are answered: ends the writer and the inbox.
+    answered: CancellationToken,
     shutdown_timeout: Duration,
     /// Time for the start to wait for the database; none means for ever.
     start_timeout: Option<Duration>,
 }
 
-impl App {
-    /// Opens the configured database without connecting to it yet.
-    ///
-    /// # Errors
-    ///
-    /// The URL is malformed.
-    pub fn open_store(config: &Config) -> anyhow::Result<Arc<dyn MessageStore>> {
-        let connections = config.database_max_connections;
-        store::open_in(
-            config.database_url.expose_secret(),
-            connections,
-            config.into(),
-            config.database_schema.clone(),
-        )
-        .map_err(|error| anyhow::anyhow!("DATABASE_URL: {error}"))
-    }
-
-    /// Binds the port and builds the parts; the database may still be away.
-    ///
-    /// # Errors
-    ///
-    /// The address cannot be bound, or the key of tokens is invalid.
-    pub fn bind(config: &Config, store: Arc<dyn MessageStore>) -> anyhow::Result<Self> {
-        Self::bind_around_bus(config, store, |bus| bus)
-    }
-
-    /// Binds with a bus around the configured one, which may lose something, for tests.
-    ///
-    /// # Errors
-    ///
-    /// As [`App::bind`].
-    #[doc(hidden)]
-    pub fn bind_around_bus(
-        config: &Config,
-        store: Arc<dyn MessageStore>,
-        around: impl FnOnce(Arc<dyn Bus>) -> Arc<dyn Bus>,
-    ) -> anyhow::Result<Self> {
-        let host = config
-            .host
-            .resolve()
-            .map_err(|reason| anyhow::anyhow!("HOST: {reason}"))?;
-        let address = SocketAddr::new(host, config.port);
-        let admission = Admission::from(AdmissionSettings::from(config));
-        let listener = net::listen(address, config.into(), admission.clone())
-            .with_context(|| format!("cannot listen on {address} (HOST, PORT)"))?;
-        if !http::has_client() {
-            tracing::warn!("built without the Socket.IO client: the page at / does not work");
-        }
-        let verifier = config.verifier().map_err(anyhow::Error::msg)?.map(Arc::new);
-        let (socket_io, realtime) = realtime::prepare(config.into(), any(StatusCode::NOT_FOUND));
-        let bus = bus::open(&config.into()).map_err(|error| match error {
-            OpenError::Postgres(error) => anyhow::anyhow!("DATABASE_NOTIFY_URL: {error}"),
-            OpenError::Redis(error) => anyhow::anyhow!("BUS_URL: {error}"),
-        })?;
-        let parts = Parts::start(config, store, bus.map(around), realtime, verifier);
-        let router = http::router(
-            Engine::new(socket_io, &admission, config.into()),
-            config.allowed_origins.clone(),
-            parts.readiness(),
-        );
-        Ok(Self {
-            listener,
-            router,
-            parts,
-        })
-    }
-
-    /// Returns the address of the port.
-    ///
-    /// # Errors
-    ///
-    /// The operating system's.
-    pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-
-    /// Returns the rooms of this node, for tests and measurements.
-    #[doc(hidden)]
-    pub fn rooms(&self) -> &Rooms {
-        &self.parts.rooms
-    }
-
-    /// Serves until `shutdown`, then stops gracefully within the configured time: takes no new
-    /// connections and requests, stores and answers those in flight, tells the clients, and closes
-    /// the database.
-    ///
-    /// # Errors
-    ///
-    /// The database's tables cannot be brought up to date.
-    pub async fn serve_until(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let server = tokio::spawn(net::serve(
-            self.listener,
-            self.router,
-            self.parts.stopping.clone(),
-        ));
-        let mut shutdown = pin!(shutdown);
-        let prepared = tokio::select! {
-            () = &mut shutdown => Ok(()),
-            prepared = self.parts.prepare_database() => {
-                if prepared.is_ok() {
-                    shutdown.await;
-                }
-                prepared
-            }
-        };
-        self.parts.stop(server).await;
-        prepared
-    }
-}
-
 impl Parts {
-    fn start(
+    pub(super) fn start(
         config: &Config,
         store: Arc<dyn MessageStore>,
         bus: Option<Arc<dyn Bus>>,
         realtime: Realtime,
         verifier: Option<Arc<Verifier>>,
     ) -> Self {
+        let fanout = Arc::new(realtime.fanout());
         let rooms = Rooms::new(RoomContext {
             store: store.clone(),
             bus: bus.clone(),
-            fanout: Arc::new(realtime.fanout()),
+            fanout: fanout.clone(),
             history_limit: config.history_limit,
             presence: config.into(),
         });
         let (migrated, stopping) = (CancellationToken::new(), CancellationToken::new());
+        let inbox = Arc::new(Inbox::new(InboxContext {
+            store: store.clone(),
+            rooms: rooms.clone(),
+            bus: bus.clone(),
+            delivery: fanout,
+        }));
         let followers = bus.as_ref().map_or_else(TaskTracker::new, |bus| {
-            follow(&rooms, &store, bus, &migrated, &stopping)
+            let tailer = Tailer::new(rooms.clone(), store.clone(), bus.clone(), inbox.clone());
+            follow(tailer, &rooms, &migrated, &stopping)
         });
-        let stop_writer = CancellationToken::new();
-        let observer = rooms.clone();
+        let answered = CancellationToken::new();
+        let observers = (inbox.clone(), rooms.clone());
         let (queue, writer) = Writer::spawn(
             store.clone(),
             config.send_timeout_ms,
-            Box::new(move |outcome| observer.observe(outcome)),
-            stop_writer.clone(),
+            Box::new(move |outcome| {
+                observers.0.observe(&outcome);
+                observers.1.observe(outcome);
+            }),
+            answered.clone(),
         );
         let writer_health = queue.health().clone();
         let chat = Arc::new(Chat::new(
             rooms.clone(),
             queue,
             store.clone(),
+            inbox.clone(),
             config.into(),
         ));
         let unanswered = TaskTracker::new();
@@ -224,19 +117,20 @@ impl Parts {
             rooms,
             bus,
             followers,
+            inbox: tokio::spawn(inbox.run(answered.clone())),
             writer,
             writer_health,
             realtime,
             unanswered,
             migrated,
             stopping,
-            stop_writer,
+            answered,
             shutdown_timeout: config.shutdown_timeout_ms,
             start_timeout: Some(config.database_start_timeout).filter(|timeout| !timeout.is_zero()),
         }
     }
 
-    fn readiness(&self) -> Readiness {
+    pub(super) fn readiness(&self) -> Readiness {
         let (store, writer) = (self.store.clone(), self.writer_health.clone());
         Readiness {
             ping_database: Arc::new(move || {
@@ -260,7 +154,7 @@ impl Parts {
     /// # Errors
     ///
     /// The database's reason, if it is unusable, or not usable in time.
-    async fn prepare_database(&self) -> anyhow::Result<()> {
+    pub(super) async fn prepare_database(&self) -> anyhow::Result<()> {
         let deadline = self.start_timeout.map(|timeout| Instant::now() + timeout);
         let migrated = (|| self.store.migrate())
             .retry(DATABASE_BACKOFF)
@@ -283,7 +177,7 @@ impl Parts {
 
     /// Stops in order: requests in flight, the writer and the rooms, then the clients and the
     /// database.
-    async fn stop(mut self, mut server: JoinHandle<()>) {
+    pub(super) async fn stop(mut self, mut server: JoinHandle<()>) {
         tracing::info!("stopping");
         let begun = Instant::now();
         self.stopping.cancel();
@@ -293,6 +187,7 @@ impl Parts {
         if timeout_at(drained_by, self.drain()).await.is_err() {
             tracing::warn!("stopping with requests unanswered");
             self.writer.abort();
+            self.inbox.abort();
         }
         let closed_by = begun + self.shutdown_timeout;
         if timeout_at(closed_by, self.close(&mut server))
@@ -309,8 +204,9 @@ impl Parts {
     async fn drain(&mut self) {
         self.unanswered.close();
         self.unanswered.wait().await;
-        self.stop_writer.cancel();
+        self.answered.cancel();
         (&mut self.writer).await.ok();
+        (&mut self.inbox).await.ok();
         self.rooms.stop().await;
         self.followers.close();
         self.followers.wait().await;
@@ -337,14 +233,12 @@ impl Parts {
 /// Starts the tasks that follow the other servers until the stop: the tailer, and, once the tables
 /// are up to date, the keeper of the rosters.
 fn follow(
+    tailer: Tailer,
     rooms: &Rooms,
-    store: &Arc<dyn MessageStore>,
-    bus: &Arc<dyn Bus>,
     migrated: &CancellationToken,
     stopping: &CancellationToken,
 ) -> TaskTracker {
     let followers = TaskTracker::new();
-    let tailer = Tailer::new(rooms.clone(), store.clone(), bus.clone());
     followers.spawn(tailer.run(stopping.clone()));
     if let Some(keeper) = rooms.roster_keeper() {
         let (tables, stop) = (migrated.clone(), stopping.clone());

@@ -1,0 +1,6 @@
+//! Read marks, followed rooms, and the list of a user's rooms.
+
+mod nodes;
+mod receipts;
+mod store;
+mod wire;
