@@ -7,8 +7,10 @@
  *     room.on("message", show);
  *     room.send("hello");
  *
- * @import { ChangesPage, ClientToServerEvents, ErrorBody, Joined, Message, MessageChanged, Presence } from "./parlor.js"
+ * @import { ChangesPage, ClientToServerEvents, ErrorBody, Joined, Message, MessageChanged, Presence, Reads as ReadsOf } from "./parlor.js"
  * @import { ServerToClientEvents } from "./parlor.js"
+ * @import { Preview } from "./parlor-changes.js"
+ * @import { Extras } from "./parlor-outbox.js"
  * @import { Unconfirmed } from "./parlor-outbox.js"
  * @typedef {import("socket.io-client").Socket<ServerToClientEvents, ClientToServerEvents>} ParlorSocket
  * @typedef {Error & ErrorBody} Refusal The server's reason for a refusal.
@@ -18,6 +20,7 @@
  * @property {Message} change one of `messages` has changed, and is replaced by this state
  * @property {Unconfirmed[]} outbox `outbox` has changed
  * @property {Set<string>} members `members` or `memberCount` have changed
+ * @property {Map<string, number>} read `reads` or `readSeq` have changed
  * @property {{ after: number, until: number }} resume back in the room: the messages with a `seq` in between were missed
  * @property {Message[]} reset the room's log went back, as after a restore: all `messages` are replaced
  * @property {Refusal | null} trouble a connection or a join failed, and is retried if `retryable`; `null`: joined again
@@ -29,12 +32,12 @@
  * @property {(trouble: Refusal | null) => void} [onTrouble] listens to `trouble` from the first attempt on
  */
 
-import { Changes } from "./parlor-changes.js";
+import { Changes, edited, reacted } from "./parlor-changes.js";
 import { Outbox, browserStorage } from "./parlor-outbox.js";
+import { Reads } from "./parlor-reads.js";
+import { NO_ANSWER, RETRY_MS, later, refusal, request } from "./parlor-request.js";
+import { RoomList } from "./parlor-rooms.js";
 
-/** Longer than the server's default limit for a send (15 s), so that its answer wins. */
-const ACK_TIMEOUT_MS = 20_000;
-const RETRY_MS = 1_000;
 const JOIN_TIMEOUT_MS = 20_000;
 /** A socket closed for this long was closed by the application; after a server's refusal, a new attempt comes sooner. */
 const CLOSED_MS = 3 * RETRY_MS;
@@ -42,8 +45,8 @@ const CLOSED_MS = 3 * RETRY_MS;
 const GAP_PAUSE_MS = 250;
 /** The server's largest page. */
 const PAGE_LIMIT = 200;
-/** @type {ErrorBody} */
-const NO_ANSWER = { code: "UNAVAILABLE", message: "no answer from the server", retryable: true };
+/** The most members of a room in which receipts are told. */
+const MOST_TOLD = 100;
 /** @type {ErrorBody} */
 const LEFT = { code: "NOT_IN_ROOM", message: "the room was left", retryable: false };
 /** @type {ErrorBody} */
@@ -68,6 +71,8 @@ export class Parlor {
   #storage;
   /** The reason of the last failed connection. @type {Refusal | undefined} */
   #refusal;
+  /** @type {RoomList | undefined} */
+  #rooms;
 
   /**
    * @param {ParlorSocket} socket
@@ -99,6 +104,12 @@ export class Parlor {
     if (isFinal) return Promise.reject(refusal);
     return new Promise((resolve, reject) => new Room(this.#socket, this.#storage, roomId, { resolve, reject, ...options }));
   }
+
+  /** Returns the live list of the user's rooms. The socket needs a `userId` or a token in its `auth`. */
+  rooms() {
+    this.#rooms ??= new RoomList(this.#socket);
+    return this.#rooms;
+  }
 }
 
 /** A joined room. Made by {@link Parlor.joinRoom}. */
@@ -125,6 +136,11 @@ export class Room {
   /** Messages beyond a gap after the cursor. @type {Map<number, Message>} */
   #ahead = new Map();
   #changes = new Changes();
+  /** The last change of each message that is not answered yet: changes of a message go one after another. @type {Map<number, Promise<unknown>>} */
+  #changing = new Map();
+  #reads = new Reads();
+  /** True if the application listens to `read`. */
+  #showsReads = false;
   /** The number of logs seen by this room: answers about an earlier log are void. */
   #log = 0;
   #filling = false;
@@ -153,6 +169,7 @@ export class Room {
       connect_error: (/** @type {Error} */ error) => this.#handleRefusal(refusedConnection(socket, error)),
       newMessage: (/** @type {Message} */ message) => message.roomId === roomId && this.#receive([message]),
       messageChanged: (/** @type {MessageChanged} */ changed) => changed.roomId === roomId && this.#follow(changed),
+      read: (/** @type {ReadsOf} */ read) => read.roomId === roomId && this.#takeReads(read.reads),
       presence: (/** @type {Presence} */ presence) => presence.roomId === roomId && this.#changeMembers(presence),
       history: (/** @type {Joined} */ joined) => joined.roomId === roomId && joined.reset && this.#reset(joined),
     });
@@ -168,6 +185,9 @@ export class Room {
   /** @template {keyof RoomEvents} Name @param {Name} event @param {(detail: RoomEvents[Name]) => void} listener */
   on(event, listener) {
     this.#events.addEventListener(event, (/** @type {any} */ { detail }) => listener(detail));
+    if (event !== "read" || this.#showsReads) return;
+    this.#showsReads = true;
+    this.#readReads();
   }
 
   /** Messages sent but not yet in `messages`. */
@@ -175,16 +195,30 @@ export class Room {
     return this.#outbox.entries;
   }
 
+  /** The newest `seq` read by the user, on this device or another one. */
+  get readSeq() {
+    return this.#reads.own;
+  }
+
+  /**
+   * The newest `seq` read or written by each user, as far as is known: complete for a listener of `read`, except in a room of more
+   * than 100 members.
+   */
+  get reads() {
+    return this.#reads.all;
+  }
+
   /**
    * Sends a message, with retries, and resolves when the server has stored it. Rejects with a {@link Refusal}. If that is not
    * `retryable`, the server refused the message. If it is, the socket was closed or the room ended before the server's answer:
    * the message may be stored, and is sent again once the socket is back or, from the storage, after the next join.
    * @param {string} message
+   * @param {Extras} [extras] the message that it answers, and the application's own data
    * @returns {Promise<Message>}
    */
-  send(message) {
+  send(message, extras) {
     if (this.#ended) return rejected(this.#ended);
-    const receipt = this.#outbox.add(message);
+    const receipt = this.#outbox.add(message, extras);
     this.#flush();
     this.#watchSocket();
     return receipt;
@@ -192,13 +226,14 @@ export class Room {
 
   /**
    * Replaces the text of a message of the user's own. Resolves with the stored message, and rejects with a {@link Refusal}. So do
-   * the other changes. Each is repeated until the server has answered.
+   * the other changes. Each is repeated until the server has answered. An edit and a reaction show at once in `messages`, and go
+   * again if they are refused.
    * @param {number} seq
    * @param {string} message
    * @returns {Promise<Message>}
    */
   edit(seq, message) {
-    return this.#change("editMessage", { seq, message });
+    return this.#change("editMessage", { seq, message }, edited(message));
   }
 
   /** Deletes a message for everybody and for ever. @param {number} seq @returns {Promise<Message>} */
@@ -208,12 +243,17 @@ export class Room {
 
   /** Sets the user's reaction to a message, or takes it back. @param {number} seq @param {string} reaction @param {boolean} on */
   react(seq, reaction, on) {
-    return this.#change("setReaction", { seq, reaction, on });
+    return this.#change("setReaction", { seq, reaction, on }, reacted(this.userId, reaction, on));
   }
 
   /** Pins a message to the room, or unpins it. @param {number} seq @param {boolean} on */
   pin(seq, on) {
     return this.#change("setPinned", { seq, on });
+  }
+
+  /** Marks the messages up to one as read, by default all: a mark never goes back. @param {number} [seq] */
+  markRead(seq = this.#cursor ?? 0) {
+    if (this.#reads.mark(seq)) this.#sendMark();
   }
 
   /** Sends a failed message once more. @param {Unconfirmed} failed */
@@ -272,8 +312,11 @@ export class Room {
       else this.#takeUpTo(messages, lastSeq);
       this.#takeChanges(/** @type {Joined & ChangesPage} */ (answer));
     }
+    this.#takeReads([{ userId: this.userId, seq: answer.readSeq ?? 0 }]);
     this.#joining.resolve(this);
     this.#flush();
+    this.#sendMark();
+    this.#readReads();
   }
 
   /** Replaces the messages by those of an answer. @param {Joined} answer */
@@ -286,6 +329,7 @@ export class Room {
     this.#ahead.clear();
     this.#cursor = answer.lastSeq;
     this.#changes.start(answer.lastRevision);
+    this.#reads.start();
     this.hasOlder = answer.hasMore;
     if (isFirst) this.#outbox.open(JSON.stringify([this.userId, this.roomId]));
     for (const message of answer.messages) this.#append(message);
@@ -358,8 +402,12 @@ export class Room {
 
   /** Puts a message's later state in its place. @param {Message} message */
   #put(message) {
-    const place = this.#changes.put(this.messages, message);
-    if (place !== undefined) this.#emit("change", message);
+    this.#show(this.#changes.put(this.messages, message));
+  }
+
+  /** Tells of a message's new state. @param {Message | undefined} shown */
+  #show(shown) {
+    if (shown) this.#emit("change", shown);
   }
 
   /** Takes a list of changes, and asks for the rest of them. @param {ChangesPage} answer */
@@ -388,28 +436,78 @@ export class Room {
   }
 
   /**
+   * Makes a change after the others of the same message, and shows it meanwhile.
+   * @param {"editMessage" | "deleteMessage" | "setReaction" | "setPinned"} event
+   * @param {{ seq: number } & Record<string, unknown>} payload
+   * @param {Preview} [preview]
+   * @returns {Promise<Message>}
+   */
+  async #change(event, payload, preview = (message) => message) {
+    const { seq } = payload;
+    this.#show(this.#changes.preview(this.messages, seq, preview));
+    const earlier = this.#changing.get(seq);
+    const change = earlier ? earlier.then(() => this.#ask(event, payload)) : this.#ask(event, payload);
+    const done = change.catch(() => {});
+    this.#changing.set(seq, done);
+    try {
+      const message = await change;
+      this.#put(message);
+      return message;
+    } finally {
+      this.#show(this.#changes.settle(this.messages, seq, preview));
+      if (this.#changing.get(seq) === done) this.#changing.delete(seq);
+    }
+  }
+
+  /**
+   * Asks for a change until the server has answered.
    * @param {"editMessage" | "deleteMessage" | "setReaction" | "setPinned"} event
    * @param {object} payload
    * @returns {Promise<Message>}
    */
-  #change(event, payload) {
+  #ask(event, payload) {
     return new Promise((resolve, reject) => {
       const attempt = () => {
         if (this.#ended) return reject(this.#ended);
         this.#request(event, payload, (refusal, answer) => {
           if (refusal?.retryable || refusal?.code === "NOT_IN_ROOM") return this.#retryLater(refusal, attempt);
-          if (refusal) return reject(refusal);
-          this.#put(answer.message);
-          resolve(answer.message);
+          if (refusal) reject(refusal);
+          else resolve(answer.message);
         });
       };
       attempt();
     });
   }
 
+  /** @param {ReadsOf["reads"]} reads */
+  #takeReads(reads) {
+    if (this.#reads.take(reads, this.userId)) this.#emit("read", this.reads);
+  }
+
+  /** Asks how far the members have read, if somebody wants to know. */
+  #readReads() {
+    if (!this.#showsReads || this.state !== "joined" || this.memberCount > MOST_TOLD) return;
+    this.#request("getReads", {}, (refusal, page) => {
+      if (!refusal && this.state === "joined") this.#takeReads(page.reads);
+    });
+  }
+
+  /** Sends the latest mark. One at a time: marks that come meanwhile become one. */
+  #sendMark() {
+    const seq = this.state === "joined" ? this.#reads.next() : undefined;
+    if (seq === undefined) return;
+    this.#request("markRead", { seq }, (refusal, answer) => {
+      this.#reads.ended(refusal !== null && !refusal.retryable);
+      if (refusal?.retryable) return this.#retryLater(refusal, () => this.#sendMark());
+      if (!refusal) this.#takeReads([{ userId: this.userId, seq: Math.max(answer.readSeq, seq) }]);
+      this.#sendMark();
+    });
+  }
+
   /** @param {Message} message */
   #append(message) {
     this.messages.push(this.#changes.newest(message));
+    this.#takeReads([{ userId: message.userId, seq: message.seq }]);
     if (message.userId === this.userId) this.#outbox.confirm(message, true);
   }
 
@@ -433,8 +531,8 @@ export class Room {
     const next = this.#outbox.next();
     if (!next || this.#sending || this.state !== "joined") return;
     this.#sending = true;
-    const { clientMessageId, message } = next;
-    this.#request("sendMessage", { message, clientMessageId }, (refusal, sent) => {
+    const { clientMessageId, message, replyTo, metadata } = next;
+    this.#request("sendMessage", { message, clientMessageId, replyTo, metadata }, (refusal, sent) => {
       const proceed = () => {
         this.#sending = false;
         this.#flush();
@@ -472,19 +570,12 @@ export class Room {
   }
 
   /**
-   * Emits an event and passes on its ack, by a callback: a promise would settle after later events on the wire.
    * @param {Exclude<keyof ClientToServerEvents, "typing">} event
    * @param {object} payload
    * @param {(refusal: Refusal | null, answer: any) => void} answered
    */
   #request(event, payload, answered) {
-    const socket = /** @type {any} */ (this.#socket.timeout(ACK_TIMEOUT_MS));
-    socket.emit(event, { roomId: this.roomId, ...payload }, (/** @type {unknown} */ timedOut, /** @type {any} */ answer) => {
-      let error = timedOut ? NO_ANSWER : answer.error;
-      // The server now disconnects. The next connection may have a newer token; without one, it ends the room.
-      if (error?.code === "TOKEN_EXPIRED") error = { ...error, retryable: true };
-      answered(error ? refusal(error) : null, answer);
-    });
+    request(this.#socket, event, { roomId: this.roomId, ...payload }, answered);
   }
 
   /** @param {Refusal} refusal */
@@ -538,16 +629,6 @@ export class Room {
   #emit(event, detail) {
     this.#events.dispatchEvent(Object.assign(new Event(event), { detail }));
   }
-}
-
-/** @param {ErrorBody} refusal @param {() => void} action */
-function later({ retryAfterMs = RETRY_MS }, action) {
-  setTimeout(action, retryAfterMs);
-}
-
-/** @param {ErrorBody} error @returns {Refusal} */
-function refusal(error) {
-  return Object.assign(new Error(error.message), error);
 }
 
 /** Returns a rejected promise; callers may ignore it. @param {Refusal} why @returns {Promise<never>} */

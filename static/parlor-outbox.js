@@ -7,9 +7,12 @@
  * @typedef {object} Unconfirmed A message not yet stored, or stored and not yet back in its room.
  * @property {string} clientMessageId a UUID; the server stores repeated sends once
  * @property {string} message
+ * @property {number} [replyTo] the `seq` of the message that it answers
+ * @property {Record<string, unknown>} [metadata] the application's own data
  * @property {number} sentAt milliseconds since 1970
  * @property {"sending" | "sent" | "failed"} status
  * @property {Refusal} [refusal] the reason of a failure
+ * @typedef {Pick<Unconfirmed, "replyTo" | "metadata">} Extras A message's fields besides its text.
  */
 
 /** A list of {@link Unconfirmed}. */
@@ -52,12 +55,13 @@ export class Outbox {
 
   /**
    * @param {string} message
+   * @param {Extras} [extras]
    * @returns {Promise<Message>} the stored message, or a rejection
    */
-  add(message) {
+  add(message, extras = {}) {
     // Unique, because the order after a reload depends on it.
     this.#lastSentAt = Math.max(this.#lastSentAt + 1, Date.now());
-    const entry = { clientMessageId: newId(), message, sentAt: this.#lastSentAt };
+    const entry = { clientMessageId: newId(), message, ...extras, sentAt: this.#lastSentAt };
     this.#save(entry);
     const stored = new Promise((resolve, reject) => this.#receipts.set(entry.clientMessageId, { resolve, reject }));
     // Callers may ignore the rejection.
@@ -115,7 +119,7 @@ export class Outbox {
     this.#changed(this.entries);
   }
 
-  /** @param {Pick<Unconfirmed, "clientMessageId" | "message" | "sentAt">} entry */
+  /** @param {Omit<Unconfirmed, "status" | "refusal">} entry */
   #save(entry) {
     try {
       this.#storage?.setItem(this.#prefix + entry.clientMessageId, JSON.stringify(entry));

@@ -82,6 +82,8 @@ export interface Joined {
   memberCount: number;
   /** The newest change that you have with this answer; 0 before the first. */
   lastRevision: number;
+  /** The newest `seq` that you have read; missing when the database did not say in time, and with `reset`. */
+  readSeq?: number;
   /** With `lastRevision` in the request: the changed ones of your messages, by `revision`; at most 200. */
   changes?: Message[];
   /** With `lastRevision` in the request: true if there are further changes. */
@@ -194,6 +196,99 @@ export interface MessageChanged {
   /** The message in its present state. */
   message: Message;
 }
+
+/** Says that you have read a room up to a message; you need not have joined it. A mark never goes back. */
+export interface MarkRead {
+  roomId: string;
+  seq: number;
+}
+
+/** The answer to a mark, given once it is stored. */
+export interface Position {
+  /** The newest `seq` that you have read, on any device. */
+  readSeq: number;
+}
+
+/** A user's position in a room. */
+export interface Read {
+  userId: string;
+  /** The newest `seq` read. */
+  seq: number;
+}
+
+/** New positions of readers. */
+export interface Reads {
+  roomId: string;
+  reads: Read[];
+}
+
+/** Asks how far the readers of a joined room have read. */
+export interface GetReads {
+  roomId: string;
+}
+
+/** The readers of a room. */
+export interface ReadsPage {
+  /** By `userId`, at most 100. */
+  reads: Read[];
+  /** True if the room has further readers. */
+  hasMore: boolean;
+}
+
+/** Puts a room into your list. */
+export interface FollowRoom {
+  roomId: string;
+  /** True if you want no notice of its messages; stays as it is when absent. */
+  muted?: boolean | undefined;
+}
+
+/** Takes a room out of your list. */
+export interface UnfollowRoom {
+  roomId: string;
+}
+
+/** The answer to a follow and its end. */
+export interface RoomName {
+  roomId: string;
+}
+
+/** Reads a page of your list of rooms. */
+export interface ListRooms {
+  /** The most rooms in the answer: 100 when absent, and never more. */
+  limit?: number | undefined;
+  /** The `cursor` of the page before. */
+  cursor?: string | null | undefined;
+}
+
+/** A room in your list. */
+export interface RoomSummary {
+  roomId: string;
+  /** The room's newest `seq`. */
+  lastSeq: number;
+  /** The newest message in its present state; `null` in a room without messages. */
+  lastMessage: Message | null;
+  /** The newest `seq` that you have read or written. */
+  readSeq: number;
+  /** The number of messages after it. */
+  unread: number;
+  muted: boolean;
+}
+
+/** A page of your list of rooms. */
+export interface RoomsPage {
+  /** The latest activity first. */
+  rooms: RoomSummary[];
+  /** The place of the next page; `null` after the last one. */
+  cursor: string | null;
+}
+
+/** Begins or ends the news of the rooms in your list. */
+export interface WatchRooms {
+  on: boolean;
+}
+
+/** News of a room in your list. */
+export type RoomActivity = (RoomSummary & { followed: true }) | { roomId: string; followed: false };
 
 /** Reads a page of a room's history: the newest messages, or the messages before or after a `seq`. */
 export type GetHistory = {
@@ -326,6 +421,10 @@ export interface ServerToClientEvents {
   newMessage: (message: Message) => void;
   /** A message in a joined room changed, whoever changed it. If `previous` is beyond your `revision`, call `getChanges`. */
   messageChanged: (changed: MessageChanged) => void;
+  /** Members have read up to some messages, in a room of at most 100 members; and so have you, on another device. */
+  read: (reads: Reads) => void;
+  /** Something is new in a room of your list, while you watch. */
+  roomActivity: (activity: RoomActivity) => void;
   /** Users came or went. */
   presence: (presence: Presence) => void;
   /** Another user is typing, or has stopped. */
@@ -350,6 +449,12 @@ export interface ClientToServerEvents {
   setPinned: (payload: SetPinned, ack: (answer: Ack<Changed>) => void) => void;
   getChanges: (payload: GetChanges, ack: (answer: Ack<ChangesPage>) => void) => void;
   getHistory: (payload: GetHistory, ack: (answer: Ack<HistoryPage>) => void) => void;
+  markRead: (payload: MarkRead, ack: (answer: Ack<Position>) => void) => void;
+  getReads: (payload: GetReads, ack: (answer: Ack<ReadsPage>) => void) => void;
+  followRoom: (payload: FollowRoom, ack: (answer: Ack<RoomName>) => void) => void;
+  unfollowRoom: (payload: UnfollowRoom, ack: (answer: Ack<RoomName>) => void) => void;
+  listRooms: (payload: ListRooms, ack: (answer: Ack<RoomsPage>) => void) => void;
+  watchRooms: (payload: WatchRooms, ack: (answer: Ack<object>) => void) => void;
   typing: (payload: Typing) => void;
   refreshAuth: (payload: RefreshAuth, ack: (answer: Ack<Refreshed>) => void) => void;
 }

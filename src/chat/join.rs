@@ -9,7 +9,7 @@ use super::{Chat, Participant};
 use crate::{
     auth::Identity,
     error::Error,
-    model::{RoomId, Seq, UserId},
+    model::RoomId,
     room::{Departure, Join, Joined, Known, READ_TIMEOUT, RoomHandle, Welcome},
 };
 
@@ -41,7 +41,7 @@ impl Chat {
         let user_id = identity.user_id().clone();
         self.requests.check(&user_id)?;
         let (handle, joined_before) = self.enter(participant, &room)?;
-        let read_seq = self.read_seq(&room, &user_id, &known).await;
+        let read_seq = self.inbox.position(&room, &user_id).await;
         let joining = handle.join(Join {
             client: participant.client,
             user_id,
@@ -56,13 +56,6 @@ impl Chat {
             participant.joined().rooms.remove(&room);
         }
         result
-    }
-
-    /// Returns the position of a joiner that asks for changes, when it can be read soon. Others join
-    /// without the database.
-    async fn read_seq(&self, room: &RoomId, user: &UserId, known: &Known) -> Option<Seq> {
-        known.last_revision?;
-        self.inbox.position(room, user).await
     }
 
     /// Notes the room with the participant, and returns its handle; true if it was noted before.

@@ -15,7 +15,7 @@ const TELL_INTERVAL: Duration = Duration::from_secs(1);
 /// The pause after a failure.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// The time between two comparisons of watched rooms with their logs, on several servers.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The most lists read by one statement.
 const MAX_LISTS: usize = 50;

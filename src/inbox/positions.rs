@@ -2,13 +2,16 @@
 
 use std::{
     mem,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use tokio::{
     sync::{Notify, oneshot},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use crate::{
@@ -20,6 +23,8 @@ use crate::{
 const MAX_ASKED: usize = 1_000;
 /// The most joiners that wait. Further ones get no position.
 const MAX_WAITING: usize = 16_384;
+/// The pause between two statements: a storm of joins shares few of them.
+const PAUSE: Duration = Duration::from_millis(5);
 /// The time for a look-up. A join works without the database, so it does not wait for long.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -30,21 +35,31 @@ type Asked = ((RoomId, UserId), oneshot::Sender<Seq>);
 pub(super) struct Positions {
     waiting: Mutex<Vec<Asked>>,
     added: Notify,
+    /// True after a failure or a long wait: nobody waits until the database answers again.
+    is_away: AtomicBool,
 }
 
 impl Positions {
     /// Returns a user's position in a room; none when it cannot be read soon.
     pub(super) async fn of(&self, room: RoomId, user: UserId) -> Option<Seq> {
-        let (found, answer) = oneshot::channel();
-        {
-            let mut waiting = self.waiting();
-            if waiting.len() >= MAX_WAITING {
-                return None;
-            }
-            waiting.push(((room, user), found));
+        let answer = self.ask(room, user)?;
+        if self.is_away.load(Ordering::Relaxed) {
+            return None;
         }
+        let found = timeout(PATIENCE, answer).await.ok().and_then(Result::ok);
+        self.is_away.store(found.is_none(), Ordering::Relaxed);
+        found
+    }
+
+    fn ask(&self, room: RoomId, user: UserId) -> Option<oneshot::Receiver<Seq>> {
+        let (found, answer) = oneshot::channel();
+        let mut waiting = self.waiting();
+        if waiting.len() >= MAX_WAITING {
+            return None;
+        }
+        waiting.push(((room, user), found));
         self.added.notify_one();
-        timeout(PATIENCE, answer).await.ok()?.ok()
+        Some(answer)
     }
 
     /// Looks up positions for ever. After a failure, those who wait get none.
@@ -56,22 +71,22 @@ impl Positions {
                 continue;
             }
             let places: Vec<_> = asked.iter().map(|(place, _)| place.clone()).collect();
-            match store.positions(&places).await {
-                Ok(positions) => {
-                    for (place, found) in asked {
-                        found
-                            .send(positions.get(&place).copied().unwrap_or_default())
-                            .ok();
-                    }
+            let read = store.positions(&places).await;
+            self.is_away.store(read.is_err(), Ordering::Relaxed);
+            if let Ok(positions) = read {
+                for (place, found) in asked {
+                    let position = positions.get(&place).copied();
+                    found.send(position.unwrap_or_default()).ok();
                 }
-                Err(cause) => tracing::debug!(%cause, "positions of readers not read"),
             }
+            sleep(PAUSE).await;
         }
     }
 
+    /// Takes the next joiners. One who waits no longer is asked for, too, while the database is
+    /// away: the answer shows that it is back.
     fn take(&self) -> Vec<Asked> {
         let mut waiting = self.waiting();
-        waiting.retain(|(_, found)| !found.is_closed());
         let asked = waiting.len().min(MAX_ASKED);
         let rest = waiting.split_off(asked);
         mem::replace(&mut *waiting, rest)

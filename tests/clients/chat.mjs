@@ -14,7 +14,7 @@ test("the first to join an empty room finds only itself", async (t) => {
   const ann = await guest(t, "ann");
   const joined = await ann.ok("joinRoom", { roomId: "empty" });
   const expected = { roomId: "empty", userId: "ann", messages: [], lastSeq: 0, hasMore: false };
-  assert.deepEqual(joined, { ...expected, members: ["ann"], memberCount: 1, lastRevision: 0 });
+  assert.deepEqual(joined, { ...expected, members: ["ann"], memberCount: 1, lastRevision: 0, readSeq: 0 });
 });
 
 test("a message is acked, and broadcast to everyone in the room, the sender too", async (t) => {

@@ -26,7 +26,7 @@ test("a client of version 2 chats with one of version 4", async (t) => {
   const { messages, ...joined } = await old.ok("joinRoom", { roomId, userId: "old" });
   assert.deepEqual(messages, [first]);
   joined.members.sort();
-  const expected = { roomId, userId: "old", lastSeq: 1, hasMore: false, members: ["ann", "old"], memberCount: 2, lastRevision: 0 };
+  const expected = { roomId, userId: "old", lastSeq: 1, hasMore: false, members: ["ann", "old"], memberCount: 2, lastRevision: 0, readSeq: 0 };
   assert.deepEqual(joined, expected);
 
   const sent = [first, await old.send(roomId, "from 2", "c1"), await ann.send(roomId, "from 4 🦀")];

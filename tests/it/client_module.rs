@@ -27,6 +27,14 @@ async fn the_client_module_follows_every_change() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_module_keeps_the_list_of_rooms_and_the_read_marks() {
+    for transport in ["websocket", "polling"] {
+        let server = Server::start().await;
+        node::run("parlor_client_inbox.mjs", &[&server.url(), transport]).await;
+    }
+}
+
 /// Rows deleted by hand, the newest one among them.
 const DELETED: &str = "3, 120, 121, 122, 430, 450";
 

@@ -30,8 +30,9 @@ VALUES (?1, ?2, ?3, (SELECT count(*) FROM memberships WHERE user_id = ?2 AND fol
 ON CONFLICT (room_id, user_id) DO UPDATE SET read_seq = excluded.read_seq
 RETURNING follows"#;
 
-const POSITION: &str =
-    "SELECT read_seq AS seq FROM memberships WHERE room_id = ?1 AND user_id = ?2";
+const POSITIONS: &str = r#"
+SELECT m.room_id, m.user_id, m.read_seq AS seq FROM json_each(?1)
+JOIN memberships AS m ON m.room_id = value ->> 0 AND m.user_id = value ->> 1"#;
 
 const READERS: &str = r#"
 SELECT user_id, read_seq AS seq FROM memberships WHERE room_id = ?1 AND read_seq > 0 ORDER BY user_id LIMIT ?2"#;
@@ -151,20 +152,16 @@ pub(super) async fn positions(
     readers: &SqlitePool,
     asked: &[(RoomId, UserId)],
 ) -> Result<HashMap<(RoomId, UserId), Seq>, StoreError> {
-    let mut positions = HashMap::new();
-    for (room, user) in asked {
-        let asking = sqlx::query(POSITION)
-            .bind(room.as_str())
-            .bind(user.as_str());
-        let row = asking
-            .fetch_optional(readers)
-            .await
-            .map_err(fault::classify)?;
-        if let Some(row) = row {
-            positions.insert((room.clone(), user.clone()), row::seq(&row)?);
-        }
-    }
-    Ok(positions)
+    let places = asked
+        .iter()
+        .map(|(room, user)| json!([room.as_str(), user.as_str()]));
+    let asking = sqlx::query(POSITIONS).bind(json!(Vec::from_iter(places)).to_string());
+    let rows = asking.fetch_all(readers).await.map_err(fault::classify)?;
+    let positions = rows.iter().map(|row| {
+        let place = (row::parsed(row, "room_id")?, row::parsed(row, "user_id")?);
+        Ok((place, row::seq(row)?))
+    });
+    positions.collect()
 }
 
 /// Returns a room's readers.

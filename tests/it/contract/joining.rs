@@ -74,7 +74,7 @@ async fn a_join_of_an_empty_room_has_no_messages() {
         assert_ok(&joined, &JOINED);
         let expected = json!({
             "status": "ok", "roomId": "r", "userId": "ann", "messages": [], "lastSeq": 0, "hasMore": false,
-            "members": ["ann"], "memberCount": 1, "lastRevision": 0,
+            "members": ["ann"], "memberCount": 1, "lastRevision": 0, "readSeq": 0,
         });
         assert_eq!(joined, expected);
         let asked_after = ann

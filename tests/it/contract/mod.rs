@@ -32,7 +32,7 @@ const MESSAGE: [&str; 8] = [
     "timestamp",
     "clientMessageId",
 ];
-const JOINED: [&str; 8] = [
+const JOINED: [&str; 9] = [
     "roomId",
     "userId",
     "messages",
@@ -41,6 +41,7 @@ const JOINED: [&str; 8] = [
     "members",
     "memberCount",
     "lastRevision",
+    "readSeq",
 ];
 
 /// Asserts that an object has these keys and no others.

@@ -26,11 +26,13 @@ const VALUES: [&str; 15] = [
 const TEXT: &[&str] = &[r#""text""#];
 const OPTIONAL_TEXT: &[&str] = &["null", r#""text""#];
 const OPTIONAL_NUMBER: &[&str] = &["null", "5"];
+const NUMBER: &[&str] = &["5"];
+const OPTIONAL_FLAG: &[&str] = &["null", "true", "false"];
 const FLAG: &[&str] = &["true", "false"];
 
 /// Each event's fields, with the rest of a good payload, and the [`VALUES`] that fit. Everything
 /// with a name is called `text`.
-const FIELDS: [(&str, &str, &str, &[&str]); 15] = [
+const FIELDS: [(&str, &str, &str, &[&str]); 24] = [
     ("joinRoom", "roomId", r#""limit":5"#, TEXT),
     ("joinRoom", "userId", r#""roomId":"text""#, OPTIONAL_TEXT),
     (
@@ -66,18 +68,31 @@ const FIELDS: [(&str, &str, &str, &[&str]); 15] = [
     ("getHistory", "limit", r#""roomId":"text""#, OPTIONAL_NUMBER),
     ("typing", "roomId", r#""isTyping":true"#, TEXT),
     ("typing", "isTyping", r#""roomId":"text""#, FLAG),
+    ("markRead", "roomId", r#""seq":5"#, TEXT),
+    ("markRead", "seq", r#""roomId":"text""#, NUMBER),
+    ("getReads", "roomId", r#""seq":5"#, TEXT),
+    ("followRoom", "roomId", r#""muted":true"#, TEXT),
+    ("followRoom", "muted", r#""roomId":"text""#, OPTIONAL_FLAG),
+    ("unfollowRoom", "roomId", r#""muted":true"#, TEXT),
+    ("listRooms", "limit", r#""roomId":"text""#, OPTIONAL_NUMBER),
+    ("listRooms", "cursor", r#""limit":5"#, &["null"]),
+    ("watchRooms", "on", r#""roomId":"text""#, FLAG),
 ];
 
-const EVENTS: [&str; 5] = [
+const EVENTS: [&str; 9] = [
     "joinRoom",
     "leaveRoom",
     "sendMessage",
     "getHistory",
     "typing",
+    "markRead",
+    "getReads",
+    "followRoom",
+    "unfollowRoom",
 ];
 
 /// One payload that is good for every event.
-const GOOD: &str = r#"{"roomId":"text","message":"text","isTyping":true}"#;
+const GOOD: &str = r#"{"roomId":"text","message":"text","isTyping":true,"seq":5,"on":true}"#;
 
 fn deep(open: &str, close: &str) -> String {
     format!("{}{}", open.repeat(1000), close.repeat(1000))

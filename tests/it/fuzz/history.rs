@@ -98,6 +98,7 @@ impl House {
             bus: None,
             delivery: Arc::new(Nobody),
         }));
+        tokio::spawn(inbox.clone().run(CancellationToken::new()));
         let chat = Chat::new(rooms, writer, store.clone(), inbox, limits);
         let keeper = participant(&chat);
         for size in SIZES.into_iter().step_by(2) {

@@ -118,6 +118,7 @@ impl House {
             bus: None,
             delivery: sent.clone(),
         }));
+        tokio::spawn(inbox.clone().run(CancellationToken::new()));
         let chat = Chat::new(rooms.clone(), writer, store.clone(), inbox, limits);
         Self {
             rooms,
