@@ -8,6 +8,8 @@ const touch = window.matchMedia("(hover: none) and (pointer: coarse)");
 
 export class Composer {
   #key;
+  /** What the next text is for, unless it is a message of its own. @type {{ submit: (text: string) => void, draft: string | null } | null} */
+  #purpose = null;
   #notifyTyping;
   #send;
 
@@ -33,16 +35,45 @@ export class Composer {
     page.text.focus();
   }
 
+  /**
+   * Lets the next text be an answer or, given the present text, a new version of a message.
+   * @param {(Node | string)[]} about the line above the box
+   * @param {(text: string) => void} submit
+   * @param {string} [text]
+   */
+  begin(about, submit, text) {
+    this.#end();
+    this.#purpose = { submit, draft: text === undefined ? null : page.text.value };
+    if (text !== undefined) page.text.value = text;
+    page.aboutText.replaceChildren(...about);
+    page.about.hidden = false;
+    page.text.focus();
+  }
+
+  /** Ends what {@link begin} began: the draft is back. */
+  #end() {
+    const draft = this.#purpose?.draft ?? null;
+    this.#purpose = null;
+    page.about.hidden = true;
+    if (draft !== null) page.text.value = draft;
+  }
+
   #listen() {
+    page.aboutCancel.addEventListener("click", () => {
+      this.#end();
+      page.text.focus();
+    });
     page.compose.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#submit();
     });
     page.text.addEventListener("input", () => {
+      if (!isDraft(this.#purpose)) return;
       keep(this.#key, page.text.value);
       this.#notifyTyping(page.text.value.trim() !== "");
     });
     page.text.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && this.#purpose) this.#end();
       if (!isSendKey(event)) return;
       event.preventDefault();
       this.#submit();
@@ -54,9 +85,12 @@ export class Composer {
   #submit() {
     const text = page.text.value;
     if (text.trim() === "") return;
-    this.#write("");
+    const purpose = this.#purpose;
+    if (isDraft(purpose)) this.#write("");
+    this.#end();
     this.#notifyTyping(false);
-    this.#send(text);
+    if (purpose) purpose.submit(text);
+    else this.#send(text);
   }
 
   /** @param {string} text */
@@ -65,6 +99,9 @@ export class Composer {
     keep(this.#key, text);
   }
 }
+
+/** Returns true when the box holds the draft of a message. @param {{ draft: string | null } | null} purpose */
+const isDraft = (purpose) => purpose === null || purpose.draft === null;
 
 /** The `keyCode` of keys handled by an input method: in Safari, the Enter that ends a word has it, but no `isComposing`. */
 const INPUT_METHOD_KEY = 229;

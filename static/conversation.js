@@ -9,9 +9,12 @@
 import { Composer } from "./composer.js";
 import { showConnection } from "./connection.js";
 import { showMembers } from "./members.js";
+import { Menus, report } from "./menu.js";
 import { page } from "./page.js";
 import { Parlor } from "./parlor-client.js";
+import { showRooms } from "./rooms.js";
 import { Scroller } from "./scroller.js";
+import { showSeen } from "./seen.js";
 import { share } from "./share.js";
 import { counted, isolated, plainlyIsolated } from "./text.js";
 import { Timeline } from "./timeline.js";
@@ -39,7 +42,9 @@ export async function converse(userId, roomId, leave) {
   page.share.addEventListener("click", share);
   /** @param {Refusal} refusal */
   const refused = (refusal) => leave(refusedEntry(refusal));
-  const room = await new Parlor(socket).joinRoom(roomId, { timeoutMs: Infinity }).catch(refused);
+  const parlor = new Parlor(socket);
+  showRooms(parlor.rooms(), userId, roomId);
+  const room = await parlor.joinRoom(roomId, { timeoutMs: Infinity }).catch(refused);
   if (!room) return;
   room.on("closed", refused);
   // A reload shows the room from its new log; the messages on the page may no longer exist.
@@ -68,7 +73,7 @@ class Conversation {
   /** @param {ParlorSocket} socket @param {Room} room */
   constructor(socket, room) {
     this.#room = room;
-    this.#timeline = new Timeline(page.messages, page.outbox, room.userId);
+    this.#timeline = new Timeline(page.messages, page.outbox, room.userId, (seq) => this.#find(seq));
     const typing = new TypingLine(socket, room.roomId, (...line) => page.typing.replaceChildren(...line));
     this.#scroller = new Scroller(page.scroll, page.older, {
       moved: () => this.#markRead(),
@@ -84,6 +89,24 @@ class Conversation {
     });
   }
 
+  /** @param {number} seq */
+  #find(seq) {
+    return this.#room.messages.find((message) => message.seq === seq);
+  }
+
+  /** @param {Message} message */
+  #reply({ seq, userId }) {
+    this.#composer.begin(["Reply to ", isolated(userId)], (text) => {
+      this.#room.send(text, { replyTo: seq });
+      this.#scroller.toEnd();
+    });
+  }
+
+  /** @param {Message} message */
+  #edit({ seq, message }) {
+    this.#composer.begin(["Edit your message"], (text) => report(this.#room.edit(seq, text)), message);
+  }
+
   start() {
     const room = this.#room;
     page.loading.hidden = true;
@@ -92,6 +115,9 @@ class Conversation {
     showMembers(room);
     this.#showOutbox();
     this.#scroller.toEnd();
+    new Menus(room, { reply: (message) => this.#reply(message), edit: (message) => this.#edit(message) });
+    room.on("read", () => this.#settle());
+    this.#settle();
     room.on("message", (message) => this.#receive(message));
     room.on("change", (message) => {
       this.#timeline.update(message);
@@ -133,13 +159,18 @@ class Conversation {
         this.#timeline.keepLast(STILL_SHOWN);
         this.#showBeginning();
       }
+      showSeen(this.#room);
       this.#scroller.follow();
+      this.#markRead();
     });
   }
 
   /** Counts the messages in view as read. */
   #markRead() {
-    if (this.#scroller.atEnd && document.visibilityState === "visible") this.#unread = 0;
+    if (this.#scroller.atEnd && document.visibilityState === "visible") {
+      this.#unread = 0;
+      this.#room.markRead();
+    }
     const title = `${plainlyIsolated(this.#room.roomId)} · Parlor`;
     document.title = this.#unread > 0 ? `(${this.#unread}) ${title}` : title;
     page.newest.hidden = this.#scroller.atEnd;
@@ -188,6 +219,8 @@ class Conversation {
         page.text.focus();
       },
       edit: (entry) => {
+        const answered = entry.replyTo && this.#find(entry.replyTo);
+        if (answered) this.#reply(answered);
         this.#composer.add(entry.message);
         room.discard(entry);
       },

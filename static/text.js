@@ -117,3 +117,11 @@ function link(address) {
   made.rel = "noopener noreferrer nofollow";
   return made;
 }
+
+/** Makes a button that looks like a link. @param {string} label @param {() => void} act */
+export function button(label, act) {
+  const made = /** @type {HTMLButtonElement} */ (element("button", "link", label));
+  made.type = "button";
+  made.addEventListener("click", act);
+  return made;
+}

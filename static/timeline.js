@@ -8,7 +8,7 @@
  * @typedef {Record<"retry" | "edit" | "discard", (failed: Unconfirmed) => void>} Actions the buttons of a failed message
  */
 
-import { avatar, clock, day, element, isolated, linked, sameDay, smallPrint } from "./text.js";
+import { avatar, button, clock, day, element, isolated, linked, sameDay, smallPrint } from "./text.js";
 import { refusedSend } from "./words.js";
 
 /** One author's messages within this time form a group. */
@@ -18,6 +18,7 @@ export class Timeline {
   #messages;
   #outbox;
   #userId;
+  #find;
   /** The messages in the list, consecutive by `seq`. @type {Shown[]} */
   #shown = [];
   /** The line before the first missed message, with their number. */
@@ -29,11 +30,13 @@ export class Timeline {
    * @param {HTMLElement} messages a list for the messages
    * @param {HTMLElement} outbox a list for unconfirmed messages
    * @param {string} userId the page's user
+   * @param {(seq: number) => Message | undefined} find returns a loaded message
    */
-  constructor(messages, outbox, userId) {
+  constructor(messages, outbox, userId, find) {
     this.#messages = messages;
     this.#outbox = outbox;
     this.#userId = userId;
+    this.#find = find;
   }
 
   /** Shows a message after the others. @param {Message} message */
@@ -64,13 +67,13 @@ export class Timeline {
     shown.find(({ message }) => message.seq === this.#away.before)?.item.before(this.#away.item);
   }
 
-  /** Shows a message's present state, if it is in the list. @param {Message} message */
+  /** Shows a message's present state where it is in the list or quoted. @param {Message} message */
   update(message) {
-    const shown = this.#shown.find(({ message: { seq } }) => seq === message.seq);
-    if (!shown) return;
-    const before = shown.item.querySelector(".bubble");
-    before?.replaceWith(bubble(message, message.userId === this.#userId));
-    shown.message = message;
+    for (const shown of this.#shown) {
+      if (shown.message.seq === message.seq) shown.message = message;
+      else if (shown.message.replyTo !== message.seq) continue;
+      shown.item.querySelector(".bubble")?.replaceWith(this.#bubble(shown.message));
+    }
   }
 
   /** The number of messages in the list. */
@@ -141,11 +144,29 @@ export class Timeline {
   /** @param {Message} message @param {Message | undefined} before @returns {Shown} */
   #show(message, before) {
     const own = message.userId === this.#userId;
-    const item = element("li", own ? "message own" : "message", element("p", "day"), avatar(message.userId), bubble(message, own));
+    const item = element("li", own ? "message own" : "message", element("p", "day"), avatar(message.userId), this.#bubble(message));
     item.dataset.seq = String(message.seq);
     const shown = { message, item };
     arrange(shown, before);
     return shown;
+  }
+
+  /** @param {Message} message */
+  #bubble({ userId, operatorId, message, timestamp, replyTo, editedAt, deletedAt, pinned, reactions }) {
+    const by = element("p", "by", element("b", "", isolated(userId)));
+    if (operatorId) by.append(element("span", "tag", "operator"));
+    const at = new Date(timestamp);
+    const time = /** @type {HTMLTimeElement} */ (element("time", "", clock(at)));
+    time.dateTime = timestamp;
+    time.title = at.toLocaleString();
+    const meta = element("p", "meta", time);
+    if (editedAt) meta.prepend("edited ");
+    if (pinned) meta.prepend("pinned ");
+    if (userId === this.#userId) meta.append(element("span", "check", "Sent"));
+    if (!deletedAt) meta.append(more());
+    const text = deletedAt ? element("p", "body gone", "Message deleted") : body(message);
+    const quoted = replyTo ? [quote(this.#find(replyTo))] : [];
+    return element("div", "bubble", by, ...quoted, text, ...(reactions ? [reactionLine(reactions, this.#userId)] : []), meta);
   }
 }
 
@@ -165,28 +186,32 @@ function arrange({ message, item }, before) {
   heading.textContent = today ? "" : day(at);
 }
 
-/** @param {Message} message @param {boolean} own */
-function bubble({ userId, operatorId, message, timestamp, editedAt, deletedAt, pinned, reactions }, own) {
-  const by = element("p", "by", element("b", "", isolated(userId)));
-  if (operatorId) by.append(element("span", "tag", "operator"));
-  const at = new Date(timestamp);
-  const time = /** @type {HTMLTimeElement} */ (element("time", "", clock(at)));
-  time.dateTime = timestamp;
-  time.title = at.toLocaleString();
-  const meta = element("p", "meta", time);
-  if (editedAt) meta.prepend("edited ");
-  if (pinned) meta.prepend("pinned ");
-  if (own) meta.append(element("span", "check", "Sent"));
-  const text = deletedAt ? element("p", "body gone", "Message deleted") : body(message);
-  return element("div", "bubble", by, text, ...(reactions ? [reactionLine(reactions)] : []), meta);
+/** Makes the button that opens a message's menu. */
+function more() {
+  const made = button("", () => {});
+  made.classList.add("more");
+  made.ariaLabel = "Actions";
+  made.ariaExpanded = "false";
+  return made;
 }
 
-/** @param {Reactors[]} reactions */
-function reactionLine(reactions) {
+/** @param {Message | undefined} answered */
+function quote(answered) {
+  if (!answered) return element("p", "quote", "Reply to an earlier message");
+  const { userId, message, deletedAt } = answered;
+  return element("p", "quote", isolated(userId), ": ", isolated(deletedAt ? "Message deleted" : message));
+}
+
+/** @param {Reactors[]} reactions @param {string} userId */
+function reactionLine(reactions, userId) {
   const kinds = reactions.map(({ reaction, count, userIds }) => {
-    const kind = element("li", "", isolated(reaction), ` ${count}`);
-    kind.title = userIds.join(", ");
-    return kind;
+    const chip = button("", () => {});
+    chip.className = "chip";
+    chip.append(isolated(reaction), ` ${count}`);
+    chip.dataset.reaction = reaction;
+    chip.ariaPressed = String(userIds.includes(userId));
+    chip.title = userIds.join(", ");
+    return element("li", "", chip);
   });
   return element("ul", "reactions", ...kinds);
 }
@@ -215,12 +240,4 @@ function state({ status, refusal }, joined) {
   if (status === "failed") return `Not sent: ${refusal ? refusedSend(refusal).text : "the server did not take it."}`;
   if (status === "sent") return "Sent";
   return joined ? "Sending…" : "Waiting for the connection…";
-}
-
-/** @param {string} label @param {() => void} act */
-function button(label, act) {
-  const made = /** @type {HTMLButtonElement} */ (element("button", "link", label));
-  made.type = "button";
-  made.addEventListener("click", act);
-  return made;
 }

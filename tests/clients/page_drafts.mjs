@@ -22,7 +22,7 @@ test("a draft outlives a reload, for its writer in its room", async (t) => {
   assert.equal(await ann.box.inputValue(), "half a\nthought");
   const enter = async (name, room) => {
     await ann.page.getByRole("button", { name: "Leave" }).click();
-    await ann.page.getByLabel("Room").fill(room);
+    await ann.page.getByLabel("Room", { exact: true }).fill(room);
     ann.name = name;
     await ann.enter();
     await ann.page.locator("#text:enabled").waitFor();

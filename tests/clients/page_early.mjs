@@ -27,7 +27,7 @@ async function slowVisitor(t, name, room, { stored } = {}) {
 for (const [what, stored] of [["nothing", ""], ["another name", "old name"]]) {
   test(`text typed before the scripts have loaded is kept, where the browser remembers ${what}`, async (t) => {
     const [ann, letGo] = await slowVisitor(t, "ann", "tea", { stored });
-    const [name, room] = [ann.page.getByLabel("Your name"), ann.page.getByLabel("Room")];
+    const [name, room] = [ann.page.getByLabel("Your name"), ann.page.getByLabel("Room", { exact: true })];
     await name.pressSequentially("ann");
     await room.pressSequentially("cake");
     await name.focus();

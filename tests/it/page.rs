@@ -49,6 +49,12 @@ async fn changed_messages_appear_and_are_there_after_a_reload() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn people_change_messages_and_see_what_is_unread() {
+    let server = Server::start().await;
+    node::run("page_inbox.mjs", &[&server.url()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_form_leads_into_a_room_and_refusals_lead_back() {
     let server = Server::start().await;
     node::run("page_entry.mjs", &[&server.url()]).await;

@@ -100,6 +100,9 @@ async fn pages_of_other_origins_may_import_the_client_module() {
         ("/parlor-client.js", "text/javascript; charset=utf-8"),
         ("/parlor-outbox.js", "text/javascript; charset=utf-8"),
         ("/parlor-changes.js", "text/javascript; charset=utf-8"),
+        ("/parlor-reads.js", "text/javascript; charset=utf-8"),
+        ("/parlor-request.js", "text/javascript; charset=utf-8"),
+        ("/parlor-rooms.js", "text/javascript; charset=utf-8"),
         ("/parlor.d.ts", "text/plain; charset=utf-8"),
         (
             "/socket.io/socket.io.esm.min.js",
