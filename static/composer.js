@@ -8,7 +8,7 @@ const touch = window.matchMedia("(hover: none) and (pointer: coarse)");
 
 export class Composer {
   #key;
-  /** What the next text is for, unless it is a message of its own. @type {{ submit: (text: string) => void, draft: string | null } | null} */
+  /** The purpose of the next text, unless it is a message of its own. @type {{ submit: (text: string) => void, draft: string | null } | null} */
   #purpose = null;
   #notifyTyping;
   #send;

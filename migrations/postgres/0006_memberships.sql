@@ -1,4 +1,4 @@
--- What a room is to a user: how far the user has read, and whether the room is in the user's list. A read mark touches no index.
+-- The part of a user in a room: how far the user has read, and whether the room is in the user's list. A read mark touches no index.
 CREATE TABLE memberships (
     room_id  text COLLATE "C" NOT NULL,
     user_id  text COLLATE "C" NOT NULL,

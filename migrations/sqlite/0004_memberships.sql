@@ -1,4 +1,4 @@
--- What a room is to a user: how far the user has read, and whether the room is in the user's list.
+-- The part of a user in a room: how far the user has read, and whether the room is in the user's list.
 CREATE TABLE memberships (
     room_id  TEXT NOT NULL,
     user_id  TEXT NOT NULL,

@@ -390,7 +390,8 @@ async fn migrations_may_run_at_once_and_again(database: Database) {
 }
 
 /// The way back to the tables before the second migration.
-const FIRST_SCHEMA: [&str; 9] = [
+const FIRST_SCHEMA: [&str; 10] = [
+    "DROP TABLE memberships",
     "DROP TABLE revisions",
     "DROP TABLE message_states",
     "DROP TABLE reactions",
@@ -432,7 +433,7 @@ async fn a_log_of_the_first_schema_is_kept_and_recognizes_repeats(database: Data
 
 /// The way back to the tables before the fourth migration, and to an index whose build broke off.
 const THIRD_SCHEMA: [&str; 4] = [
-    "DROP TABLE revisions, message_states, reactions",
+    "DROP TABLE revisions, message_states, reactions, memberships",
     "DROP INDEX messages_id_in_room",
     "CREATE UNIQUE INDEX messages_id ON messages (id) WHERE client_message_id IS NULL",
     "DELETE FROM _sqlx_migrations WHERE version > 3",
@@ -473,6 +474,7 @@ async fn every_unique_index_of_a_rooms_rows_begins_with_the_room() {
         "revisions",
         "message_states",
         "reactions",
+        "memberships",
     ] {
         let all = format!(
             "SELECT 1 / (count(*) > 0 AND bool_and(attname = 'room_id'))::int FROM pg_index \
