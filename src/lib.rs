@@ -45,6 +45,7 @@ pub mod model;
 mod net;
 mod rates;
 mod realtime;
+mod retention;
 mod room;
 pub mod store;
 mod telemetry;

@@ -17,6 +17,7 @@ use crate::{
     http::Readiness,
     inbox::{Inbox, InboxContext},
     realtime::Realtime,
+    retention::Retention,
     room::{RoomContext, Rooms, Tailer},
     store::{MessageStore, MigrateError},
     writer::{Health, Writer},
@@ -44,7 +45,8 @@ pub(super) struct Parts {
     chat: Arc<Chat>,
     pub(super) rooms: Rooms,
     bus: Option<Arc<dyn Bus>>,
-    /// The tailer of the other servers' messages, and the keeper of the rosters.
+    /// The tailer of the other servers' messages, the keeper of the rosters, and the end of old
+    /// messages.
     followers: TaskTracker,
     inbox: JoinHandle<()>,
     writer: JoinHandle<()>,
@@ -90,6 +92,14 @@ impl Parts {
             let tailer = Tailer::new(rooms.clone(), store.clone(), bus.clone(), inbox.clone());
             follow(tailer, &rooms, &migrated, &stopping)
         });
+        if let Some(age) = config.retention() {
+            let retention = Retention::new(store.clone(), rooms.clone(), age);
+            let (tables, stop) = (migrated.clone(), stopping.clone());
+            followers.spawn(async move {
+                stop.run_until_cancelled(tables.cancelled()).await;
+                retention.run(stop).await;
+            });
+        }
         let answered = CancellationToken::new();
         let observers = (inbox.clone(), rooms.clone());
         let (queue, writer) = Writer::spawn(

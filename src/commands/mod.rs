@@ -1,5 +1,6 @@
 //! The program's commands. Each reports a failure as one line on standard error.
 
+mod archive;
 mod migrate;
 mod serve;
 mod token;
@@ -51,6 +52,12 @@ fn execute(config: &Config) -> Result<(), Failure> {
     match &config.command {
         None => with_database(config, serve::run),
         Some(Command::Migrate) => with_database(config, migrate::run),
+        Some(Command::Export(request)) => with_database(config, async |_, store| {
+            archive::export(request, store).await
+        }),
+        Some(Command::Erase(request)) => with_database(config, async |_, store| {
+            archive::erase(request, store).await
+        }),
         Some(Command::Token(request)) => token::run(config, request).map_err(Failure::Setting),
     }
 }

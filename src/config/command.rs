@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::model::UserId;
+use crate::model::{RoomId, UserId};
 
 /// A command to run instead of serving.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
@@ -13,6 +13,32 @@ pub enum Command {
     Migrate,
     /// Prints a token for experiments, signed with `JWT_SECRET`.
     Token(TokenRequest),
+    /// Prints what a room or a user has left in the database, a JSON object a line.
+    Export(ExportRequest),
+    /// Erases what a user has said, and the user's reactions and memberships. Running servers show
+    /// it within seconds; with SQLite, stop the server first.
+    Erase(EraseRequest),
+}
+
+/// The subject of an export.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[group(required = true, multiple = false)]
+pub struct ExportRequest {
+    /// Id of the room: its messages and memberships.
+    #[arg(long, value_parser = |text: &str| RoomId::try_from(text))]
+    pub room: Option<RoomId>,
+
+    /// Id of the user: messages, reactions and memberships. Reads the whole database.
+    #[arg(long, value_parser = |text: &str| UserId::try_from(text))]
+    pub user: Option<UserId>,
+}
+
+/// The user to be erased.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct EraseRequest {
+    /// Id of the user. Reads the whole database.
+    #[arg(long, value_parser = |text: &str| UserId::try_from(text))]
+    pub user: UserId,
 }
 
 /// The claims of a token for experiments.

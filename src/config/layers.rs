@@ -1,7 +1,7 @@
 //! The settings of each layer, taken from the configuration. The layers do not know where their
 //! settings come from.
 
-use std::num::NonZeroU32;
+use std::{num::NonZeroU32, time::Duration};
 
 use secrecy::ExposeSecret;
 
@@ -111,6 +111,12 @@ impl From<&Config> for Encryption {
 }
 
 impl Config {
+    /// Returns the age at which messages are removed, or none.
+    pub fn retention(&self) -> Option<Duration> {
+        let days = self.retention_days as u64;
+        (days > 0).then(|| Duration::from_secs(days * 24 * 3_600))
+    }
+
     /// Returns the verifier of clients' tokens, or none if clients come as guests.
     ///
     /// # Errors

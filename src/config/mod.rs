@@ -26,7 +26,7 @@ use tracing_subscriber::filter::Targets;
 
 use self::value::{count, events_per_second, millis, positive_millis, seconds, targets};
 pub use self::{
-    command::{Command, Role, TokenRequest},
+    command::{Command, EraseRequest, ExportRequest, Role, TokenRequest},
     host::Host,
 };
 use crate::{
@@ -129,6 +129,10 @@ pub struct Config {
     /// Time in seconds in which an author may edit a message; 0 for ever.
     #[arg(long, env, default_value = "0", value_parser = seconds)]
     pub edit_window_seconds: Duration,
+
+    /// Days after which messages are removed for ever; 0: never.
+    #[arg(long, env, default_value_t = 0, value_parser = count(0, 36_500))]
+    pub retention_days: usize,
 
     /// Messages in the answer to a join or a history read unless the client sets `limit`, 1 to 200.
     #[arg(long, env, default_value_t = 50, value_parser = count(1, MAX_HISTORY))]

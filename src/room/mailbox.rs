@@ -55,6 +55,8 @@ pub(super) enum Command {
     WakeToChange(Revision),
     /// Read the room anew: its log has gone back.
     Anew,
+    /// Forget the messages up to one: they are not in the log any more.
+    Forget(Seq),
     /// Compare the newest message with the log, which seems to have gone back.
     Suspect,
     /// Look into the log now and for a while: a commit of unknown outcome may have happened or may

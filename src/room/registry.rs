@@ -115,6 +115,12 @@ impl Rooms {
         self.tell(room, Command::WakeToChange(revision));
     }
 
+    /// Lets a room forget the messages before the oldest one of its log, or all if none is left.
+    pub fn forget_before(&self, room: &RoomId, oldest: Option<Seq>) {
+        let gone = oldest.map_or(Seq::END, Seq::previous);
+        self.tell(room, Command::Forget(gone));
+    }
+
     /// Lets a room read its log anew, which is known to have gone back.
     pub(super) fn read_anew(&self, room: &RoomId) {
         self.tell(room, Command::Anew);
@@ -155,7 +161,7 @@ impl Rooms {
     }
 
     /// Returns the ids of the active rooms.
-    pub(super) fn ids(&self) -> Vec<RoomId> {
+    pub fn ids(&self) -> Vec<RoomId> {
         self.active().keys().cloned().collect()
     }
 

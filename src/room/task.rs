@@ -155,6 +155,7 @@ impl Room {
             Command::Wake(seq) => self.tail.wake(seq),
             Command::WakeToChange(revision) => self.tail.wake_to_change(revision),
             Command::Suspect => self.tail.suspect(),
+            Command::Forget(seq) => self.tail.forget_through(seq),
             Command::Anew => self.tail.read_anew(),
             Command::Watch => self.tail.watch(),
             Command::Signal(signal) => self.signal(signal),

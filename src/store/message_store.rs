@@ -5,6 +5,7 @@ use std::{collections::HashMap, slice, sync::Arc};
 use async_trait::async_trait;
 
 use super::{
+    archive_store::ArchiveStore,
     error::{MigrateError, StoreError},
     membership_store::MembershipStore,
     page::{Head, Keep, Page},
@@ -131,6 +132,11 @@ pub trait MessageStore: Send + Sync + 'static {
 
     /// Returns the memberships, kept beside the log.
     fn memberships(&self) -> &dyn MembershipStore;
+
+    /// Returns the archive, if the store has one.
+    fn archive(&self) -> Option<&dyn ArchiveStore> {
+        None
+    }
 
     /// Checks that the database answers and would take a message, as far as possible without
     /// writing one.

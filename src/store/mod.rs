@@ -10,6 +10,7 @@
 //! - A room's changes are numbered 1, 2, 3, … in the order in which they become visible.
 //! - A deleted message leaves its place and its author, and nothing of its content.
 
+mod archive_store;
 mod batch;
 mod changing;
 mod error;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 
 pub(crate) use self::postgres::{connect_options as postgres_options, direct};
 pub use self::{
+    archive_store::{ArchiveStore, MembershipOf, ReactionBy},
     error::{Cause, MigrateError, StoreError},
     limits::{ACQUIRE_TIMEOUT, STATEMENT_TIMEOUT},
     membership_store::{ListPlace, MembershipStore},

@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
-use super::error::StoreError;
+use super::{
+    archive_store::{MembershipOf, ReactionBy},
+    error::StoreError,
+};
 use crate::model::{FromStore, Message, Read, Revision, Seq, State, UserId};
 
 /// The earliest and the latest time readable for every client, in milliseconds since 1970: years 1
@@ -130,6 +133,43 @@ where
     number
         .try_into()
         .map_err(|error| unreadable("revision", error))
+}
+
+/// Reads a user's reaction.
+pub(super) fn reaction_by<R>(row: &R) -> Result<ReactionBy, StoreError>
+where
+    R: Row,
+    i64: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+    String: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+    &'static str: ColumnIndex<R>,
+{
+    let reaction: String = value(row, "reaction")?;
+    Ok(ReactionBy {
+        room_id: parsed(row, "room_id")?,
+        seq: seq(row)?,
+        user_id: parsed(row, "user_id")?,
+        reaction: reaction
+            .try_into()
+            .map_err(|error| unreadable("reaction", error))?,
+    })
+}
+
+/// Reads a user's membership of a room.
+pub(super) fn membership_of<R>(row: &R) -> Result<MembershipOf, StoreError>
+where
+    R: Row,
+    i64: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+    bool: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+    String: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+    &'static str: ColumnIndex<R>,
+{
+    Ok(MembershipOf {
+        room_id: parsed(row, "room_id")?,
+        user_id: parsed(row, "user_id")?,
+        read_seq: seq(row)?,
+        follows: value(row, "follows")?,
+        muted: value(row, "muted")?,
+    })
 }
 
 /// Writes a message's state.

@@ -11,7 +11,7 @@ use proc_macro2::{Ident, TokenStream, TokenTree};
 /// The modules from the roof to the ground, each with its possible imports. All of these are further
 /// down, so no circle is possible. `*` stands for everything below.
 pub const MODULES: &[(&str, &str)] = &[
-    ("commands", "app config telemetry auth store"),
+    ("commands", "app config telemetry auth store model"),
     ("app", "*"),
     // It fills in the settings of the layers, and they do not know it.
     ("config", "*"),
@@ -24,6 +24,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("http", "chat engine auth model error"),
     ("engine", "net rates error"),
     ("net", "rates error"),
+    ("retention", "room store model"),
     ("chat", "inbox room writer auth rates store model error"),
     ("inbox", "room store bus model error"),
     // Rooms read the log, and never write to it.

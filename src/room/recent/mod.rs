@@ -152,6 +152,18 @@ impl Recent {
             }
     }
 
+    /// Forgets the messages up to one that are not in the log any more. The rest of the log is read
+    /// from the database.
+    pub(super) fn forget_through(&mut self, seq: Seq) {
+        while self
+            .messages
+            .front()
+            .is_some_and(|oldest| oldest.seq <= seq)
+        {
+            self.forget_oldest();
+        }
+    }
+
     fn forget_oldest(&mut self) {
         if let Some(oldest) = self.messages.pop_front() {
             self.share.give_back(weight(&oldest));

@@ -59,6 +59,13 @@ impl Tail {
         }
     }
 
+    /// Forgets messages that are not in the log any more.
+    pub(in crate::room) fn forget_through(&mut self, seq: Seq) {
+        if let Some(recent) = &mut self.recent {
+            recent.forget_through(seq);
+        }
+    }
+
     fn is_paused(&self) -> bool {
         self.retry_at
             .is_some_and(|retry_at| Instant::now() < retry_at)

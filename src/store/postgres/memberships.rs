@@ -106,7 +106,7 @@ LEFT JOIN LATERAL (
 /// The most rooms followed by a user, as a parameter.
 const LIMIT: i64 = MAX_FOLLOWED as i64;
 
-async fn fetch<'q>(
+pub(super) async fn fetch<'q>(
     pools: &Pools,
     work: Work,
     query: impl Fn() -> Query<'q>,

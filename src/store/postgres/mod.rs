@@ -1,6 +1,7 @@
 //! The log on Postgres: one statement per batch.
 
 mod append;
+mod archive;
 mod change;
 pub(crate) mod direct;
 mod index;
@@ -26,6 +27,7 @@ pub use self::{
 };
 use self::{pools::Pools, work::Work};
 use super::{
+    archive_store::ArchiveStore,
     batch::Distinct,
     error::{MigrateError, StoreError},
     fault,
@@ -129,6 +131,10 @@ impl MessageStore for PostgresStore {
 
     fn memberships(&self) -> &dyn MembershipStore {
         self
+    }
+
+    fn archive(&self) -> Option<&dyn ArchiveStore> {
+        Some(self)
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -1,6 +1,7 @@
 //! The log on SQLite: the embedded default, one file beside the program.
 
 mod append;
+mod archive;
 mod change;
 mod memberships;
 mod migrate;
@@ -18,6 +19,7 @@ use sqlx::{
 
 use self::place::Place;
 use super::{
+    archive_store::ArchiveStore,
     batch::Distinct,
     error::{MigrateError, StoreError},
     fault,
@@ -193,6 +195,10 @@ impl MessageStore for SqliteStore {
 
     fn memberships(&self) -> &dyn MembershipStore {
         self
+    }
+
+    fn archive(&self) -> Option<&dyn ArchiveStore> {
+        Some(self)
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

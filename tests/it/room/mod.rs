@@ -434,3 +434,31 @@ async fn one_connection_has_few_reads_of_the_log_at_once() {
         store.most_reading()
     );
 }
+
+#[tokio::test]
+async fn a_room_forgets_messages_that_are_removed() {
+    let house = House::new().await;
+    let (ann, bob) = (house.user("ann"), house.user("bob"));
+    house.join(&ann).await;
+    for number in 1..=5 {
+        house.send(&ann, &number.to_string()).await;
+    }
+    let remove = |through: i64| format!("DELETE FROM messages WHERE seq <= {through}");
+    for (through, left) in [(3, &["4", "5"][..]), (5, &[])] {
+        house.database.execute(&remove(through)).await;
+        let oldest = (through < 5).then(|| (through + 1).try_into().unwrap());
+        house.rooms.forget_before(&room(), oldest);
+        let joined = house.joining(&bob, Some(200)).await.unwrap();
+        assert_eq!(
+            (texts(&joined), joined.has_more),
+            (left.iter().map(|text| (*text).to_owned()).collect(), false)
+        );
+        assert_eq!(joined.last_seq.get(), 5);
+    }
+    house.send(&ann, "6").await;
+    let joined = house.joining(&bob, Some(200)).await.unwrap();
+    assert_eq!(
+        (texts(&joined), joined.last_seq.get()),
+        (vec!["6".to_owned()], 6)
+    );
+}
