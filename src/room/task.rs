@@ -113,6 +113,7 @@ impl Room {
             }
             self.answer_waiting();
             self.tail.keep_up();
+            self.tail.tell_changes();
             self.inbox
                 .publish(self.tail.loaded_cursors(), self.tail.is_reading());
             if let Some(presence) = self.members.tick(&self.id) {
@@ -132,6 +133,7 @@ impl Room {
         self.tail
             .next_tick()
             .into_iter()
+            .chain(self.tail.next_telling())
             .chain(self.members.next_tick())
             .chain(self.reads.next_tick())
             .chain(self.waiting.next_deadline())

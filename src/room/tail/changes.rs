@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::model::{EncodedMessage, Revision};
+use crate::model::{EncodedMessage, Revision, Seq};
 
 /// The most changes in memory.
 const CAPACITY: usize = 64;
@@ -80,6 +80,11 @@ impl Changes {
             self.bytes -= oldest.json().len();
             self.floor = oldest.revision;
         }
+    }
+
+    /// Forgets the messages up to one: they are not in the log any more.
+    pub(super) fn forget_through(&mut self, seq: Seq) {
+        self.kept.retain(|kept| kept.seq > seq);
     }
 
     /// Notes that nothing up to a revision is left to deliver.

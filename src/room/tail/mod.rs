@@ -13,6 +13,7 @@ mod changes;
 mod missed;
 mod need;
 mod reads;
+mod telling;
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,12 +25,12 @@ pub use self::missed::{Known, MAX_BEHIND, MAX_CHANGES};
 use self::{
     changes::Changes,
     need::{Mark, Need, Purpose},
+    telling::Telling,
 };
 use super::{
     answer::{self, Answer},
     budget::Budget,
     context::RoomContext,
-    fanout::MessageChanged,
     reading::Reading,
     recent::{Comparison, Hold, Recent},
     watch::Watch,
@@ -69,6 +70,7 @@ pub(super) struct Tail {
     watch: Option<Watch>,
     verified_at: Option<Instant>,
     changes: Changes,
+    telling: Telling,
     /// The newest message claimed by a joiner, and the time of the look for it.
     claim: Option<(Seq, Instant)>,
     reset: Option<Answer>,
@@ -89,6 +91,7 @@ impl Tail {
             watch: None,
             verified_at: None,
             changes: Changes::default(),
+            telling: Telling::default(),
             claim: None,
             reset: None,
         }
@@ -201,13 +204,9 @@ impl Tail {
         if let Some(recent) = &mut self.recent {
             recent.replace(&message);
         }
-        self.context.fanout.changed(&MessageChanged {
-            room_id: self.id.clone(),
-            revision: message.revision,
-            previous: self.changes.cursor(),
-            message: message.clone(),
-        });
-        self.changes.push(message);
+        self.changes.push(message.clone());
+        self.telling.add(message);
+        self.tell_changes();
     }
 
     /// Returns the newest delivered change.

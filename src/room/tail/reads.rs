@@ -64,6 +64,8 @@ impl Tail {
         if let Some(recent) = &mut self.recent {
             recent.forget_through(seq);
         }
+        self.changes.forget_through(seq);
+        self.telling.forget_through(seq);
     }
 
     fn is_paused(&self) -> bool {
@@ -141,6 +143,7 @@ impl Tail {
     fn start_from(&mut self, loaded: &Loaded) {
         let newest = &loaded.messages;
         self.changes.start_from(loaded.revision);
+        self.telling.start_from(loaded.revision);
         if self.recent.is_some() {
             self.changes.forget_reports();
             let messages = newest.iter().map(EncodedMessage::from);

@@ -294,3 +294,40 @@ async fn a_message_may_be_edited_for_a_while() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_of_reactions_is_told_four_times_a_second() {
+    const USERS: u32 = 60;
+    for server in Server::on_each_kind().await {
+        let ann = server.client("ann").await;
+        ann.join("r").await;
+        say(&ann, 1).await;
+        ann.received().await;
+        let begun = std::time::Instant::now();
+        let reacting = (0..USERS).map(|user| {
+            let server = &server;
+            async move {
+                let mut client = server.raw(&user.to_string()).await;
+                client.call("joinRoom", json!({ "roomId": "r" })).await;
+                for on in [true, false, true] {
+                    let react = json!({ "roomId": "r", "seq": 1, "reaction": "👍", "on": on });
+                    let answer = client.call("setReaction", react).await;
+                    assert_eq!(answer["status"], "ok", "{answer}");
+                }
+            }
+        });
+        futures_util::future::join_all(reacting).await;
+        let (mut packets, mut last) = (0, 0);
+        while last < i64::from(3 * USERS) {
+            let told = ann.next("messageChanged").await;
+            assert_eq!(told["previous"], last, "{told}");
+            last = told["revision"].as_i64().unwrap();
+            packets += 1;
+            if last == i64::from(3 * USERS) {
+                assert_eq!(told["message"]["reactions"][0]["count"], USERS);
+            }
+        }
+        let most = begun.elapsed().as_millis() / 250 + 2;
+        assert!(packets <= most, "{packets} packets, at most {most}");
+    }
+}
