@@ -4,7 +4,10 @@ use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{number::WholeNumber, visible};
+use super::{
+    number::{WholeNumber, counter},
+    visible,
+};
 
 /// The most bytes of UTF-8 in an identifier.
 pub const MAX_IDENTIFIER_BYTES: usize = 128;
@@ -133,59 +136,17 @@ identifier! {
     ClientMessageId, check_identifier
 }
 
-/// A message's place in its room: 1, 2, 3, …; 0 stands before the first.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(try_from = "WholeNumber")]
-pub struct Seq(i64);
+counter! {
+    /// A message's place in its room: 1, 2, 3, …; 0 stands before the first.
+    Seq
+}
 
 impl Seq {
-    /// Before the first message of a room.
-    pub const ZERO: Self = Self(0);
     /// After every message of a room.
     pub const END: Self = Self(i64::MAX);
-
-    /// Returns the next place.
-    pub fn next(self) -> Self {
-        Self(self.0.saturating_add(1))
-    }
 
     /// Returns the previous place, at least [`Seq::ZERO`].
     pub fn previous(self) -> Self {
         Self(self.0.saturating_sub(1).max(0))
-    }
-
-    /// Returns the number of places after `earlier`, up to and including this one; 0 unless
-    /// `earlier` is earlier.
-    pub fn since(self, earlier: Self) -> usize {
-        usize::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
-    }
-
-    /// Returns the number, as in databases and on the wire.
-    pub fn get(self) -> i64 {
-        self.0
-    }
-}
-
-impl TryFrom<WholeNumber> for Seq {
-    type Error = &'static str;
-
-    fn try_from(number: WholeNumber) -> Result<Self, Self::Error> {
-        i64::try_from(number.0)
-            .map(Self)
-            .map_err(|_| "is too large")
-    }
-}
-
-impl TryFrom<i64> for Seq {
-    type Error = &'static str;
-
-    fn try_from(number: i64) -> Result<Self, Self::Error> {
-        if number >= 0 {
-            Ok(Self(number))
-        } else {
-            Err("must not be negative")
-        }
     }
 }

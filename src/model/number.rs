@@ -21,6 +21,62 @@ impl<'de> Deserialize<'de> for WholeNumber {
     }
 }
 
+/// Makes a type of whole numbers, 0 or larger, that count up.
+macro_rules! counter {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(
+            Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize,
+            serde::Deserialize,
+        )]
+        #[serde(try_from = "WholeNumber")]
+        pub struct $name(i64);
+
+        impl $name {
+            /// Before the first one.
+            pub const ZERO: Self = Self(0);
+
+            /// Returns the next number.
+            pub fn next(self) -> Self {
+                Self(self.0.saturating_add(1))
+            }
+
+            /// Returns the number of numbers after `earlier`, up to and including this one; 0
+            /// unless `earlier` is earlier.
+            pub fn since(self, earlier: Self) -> usize {
+                usize::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
+            }
+
+            /// Returns the number, as in databases and on the wire.
+            pub fn get(self) -> i64 {
+                self.0
+            }
+        }
+
+        impl TryFrom<WholeNumber> for $name {
+            type Error = &'static str;
+
+            fn try_from(number: WholeNumber) -> Result<Self, Self::Error> {
+                let number = i64::try_from(number.0).map_err(|_| "is too large")?;
+                Ok(Self(number))
+            }
+        }
+
+        impl TryFrom<i64> for $name {
+            type Error = &'static str;
+
+            fn try_from(number: i64) -> Result<Self, Self::Error> {
+                if number >= 0 {
+                    Ok(Self(number))
+                } else {
+                    Err("must not be negative")
+                }
+            }
+        }
+    };
+}
+pub(super) use counter;
+
 struct Numbers;
 
 impl Visitor<'_> for Numbers {

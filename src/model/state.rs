@@ -9,7 +9,7 @@ use serde_json::{Value, value::RawValue};
 use super::{
     ids::{InvalidIdentifier, Seq, UserId, check_identifier},
     message::iso8601_millis,
-    number::WholeNumber,
+    number::{WholeNumber, counter},
     visible,
 };
 
@@ -24,53 +24,9 @@ pub const MAX_METADATA_BYTES: usize = 4_096;
 /// The most objects and arrays within each other in metadata: parsers limit the depth of a packet.
 pub const MAX_METADATA_DEPTH: usize = 32;
 
-/// A room's count of changes: 1, 2, 3, … in the order of their commits; 0 before the first.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(try_from = "WholeNumber")]
-pub struct Revision(i64);
-
-impl Revision {
-    /// Before the first change of a room, and of a message.
-    pub const ZERO: Self = Self(0);
-
-    /// Returns the next revision.
-    pub fn next(self) -> Self {
-        Self(self.0.saturating_add(1))
-    }
-
-    /// Returns the number of revisions after `earlier`, up to and including this one; 0 unless
-    /// `earlier` is earlier.
-    pub fn since(self, earlier: Self) -> usize {
-        usize::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
-    }
-
-    /// Returns the number, as in databases and on the wire.
-    pub fn get(self) -> i64 {
-        self.0
-    }
-}
-
-impl TryFrom<WholeNumber> for Revision {
-    type Error = &'static str;
-
-    fn try_from(number: WholeNumber) -> Result<Self, Self::Error> {
-        let number = i64::try_from(number.0).map_err(|_| "is too large")?;
-        Ok(Self(number))
-    }
-}
-
-impl TryFrom<i64> for Revision {
-    type Error = &'static str;
-
-    fn try_from(number: i64) -> Result<Self, Self::Error> {
-        if number >= 0 {
-            Ok(Self(number))
-        } else {
-            Err("must not be negative")
-        }
-    }
+counter! {
+    /// A room's count of changes: 1, 2, 3, … in the order of their commits; 0 before the first.
+    Revision
 }
 
 /// A kind of reaction, such as an emoji or the name of a picture.
