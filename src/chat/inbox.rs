@@ -64,6 +64,8 @@ impl Chat {
         self.check_running()?;
         let (identity, _) = participant.member(room)?;
         self.requests.check(identity.user_id())?;
+        let reads = participant.reads();
+        let _one_of_few = reads.acquire().await;
         self.inbox.readers(room).await
     }
 
@@ -110,6 +112,8 @@ impl Chat {
     ) -> Result<(Vec<RoomSummary>, Option<ListPlace>), Error> {
         let user = self.requester(participant)?;
         let limit = limit.unwrap_or(MAX_LISTED).clamp(1, MAX_LISTED);
+        let reads = participant.reads();
+        let _one_of_few = reads.acquire().await;
         let (mut rooms, next) = self.inbox.list(user.user_id(), after, limit).await?;
         rooms.retain(|room| user.may_enter(&room.room_id).is_ok());
         Ok((rooms, next))

@@ -14,7 +14,7 @@ use crate::{
     room::{ClientId, RoomHandle},
 };
 
-/// The most history reads of one client in flight at once, so that other clients' reads need not
+/// The most reads of one client in flight at once, of history and of lists, so that other clients' reads need not
 /// wait for all of them.
 pub const READS_AT_ONCE: usize = 2;
 
