@@ -47,6 +47,7 @@ mod rates;
 mod realtime;
 mod retention;
 mod room;
+mod search;
 pub mod store;
 mod telemetry;
 #[doc(hidden)]

@@ -14,6 +14,7 @@ import { page } from "./page.js";
 import { Parlor } from "./parlor-client.js";
 import { showRooms } from "./rooms.js";
 import { Scroller } from "./scroller.js";
+import { searchRooms } from "./search.js";
 import { showSeen } from "./seen.js";
 import { share } from "./share.js";
 import { counted, isolated, plainlyIsolated } from "./text.js";
@@ -44,6 +45,7 @@ export async function converse(userId, roomId, leave) {
   const refused = (refusal) => leave(refusedEntry(refusal));
   const parlor = new Parlor(socket);
   showRooms(parlor.rooms(), userId, roomId);
+  searchRooms(parlor, userId);
   const room = await parlor.joinRoom(roomId, { timeoutMs: Infinity }).catch(refused);
   if (!room) return;
   room.on("closed", refused);

@@ -8,7 +8,7 @@
  *     room.send("hello");
  *
  * @import { ChangesPage, ClientToServerEvents, ErrorBody, Joined, Message, MessageChanged, Presence, Reads as ReadsOf } from "./parlor.js"
- * @import { ServerToClientEvents } from "./parlor.js"
+ * @import { FoundMessages, ServerToClientEvents } from "./parlor.js"
  * @import { Preview } from "./parlor-changes.js"
  * @import { Extras } from "./parlor-outbox.js"
  * @import { Unconfirmed } from "./parlor-outbox.js"
@@ -103,6 +103,18 @@ export class Parlor {
     const isFinal = refusal && !refusal.retryable && !this.#socket.active;
     if (isFinal) return Promise.reject(refusal);
     return new Promise((resolve, reject) => new Room(this.#socket, this.#storage, roomId, { resolve, reject, ...options }));
+  }
+
+  /**
+   * Finds messages by their words, in one room or in all that the user follows, the newest first. Rejects with a {@link Refusal}.
+   * @param {string} query
+   * @param {{ roomId?: string, beforeSeq?: number, limit?: number }} [where]
+   * @returns {Promise<FoundMessages>}
+   */
+  search(query, where = {}) {
+    return new Promise((resolve, reject) => {
+      request(this.#socket, "searchMessages", { query, ...where }, (refusal, found) => (refusal ? reject(refusal) : resolve(found)));
+    });
   }
 
   /** Returns the live list of the user's rooms. The socket needs a `userId` or a token in its `auth`. */

@@ -290,6 +290,26 @@ export interface WatchRooms {
 /** News of a room in your list. */
 export type RoomActivity = (RoomSummary & { followed: true }) | { roomId: string; followed: false };
 
+/** Finds messages by their words. An unknown event on servers with `SEARCH=off`. */
+export interface SearchMessages {
+  /** The only room; all that you follow when absent. */
+  roomId?: string | undefined;
+  /** Words or beginnings of words, at most 16 and 1,000 bytes: all must be there. */
+  query: string;
+  /** With `roomId`: only messages before this one. */
+  beforeSeq?: number | undefined;
+  /** The most messages in the answer: 20 when absent, at most 100. */
+  limit?: number | undefined;
+}
+
+/** Found messages. */
+export interface FoundMessages {
+  /** The newest first. */
+  messages: Message[];
+  /** True if there are others. */
+  hasMore: boolean;
+}
+
 /** Reads a page of a room's history: the newest messages, or the messages before or after a `seq`. */
 export type GetHistory = {
   roomId: string;
@@ -455,6 +475,7 @@ export interface ClientToServerEvents {
   unfollowRoom: (payload: UnfollowRoom, ack: (answer: Ack<RoomName>) => void) => void;
   listRooms: (payload: ListRooms, ack: (answer: Ack<RoomsPage>) => void) => void;
   watchRooms: (payload: WatchRooms, ack: (answer: Ack<object>) => void) => void;
+  searchMessages: (payload: SearchMessages, ack: (answer: Ack<FoundMessages>) => void) => void;
   typing: (payload: Typing) => void;
   refreshAuth: (payload: RefreshAuth, ack: (answer: Ack<Refreshed>) => void) => void;
 }

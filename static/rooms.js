@@ -41,8 +41,7 @@ const short = (count) => (count > MOST_COUNTED ? `${MOST_COUNTED}+` : String(cou
 /** @param {RoomSummary} room @param {string} userId @param {string} present */
 function entry({ roomId, lastMessage, unread, muted }, userId, present) {
   const name = element("p", "name", isolated(roomId));
-  const link = /** @type {HTMLAnchorElement} */ (element("a", "", name));
-  link.href = `?${new URLSearchParams({ room: roomId })}`;
+  const link = enterRoom(roomId, userId, name);
   if (roomId === present) link.ariaCurrent = "page";
   if (lastMessage) {
     const text = lastMessage.deletedAt ? "Message deleted" : lastMessage.message;
@@ -50,13 +49,20 @@ function entry({ roomId, lastMessage, unread, muted }, userId, present) {
   }
   if (muted) name.append(element("span", "tag", "muted"));
   if (unread > 0) name.append(element("span", muted ? "tag" : "tag unread", short(unread), element("span", "unseen", " unread")));
+  return element("li", "", link);
+}
+
+/** Makes a link that leads into a room under the same name. @param {string} roomId @param {string} userId @param {...HTMLElement} content */
+export function enterRoom(roomId, userId, ...content) {
+  const link = /** @type {HTMLAnchorElement} */ (element("a", "", ...content));
+  link.href = `?${new URLSearchParams({ room: roomId })}`;
   link.addEventListener("click", (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     history.pushState({ name: userId }, "", link.href);
     location.reload();
   });
-  return element("li", "", link);
+  return link;
 }
 
 /** @param {RoomList} list @param {string} roomId @param {RoomSummary | undefined} room */

@@ -19,6 +19,7 @@ use crate::{
     realtime::Realtime,
     retention::Retention,
     room::{RoomContext, Rooms, Tailer},
+    search::Search,
     store::{MessageStore, MigrateError},
     writer::{Health, Writer},
 };
@@ -101,12 +102,23 @@ impl Parts {
             });
         }
         let answered = CancellationToken::new();
-        let observers = (inbox.clone(), rooms.clone());
+        let index = config.search.then(|| Arc::new(Search::new(store.clone())));
+        let observers = (inbox.clone(), rooms.clone(), index.clone());
+        if let Some(index) = index {
+            let (tables, stop) = (migrated.clone(), stopping.clone());
+            followers.spawn(async move {
+                stop.run_until_cancelled(tables.cancelled()).await;
+                index.run(stop).await;
+            });
+        }
         let (queue, writer) = Writer::spawn(
             store.clone(),
             config.send_timeout_ms,
             Box::new(move |outcome| {
                 observers.0.observe(&outcome);
+                if let Some(index) = &observers.2 {
+                    index.observe(&outcome);
+                }
                 observers.1.observe(outcome);
             }),
             answered.clone(),

@@ -143,7 +143,7 @@ impl Chat {
     }
 
     /// Returns the user of a request.
-    fn requester(&self, participant: &Participant) -> Result<Identity, Error> {
+    pub(super) fn requester(&self, participant: &Participant) -> Result<Identity, Error> {
         self.check_running()?;
         let identity = participant.identify(None)?;
         self.requests.check(identity.user_id())?;

@@ -6,6 +6,7 @@ mod inbox;
 mod join;
 mod participant;
 mod reading;
+mod search;
 mod send;
 mod signal;
 
@@ -23,6 +24,7 @@ pub use self::{
     change::{Changes, Changing, Version},
     participant::{Participant, READS_AT_ONCE},
     reading::{MAX_HISTORY, Range, Reading},
+    search::Query,
     send::{Content, Sent},
 };
 use crate::{
@@ -45,6 +47,8 @@ pub struct Limits {
     pub history_limit: usize,
     /// The most rooms of one client: even a silent room costs memory.
     pub max_rooms: usize,
+    /// False when nobody can search.
+    pub search: bool,
     /// The time in which an author may edit a message; none for ever.
     pub edit_window: Option<Duration>,
     /// The rate of a user's messages and changes together and, each counted apart, of its typing

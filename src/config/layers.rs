@@ -77,6 +77,7 @@ impl From<&Config> for Limits {
     fn from(config: &Config) -> Self {
         Self {
             max_message_bytes: config.max_message_bytes,
+            search: config.search,
             edit_window: Some(config.edit_window_seconds).filter(|window| !window.is_zero()),
             history_limit: config.history_limit,
             max_rooms: config.max_rooms_per_socket,

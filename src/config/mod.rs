@@ -17,14 +17,14 @@ use std::{
 };
 
 use clap::{
-    Arg, CommandFactory, FromArgMatches, Parser,
+    Arg, ArgAction, CommandFactory, FromArgMatches, Parser,
     builder::{ArgPredicate, NonEmptyStringValueParser, Resettable},
     error::ErrorKind,
 };
 use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::filter::Targets;
 
-use self::value::{count, events_per_second, millis, positive_millis, seconds, targets};
+use self::value::{count, events_per_second, millis, on_or_off, positive_millis, seconds, targets};
 pub use self::{
     command::{Command, EraseRequest, ExportRequest, Role, TokenRequest},
     host::Host,
@@ -129,6 +129,10 @@ pub struct Config {
     /// Time in seconds in which an author may edit a message; 0 for ever.
     #[arg(long, env, default_value = "0", value_parser = seconds)]
     pub edit_window_seconds: Duration,
+
+    /// Search of messages by their words, which a server indexes beside the sends.
+    #[arg(long, env, default_value = "on", value_name = "on|off", action = ArgAction::Set, value_parser = on_or_off)]
+    pub search: bool,
 
     /// Days after which messages are removed for ever; 0: never.
     #[arg(long, env, default_value_t = 0, value_parser = count(0, 36_500))]

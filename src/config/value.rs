@@ -28,6 +28,14 @@ pub(super) fn count(least: usize, most: usize) -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(least as u64..=most as u64)
 }
 
+pub(super) fn on_or_off(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("must be on or off"),
+    }
+}
+
 pub(super) fn millis(text: &str) -> Result<Duration, ParseIntError> {
     Ok(Duration::from_millis(text.parse::<u32>()?.into()))
 }

@@ -9,6 +9,7 @@ use super::{
     error::{MigrateError, StoreError},
     membership_store::MembershipStore,
     page::{Head, Keep, Page},
+    search_store::SearchStore,
 };
 use crate::model::{Change, Committed, Draft, Message, Revision, RoomId, Seq, Stored};
 
@@ -135,6 +136,11 @@ pub trait MessageStore: Send + Sync + 'static {
 
     /// Returns the archive, if the store has one.
     fn archive(&self) -> Option<&dyn ArchiveStore> {
+        None
+    }
+
+    /// Returns the index of words, if the store has one.
+    fn search(&self) -> Option<&dyn SearchStore> {
         None
     }
 

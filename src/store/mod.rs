@@ -24,8 +24,10 @@ mod postgres;
 mod present;
 mod reading;
 mod row;
+mod search_store;
 mod sqlite;
 mod tables;
+mod words;
 
 use std::sync::Arc;
 
@@ -38,7 +40,9 @@ pub use self::{
     message_store::MessageStore,
     page::{Head, Keep, Page},
     postgres::{Encryption, IDLE_BEFORE_PING, LOCK_TIMEOUT, PostgresStore, Schema},
+    search_store::SearchStore,
     sqlite::SqliteStore,
+    words::Words,
 };
 
 /// Prepares the store at a URL, `postgres://…` or `sqlite:…`, without connecting yet.

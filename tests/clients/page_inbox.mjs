@@ -105,6 +105,32 @@ test("read marks and unread messages are shown live and after a reload", async (
   await cleo.sees("#no-rooms", "Rooms appear here");
 });
 
+test("words are found in the user's rooms, and lead to them", async (t) => {
+  const eve = await Visitor.join(t, browser, "eve", "recipes");
+  await eve.say("Pumpkin soup with ginger");
+  await eve.texts(1);
+  await eve.page.goto(`${url}/?room=elsewhere`);
+  await eve.enter();
+  await eve.page.locator("#rooms-button").click();
+  const search = eve.page.getByLabel("Search your rooms");
+  const found = eve.page.locator("#found li", { hasText: "Pumpkin soup" });
+  for (let tries = 0; tries < 40 && (await found.count()) === 0; tries += 1) {
+    await search.fill("pump gin");
+    await search.press("Enter");
+    await eve.page.waitForTimeout(250);
+  }
+  await picture(eve.page, "search");
+  await assertUsable(eve.page);
+  await search.fill("dragon");
+  await search.press("Enter");
+  await eve.sees("#search-result", "Nothing found in your rooms.");
+  await search.fill("pumpkin");
+  await search.press("Enter");
+  await found.locator("a").click();
+  await eve.sees("#title", "recipes");
+  assert.deepEqual(await eve.texts(1), ["Pumpkin soup with ginger"]);
+});
+
 test("a phone shows the menu and the rooms", async (t) => {
   const ann = await Visitor.join(t, browser, "ann", "phone", TOUCH_PHONE);
   await ann.box.fill("hello");

@@ -49,6 +49,7 @@ const BAD: &[(&str, &[&str])] = &[
     ("JWT_AUDIENCE", &["chat"]),
     ("MAX_MESSAGE_BYTES", &["0", "1048577", "8k"]),
     ("EDIT_WINDOW_SECONDS", &["-1", "1d"]),
+    ("SEARCH", &["yes", "ON", "1"]),
     ("RETENTION_DAYS", &["-1", "36501", "1d"]),
     ("MAX_ROOMS_PER_SOCKET", &["0", "100001", "many"]),
     ("MESSAGES_PER_SECOND", &["-1", "many"]),

@@ -25,6 +25,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("engine", "net rates error"),
     ("net", "rates error"),
     ("retention", "room store model"),
+    ("search", "store model"),
     ("chat", "inbox room writer auth rates store model error"),
     ("inbox", "room store bus model error"),
     // Rooms read the log, and never write to it.

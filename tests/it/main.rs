@@ -43,6 +43,7 @@ mod rates;
 mod readiness;
 mod room;
 mod schema;
+mod search;
 mod start;
 mod starting;
 mod storage;

@@ -9,6 +9,7 @@ mod inbox;
 mod messages;
 mod presence;
 mod rooms;
+mod search;
 
 use futures_util::{FutureExt, future::Either};
 
@@ -43,6 +44,7 @@ fn handle(call: Call) -> impl Future<Output = ()> {
         .or_else(|| messages::handler(event))
         .or_else(|| changes::handler(event))
         .or_else(|| inbox::handler(event))
+        .or_else(|| search::handler(event))
         .or_else(|| presence::handler(event))
         .or_else(|| credentials::handler(event));
     Either::Right(match handler {

@@ -8,6 +8,7 @@ mod events;
 mod inbox;
 mod payload;
 mod requests;
+mod search;
 
 use std::borrow::Cow;
 
@@ -19,6 +20,7 @@ pub use self::{
     inbox::*,
     payload::{event_name, first_argument, parse},
     requests::*,
+    search::*,
 };
 use crate::error::{ErrorBody, shortened};
 

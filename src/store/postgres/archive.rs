@@ -53,6 +53,8 @@ WITH old AS (
     DELETE FROM message_states s USING old WHERE s.room_id = old.room_id AND s.seq = old.seq
 ), reacted AS (
     DELETE FROM reactions r USING old WHERE r.room_id = old.room_id AND r.seq = old.seq
+), words AS (
+    DELETE FROM search_documents d USING old WHERE d.room_id = old.room_id AND d.seq = old.seq
 ), gone AS (
     DELETE FROM messages m USING old WHERE m.room_id = old.room_id AND m.seq = old.seq RETURNING 1
 )

@@ -34,7 +34,7 @@ INSERT INTO _sqlx_migrations (version, description, success, checksum, execution
 /// The only encoding with room for every message.
 const ENCODING: &str = "UTF8";
 
-fn steps() -> [Migration; 6] {
+fn steps() -> [Migration; 7] {
     [
         migration(
             1,
@@ -65,6 +65,11 @@ fn steps() -> [Migration; 6] {
             6,
             "memberships",
             include_str!("../../../migrations/postgres/0006_memberships.sql"),
+        ),
+        migration(
+            7,
+            "search",
+            include_str!("../../../migrations/postgres/0007_search.sql"),
         ),
     ]
 }

@@ -12,6 +12,7 @@ mod pools;
 mod read;
 mod revised;
 mod schema;
+mod search;
 mod tails;
 mod work;
 
@@ -34,6 +35,7 @@ use super::{
     membership_store::{ListPlace, MembershipStore},
     message_store::MessageStore,
     page::{Head, Page, saturated},
+    search_store::SearchStore,
     tables::PROBE,
 };
 use crate::model::{
@@ -134,6 +136,10 @@ impl MessageStore for PostgresStore {
     }
 
     fn archive(&self) -> Option<&dyn ArchiveStore> {
+        Some(self)
+    }
+
+    fn search(&self) -> Option<&dyn SearchStore> {
         Some(self)
     }
 

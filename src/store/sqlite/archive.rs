@@ -39,6 +39,14 @@ SELECT room_id, user_id, read_seq AS seq, follows, muted FROM memberships WHERE 
 const MEMBERSHIPS: &str = r#"
 SELECT room_id, user_id, read_seq AS seq, follows, muted FROM memberships WHERE user_id = ?1 ORDER BY room_id"#;
 
+/// Erases the words of what [`EXPIRE`] removes.
+const EXPIRE_WORDS: &str = r#"
+DELETE FROM search_documents WHERE rowid IN (
+    SELECT document FROM (
+        SELECT rowid AS document, "timestamp" FROM messages WHERE room_id = ?1 ORDER BY seq LIMIT ?3
+    ) WHERE "timestamp" < ?2
+)"#;
+
 /// A room's messages are nearly in the order of their times.
 const EXPIRE: &str = r#"
 DELETE FROM messages WHERE room_id = ?1 AND seq IN (
@@ -58,7 +66,7 @@ SELECT seq, "timestamp" FROM messages WHERE room_id = ?1 ORDER BY seq LIMIT 1"#;
 const FORGET: &str = "DELETE FROM memberships WHERE user_id = ?1";
 
 impl SqliteStore {
-    async fn rows(
+    pub(super) async fn rows(
         &self,
         query: Query<'_, Sqlite, SqliteArguments>,
     ) -> Result<Vec<SqliteRow>, StoreError> {
@@ -174,12 +182,15 @@ async fn expire(
 ) -> Result<usize, StoreError> {
     let transaction = connection.begin_with("BEGIN IMMEDIATE").await;
     let mut transaction = transaction.map_err(fault::classify)?;
-    let removing = sqlx::query(EXPIRE)
-        .bind(room.as_str())
-        .bind(before)
-        .bind(limit);
-    let removed = removing.execute(&mut *transaction).await;
-    let removed = removed.map_err(fault::classify)?.rows_affected();
+    let mut removed = 0;
+    for expire in [EXPIRE_WORDS, EXPIRE] {
+        let removing = sqlx::query(expire)
+            .bind(room.as_str())
+            .bind(before)
+            .bind(limit);
+        let done = removing.execute(&mut *transaction).await;
+        removed = done.map_err(fault::classify)?.rows_affected();
+    }
     for clear in [EXPIRE_STATES, EXPIRE_REACTIONS] {
         let clearing = sqlx::query(clear).bind(room.as_str());
         let cleared = clearing.execute(&mut *transaction).await;

@@ -87,5 +87,10 @@ fn migrator() -> Migrator {
             "memberships",
             include_str!("../../../migrations/sqlite/0004_memberships.sql"),
         ),
+        migration(
+            5,
+            "search",
+            include_str!("../../../migrations/sqlite/0005_search.sql"),
+        ),
     ])
 }

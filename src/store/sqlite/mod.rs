@@ -7,6 +7,7 @@ mod memberships;
 mod migrate;
 mod place;
 mod read;
+mod search;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -29,6 +30,7 @@ use super::{
     page::{Head, Page, saturated},
     reading::Reading,
     row,
+    search_store::SearchStore,
     tables::PROBE,
 };
 use crate::model::{
@@ -198,6 +200,10 @@ impl MessageStore for SqliteStore {
     }
 
     fn archive(&self) -> Option<&dyn ArchiveStore> {
+        Some(self)
+    }
+
+    fn search(&self) -> Option<&dyn SearchStore> {
         Some(self)
     }
 

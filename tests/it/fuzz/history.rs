@@ -85,6 +85,7 @@ impl House {
         );
         let limits = Limits {
             max_message_bytes: 8192,
+            search: false,
             edit_window: None,
             history_limit: DEFAULT_LIMIT,
             max_rooms: 256,

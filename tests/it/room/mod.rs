@@ -106,6 +106,7 @@ impl House {
         let (writer, _) = Writer::spawn(store.clone(), DEADLINE, observe, CancellationToken::new());
         let limits = Limits {
             max_message_bytes: 8192,
+            search: false,
             edit_window: None,
             history_limit,
             max_rooms: 256,

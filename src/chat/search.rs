@@ -1,0 +1,97 @@
+//! Searching messages.
+
+use tokio::time::timeout;
+
+use super::{Chat, Participant};
+use crate::{
+    error::Error,
+    model::{EncodedMessage, RoomId, Seq},
+    room::{READ_TIMEOUT, fit},
+    store::{Keep, Words},
+};
+
+/// The most messages in one answer, and those in an answer to a request without a limit.
+pub const MAX_FOUND: usize = 100;
+const DEFAULT_FOUND: usize = 20;
+
+/// The most bytes of a query, and its most words.
+pub const MAX_QUERY_BYTES: usize = 1_000;
+const MAX_WORDS: usize = 16;
+
+/// A question to the index of words.
+pub struct Query<'a> {
+    /// The words, or the beginnings of words.
+    pub text: &'a str,
+    /// The only room; none for all rooms that the user follows.
+    pub room: Option<RoomId>,
+    /// Only messages before this one.
+    pub before: Option<Seq>,
+    /// The most messages.
+    pub limit: Option<usize>,
+}
+
+impl Chat {
+    /// Finds messages with all words of a query, the newest first, in a room or in those that the
+    /// user follows. Returns true when there are others.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::UnknownEvent`] when the search is off;
+    /// - [`Error::InvalidPayload`] for a query without a word or with too many, for a place without a
+    ///   room, and for a client without a user;
+    /// - [`Error::Forbidden`] for a room the user may not enter;
+    /// - [`Error::RateLimited`] for too many requests;
+    /// - [`Error::Unavailable`] when the database does not answer or the server is stopping.
+    pub async fn search(
+        &self,
+        participant: &Participant,
+        query: Query<'_>,
+    ) -> Result<(Vec<EncodedMessage>, bool), Error> {
+        let index = self.store.search().filter(|_| self.limits.search);
+        let index = index.ok_or_else(|| Error::UnknownEvent("searchMessages".into()))?;
+        let words = parse(query.text)?;
+        if query.before.is_some() && query.room.is_none() {
+            let why = "beforeSeq: needs a roomId, as each room has numbers of its own";
+            return Err(Error::InvalidPayload(why.into()));
+        }
+        let user = self.requester(participant)?;
+        if let Some(room) = &query.room {
+            user.may_enter(room)?;
+        }
+        let reads = participant.reads();
+        let _one_of_few = reads.acquire().await;
+        let (before, limit) = (
+            query.before.unwrap_or(Seq::END),
+            query.limit.unwrap_or(DEFAULT_FOUND).min(MAX_FOUND),
+        );
+        let searching = async {
+            let mut rooms = match query.room {
+                Some(room) => vec![room],
+                None => {
+                    let users = [user.user_id().clone()];
+                    let followed = self.store.memberships().followed(&users).await?;
+                    followed.into_iter().map(|row| row.room_id).collect()
+                }
+            };
+            rooms.retain(|room| user.may_enter(room).is_ok());
+            index.search(&words, &rooms, before, limit + 1).await
+        };
+        let found = timeout(READ_TIMEOUT, searching).await;
+        let found = found.map_err(|_| Error::Unavailable)??;
+        let found = found.iter().map(EncodedMessage::from);
+        Ok(fit(found, limit, Keep::Oldest))
+    }
+}
+
+fn parse(text: &str) -> Result<Words, Error> {
+    let refused = |why: String| Err(Error::InvalidPayload(why));
+    if text.len() > MAX_QUERY_BYTES {
+        return refused(format!("query: must be at most {MAX_QUERY_BYTES} bytes"));
+    }
+    let words = Words::of(text);
+    match words.count() {
+        0 => refused("query: must have a word".into()),
+        1..=MAX_WORDS => Ok(words),
+        _ => refused(format!("query: must have at most {MAX_WORDS} words")),
+    }
+}
