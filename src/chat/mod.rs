@@ -18,8 +18,10 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use self::search::SEARCHES_AT_ONCE;
 pub use self::{
     change::{Changes, Changing, Version},
     participant::{Participant, READS_AT_ONCE},
@@ -70,6 +72,7 @@ pub struct Chat {
     typing: Limiter<UserId>,
     marks: Limiter<UserId>,
     requests: Limiter<UserId>,
+    searches: Arc<Semaphore>,
     clients: AtomicU64,
     stopping: CancellationToken,
 }
@@ -93,6 +96,7 @@ impl Chat {
             typing: Limiter::new(limits.messages),
             marks: Limiter::new(limits.messages),
             requests: Limiter::new(limits.requests),
+            searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
             clients: AtomicU64::new(1),
             stopping: CancellationToken::new(),
         }

@@ -5,9 +5,9 @@ use tokio::time::timeout;
 use super::{Chat, Participant};
 use crate::{
     error::Error,
-    model::{EncodedMessage, RoomId, Seq},
+    model::{EncodedMessage, Message, RoomId, Seq, UserId},
     room::{READ_TIMEOUT, fit},
-    store::{Keep, Words},
+    store::{Keep, StoreError, Words},
 };
 
 /// The most messages in one answer, and those in an answer to a request without a limit.
@@ -17,6 +17,9 @@ const DEFAULT_FOUND: usize = 20;
 /// The most bytes of a query, and its most words.
 pub const MAX_QUERY_BYTES: usize = 1_000;
 const MAX_WORDS: usize = 16;
+
+/// The most searches on a node at once.
+pub(super) const SEARCHES_AT_ONCE: usize = 2;
 
 /// A question to the index of words.
 pub struct Query<'a> {
@@ -47,8 +50,9 @@ impl Chat {
         participant: &Participant,
         query: Query<'_>,
     ) -> Result<(Vec<EncodedMessage>, bool), Error> {
-        let index = self.store.search().filter(|_| self.limits.search);
-        let index = index.ok_or_else(|| Error::UnknownEvent("searchMessages".into()))?;
+        if !self.limits.search {
+            return Err(Error::UnknownEvent("searchMessages".into()));
+        }
         let words = parse(query.text)?;
         if query.before.is_some() && query.room.is_none() {
             let why = "beforeSeq: needs a roomId, as each room has numbers of its own";
@@ -67,19 +71,44 @@ impl Chat {
         let searching = async {
             let mut rooms = match query.room {
                 Some(room) => vec![room],
-                None => {
-                    let users = [user.user_id().clone()];
-                    let followed = self.store.memberships().followed(&users).await?;
-                    followed.into_iter().map(|row| row.room_id).collect()
-                }
+                None => self.followed_rooms(user.user_id()).await?,
             };
             rooms.retain(|room| user.may_enter(room).is_ok());
-            index.search(&words, &rooms, before, limit + 1).await
+            self.find(words, rooms, before, limit + 1).await
         };
         let found = timeout(READ_TIMEOUT, searching).await;
         let found = found.map_err(|_| Error::Unavailable)??;
         let found = found.iter().map(EncodedMessage::from);
         Ok(fit(found, limit, Keep::Oldest))
+    }
+
+    async fn followed_rooms(&self, user: &UserId) -> Result<Vec<RoomId>, StoreError> {
+        let users = [user.clone()];
+        let followed = self.store.memberships().followed(&users).await?;
+        Ok(followed.into_iter().map(|row| row.room_id).collect())
+    }
+
+    /// Asks the index, a few clients at a time: a common word takes long in a large database. A
+    /// search goes on when its client waits no longer, and keeps its place until the end.
+    async fn find(
+        &self,
+        words: Words,
+        rooms: Vec<RoomId>,
+        before: Seq,
+        limit: usize,
+    ) -> Result<Vec<Message>, StoreError> {
+        let place = self.searches.clone().acquire_owned().await;
+        let store = self.store.clone();
+        let finding = tokio::spawn(async move {
+            let _place = place;
+            match store.search() {
+                Some(index) => index.search(&words, &rooms, before, limit).await,
+                None => Err(StoreError::Unreadable("the store has no index".into())),
+            }
+        });
+        finding
+            .await
+            .unwrap_or_else(|panic| Err(StoreError::Unreadable(panic.to_string())))
     }
 }
 

@@ -8,8 +8,9 @@ use crate::model::{Message, RoomId, Seq};
 /// The index of the messages' words.
 #[async_trait]
 pub trait SearchStore: Send + Sync {
-    /// Writes the words of the next messages and changes of some rooms, at most `limit` of each, and
-    /// returns the number of them. Rooms in the hands of another server are left out.
+    /// Writes the words of the next messages and changes of some rooms, each once, at most `limit` of
+    /// each. Returns the number of them, and of the rooms in the hands of another server: 0 when all
+    /// is done.
     ///
     /// # Errors
     ///

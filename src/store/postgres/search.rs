@@ -42,7 +42,7 @@ CROSS JOIN LATERAL (
     WHERE s.room_id = cursor.room_id COLLATE "C" AND s.revision > cursor.revision ORDER BY s.revision LIMIT $3
 ) AS n LIMIT $3"#;
 
-/// Of a message that is new and has changed, both states are there: the last one counts.
+/// A message that is new and has changed comes twice: its last state counts.
 const WRITE: &str = r#"
 INSERT INTO search_documents (room_id, seq, words)
 SELECT room_id, seq, array_to_tsvector(string_to_array(words, ' ')) FROM unnest($1::text[], $2::bigint[], $3::text[]) AS new (room_id, seq, words)
@@ -59,7 +59,12 @@ FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS new (room_id, seq, revisi
 const UNINDEXED: &str = r#"
 SELECT r.room_id FROM rooms r LEFT JOIN search_cursors c USING (room_id) LEFT JOIN revisions v USING (room_id)
 WHERE ($1::text IS NULL OR r.room_id > $1)
-    AND (r.last_seq > coalesce(c.seq, 0) OR coalesce(v.last_revision, 0) > coalesce(c.revision, 0))
+    AND (
+        r.last_seq > coalesce(c.seq, 0)
+            AND EXISTS (SELECT FROM messages m WHERE m.room_id = r.room_id AND m.seq > coalesce(c.seq, 0))
+        OR coalesce(v.last_revision, 0) > coalesce(c.revision, 0)
+            AND EXISTS (SELECT FROM message_states s WHERE s.room_id = r.room_id AND s.revision > coalesce(c.revision, 0))
+    )
 ORDER BY r.room_id LIMIT $2"#;
 
 /// Reads the messages themselves: a word may be of an earlier text.
@@ -137,6 +142,7 @@ struct Indexing {
 impl Indexing {
     async fn run(&mut self, rooms: &[RoomId]) -> Result<usize, sqlx::Error> {
         let names: Vec<_> = rooms.iter().map(RoomId::as_str).collect();
+        let asked = names.len();
         self.session
             .fetch(sqlx::query(OPEN).bind(names.clone()))
             .await?;
@@ -144,6 +150,7 @@ impl Indexing {
             let place = (column(&row, "seq")?, column(&row, "revision")?);
             self.cursors.insert(column(&row, "room_id")?, place);
         }
+        let skipped = asked - self.cursors.len();
         let next = self.next(NEXT, |(seq, _)| *seq).await?;
         let changed = self.next(CHANGED, |(_, revision)| *revision).await?;
         let mut documents = BTreeMap::new();
@@ -160,7 +167,7 @@ impl Indexing {
         if !documents.is_empty() {
             self.write(documents).await?;
         }
-        Ok(next.len() + changed.len())
+        Ok(next.len() + changed.len() + skipped)
     }
 
     /// Reads the rows after the cursors.

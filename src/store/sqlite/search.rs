@@ -32,7 +32,12 @@ ON CONFLICT (room_id) DO UPDATE SET seq = excluded.seq, revision = excluded.revi
 const UNINDEXED: &str = r#"
 SELECT r.room_id FROM rooms AS r LEFT JOIN search_cursors AS c USING (room_id) LEFT JOIN revisions AS v USING (room_id)
 WHERE (?1 IS NULL OR r.room_id > ?1)
-    AND (r.last_seq > coalesce(c.seq, 0) OR coalesce(v.last_revision, 0) > coalesce(c.revision, 0))
+    AND (
+        r.last_seq > coalesce(c.seq, 0)
+            AND EXISTS (SELECT 1 FROM messages AS m WHERE m.room_id = r.room_id AND m.seq > coalesce(c.seq, 0))
+        OR coalesce(v.last_revision, 0) > coalesce(c.revision, 0)
+            AND EXISTS (SELECT 1 FROM message_states AS s WHERE s.room_id = r.room_id AND s.revision > coalesce(c.revision, 0))
+    )
 ORDER BY r.room_id LIMIT ?2"#;
 
 /// Reads the messages themselves: a word may be of an earlier text.
