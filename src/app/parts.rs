@@ -21,7 +21,7 @@ use crate::{
     room::{RoomContext, Rooms, Tailer},
     search::Search,
     store::{MessageStore, MigrateError},
-    writer::{Health, Writer},
+    writer::{Health, Observer, Writer},
 };
 
 /// The shortest pause between two attempts to reach the database.
@@ -74,53 +74,25 @@ impl Parts {
         realtime: Realtime,
         verifier: Option<Arc<Verifier>>,
     ) -> Self {
-        let fanout = Arc::new(realtime.fanout());
-        let rooms = Rooms::new(RoomContext {
-            store: store.clone(),
-            bus: bus.clone(),
-            fanout: fanout.clone(),
-            history_limit: config.history_limit,
-            presence: config.into(),
-        });
-        let (migrated, stopping) = (CancellationToken::new(), CancellationToken::new());
-        let inbox = Arc::new(Inbox::new(InboxContext {
-            store: store.clone(),
-            rooms: rooms.clone(),
-            bus: bus.clone(),
-            delivery: fanout,
-        }));
-        let followers = bus.as_ref().map_or_else(TaskTracker::new, |bus| {
+        let (rooms, inbox) = rooms_and_inbox(config, &store, bus.as_ref(), &realtime);
+        let background = Background::default();
+        if let Some(bus) = &bus {
             let tailer = Tailer::new(rooms.clone(), store.clone(), bus.clone(), inbox.clone());
-            follow(tailer, &rooms, &migrated, &stopping)
-        });
+            background.follow(tailer, &rooms);
+        }
         if let Some(age) = config.retention() {
             let retention = Retention::new(store.clone(), rooms.clone(), age);
-            let (tables, stop) = (migrated.clone(), stopping.clone());
-            followers.spawn(async move {
-                stop.run_until_cancelled(tables.cancelled()).await;
-                retention.run(stop).await;
-            });
+            background.spawn(|stop| retention.run(stop));
+        }
+        let search = config.search.then(|| Arc::new(Search::new(store.clone())));
+        if let Some(search) = search.clone() {
+            background.spawn(|stop| search.run(stop));
         }
         let answered = CancellationToken::new();
-        let index = config.search.then(|| Arc::new(Search::new(store.clone())));
-        let observers = (inbox.clone(), rooms.clone(), index.clone());
-        if let Some(index) = index {
-            let (tables, stop) = (migrated.clone(), stopping.clone());
-            followers.spawn(async move {
-                stop.run_until_cancelled(tables.cancelled()).await;
-                index.run(stop).await;
-            });
-        }
         let (queue, writer) = Writer::spawn(
             store.clone(),
             config.send_timeout_ms,
-            Box::new(move |outcome| {
-                observers.0.observe(&outcome);
-                if let Some(index) = &observers.2 {
-                    index.observe(&outcome);
-                }
-                observers.1.observe(outcome);
-            }),
+            observer(inbox.clone(), search, rooms.clone()),
             answered.clone(),
         );
         let writer_health = queue.health().clone();
@@ -138,14 +110,14 @@ impl Parts {
             chat,
             rooms,
             bus,
-            followers,
+            followers: background.tasks,
             inbox: tokio::spawn(inbox.run(answered.clone())),
             writer,
             writer_health,
             realtime,
             unanswered,
-            migrated,
-            stopping,
+            migrated: background.migrated,
+            stopping: background.stopping,
             answered,
             shutdown_timeout: config.shutdown_timeout_ms,
             start_timeout: Some(config.database_start_timeout).filter(|timeout| !timeout.is_zero()),
@@ -252,24 +224,69 @@ impl Parts {
     }
 }
 
-/// Starts the tasks that follow the other servers until the stop: the tailer, and, once the tables
-/// are up to date, the keeper of the rosters.
-fn follow(
-    tailer: Tailer,
-    rooms: &Rooms,
-    migrated: &CancellationToken,
-    stopping: &CancellationToken,
-) -> TaskTracker {
-    let followers = TaskTracker::new();
-    followers.spawn(tailer.run(stopping.clone()));
-    if let Some(keeper) = rooms.roster_keeper() {
-        let (tables, stop) = (migrated.clone(), stopping.clone());
-        followers.spawn(async move {
+/// Creates the active rooms and the inbox, which deliver to the same clients.
+fn rooms_and_inbox(
+    config: &Config,
+    store: &Arc<dyn MessageStore>,
+    bus: Option<&Arc<dyn Bus>>,
+    realtime: &Realtime,
+) -> (Rooms, Arc<Inbox>) {
+    let fanout = Arc::new(realtime.fanout());
+    let rooms = Rooms::new(RoomContext {
+        store: store.clone(),
+        bus: bus.cloned(),
+        fanout: fanout.clone(),
+        history_limit: config.history_limit,
+        presence: config.into(),
+    });
+    let inbox = Inbox::new(InboxContext {
+        store: store.clone(),
+        rooms: rooms.clone(),
+        bus: bus.cloned(),
+        delivery: fanout,
+    });
+    (rooms, Arc::new(inbox))
+}
+
+/// The tasks beside the requests.
+#[derive(Default)]
+struct Background {
+    tasks: TaskTracker,
+    migrated: CancellationToken,
+    stopping: CancellationToken,
+}
+
+impl Background {
+    /// Starts a task that waits until the tables are up to date, and ends at the stop.
+    fn spawn<F>(&self, run: impl FnOnce(CancellationToken) -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send,
+    {
+        let (tables, stop) = (self.migrated.clone(), self.stopping.clone());
+        self.tasks.spawn(async move {
             stop.run_until_cancelled(tables.cancelled()).await;
-            keeper.run(stop).await;
+            run(stop).await;
         });
     }
-    followers
+
+    /// Starts the tasks that follow the other servers: the tailer, and the keeper of the rosters.
+    fn follow(&self, tailer: Tailer, rooms: &Rooms) {
+        self.tasks.spawn(tailer.run(self.stopping.clone()));
+        if let Some(keeper) = rooms.roster_keeper() {
+            self.spawn(|stop| keeper.run(stop));
+        }
+    }
+}
+
+/// Returns the writer's observer: the rooms come last, as they take the outcome.
+fn observer(inbox: Arc<Inbox>, search: Option<Arc<Search>>, rooms: Rooms) -> Observer {
+    Box::new(move |outcome| {
+        inbox.observe(&outcome);
+        if let Some(search) = &search {
+            search.observe(&outcome);
+        }
+        rooms.observe(outcome);
+    })
 }
 
 fn warn_unavailable(error: &MigrateError) {
