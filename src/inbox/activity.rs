@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{Inbox, watch::Audience};
 use crate::{
-    model::{RoomId, Seq},
+    model::{Latest, RoomId, Seq},
     store::StoreError,
 };
 
@@ -82,21 +82,26 @@ impl Inbox {
 
     async fn tell_of(&self, news: &[(RoomId, Seq, Audience)]) -> Result<(), StoreError> {
         let places = news.iter().map(|(room, looked, _)| (room.clone(), *looked));
-        let latest = self
-            .context
-            .memberships()
-            .latest(&Vec::from_iter(places))
-            .await?;
-        let audiences = news.iter().map(|(room, _, audience)| (room, audience));
-        let audiences = HashMap::<_, _>::from_iter(audiences);
-        for latest in latest {
-            let audience = audiences.get(&latest.room_id);
-            let told = audience.map(|audience| self.watch.tell(&latest, audience));
-            for (user, activity) in told.into_iter().flatten() {
-                self.context.delivery.activity(&user, &activity);
+        let places = Vec::from_iter(places);
+        let mut audiences: HashMap<_, _> = news
+            .iter()
+            .map(|(room, _, audience)| (room, audience))
+            .collect();
+        for latest in self.context.memberships().latest(&places).await? {
+            if let Some(audience) = audiences.remove(&latest.room_id) {
+                self.tell_latest(&latest, audience);
             }
         }
+        for (room, audience) in audiences {
+            self.tell_latest(&Latest::without_messages(room.clone()), audience);
+        }
         Ok(())
+    }
+
+    fn tell_latest(&self, latest: &Latest, audience: &Audience) {
+        for (user, activity) in self.watch.tell(latest, audience) {
+            self.context.delivery.activity(&user, &activity);
+        }
     }
 
     /// Finds the watched rooms with messages that no report named, and reads some lists again.

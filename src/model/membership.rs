@@ -87,3 +87,15 @@ pub struct Latest {
     /// The newest message of each author, among the newest ones of the room.
     pub authors: Vec<Read>,
 }
+
+impl Latest {
+    /// Returns the end of the log of a room without messages.
+    pub fn without_messages(room_id: RoomId) -> Self {
+        Self {
+            room_id,
+            last_seq: Seq::ZERO,
+            last_message: None,
+            authors: vec![],
+        }
+    }
+}

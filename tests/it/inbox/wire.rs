@@ -135,6 +135,12 @@ async fn watching_clients_are_told_of_messages_reads_changes_and_follows() {
         for client in [&phone, &laptop] {
             client.ok("watchRooms", json!({ "on": true })).await;
         }
+        phone.ok("followRoom", of("empty")).await;
+        let told = until_unread(&laptop, "empty", 0).await;
+        assert_eq!(
+            (&told["lastSeq"], &told["lastMessage"]),
+            (&json!(0), &Value::Null)
+        );
         phone
             .ok("followRoom", json!({ "roomId": "r", "muted": true }))
             .await;
