@@ -319,6 +319,8 @@ export class Room {
       this.#reset(answer);
     } else {
       this.#setMembers(answer);
+      // The answer lists no changes of messages after the cursor: they are read again, in their present state.
+      this.#ahead.clear();
       this.#emit("resume", { after: this.#cursor, until: lastSeq });
       if (hasMore) this.#receive(messages);
       else this.#takeUpTo(messages, lastSeq);

@@ -50,22 +50,24 @@ impl Follower {
         for message in joined["messages"].as_array().unwrap() {
             self.put(message);
         }
-        self.last_seq = self.last_seq.max(joined["lastSeq"].as_i64().unwrap());
+        let known = self.last_seq;
+        self.last_seq = known.max(joined["lastSeq"].as_i64().unwrap());
         self.take_changes(&joined);
         if joined["hasMore"] == true {
-            self.fill().await;
+            self.fill(known).await;
         }
         self.catch_up().await;
     }
 
-    /// Reads the messages before the oldest ones of an answer.
-    async fn fill(&mut self) {
+    /// Reads the messages after the last one known before an answer. Some of them may be known from
+    /// a page that ran ahead of the room's packets: their changes are not in the answer.
+    async fn fill(&mut self, mut after: i64) {
         loop {
-            let gap = (1..).find(|seq| !self.messages.contains_key(seq)).unwrap();
-            let ask = json!({ "roomId": "r", "afterSeq": gap - 1, "limit": 200 });
+            let ask = json!({ "roomId": "r", "afterSeq": after, "limit": 200 });
             let page = self.call("getHistory", ask).await;
             for message in page["messages"].as_array().unwrap() {
                 self.put(message);
+                after = number_of(message);
             }
             if page["hasMore"] == false {
                 return;
