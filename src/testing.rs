@@ -66,6 +66,7 @@ pub mod room {
         CAPACITY, Departure, Fanout, INTERVAL, Joined, Known, MAILBOX_BYTES, MAILBOX_CAPACITY,
         MAX_ANSWER_BYTES, MAX_TOLD, MessageChanged, Presence, PresenceSettings, READ_TIMEOUT,
         READS_INTERVAL, ROOM_BYTES, Reads, Reset, RoomContext, Rooms, SWEEP_INTERVAL,
+        SettingsChanged,
     };
 }
 

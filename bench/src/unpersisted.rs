@@ -10,9 +10,13 @@ use parlor::{
     App, Config,
     model::{
         Change, Committed, Draft, Followed, Latest, ListedRoom, Mark, Marked, Message, Read,
-        Revision, RoomId, Seq, Stored, UserId,
+        Revision, RoomChange, RoomChanged, RoomId, RoomMember, RoomRefusal, RoomSettings, Seq,
+        Standing, Stored, UserId,
     },
-    store::{Head, Keep, ListPlace, MembershipStore, MessageStore, MigrateError, Page, StoreError},
+    store::{
+        Head, Keep, ListPlace, MembershipStore, MessageStore, MigrateError, Page, RoomStore,
+        StoreError,
+    },
 };
 
 /// The newest messages kept of each room, as many as the server keeps itself.
@@ -129,6 +133,10 @@ impl MessageStore for Memory {
         self
     }
 
+    fn rooms(&self) -> &dyn RoomStore {
+        self
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         Ok(())
     }
@@ -176,6 +184,34 @@ impl MembershipStore for Memory {
     }
 
     async fn latest(&self, _: &[(RoomId, Seq)]) -> Result<Vec<Latest>, StoreError> {
+        Ok(vec![])
+    }
+}
+
+/// Nobody creates a room.
+#[async_trait]
+impl RoomStore for Memory {
+    async fn change(&self, _: &RoomChange) -> Result<Result<RoomChanged, RoomRefusal>, StoreError> {
+        Ok(Err(RoomRefusal::NotFound))
+    }
+
+    async fn settings(&self, _: &RoomId) -> Result<Option<RoomSettings>, StoreError> {
+        Ok(None)
+    }
+
+    async fn standings(
+        &self,
+        _: &[(RoomId, UserId)],
+    ) -> Result<HashMap<(RoomId, UserId), Standing>, StoreError> {
+        Ok(HashMap::new())
+    }
+
+    async fn members(
+        &self,
+        _: &RoomId,
+        _: Option<&UserId>,
+        _: usize,
+    ) -> Result<Vec<RoomMember>, StoreError> {
         Ok(vec![])
     }
 }

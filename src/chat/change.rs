@@ -5,10 +5,13 @@ use std::{slice, sync::Arc};
 use chrono::Utc;
 use tokio::{sync::Semaphore, time::timeout};
 
-use super::{Chat, MAX_HISTORY, Participant};
+use super::{Chat, MAX_HISTORY, Participant, participant::Admission};
 use crate::{
     error::Error,
-    model::{Action, Change, Changed, Edit, EncodedMessage, Metadata, Revision, RoomId, Seq},
+    model::{
+        Action, Change, Changed, Edit, EncodedMessage, Metadata, Revision, Role, RoomId,
+        RoomSettings, Seq,
+    },
     room::{MAX_BEHIND, READ_TIMEOUT, fit},
     store::{Keep, MessageStore, StoreError},
     writer::Receipt,
@@ -33,7 +36,7 @@ impl Chat {
     /// # Errors
     ///
     /// Those of a message's text, and of [`Chat::change`].
-    pub fn edit(
+    pub async fn edit(
         &self,
         participant: &Participant,
         room: RoomId,
@@ -47,17 +50,19 @@ impl Chat {
             sent_since: self.limits.edit_window.map(|window| Utc::now() - window),
         };
         self.change(participant, room, seq, Action::Edit(edit))
+            .await
     }
 
     /// Queues a member's change of a message. Its place among the member's messages and changes is
-    /// settled on return.
+    /// settled on return. Moderators of the room delete and pin like operators.
     ///
     /// # Errors
     ///
     /// - [`Error::NotInRoom`] for a room the client is not in;
     /// - [`Error::RateLimited`] for too many messages and changes;
-    /// - [`Error::Unavailable`] when the queue is full or the server is stopping.
-    pub fn change(
+    /// - [`Error::Unavailable`] when the queue is full, the server is stopping, or the user's role cannot
+    ///   be read.
+    pub async fn change(
         &self,
         participant: &Participant,
         room: RoomId,
@@ -65,10 +70,15 @@ impl Chat {
         action: Action,
     ) -> Result<Changing, Error> {
         self.check_running()?;
-        let (author, _) = participant.member(&room)?;
+        let (author, handle) = participant.member(&room)?;
         author.may_enter(&room)?;
         self.messages.check(author.user_id())?;
-        let is_operator = author.operator_id().is_some();
+        let mut is_operator = author.operator_id().is_some();
+        let is_moderated = matches!(action, Action::Delete | Action::Pin { .. });
+        if is_moderated && !is_operator && handle.is_created() {
+            let role = self.standing(&author, &room).await?;
+            is_operator = role >= Some(Role::Moderator);
+        }
         let user = author.user_id().clone();
         let change = Change::new(room, seq, user, is_operator, action);
         self.writer.enqueue_change(change)
@@ -82,17 +92,17 @@ impl Chat {
     /// requests, [`Error::Unavailable`] when the server is stopping.
     pub fn changes<'a>(
         &'a self,
-        participant: &Participant,
+        participant: &'a Participant,
         room: &'a RoomId,
         after: Revision,
         limit: Option<usize>,
     ) -> Result<ReadingChanges<'a>, Error> {
         self.check_running()?;
-        let (identity, _) = participant.member(room)?;
+        let (identity, admission) = participant.admit(room)?;
         self.requests.check(identity.user_id())?;
         Ok(ReadingChanges {
             store: &*self.store,
-            room,
+            admission,
             reads: participant.reads(),
             after,
             limit: limit.unwrap_or(MAX_HISTORY).min(MAX_HISTORY),
@@ -104,7 +114,7 @@ impl Chat {
 #[must_use]
 pub struct ReadingChanges<'a> {
     store: &'a dyn MessageStore,
-    room: &'a RoomId,
+    admission: Admission<'a>,
     reads: Arc<Semaphore>,
     after: Revision,
     limit: usize,
@@ -121,6 +131,8 @@ pub struct Changes {
     pub more: bool,
     /// True when the reader has missed too much to be told, or the log went back.
     pub reset: bool,
+    /// The room's settings, if somebody created it.
+    pub room: Option<RoomSettings>,
 }
 
 impl ReadingChanges<'_> {
@@ -128,25 +140,30 @@ impl ReadingChanges<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`] when the log cannot be read within [`READ_TIMEOUT`].
+    /// [`Error::Unavailable`] when the log cannot be read within [`READ_TIMEOUT`];
+    /// [`Error::NotInRoom`] when the client is put out of the room meanwhile.
     pub async fn page(self) -> Result<Changes, Error> {
         let reading = async {
             let _one_of_few = self.reads.acquire().await;
-            let heads = self.store.heads(slice::from_ref(self.room)).await?;
-            let head = heads.get(self.room).map(|head| head.revision);
+            let room = self.admission.room;
+            let heads = self.store.heads(slice::from_ref(room)).await?;
+            let head = heads.get(room).map(|head| head.revision);
             let head = head.unwrap_or_default();
+            let settings = match self.admission.handle.is_created() {
+                true => self.store.rooms().settings(room).await?,
+                false => None,
+            };
             if self.is_reset(head) {
-                return Ok((vec![], head));
+                return Ok((vec![], head, settings));
             }
-            let changes = self
-                .store
-                .read_changes(self.room, self.after, self.limit + 1);
-            Ok((changes.await?, head))
+            let changes = self.store.read_changes(room, self.after, self.limit + 1);
+            Ok((changes.await?, head, settings))
         };
         let read: Result<_, StoreError> = timeout(READ_TIMEOUT, reading)
             .await
             .map_err(|_| Error::Unavailable)?;
-        let (messages, head) = read?;
+        let (messages, head, settings) = read?;
+        self.admission.check()?;
         let messages = messages.iter().map(EncodedMessage::from);
         let (changes, more) = fit(messages, self.limit, Keep::Oldest);
         let last = changes.last().map(|change| change.revision);
@@ -161,6 +178,7 @@ impl ReadingChanges<'_> {
             last_revision,
             more,
             reset: self.is_reset(head),
+            room: settings,
         })
     }
 

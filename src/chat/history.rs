@@ -15,19 +15,18 @@ impl Chat {
     /// requests, [`Error::Unavailable`] when the server is stopping.
     pub fn history<'a>(
         &'a self,
-        participant: &Participant,
+        participant: &'a Participant,
         room: &'a RoomId,
         range: Range,
         replies_to: Option<Seq>,
         limit: Option<usize>,
     ) -> Result<Reading<'a>, Error> {
         self.check_running()?;
-        let (identity, handle) = participant.member(room)?;
+        let (identity, admission) = participant.admit(room)?;
         self.requests.check(identity.user_id())?;
         Ok(Reading {
             store: &*self.store,
-            room,
-            handle,
+            admission,
             reads: participant.reads(),
             range,
             replies_to,

@@ -33,7 +33,7 @@ impl Chat {
     /// - [`Error::Forbidden`] for a room the user may not enter;
     /// - [`Error::RateLimited`] for too many marks;
     /// - [`Error::Unavailable`] when the server is stopping.
-    pub fn mark_read(
+    pub async fn mark_read(
         &self,
         participant: &Participant,
         room: RoomId,
@@ -43,6 +43,9 @@ impl Chat {
         let reader = participant.identify(None)?;
         reader.may_enter(&room)?;
         self.marks.check(reader.user_id())?;
+        if !participant.is_in(&room) {
+            self.standing(&reader, &room).await?;
+        }
         self.inbox.mark(Mark {
             room_id: room,
             user_id: reader.user_id().clone(),
@@ -62,11 +65,13 @@ impl Chat {
         room: &RoomId,
     ) -> Result<(Vec<Read>, bool), Error> {
         self.check_running()?;
-        let (identity, _) = participant.member(room)?;
+        let (identity, admission) = participant.admit(room)?;
         self.requests.check(identity.user_id())?;
         let reads = participant.reads();
         let _one_of_few = reads.acquire().await;
-        self.inbox.readers(room).await
+        let readers = self.inbox.readers(room).await?;
+        admission.check()?;
+        Ok(readers)
     }
 
     /// Lets a user follow a room; `muted` stays as it is when not given.
@@ -84,7 +89,7 @@ impl Chat {
         muted: Option<bool>,
     ) -> Result<(), Error> {
         let follower = self.requester(participant)?;
-        follower.may_enter(room)?;
+        self.standing(&follower, room).await?;
         self.inbox.follow(follower.user_id(), room, muted).await
     }
 

@@ -49,7 +49,7 @@ impl Chat {
             read_seq,
             limit: self.limit(limit),
             deadline: Instant::now() + READ_TIMEOUT,
-            welcome: unless_closed(participant.clone(), welcome),
+            welcome: unless_closed(participant.clone(), handle.clone(), welcome),
         });
         let result = joining.await;
         if result.is_err() && !joined_before {
@@ -133,7 +133,8 @@ impl Chat {
 /// Wraps a welcome for a client that may go while its join waits: it must leave no member behind.
 fn unless_closed(
     participant: Arc<Participant>,
+    handle: RoomHandle,
     welcome: impl FnOnce(Joined) -> bool + Send + 'static,
 ) -> Welcome {
-    Box::new(move |joined| !participant.is_closed() && welcome(joined))
+    Box::new(move |joined: Joined| participant.put_in(&joined.room_id, &handle) && welcome(joined))
 }

@@ -1,4 +1,5 @@
-//! The use cases: join, leave, send, change, read history, type, mark as read, follow. Knows neither sockets nor HTTP.
+//! The use cases: join, leave, send, change, read history, type, mark as read, follow, govern rooms. Knows neither
+//! sockets nor HTTP.
 
 mod change;
 mod history;
@@ -6,6 +7,7 @@ mod inbox;
 mod join;
 mod participant;
 mod reading;
+mod rooms;
 mod search;
 mod send;
 mod signal;

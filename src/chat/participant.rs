@@ -127,13 +127,68 @@ impl Participant {
         self.identity().zip(handle).ok_or(Error::NotInRoom)
     }
 
+    /// Admits a read of a room, with the reader's identity.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotInRoom`] for a room that the client is not in.
+    pub(super) fn admit<'a>(
+        &'a self,
+        room: &'a RoomId,
+    ) -> Result<(Identity, Admission<'a>), Error> {
+        let (identity, handle) = self.member(room)?;
+        let admission = Admission {
+            participant: self,
+            room,
+            handle,
+        };
+        Ok((identity, admission))
+    }
+
+    /// Returns true when the client is in a room.
+    pub(super) fn is_in(&self, room: &RoomId) -> bool {
+        self.joined().rooms.contains_key(room)
+    }
+
+    /// Notes that the client was put out of a room.
+    pub fn put_out(&self, room: &RoomId) {
+        self.joined().rooms.remove(room);
+    }
+
+    /// Notes that the client is in a room, as it may have been put out of it while it joined it again.
+    /// Returns false once the client is gone.
+    pub(super) fn put_in(&self, room: &RoomId, handle: &RoomHandle) -> bool {
+        let mut joined = self.joined();
+        if !joined.closed {
+            let rooms = &mut joined.rooms;
+            rooms.entry(room.clone()).or_insert_with(|| handle.clone());
+        }
+        !joined.closed
+    }
+
     /// Returns true while the client is told of the rooms that its user follows.
     pub fn is_watching(&self) -> bool {
         self.joined().watching
     }
+}
 
-    /// Returns true once the client is gone.
-    pub(super) fn is_closed(&self) -> bool {
-        self.joined().closed
+/// The admission of a client to a read of a room.
+pub(super) struct Admission<'a> {
+    participant: &'a Participant,
+    pub(super) room: &'a RoomId,
+    pub(super) handle: RoomHandle,
+}
+
+impl Admission<'_> {
+    /// Checks, after the read, that the client was not put out of the room meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotInRoom`] when it was.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if self.handle.is_created() && !self.participant.is_in(self.room) {
+            return Err(Error::NotInRoom);
+        }
+        Ok(())
     }
 }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use tokio::{sync::Semaphore, time::timeout};
 
+use super::participant::Admission;
 use crate::{
     error::Error,
-    model::{EncodedMessage, RoomId, Seq},
-    room::{CAPACITY, READ_TIMEOUT, RoomHandle, fit},
+    model::{EncodedMessage, Seq},
+    room::{CAPACITY, READ_TIMEOUT, fit},
     store::{Keep, MessageStore, Page},
 };
 
@@ -45,8 +46,7 @@ impl Range {
 #[must_use]
 pub struct Reading<'a> {
     pub(super) store: &'a dyn MessageStore,
-    pub(super) room: &'a RoomId,
-    pub(super) handle: RoomHandle,
+    pub(super) admission: Admission<'a>,
     pub(super) reads: Arc<Semaphore>,
     pub(super) range: Range,
     /// Only the replies to this message.
@@ -61,21 +61,24 @@ impl Reading<'_> {
     /// # Errors
     ///
     /// [`Error::Unavailable`] when the log cannot be read within [`READ_TIMEOUT`];
-    /// [`Error::Internal`] when it holds nothing readable.
+    /// [`Error::NotInRoom`] when the client is put out of the room meanwhile; [`Error::Internal`] when
+    /// the log holds nothing readable.
     pub async fn page(self) -> Result<(Vec<EncodedMessage>, bool), Error> {
         let page = self.range.page(self.limit + 1);
         let reading = async {
             let _one_of_few = self.reads.acquire().await;
+            let room = self.admission.room;
             match self.replies_to {
-                Some(to) => self.store.read_replies(self.room, to, page).await,
-                None => self.store.read(self.room, page).await,
+                Some(to) => self.store.read_replies(room, to, page).await,
+                None => self.store.read(room, page).await,
             }
         };
         let messages = timeout(READ_TIMEOUT, reading)
             .await
             .map_err(|_| Error::Unavailable)??;
+        self.admission.check()?;
         if let Some(newest) = messages.last() {
-            self.handle.saw(newest.seq, newest.id);
+            self.admission.handle.saw(newest.seq, newest.id);
         }
         let messages = messages.iter().map(EncodedMessage::from);
         Ok(fit(messages, self.limit, page.keep))

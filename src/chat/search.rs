@@ -1,5 +1,7 @@
 //! Searching messages.
 
+use std::collections::HashSet;
+
 use tokio::time::timeout;
 
 use super::{Chat, Participant};
@@ -60,7 +62,7 @@ impl Chat {
         }
         let user = self.requester(participant)?;
         if let Some(room) = &query.room {
-            user.may_enter(room)?;
+            self.standing(&user, room).await?;
         }
         let reads = participant.reads();
         let _one_of_few = reads.acquire().await;
@@ -74,12 +76,33 @@ impl Chat {
                 None => self.followed_rooms(user.user_id()).await?,
             };
             rooms.retain(|room| user.may_enter(room).is_ok());
-            self.find(words, rooms, before, limit + 1).await
+            let found = self.find(words, rooms, before, limit + 1).await?;
+            self.permitted(user.user_id(), found).await
         };
         let found = timeout(READ_TIMEOUT, searching).await;
         let found = found.map_err(|_| Error::Unavailable)??;
         let found = found.iter().map(EncodedMessage::from);
         Ok(fit(found, limit, Keep::Oldest))
+    }
+
+    /// Leaves out messages of rooms that the user may not be in any more.
+    async fn permitted(
+        &self,
+        user: &UserId,
+        mut found: Vec<Message>,
+    ) -> Result<Vec<Message>, StoreError> {
+        let rooms: HashSet<_> = found
+            .iter()
+            .map(|message| message.room_id.clone())
+            .collect();
+        let places = rooms.into_iter().map(|room| (room, user.clone()));
+        let places = Vec::from_iter(places);
+        let standings = self.store.rooms().standings(&places).await?;
+        found.retain(|message| {
+            let standing = standings.get(&(message.room_id.clone(), user.clone()));
+            standing.is_none_or(|standing| standing.exclusion().is_none())
+        });
+        Ok(found)
     }
 
     async fn followed_rooms(&self, user: &UserId) -> Result<Vec<RoomId>, StoreError> {

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::{
     config::{EraseRequest, ExportRequest},
-    model::{Action, Change, Message, RoomId, Seq, UserId},
+    model::{Action, Change, Message, RoomId, RoomSettings, Seq, UserId},
     store::{ArchiveStore, Keep, MembershipOf, MessageStore, Page, ReactionBy, StoreError},
 };
 
@@ -31,6 +31,8 @@ enum Line<'a> {
     Message(&'a Message),
     Reaction(&'a ReactionBy),
     Membership(&'a MembershipOf),
+    /// The settings of a room that somebody created.
+    Room(&'a RoomSettings),
 }
 
 /// Writes an export to standard output.
@@ -68,6 +70,9 @@ async fn export_room<W: Write>(
     store: &dyn MessageStore,
     room: &RoomId,
 ) -> anyhow::Result<()> {
+    if let Some(settings) = store.rooms().settings(room).await? {
+        lines.write(&Line::Room(&settings))?;
+    }
     let mut after = Seq::ZERO;
     loop {
         let page = Page {

@@ -4,9 +4,9 @@ use std::{collections::HashMap, time::Duration};
 
 use tokio::time::{Instant, sleep_until};
 
-use super::{Inbox, watch::Audience};
+use super::{Inbox, RoomActivity, watch::Audience};
 use crate::{
-    model::{Latest, RoomId, Seq},
+    model::{Latest, RoomId, Seq, UserId},
     store::StoreError,
 };
 
@@ -87,21 +87,44 @@ impl Inbox {
             .iter()
             .map(|(room, _, audience)| (room, audience))
             .collect();
+        let (mut told, mut guarded) = (vec![], vec![]);
         for latest in self.context.memberships().latest(&places).await? {
             if let Some(audience) = audiences.remove(&latest.room_id) {
-                self.tell_latest(&latest, audience);
+                let list = if latest.is_created {
+                    &mut guarded
+                } else {
+                    &mut told
+                };
+                list.extend(self.watch.tell(&latest, audience));
             }
         }
         for (room, audience) in audiences {
-            self.tell_latest(&Latest::without_messages(room.clone()), audience);
+            let latest = Latest::without_messages(room.clone());
+            told.extend(self.watch.tell(&latest, audience));
+        }
+        told.extend(self.permitted(guarded).await?);
+        for (user, activity) in told {
+            self.context.delivery.activity(&user, &activity);
         }
         Ok(())
     }
 
-    fn tell_latest(&self, latest: &Latest, audience: &Audience) {
-        for (user, activity) in self.watch.tell(latest, audience) {
-            self.context.delivery.activity(&user, &activity);
+    /// Returns the news of rooms that their users may be in; those of others are dropped.
+    async fn permitted(
+        &self,
+        mut told: Vec<(UserId, RoomActivity)>,
+    ) -> Result<Vec<(UserId, RoomActivity)>, StoreError> {
+        let place =
+            |(user, activity): &(UserId, RoomActivity)| (activity.room_id().clone(), user.clone());
+        let places = Vec::from_iter(told.iter().map(place));
+        if !places.is_empty() {
+            let standings = self.context.store.rooms().standings(&places).await?;
+            told.retain(|news| {
+                let standing = standings.get(&place(news));
+                standing.is_none_or(|standing| standing.exclusion().is_none())
+            });
         }
+        Ok(told)
     }
 
     /// Finds the watched rooms with messages that no report named, and reads some lists again.

@@ -201,6 +201,15 @@ impl Inbox {
         Ok(summary::page(listed, limit))
     }
 
+    /// Tells everyone concerned that a room's settings have changed, and that the room has come into the
+    /// lists of some users, or left them.
+    pub fn room_changed(&self, room: &RoomId, users: &[UserId]) {
+        self.watch.active(room);
+        for user in users {
+            self.tell_followed(room, user);
+        }
+    }
+
     /// Begins to tell a user's clients of the activity in the followed rooms. Call
     /// [`Inbox::unwatch`] once for each success.
     ///
@@ -279,7 +288,7 @@ impl NewsListener for Inbox {
             match signal {
                 Signal::Read { user_id, seq } => self.tell_own(room, user_id, *seq),
                 Signal::Followed { user_id } => self.watch.changed(user_id),
-                Signal::Typing { .. } => {}
+                Signal::Typing { .. } | Signal::Confirm { .. } | Signal::Confirmed { .. } => {}
             }
         }
         if news.wakes.any || news.dropped > 0 {

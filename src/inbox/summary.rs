@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    model::{EncodedMessage, ListedRoom, RoomId, Seq},
+    model::{EncodedMessage, ListedRoom, RoomId, Seq, Title},
     room::MAX_ANSWER_BYTES,
     store::ListPlace,
 };
@@ -19,6 +19,9 @@ pub struct RoomSummary {
     pub room_id: RoomId,
     /// The room's newest `seq`.
     pub last_seq: Seq,
+    /// The title, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<Title>,
     /// The newest message; null in a room without messages.
     pub last_message: Option<EncodedMessage>,
     /// The newest message read or written by the user.
@@ -33,6 +36,7 @@ impl From<&ListedRoom> for RoomSummary {
     fn from(room: &ListedRoom) -> Self {
         Self {
             room_id: room.room_id.clone(),
+            title: room.title.clone(),
             last_seq: room.last_seq,
             last_message: room.last_message.as_ref().map(EncodedMessage::from),
             read_seq: room.read_seq,

@@ -37,6 +37,11 @@ pub(super) fn check_identifier(text: &str) -> Result<(), InvalidIdentifier> {
     if !(1..=MAX_IDENTIFIER_BYTES).contains(&text.len()) {
         return Err(InvalidIdentifier::Length);
     }
+    check_characters(text)
+}
+
+/// Checks the characters of a text on one line.
+pub(super) fn check_characters(text: &str) -> Result<(), InvalidIdentifier> {
     if text.chars().any(char::is_control) {
         return Err(InvalidIdentifier::Control);
     }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ids::{RoomId, Seq, UserId},
     message::Message,
+    room::Title,
 };
 
 /// The most rooms that a user follows.
@@ -67,6 +68,8 @@ pub struct ListedRoom {
     pub last_seq: Seq,
     /// The newest message; none in a room without messages.
     pub last_message: Option<Message>,
+    /// The title, if it has one.
+    pub title: Option<Title>,
     /// The newest message read or written by the user.
     pub read_seq: Seq,
     /// True when the user wants no notice of new messages.
@@ -84,6 +87,10 @@ pub struct Latest {
     pub last_seq: Seq,
     /// The newest message.
     pub last_message: Option<Message>,
+    /// The title, if it has one.
+    pub title: Option<Title>,
+    /// True when somebody created the room.
+    pub is_created: bool,
     /// The newest message of each author, among the newest ones of the room.
     pub authors: Vec<Read>,
 }
@@ -95,6 +102,8 @@ impl Latest {
             room_id,
             last_seq: Seq::ZERO,
             last_message: None,
+            title: None,
+            is_created: false,
             authors: vec![],
         }
     }

@@ -6,6 +6,7 @@ mod ids;
 mod membership;
 mod message;
 mod number;
+mod room;
 mod signal;
 mod state;
 mod visible;
@@ -17,6 +18,11 @@ pub use self::{
     membership::{Followed, Latest, ListedRoom, MAX_FOLLOWED, Mark, Marked, Read},
     message::{Body, Changed, Draft, EncodedMessage, Message, Stored},
     number::WholeNumber,
+    room::{
+        Access, Exclusion, MAX_FIRST_MEMBERS, MAX_TITLE_BYTES, Membership, NewSettings, Role,
+        RoomAction, RoomChange, RoomChanged, RoomInfo, RoomMember, RoomRefusal, RoomSettings,
+        Standing, Title,
+    },
     signal::Signal,
     state::{
         MAX_METADATA_BYTES, MAX_METADATA_DEPTH, MAX_REACTION_BYTES, MAX_REACTIONS, MAX_REACTORS,

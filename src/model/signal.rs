@@ -2,8 +2,12 @@
 //! resumed.
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use super::ids::{Seq, UserId};
+use super::{
+    ids::{Seq, UserId},
+    state::Revision,
+};
 
 /// An event that passes through a room without a place in its log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,5 +36,19 @@ pub enum Signal {
     Followed {
         /// The user.
         user_id: UserId,
+    },
+    /// A server asks the others to confirm that nobody is in the room there who may not be.
+    Confirm {
+        /// The question.
+        id: Uuid,
+        /// The room's revision that the answer has to know.
+        revision: Revision,
+    },
+    /// A server's answer to such a question.
+    Confirmed {
+        /// The question.
+        id: Uuid,
+        /// The server.
+        server: Uuid,
     },
 }

@@ -1,6 +1,6 @@
 //! Fan-out of a room's packets to its members.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use futures_util::FutureExt;
 use serde::Serialize;
@@ -10,12 +10,12 @@ use super::{
     backlog::Backlogs,
     client::{Client, activity_of, own_packets},
     overflow::{count_bytes, count_packet, cut, has_overflowed},
-    protocol::{self, UserTyping, event},
+    protocol::{self, Removed, UserTyping, event},
 };
 use crate::{
     inbox::{Delivery, RoomActivity},
-    model::{EncodedMessage, RoomId, UserId},
-    room::{Fanout, MessageChanged, Presence, Reads, Reset},
+    model::{EncodedMessage, Exclusion, RoomId, UserId},
+    room::{Fanout, MessageChanged, Presence, Reads, Reset, SettingsChanged},
 };
 
 /// The approximate size of a packet without its names and messages, in bytes.
@@ -66,13 +66,7 @@ impl SocketIoFanout {
             if identity.is_none_or(|identity| identity.may_enter(room).is_err()) {
                 continue;
             }
-            match socket.emit(event, data) {
-                Ok(()) => count_bytes(&client, &socket, bytes as u64),
-                Err(SendError::Socket(SocketError::InternalChannelFull)) => cut(&socket),
-                // The socket has just ended.
-                Err(SendError::Socket(SocketError::Closed)) => {}
-                Err(error) => tracing::error!(%room, event, %error, "packet not sent"),
-            }
+            send(&client, &socket, event, data, bytes);
         }
     }
 
@@ -158,6 +152,28 @@ impl Fanout for SocketIoFanout {
         );
     }
 
+    fn settings(&self, changed: &SettingsChanged) {
+        let bytes = changed.room.info.size() + PACKET_BYTES;
+        self.emit(&changed.room_id, event::ROOM_CHANGED, changed, bytes);
+    }
+
+    fn removed(&self, room_id: &RoomId, users: &HashMap<UserId, Exclusion>) {
+        let Some(namespace) = self.io.of("/") else {
+            return;
+        };
+        for socket in namespace.within(room_id.to_string()).sockets() {
+            let client = Client::from_socket(&socket);
+            let identity = client.participant.identity();
+            let reason = identity.and_then(|identity| users.get(identity.user_id()));
+            if let Some(&reason) = reason {
+                client.participant.put_out(room_id);
+                client.unsubscribe(&socket, room_id);
+                let removed = Removed { room_id, reason };
+                send(&client, &socket, event::REMOVED, &removed, PACKET_BYTES);
+            }
+        }
+    }
+
     fn presence(&self, presence: &Presence) {
         let names = presence
             .joined
@@ -214,6 +230,17 @@ impl Delivery for SocketIoFanout {
         let bytes = PACKET_BYTES + message.map_or(0, |message| message.json().len());
         let (own, room) = (activity_of(user), activity.room_id());
         self.emit_to_own(own, room, event::ROOM_ACTIVITY, activity, bytes);
+    }
+}
+
+/// Sends a packet to one client.
+fn send<T: Serialize>(client: &Client, socket: &SocketRef, event: &str, data: &T, bytes: usize) {
+    match socket.emit(event, data) {
+        Ok(()) => count_bytes(client, socket, bytes as u64),
+        Err(SendError::Socket(SocketError::InternalChannelFull)) => cut(socket),
+        // The socket has just ended.
+        Err(SendError::Socket(SocketError::Closed)) => {}
+        Err(error) => tracing::error!(event, %error, "packet not sent"),
     }
 }
 

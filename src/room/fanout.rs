@@ -1,8 +1,12 @@
 //! Delivery from a room to its members, and the content of the packets.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
-use crate::model::{EncodedMessage, Read, Revision, RoomId, Seq, UserId};
+use crate::model::{
+    EncodedMessage, Exclusion, Read, Revision, Role, RoomId, RoomSettings, Seq, UserId,
+};
 
 /// The most members listed in a join's answer.
 pub const MAX_LISTED: usize = 200;
@@ -13,6 +17,10 @@ pub trait Fanout: Send + Sync + 'static {
     fn message(&self, message: &EncodedMessage);
     /// Tells every client in the room of a changed message.
     fn changed(&self, changed: &MessageChanged);
+    /// Tells every client in the room of its changed settings.
+    fn settings(&self, changed: &SettingsChanged);
+    /// Puts the clients of some users out of the room, and tells them.
+    fn removed(&self, room: &RoomId, users: &HashMap<UserId, Exclusion>);
     /// Tells every client in the room of members who came and left.
     fn presence(&self, presence: &Presence);
     /// Replaces every client's copy of the room's log.
@@ -48,6 +56,20 @@ pub struct MessageChanged {
     pub message: EncodedMessage,
 }
 
+/// A change of a room's settings.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SettingsChanged {
+    /// The room.
+    pub room_id: RoomId,
+    /// The change's number.
+    pub revision: Revision,
+    /// The number of the change told before it.
+    pub previous: Revision,
+    /// The settings.
+    pub room: RoomSettings,
+}
+
 /// A change of a room's members.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -81,6 +103,9 @@ pub struct Reset {
     pub member_count: usize,
     /// The room's newest change.
     pub last_revision: Revision,
+    /// The settings; none when nobody created the room.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub room: Option<RoomSettings>,
 }
 
 /// Answers a joiner, then subscribes it to the room. Returns false when the client is gone.
@@ -106,6 +131,12 @@ pub struct Joined {
     pub member_count: usize,
     /// The newest change that the joiner has with this answer.
     pub last_revision: Revision,
+    /// The settings; none when nobody created the room.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub room: Option<RoomSettings>,
+    /// The role of the joiner's user, if it has any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
     /// The newest message read by the joiner's user, when known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub read_seq: Option<Seq>,

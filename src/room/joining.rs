@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{EncodedMessage, Message, Revision, RoomId, Seq, UserId},
+    model::{EncodedMessage, Message, Revision, Role, RoomId, Seq, UserId},
     store::{MessageStore, Page},
 };
 
@@ -45,11 +45,14 @@ pub(super) enum Step {
     /// The room's memory does not reach far enough: the joiner is to read a page of the log and to
     /// ask again.
     Read(Box<ToRead>),
+    /// Somebody created the room: the joiner is to read whether it may be in it, and to ask again.
+    Prove(Box<ToProve>),
 }
 
 /// A page of the log to be read by a joiner.
 pub(super) struct ToRead {
     pub(super) join: Join,
+    pub(super) proof: Proof,
     pub(super) store: Arc<dyn MessageStore>,
     pub(super) room: RoomId,
     pub(super) page: Page,
@@ -58,15 +61,38 @@ pub(super) struct ToRead {
     pub(super) revision: Revision,
 }
 
-/// A join with the page its client has read for it, if any.
+/// A standing to be read by a joiner.
+pub(super) struct ToProve {
+    pub(super) joining: Joining,
+    pub(super) store: Arc<dyn MessageStore>,
+    pub(super) room: RoomId,
+    /// The room's settings that the proof has to know.
+    pub(super) revision: Revision,
+}
+
+/// A joiner's right to be in a room that somebody created.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Proof {
+    /// The revision of the settings at the time, or an earlier one.
+    pub(super) revision: Revision,
+    /// The user's role.
+    pub(super) role: Option<Role>,
+}
+
+/// A join with what its client has read for it.
 pub(super) struct Joining {
     pub(super) join: Join,
     pub(super) own: Option<FromLog>,
+    pub(super) proof: Proof,
 }
 
 impl From<Join> for Joining {
     fn from(join: Join) -> Self {
-        Self { join, own: None }
+        Self {
+            join,
+            own: None,
+            proof: Proof::default(),
+        }
     }
 }
 
@@ -86,6 +112,7 @@ impl ToRead {
     pub(super) async fn read(self) -> Result<Joining, Error> {
         let Self {
             join,
+            proof,
             store,
             room,
             page,
@@ -113,6 +140,36 @@ impl ToRead {
         Ok(Joining {
             join,
             own: Some(own),
+            proof,
         })
+    }
+}
+
+impl ToProve {
+    /// Reads the joiner's standing by the join's deadline.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Forbidden`] when the user may not be in the room; [`Error::Unavailable`] when this
+    /// cannot be read by then.
+    pub(super) async fn read(self) -> Result<Joining, Error> {
+        let Self {
+            mut joining,
+            store,
+            room,
+            revision,
+        } = self;
+        let place = [(room, joining.join.user_id.clone())];
+        let standings = store.rooms().standings(&place);
+        let standings = read(standings, joining.join.deadline).await?;
+        let standing = standings.get(&place[0]);
+        if let Some(standing) = standing {
+            standing.check()?;
+        }
+        joining.proof = Proof {
+            revision,
+            role: standing.and_then(|standing| standing.membership.role()),
+        };
+        Ok(joining)
     }
 }

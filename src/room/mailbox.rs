@@ -30,9 +30,10 @@ pub const MAILBOX_CAPACITY: usize = 1024;
 /// The most bytes of newly stored messages in a room's mailbox. Further ones are read from the log.
 pub const MAILBOX_BYTES: usize = 1024 * 1024;
 
-/// The most pages a joiner reads before it gives up. It needs a second one only if the room gets
-/// more messages during the first read than it may hold for a joiner.
-const MAX_READS: usize = 3;
+/// The most reads of a joiner before it gives up: pages, and proofs that it may be in the room. It
+/// needs a second page only if the room gets more messages during the first read than it may hold for
+/// a joiner, and a second proof only if the room's members change meanwhile.
+const MAX_READS: usize = 6;
 
 /// A command to a room's task.
 pub(super) enum Command {
@@ -68,6 +69,8 @@ pub(super) enum Command {
     Rosters(RostersRead),
     /// Pass a signal of another server to the members here.
     RemoteSignal(Signal),
+    /// Answer once the room has reached a revision, and nobody is here who may not be.
+    Confirm(Revision, oneshot::Sender<()>),
     /// Check the flag for missed commands, as after every command.
     Look,
 }
@@ -105,6 +108,8 @@ struct Load {
     revision: AtomicI64,
     /// True while the room reads its log.
     is_reading: AtomicBool,
+    /// True when the room has settings, as somebody created it.
+    is_created: AtomicBool,
 }
 
 /// A room's address. The room's task lives as long as one of its handles does.
@@ -136,6 +141,7 @@ pub(super) fn open() -> (RoomHandle, Inbox) {
         cursor: AtomicI64::new(UNLOADED),
         revision: AtomicI64::new(0),
         is_reading: AtomicBool::new(false),
+        is_created: AtomicBool::new(false),
     });
     let handle = RoomHandle {
         commands: sender,
@@ -157,11 +163,12 @@ impl RoomHandle {
             match step {
                 Step::Welcomed => return Ok(()),
                 Step::Read(page) => step = self.ask(page.read().await?).await?,
+                Step::Prove(proof) => step = self.ask(proof.read().await?).await?,
             }
         }
         match step {
             Step::Welcomed => Ok(()),
-            Step::Read(_) => Err(Error::Unavailable),
+            Step::Read(_) | Step::Prove(_) => Err(Error::Unavailable),
         }
     }
 
@@ -175,6 +182,11 @@ impl RoomHandle {
         reply.await.unwrap_or(Err(Error::Unavailable))
     }
 
+    /// Returns true when somebody created the room, as far as it knows.
+    pub fn is_created(&self) -> bool {
+        self.load.is_created.load(Ordering::Relaxed)
+    }
+
     /// Leaves the room, and waits until it has forgotten the client.
     pub async fn leave(&self, client: ClientId, how: Departure) {
         let (done, ended) = oneshot::channel();
@@ -183,6 +195,15 @@ impl RoomHandle {
             .send(Command::Leave(client, how, self.clone(), done));
         if leaving.await.is_ok() {
             ended.await.ok();
+        }
+    }
+
+    /// Waits until the room has reached a revision, and nobody is here who may not be.
+    pub(super) async fn confirm(&self, revision: Revision) {
+        let (done, confirmed) = oneshot::channel();
+        let asking = self.commands.send(Command::Confirm(revision, done));
+        if asking.await.is_ok() {
+            confirmed.await.ok();
         }
     }
 
@@ -280,13 +301,19 @@ impl Inbox {
     }
 
     /// Publishes the newest message and the newest change delivered, or that no message is in
-    /// memory; and whether the room is reading its log.
-    pub(super) fn publish(&self, cursors: Option<(Seq, Revision)>, is_reading: bool) {
+    /// memory; whether the room is reading its log, and whether somebody created it.
+    pub(super) fn publish(
+        &self,
+        cursors: Option<(Seq, Revision)>,
+        is_reading: bool,
+        is_created: bool,
+    ) {
         let (cursor, revision) =
             cursors.map_or((UNLOADED, 0), |(seq, revision)| (seq.get(), revision.get()));
         self.load.revision.store(revision, Ordering::Relaxed);
         self.load.cursor.store(cursor, Ordering::Relaxed);
         self.load.is_reading.store(is_reading, Ordering::Relaxed);
+        self.load.is_created.store(is_created, Ordering::Relaxed);
     }
 
     /// Returns true when a command was missed since the last call.

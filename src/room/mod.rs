@@ -6,8 +6,10 @@
 
 mod answer;
 mod budget;
+mod confirming;
 mod context;
 mod fanout;
+mod guard;
 mod joining;
 mod mailbox;
 mod members;
@@ -27,7 +29,7 @@ pub use self::{
     answer::MAX_ANSWER_BYTES,
     budget::ROOM_BYTES,
     context::RoomContext,
-    fanout::{Fanout, Joined, MessageChanged, Presence, Reads, Reset, Welcome},
+    fanout::{Fanout, Joined, MessageChanged, Presence, Reads, Reset, SettingsChanged, Welcome},
     joining::Join,
     mailbox::{MAILBOX_BYTES, MAILBOX_CAPACITY, RoomHandle},
     members::{ClientId, Departure, INTERVAL, PresenceSettings},

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     error::Error,
     model::{Message, Revision, RoomId},
-    store::{MessageStore, Page, StoreError},
+    store::{Loaded, MessageStore, Page, StoreError},
 };
 
 /// The longest wait for a page of the log.
@@ -49,12 +49,6 @@ pub(super) async fn read<T>(
     }
 }
 
-/// Messages of a room's log, and the room's newest change before they were read.
-pub(super) struct Loaded {
-    pub(super) messages: Vec<Message>,
-    pub(super) revision: Revision,
-}
-
 /// A read in flight beside the room's task; dropping it aborts the read.
 pub(super) struct Reading<P> {
     purpose: P,
@@ -70,10 +64,7 @@ impl<P: Copy> Reading<P> {
         room: RoomId,
         limit: usize,
     ) -> Self {
-        Self::begin(purpose, async move {
-            let (messages, revision) = store.load(&room, limit).await?;
-            Ok(Loaded { messages, revision })
-        })
+        Self::begin(purpose, async move { store.load(&room, limit).await })
     }
 
     /// Begins to read a page of the log.
@@ -88,7 +79,7 @@ impl<P: Copy> Reading<P> {
         })
     }
 
-    /// Begins to read the messages with changes after a revision.
+    /// Begins to read the messages with changes after a revision, then the room's settings.
     pub(super) fn changes(
         purpose: P,
         store: Arc<dyn MessageStore>,
@@ -97,8 +88,11 @@ impl<P: Copy> Reading<P> {
         limit: usize,
     ) -> Self {
         Self::begin(purpose, async move {
-            let changes = store.read_changes(&room, after, limit).await;
-            changes.map(unrevised)
+            let changes = store.read_changes(&room, after, limit).await?;
+            Ok(Loaded {
+                settings: store.rooms().settings(&room).await?,
+                ..unrevised(changes)
+            })
         })
     }
 
@@ -127,5 +121,6 @@ fn unrevised(messages: Vec<Message>) -> Loaded {
     Loaded {
         messages,
         revision: Revision::ZERO,
+        settings: None,
     }
 }

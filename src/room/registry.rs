@@ -12,13 +12,17 @@ use std::{
 
 use super::{
     budget::Budget,
+    confirming::Questions,
     context::RoomContext,
     mailbox::{Command, RoomHandle, WeakRoomHandle},
     members::RostersRead,
     rosters::{RosterKeeper, RosterQueue},
     task::{self, Lifetime},
 };
-use crate::model::{EncodedMessage, Outcome, Revised, Revision, RoomId, Seq, Signal, Stored};
+use crate::{
+    bus::Bus,
+    model::{EncodedMessage, Outcome, Revised, Revision, RoomId, Seq, Signal, Stored},
+};
 
 /// All active rooms of this node.
 #[derive(Clone)]
@@ -30,6 +34,7 @@ struct Registry {
     /// The work of the roster keeper; none on a single server.
     rosters: Option<Arc<RosterQueue>>,
     active: Mutex<HashMap<RoomId, WeakRoomHandle>>,
+    questions: Questions,
     lifetime: Lifetime,
 }
 
@@ -41,6 +46,7 @@ impl Rooms {
             context: Arc::new(context),
             budget: Arc::default(),
             active: Mutex::default(),
+            questions: Questions::default(),
             lifetime: Lifetime::default(),
         }))
     }
@@ -139,9 +145,31 @@ impl Rooms {
     /// Passes on to a room here a signal of another server or another layer, unless its mailbox is
     /// full.
     pub fn signal(&self, room: &RoomId, signal: Signal) {
-        let handle = self.active().get(room).and_then(WeakRoomHandle::upgrade);
-        if let Some(handle) = handle {
+        if let Some(handle) = self.find(room) {
             handle.signal_from_afar(signal);
+        }
+    }
+
+    /// Returns the handle of an active room.
+    pub(super) fn find(&self, room: &RoomId) -> Option<RoomHandle> {
+        self.active().get(room).and_then(WeakRoomHandle::upgrade)
+    }
+
+    /// Returns the way to the other servers; none on a single server.
+    pub(super) fn bus(&self) -> Option<&dyn Bus> {
+        self.0.context.bus.as_deref()
+    }
+
+    /// Returns the questions that wait for answers of other servers.
+    pub(super) fn questions(&self) -> &Questions {
+        &self.0.questions
+    }
+
+    /// Tells a room and the other servers that its settings or members have changed.
+    pub fn changed(&self, room: &RoomId, revision: Revision) {
+        self.wake_to_change(room, revision);
+        if let Some(bus) = self.bus() {
+            bus.tell_change(room, revision);
         }
     }
 
@@ -203,7 +231,7 @@ impl Rooms {
 
     /// Passes on to a room the rosters of other servers. Returns false when its mailbox is full.
     pub(super) fn rosters(&self, room: &RoomId, rosters: RostersRead) -> bool {
-        let handle = self.active().get(room).and_then(WeakRoomHandle::upgrade);
+        let handle = self.find(room);
         handle.is_none_or(|handle| handle.rosters(rosters))
     }
 

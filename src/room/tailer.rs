@@ -95,7 +95,7 @@ impl Tailer {
     async fn take(&mut self, news: News) -> Result<(), StoreError> {
         self.listener.hear(&news);
         for (room, signal) in news.signals {
-            self.rooms.signal(&room, signal);
+            self.rooms.hear(&room, signal);
         }
         if let Some(count) = self.dropped.note(news.dropped) {
             tracing::warn!(count, "signals of other servers dropped");

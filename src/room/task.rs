@@ -10,7 +10,8 @@ use super::{
     budget::Budget,
     context::RoomContext,
     fanout::{Joined, Reset},
-    joining::{Done, Join, Joining, Step, ToRead},
+    guard::{Excluded, Guard},
+    joining::{Done, Join, Joining, Proof, Step, ToProve, ToRead},
     mailbox::{self, Command, Inbox, RoomHandle, WeakRoomHandle},
     members::{Departure, Members, RostersRead},
     reading::Unread,
@@ -21,7 +22,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{RoomId, Seq, Signal},
+    model::{Revision, RoomId, Seq, Signal},
 };
 
 /// The lifetime of all rooms' tasks on a node.
@@ -67,6 +68,7 @@ struct Room {
     inbox: Inbox,
     tail: Tail,
     members: Members,
+    guard: Guard,
     reads: Reads,
     /// None on a single server.
     rosters: Option<RosterLink>,
@@ -83,6 +85,7 @@ impl Room {
     ) -> Self {
         Self {
             members: Members::new(context.presence),
+            guard: Guard::default(),
             reads: Reads::new(),
             rosters: rosters.map(|queue| RosterLink::open(id.clone(), queue)),
             tail: Tail::new(id.clone(), context.clone(), budget),
@@ -101,6 +104,7 @@ impl Room {
                 // Commands before the stop: messages already stored are still delivered.
                 biased;
                 read = self.tail.read() => self.finish(read),
+                excluded = self.guard.excluded() => self.put_out(excluded),
                 command = self.inbox.recv() => match command {
                     Some(command) => self.handle(command),
                     None => break,
@@ -114,8 +118,11 @@ impl Room {
             self.answer_waiting();
             self.tail.keep_up();
             self.tail.tell_changes();
+            self.keep_guard();
+            let (cursors, is_created) =
+                (self.tail.loaded_cursors(), self.tail.settings().is_some());
             self.inbox
-                .publish(self.tail.loaded_cursors(), self.tail.is_reading());
+                .publish(cursors, self.tail.is_reading(), is_created);
             if let Some(presence) = self.members.tick(&self.id) {
                 self.context.fanout.presence(&presence);
             }
@@ -134,6 +141,7 @@ impl Room {
             .next_tick()
             .into_iter()
             .chain(self.tail.next_telling())
+            .chain(self.guard.next_tick())
             .chain(self.members.next_tick())
             .chain(self.reads.next_tick())
             .chain(self.waiting.next_deadline())
@@ -163,7 +171,32 @@ impl Room {
             Command::Signal(signal) => self.signal(signal),
             Command::Rosters(rosters) => self.read_rosters(rosters),
             Command::RemoteSignal(signal) => self.tell_here(signal),
+            Command::Confirm(revision, done) => {
+                self.tail.wake_to_change(revision);
+                self.guard.confirm(revision, done);
+            }
             Command::Look => {}
+        }
+    }
+
+    /// Checks the users here when the settings are new, and answers those who wait for it.
+    fn keep_guard(&mut self) {
+        let settings = self.tail.settings().map(|settings| settings.revision);
+        let users = || self.members.users_here();
+        self.guard.keep_up(settings, users, &self.id, &self.context);
+        let is_checked = self.guard.has_checked(settings);
+        let tail = &self.tail;
+        self.guard.answer(|revision| match tail.loaded_cursors() {
+            Some((_, reached)) => is_checked && reached >= revision,
+            None => !tail.is_reading(),
+        });
+    }
+
+    /// Puts users out who may not be here any more.
+    fn put_out(&mut self, excluded: Excluded) {
+        if !excluded.is_empty() {
+            excluded.keys().for_each(|user| self.members.put_out(user));
+            self.context.fanout.removed(&self.id, &excluded);
         }
     }
 
@@ -195,7 +228,7 @@ impl Room {
             }
             Signal::Read { user_id, seq } => self.reads.add(user_id, seq),
             // Of no concern to a room's other members.
-            Signal::Followed { .. } => {}
+            Signal::Followed { .. } | Signal::Confirm { .. } | Signal::Confirmed { .. } => {}
         }
     }
 
@@ -246,7 +279,7 @@ impl Room {
     /// Returns true when a joiner has to wait for a read by the room or for the rosters of other
     /// servers, and begins that read if need be. A joiner with a page of its own does not wait again.
     fn has_to_wait(&mut self, waiting: &mut Waiting) -> bool {
-        let Joining { join, own } = &*waiting.joining;
+        let Joining { join, own, .. } = &*waiting.joining;
         if self.tail.is_loaded() {
             if own.is_some() {
                 return false;
@@ -260,14 +293,26 @@ impl Room {
     }
 
     fn answer(&mut self, Waiting { joining, done, .. }: Waiting) {
-        let Joining { join, own } = *joining;
+        if let Some(revision) = self.unproved(&joining) {
+            let proof = ToProve {
+                joining: *joining,
+                store: self.context.store.clone(),
+                room: self.id.clone(),
+                revision,
+            };
+            done.send(Ok(Step::Prove(Box::new(proof)))).ok();
+            return;
+        }
+        let Joining { join, own, proof } = *joining;
         let step = match self.tail.history(join.known, join.limit, own) {
             None => Err(Error::Unavailable),
             Some(History::Answer(answer, missed)) => {
-                self.welcome(join, answer, missed).map(|()| Step::Welcomed)
+                let welcomed = self.welcome(join, proof, answer, missed);
+                welcomed.map(|()| Step::Welcomed)
             }
             Some(History::Read(page, hold, revision)) => Ok(Step::Read(Box::new(ToRead {
                 join,
+                proof,
                 store: self.context.store.clone(),
                 room: self.id.clone(),
                 page,
@@ -278,6 +323,13 @@ impl Room {
         done.send(step).ok();
     }
 
+    /// Returns the revision of the room's settings unless the joiner has proved to be allowed in as of
+    /// them.
+    fn unproved(&self, joining: &Joining) -> Option<Revision> {
+        let settings = self.tail.settings().map(|settings| settings.revision);
+        settings.filter(|revision| joining.proof.revision < *revision)
+    }
+
     /// Makes a joiner a member and answers it.
     ///
     /// # Errors
@@ -286,6 +338,7 @@ impl Room {
     fn welcome(
         &mut self,
         join: Join,
+        proof: Proof,
         (messages, has_more): Answer,
         missed: Missed,
     ) -> Result<(), Error> {
@@ -306,6 +359,8 @@ impl Room {
             members: self.members.listed(),
             member_count: self.members.count(),
             last_revision: missed.last_revision,
+            room: self.tail.settings().cloned(),
+            role: proof.role,
             read_seq: join.read_seq,
             more_changes: missed.changes.is_some().then_some(missed.more),
             changes: missed.changes,
@@ -331,6 +386,7 @@ impl Room {
             members: self.members.listed(),
             member_count: self.members.count(),
             last_revision: self.tail.revision(),
+            room: self.tail.settings().cloned(),
         });
     }
 }

@@ -38,6 +38,9 @@ pub struct MembershipOf {
     pub follows: bool,
     /// True when the user wants no notice of new messages.
     pub muted: bool,
+    /// The role in a room that somebody created, or `removed`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
 }
 
 /// The archive, as the administrators' commands see it.

@@ -8,7 +8,8 @@ use super::{
     archive_store::ArchiveStore,
     error::{MigrateError, StoreError},
     membership_store::MembershipStore,
-    page::{Head, Keep, Page},
+    page::{Head, Keep, Loaded, Page},
+    room_store::RoomStore,
     search_store::SearchStore,
 };
 use crate::model::{Change, Committed, Draft, Message, Revision, RoomId, Seq, Stored};
@@ -53,16 +54,13 @@ pub trait MessageStore: Send + Sync + 'static {
     /// See [`StoreError`].
     async fn read(&self, room: &RoomId, page: Page) -> Result<Vec<Message>, StoreError>;
 
-    /// Reads the newest messages of a room, oldest first, and the room's newest change before them.
+    /// Reads the newest messages of a room, oldest first, the room's newest change before them, and
+    /// its settings after it.
     ///
     /// # Errors
     ///
     /// See [`StoreError`].
-    async fn load(
-        &self,
-        room: &RoomId,
-        limit: usize,
-    ) -> Result<(Vec<Message>, Revision), StoreError> {
+    async fn load(&self, room: &RoomId, limit: usize) -> Result<Loaded, StoreError> {
         let heads = self.heads(slice::from_ref(room)).await?;
         let revision = heads.get(room).map(|head| head.revision);
         let newest = Page {
@@ -71,8 +69,11 @@ pub trait MessageStore: Send + Sync + 'static {
             limit,
             keep: Keep::Newest,
         };
-        let messages = self.read(room, newest).await?;
-        Ok((messages, revision.unwrap_or_default()))
+        Ok(Loaded {
+            messages: self.read(room, newest).await?,
+            revision: revision.unwrap_or_default(),
+            settings: self.rooms().settings(room).await?,
+        })
     }
 
     /// Reads a part of the replies to a message, oldest first. Unreadable rows are skipped.
@@ -100,7 +101,7 @@ pub trait MessageStore: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<Message>, StoreError>;
 
-    /// Returns the ends of the logs of these rooms; rooms without messages are left out.
+    /// Returns the ends of the logs of these rooms; rooms that nobody used or created are left out.
     ///
     /// # Errors
     ///
@@ -133,6 +134,9 @@ pub trait MessageStore: Send + Sync + 'static {
 
     /// Returns the memberships, kept beside the log.
     fn memberships(&self) -> &dyn MembershipStore;
+
+    /// Returns the settings and members of rooms, kept beside the log.
+    fn rooms(&self) -> &dyn RoomStore;
 
     /// Returns the archive, if the store has one.
     fn archive(&self) -> Option<&dyn ArchiveStore> {

@@ -15,6 +15,7 @@ mod batch;
 mod changing;
 mod error;
 mod fault;
+mod governing;
 mod ledger;
 mod limits;
 mod membership_store;
@@ -23,6 +24,7 @@ mod page;
 mod postgres;
 mod present;
 mod reading;
+mod room_store;
 mod row;
 mod search_store;
 mod sqlite;
@@ -38,8 +40,9 @@ pub use self::{
     limits::{ACQUIRE_TIMEOUT, STATEMENT_TIMEOUT},
     membership_store::{ListPlace, MembershipStore},
     message_store::MessageStore,
-    page::{Head, Keep, Page},
+    page::{Head, Keep, Loaded, Page},
     postgres::{Encryption, IDLE_BEFORE_PING, LOCK_TIMEOUT, PostgresStore, Schema},
+    room_store::RoomStore,
     search_store::SearchStore,
     sqlite::SqliteStore,
     words::Words,

@@ -1,6 +1,6 @@
 //! Parts of a room's log.
 
-use crate::model::{Revision, Seq};
+use crate::model::{Message, Revision, RoomSettings, Seq};
 
 /// The end of a range kept by a limited read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,17 @@ pub struct Head {
     pub seq: Seq,
     /// The newest change; [`Revision::ZERO`] when there is none.
     pub revision: Revision,
+}
+
+/// A room's newest messages.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The messages, oldest first.
+    pub messages: Vec<Message>,
+    /// The room's newest change before they were read.
+    pub revision: Revision,
+    /// The settings; none when nobody created the room.
+    pub settings: Option<RoomSettings>,
 }
 
 /// Returns a limit as a parameter of a statement.

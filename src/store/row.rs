@@ -8,8 +8,12 @@ use sqlx::{ColumnIndex, Decode, Row, Type};
 use super::{
     archive_store::{MembershipOf, ReactionBy},
     error::StoreError,
+    governing::Present,
 };
-use crate::model::{FromStore, Message, Read, Revision, Seq, State, UserId};
+use crate::model::{
+    Access, FromStore, Membership, Message, Read, Revision, RoomId, RoomInfo, RoomMember,
+    RoomSettings, Seq, Standing, State, UserId,
+};
 
 /// The earliest and the latest time readable for every client, in milliseconds since 1970: years 1
 /// to 9999.
@@ -161,6 +165,7 @@ where
     i64: for<'r> Decode<'r, R::Database> + Type<R::Database>,
     bool: for<'r> Decode<'r, R::Database> + Type<R::Database>,
     String: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+    Option<String>: for<'r> Decode<'r, R::Database> + Type<R::Database>,
     &'static str: ColumnIndex<R>,
 {
     Ok(MembershipOf {
@@ -169,6 +174,127 @@ where
         read_seq: seq(row)?,
         follows: value(row, "follows")?,
         muted: value(row, "muted")?,
+        role: value(row, "role")?,
+    })
+}
+
+/// Reads a user's relation to a room.
+pub(super) fn membership<'r, R>(row: &'r R, column: &'static str) -> Result<Membership, StoreError>
+where
+    R: Row,
+    Option<String>: Decode<'r, R::Database> + Type<R::Database>,
+    &'static str: ColumnIndex<R>,
+{
+    let name: Option<String> = value(row, column)?;
+    Ok(Membership::from_store(name.as_deref()))
+}
+
+/// Reads the users who may be in a room. A name of a later version counts as members.
+pub(super) fn access<R>(row: &R) -> Result<Access, StoreError>
+where
+    R: Row,
+    String: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+    &'static str: ColumnIndex<R>,
+{
+    let name: String = value(row, "access")?;
+    Ok(if name == OPEN {
+        Access::Open
+    } else {
+        Access::Members
+    })
+}
+
+const OPEN: &str = "open";
+
+/// Returns the name in the database of the users who may be in a room.
+pub(super) fn access_name(access: Access) -> &'static str {
+    match access {
+        Access::Open => OPEN,
+        Access::Members => "members",
+    }
+}
+
+/// Reads a room's settings.
+pub(super) fn room_info<R>(row: &R) -> Result<RoomInfo, StoreError>
+where
+    R: Row,
+    String: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+    Option<String>: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+    &'static str: ColumnIndex<R>,
+{
+    let metadata: Option<String> = value(row, "metadata")?;
+    let metadata = metadata.map(|json| serde_json::from_str(&json));
+    Ok(RoomInfo {
+        title: optional(row, "title")?,
+        metadata: metadata
+            .transpose()
+            .map_err(|error| unreadable("metadata", error))?,
+        access: access(row)?,
+    })
+}
+
+/// Reads a room's settings with their revision.
+pub(super) fn room_settings<R>(row: &R) -> Result<RoomSettings, StoreError>
+where
+    R: Row,
+    Option<i64>: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+    String: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+    Option<String>: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+    &'static str: ColumnIndex<R>,
+{
+    Ok(RoomSettings {
+        info: room_info(row)?,
+        revision: revision(row)?,
+    })
+}
+
+/// Reads the state of a room before a change.
+pub(super) fn present<R>(row: Option<&R>) -> Result<Present, StoreError>
+where
+    R: Row,
+    i64: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+    String: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+    Option<String>: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+    &'static str: ColumnIndex<R>,
+{
+    let row = row.ok_or_else(|| unreadable("rooms", "the locked row is gone"))?;
+    let access: Option<String> = value(row, "access")?;
+    Ok(Present {
+        last_seq: seq(row)?,
+        info: access.map(|_| room_info(row)).transpose()?,
+        own: membership(row, "own")?,
+        other: membership(row, "other")?,
+        owners: value(row, "owners")?,
+    })
+}
+
+/// Reads a user's standing in a room.
+pub(super) fn standing<R>(row: &R) -> Result<((RoomId, UserId), Standing), StoreError>
+where
+    R: Row,
+    String: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+    Option<String>: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+    &'static str: ColumnIndex<R>,
+{
+    let place = (parsed(row, "room_id")?, parsed(row, "user_id")?);
+    let standing = Standing {
+        access: access(row)?,
+        membership: membership(row, "role")?,
+    };
+    Ok((place, standing))
+}
+
+/// Reads a member of a room.
+pub(super) fn room_member<R>(row: &R) -> Result<RoomMember, StoreError>
+where
+    R: Row,
+    String: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+    Option<String>: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+    &'static str: ColumnIndex<R>,
+{
+    Ok(RoomMember {
+        user_id: parsed(row, "user_id")?,
+        role: membership(row, "role")?.role().unwrap_or_default(),
     })
 }
 

@@ -42,6 +42,7 @@ mod proxies;
 mod rates;
 mod readiness;
 mod room;
+mod rooms;
 mod schema;
 mod search;
 mod start;

@@ -252,6 +252,7 @@ impl Watch {
             let place = state.users.get(user)?.rooms.get(&latest.room_id)?;
             let room = RoomSummary {
                 room_id: latest.room_id.clone(),
+                title: latest.title.clone(),
                 last_seq: latest.last_seq,
                 last_message: message.clone(),
                 read_seq: place.read_seq,

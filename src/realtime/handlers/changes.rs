@@ -38,6 +38,7 @@ async fn edit_message(mut call: Call) -> Result<Changed<EncodedMessage>, Error> 
     let queued = client
         .chat
         .edit(&client.participant, edit.room_id, edit.seq, version);
+    let queued = queued.await;
     settle(call, queued).await
 }
 
@@ -69,6 +70,7 @@ async fn change(
 ) -> Result<Changed<EncodedMessage>, Error> {
     let client = &call.client;
     let queued = client.chat.change(&client.participant, room, seq, action);
+    let queued = queued.await;
     settle(call, queued).await
 }
 

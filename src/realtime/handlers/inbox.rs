@@ -32,7 +32,8 @@ pub fn handler(event: &str) -> Option<Handler> {
 async fn mark_read(mut call: Call) -> Result<Position, Error> {
     let MarkRead { room_id, seq } = call.request().await?;
     let client = call.client.clone();
-    let queued = client.chat.mark_read(&client.participant, room_id, seq)?;
+    let queued = client.chat.mark_read(&client.participant, room_id, seq);
+    let queued = queued.await?;
     client.hear_own(call.socket());
     call.end_turn();
     let read_seq = queued.settled().await?;

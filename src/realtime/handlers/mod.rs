@@ -10,6 +10,7 @@ mod messages;
 mod presence;
 mod rooms;
 mod search;
+mod settings;
 
 use futures_util::{FutureExt, future::Either};
 
@@ -45,6 +46,7 @@ fn handle(call: Call) -> impl Future<Output = ()> {
         .or_else(|| changes::handler(event))
         .or_else(|| inbox::handler(event))
         .or_else(|| search::handler(event))
+        .or_else(|| settings::handler(event))
         .or_else(|| presence::handler(event))
         .or_else(|| credentials::handler(event));
     Either::Right(match handler {

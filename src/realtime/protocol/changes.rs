@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::requests::saturating;
 use crate::{
     chat,
-    model::{EncodedMessage, Metadata, Reaction, Revision, RoomId, Seq, WholeNumber},
+    model::{EncodedMessage, Metadata, Reaction, Revision, RoomId, RoomSettings, Seq, WholeNumber},
 };
 
 /// `editMessage`: replaces the text of a message of one's own.
@@ -114,6 +114,9 @@ pub struct ChangesPage {
     /// True when the client has missed too many changes to be told: it is to read anew.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub changes_reset: bool,
+    /// The room's settings, if somebody created it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub room: Option<RoomSettings>,
 }
 
 impl From<chat::Changes> for ChangesPage {
@@ -123,6 +126,7 @@ impl From<chat::Changes> for ChangesPage {
             last_revision: read.last_revision,
             more_changes: read.more,
             changes_reset: read.reset,
+            room: read.room,
         }
     }
 }

@@ -60,6 +60,7 @@ mod tests {
             members: vec!["ann".try_into().unwrap()],
             member_count: 1,
             last_revision: Revision::ZERO,
+            room: None,
         };
         let reset = Reset {
             reset: true,

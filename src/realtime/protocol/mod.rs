@@ -8,6 +8,7 @@ mod events;
 mod inbox;
 mod payload;
 mod requests;
+mod rooms;
 mod search;
 
 use std::borrow::Cow;
@@ -20,6 +21,7 @@ pub use self::{
     inbox::*,
     payload::{event_name, first_argument, parse},
     requests::*,
+    rooms::*,
     search::*,
 };
 use crate::error::{ErrorBody, shortened};
@@ -30,6 +32,10 @@ pub mod event {
     pub const NEW_MESSAGE: &str = "newMessage";
     /// A message changed.
     pub const MESSAGE_CHANGED: &str = "messageChanged";
+    /// The room's settings changed.
+    pub const ROOM_CHANGED: &str = "roomChanged";
+    /// The client was put out of the room.
+    pub const REMOVED: &str = "removed";
     /// Users have read the room up to some messages.
     pub const READ: &str = "read";
     /// Something new in a room that the user follows.

@@ -155,6 +155,23 @@ impl Members {
         }
     }
 
+    /// Returns the users here, those in their grace period included.
+    pub(super) fn users_here(&self) -> Vec<UserId> {
+        let here = self.users.iter().filter(|(_, state)| state.is_here());
+        here.map(|(user, _)| user.clone()).collect()
+    }
+
+    /// Removes a user's clients, and the user.
+    pub(super) fn put_out(&mut self, user: &UserId) {
+        self.clients.retain(|_, of| of != user);
+        if self.is_here(user) {
+            if let Some(state) = self.users.get_mut(user) {
+                state.clients = 0;
+            }
+            self.remove(user);
+        }
+    }
+
     /// Removes a user from this server.
     fn remove(&mut self, user: &UserId) {
         if let Entry::Occupied(mut state) = self.users.entry(user.clone()) {
@@ -204,8 +221,7 @@ impl Members {
         let roster = if self.here > self.settings.names_limit {
             Roster::Counted(self.here)
         } else {
-            let here = self.users.iter().filter(|(_, state)| state.is_here());
-            Roster::Named(here.map(|(user, _)| user.clone()).collect())
+            Roster::Named(self.users_here())
         };
         self.roster.sent(&roster);
         Some(roster)

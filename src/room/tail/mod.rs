@@ -25,7 +25,7 @@ pub use self::missed::{Known, MAX_BEHIND, MAX_CHANGES};
 use self::{
     changes::Changes,
     need::{Mark, Need, Purpose},
-    telling::Telling,
+    telling::{Telling, Told},
 };
 use super::{
     answer::{self, Answer},
@@ -36,7 +36,7 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    model::{EncodedMessage, Revised, Revision, RoomId, Seq, Stored},
+    model::{EncodedMessage, Revised, Revision, RoomId, RoomInfo, RoomSettings, Seq, Stored},
     store::{Keep, Page},
 };
 
@@ -71,6 +71,10 @@ pub(super) struct Tail {
     verified_at: Option<Instant>,
     changes: Changes,
     telling: Telling,
+    /// None when nobody created the room.
+    settings: Option<RoomSettings>,
+    /// The settings that the members know.
+    told: Option<RoomInfo>,
     /// The newest message claimed by a joiner, and the time of the look for it.
     claim: Option<(Seq, Instant)>,
     reset: Option<Answer>,
@@ -92,6 +96,8 @@ impl Tail {
             verified_at: None,
             changes: Changes::default(),
             telling: Telling::default(),
+            settings: None,
+            told: None,
             claim: None,
             reset: None,
         }
@@ -205,8 +211,35 @@ impl Tail {
             recent.replace(&message);
         }
         self.changes.push(message.clone());
-        self.telling.add(message);
+        self.telling.add(Told::Message(message));
         self.tell_changes();
+    }
+
+    /// Returns the room's settings; none when nobody created it.
+    pub(super) fn settings(&self) -> Option<&RoomSettings> {
+        self.settings.as_ref()
+    }
+
+    /// Takes in settings that were just read. Those of a change still to be read come with it.
+    fn take_settings(&mut self, settings: Option<RoomSettings>) {
+        if let Some(settings) = &settings
+            && settings.revision > self.revision()
+        {
+            self.changes.report(settings.revision);
+        }
+        self.settings = settings;
+    }
+
+    /// Tells the members of new settings, after the changes before them.
+    fn tell_settings(&mut self) {
+        let Some(settings) = &self.settings else {
+            return;
+        };
+        if settings.revision <= self.revision() && self.told.as_ref() != Some(&settings.info) {
+            self.told = Some(settings.info.clone());
+            self.telling.add(Told::Settings(settings.clone()));
+            self.tell_changes();
+        }
     }
 
     /// Returns the newest delivered change.

@@ -11,10 +11,10 @@ use crate::{
     room::{
         answer::fit,
         budget::Share,
-        reading::{Loaded, RETRY_DELAY, Reading, Unread},
+        reading::{RETRY_DELAY, Reading, Unread},
         recent::{CAPACITY, Recent},
     },
-    store::{Keep, Page},
+    store::{Keep, Loaded, Page},
 };
 
 impl Tail {
@@ -128,9 +128,13 @@ impl Tail {
         let (page, purpose) = (reading.page().await, reading.purpose());
         self.reading = None;
         match (page, purpose) {
-            (Ok(newest), Purpose::Load) => self.start_from(&newest),
+            (Ok(newest), Purpose::Load) => self.start_from(newest),
             (Ok(page), Purpose::CatchUp(mark, need)) => self.go_on(&page.messages, mark, need),
-            (Ok(page), Purpose::Changes(reported)) => self.take_changes(&page.messages, reported),
+            (Ok(page), Purpose::Changes(reported)) => {
+                self.take_settings(page.settings);
+                self.take_changes(&page.messages, reported);
+                self.tell_settings();
+            }
             (Err(unread), purpose) => {
                 self.retry(purpose);
                 return Err(unread);
@@ -140,10 +144,15 @@ impl Tail {
     }
 
     /// Replaces the room's messages by the newest ones of the log.
-    fn start_from(&mut self, loaded: &Loaded) {
-        let newest = &loaded.messages;
-        self.changes.start_from(loaded.revision);
-        self.telling.start_from(loaded.revision);
+    fn start_from(&mut self, loaded: Loaded) {
+        let Loaded {
+            messages: newest,
+            revision,
+            settings,
+        } = loaded;
+        self.changes.start_from(revision);
+        self.telling.start_from(revision);
+        self.told = settings.as_ref().map(|settings| settings.info.clone());
         if self.recent.is_some() {
             self.changes.forget_reports();
             let messages = newest.iter().map(EncodedMessage::from);
@@ -153,6 +162,7 @@ impl Tail {
         let complete = kept.len() == newest.len();
         let share = Share::new(self.budget.clone());
         self.recent = Some(Recent::new(kept, complete, share));
+        self.take_settings(settings);
         self.mark = None;
         self.set_mark();
     }
@@ -188,6 +198,7 @@ impl Tail {
                 return self.changes.look();
             }
             if message.revision() > self.changes.cursor() {
+                self.skip_to_settings(message.revision());
                 self.deliver_change(message.into());
             }
         }
@@ -195,6 +206,15 @@ impl Tail {
             self.changes.skip_to(reported);
         } else {
             self.changes.look();
+        }
+    }
+
+    /// Tells of new settings if their revision comes before another one, which was just read.
+    fn skip_to_settings(&mut self, next: Revision) {
+        let revision = self.settings.as_ref().map(|settings| settings.revision);
+        if let Some(revision) = revision.filter(|revision| *revision < next) {
+            self.changes.skip_to(revision);
+            self.tell_settings();
         }
     }
 

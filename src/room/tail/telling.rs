@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use super::Tail;
 use crate::{
-    model::{EncodedMessage, Revision, Seq},
-    room::fanout::MessageChanged,
+    model::{EncodedMessage, Revision, RoomSettings, Seq},
+    room::fanout::{MessageChanged, SettingsChanged},
 };
 
 /// The least time between two packets about one message.
@@ -22,15 +22,48 @@ pub const CHANGES_INTERVAL: Duration = Duration::from_millis(250);
 const CAPACITY: usize = 64;
 const BYTES: usize = 64 * 1024;
 
+/// A change on its way to a room's members.
+#[derive(Debug, Clone)]
+pub(super) enum Told {
+    /// A message's later state.
+    Message(EncodedMessage),
+    /// The room's settings.
+    Settings(RoomSettings),
+}
+
+impl Told {
+    /// Returns the message; none for the room itself.
+    fn seq(&self) -> Option<Seq> {
+        match self {
+            Self::Message(message) => Some(message.seq),
+            Self::Settings(_) => None,
+        }
+    }
+
+    fn revision(&self) -> Revision {
+        match self {
+            Self::Message(message) => message.revision,
+            Self::Settings(settings) => settings.revision,
+        }
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            Self::Message(message) => message.json().len(),
+            Self::Settings(settings) => settings.info.size(),
+        }
+    }
+}
+
 /// The changes on their way to a room's members.
 #[derive(Debug, Default)]
 pub(super) struct Telling {
     /// The newest change told.
     told: Revision,
     /// The messages told of within the last interval, the earliest first.
-    recent: VecDeque<(Instant, Seq)>,
-    /// The latest states of messages that wait, by revision.
-    waiting: VecDeque<EncodedMessage>,
+    recent: VecDeque<(Instant, Option<Seq>)>,
+    /// The latest states that wait, by revision.
+    waiting: VecDeque<Told>,
     bytes: usize,
     due_at: Option<Instant>,
 }
@@ -45,13 +78,13 @@ impl Telling {
     }
 
     /// Adds a change, with the next revision.
-    pub(super) fn add(&mut self, message: EncodedMessage) {
-        let now = Instant::now();
-        let earlier = self.recent.iter().find(|(_, seq)| *seq == message.seq);
+    pub(super) fn add(&mut self, change: Told) {
+        let (now, seq) = (Instant::now(), change.seq());
+        let earlier = self.recent.iter().find(|(_, told)| *told == seq);
         let next = earlier.map_or(now, |(told_at, _)| *told_at + CHANGES_INTERVAL);
-        self.waiting.retain(|waiting| waiting.seq != message.seq);
-        self.waiting.push_back(message);
-        self.bytes = self.waiting.iter().map(|one| one.json().len()).sum();
+        self.waiting.retain(|waiting| waiting.seq() != seq);
+        self.waiting.push_back(change);
+        self.bytes = self.waiting.iter().map(Told::size).sum();
         let is_full = self.waiting.len() > CAPACITY || self.bytes > BYTES;
         let due_at = self.due_at.get_or_insert(next);
         if is_full {
@@ -65,10 +98,10 @@ impl Telling {
     }
 
     /// Takes the next change now due, with the revision of the one told before it.
-    pub(super) fn take(&mut self) -> Option<(Revision, EncodedMessage)> {
+    pub(super) fn take(&mut self) -> Option<(Revision, Told)> {
         let now = Instant::now();
         self.due_at.filter(|due_at| *due_at <= now)?;
-        let Some(message) = self.waiting.pop_front() else {
+        let Some(change) = self.waiting.pop_front() else {
             self.due_at = None;
             return None;
         };
@@ -77,28 +110,39 @@ impl Telling {
         {
             self.recent.pop_front();
         }
-        self.recent.retain(|(_, seq)| *seq != message.seq);
-        self.recent.push_back((now, message.seq));
-        let previous = std::mem::replace(&mut self.told, message.revision);
-        Some((previous, message))
+        self.recent.retain(|(_, seq)| *seq != change.seq());
+        self.recent.push_back((now, change.seq()));
+        let previous = std::mem::replace(&mut self.told, change.revision());
+        Some((previous, change))
     }
 
     /// Forgets the messages up to one: they are not in the log any more.
     pub(super) fn forget_through(&mut self, seq: Seq) {
-        self.waiting.retain(|waiting| waiting.seq > seq);
+        self.waiting
+            .retain(|waiting| waiting.seq().is_none_or(|kept| kept > seq));
     }
 }
 
 impl Tail {
     /// Tells the members of the changes now due.
     pub(in crate::room) fn tell_changes(&mut self) {
-        while let Some((previous, message)) = self.telling.take() {
-            self.context.fanout.changed(&MessageChanged {
-                room_id: self.id.clone(),
-                revision: message.revision,
-                previous,
-                message,
-            });
+        while let Some((previous, change)) = self.telling.take() {
+            let (room_id, revision) = (self.id.clone(), change.revision());
+            let fanout = &self.context.fanout;
+            match change {
+                Told::Message(message) => fanout.changed(&MessageChanged {
+                    room_id,
+                    revision,
+                    previous,
+                    message,
+                }),
+                Told::Settings(room) => fanout.settings(&SettingsChanged {
+                    room_id,
+                    revision,
+                    previous,
+                    room,
+                }),
+            }
         }
     }
 
@@ -113,7 +157,7 @@ mod tests {
     use super::*;
     use crate::model::{Body, Draft, State};
 
-    fn message(seq: i64, revision: i64, text: &str) -> EncodedMessage {
+    fn message(seq: i64, revision: i64, text: &str) -> Told {
         let body = Body::parse(text, text.len()).unwrap();
         let (room, user) = ("r".try_into().unwrap(), "ann".try_into().unwrap());
         let mut message = Draft::new(room, user, None, body, None).at(seq.try_into().unwrap());
@@ -121,13 +165,13 @@ mod tests {
             revision: revision.try_into().unwrap(),
             ..State::default()
         }));
-        (&message).into()
+        Told::Message((&message).into())
     }
 
     /// Returns what is told now: the revisions, each with the one before it.
     fn told(telling: &mut Telling) -> Vec<(i64, i64)> {
         let told = std::iter::from_fn(|| telling.take());
-        told.map(|(previous, message)| (previous.get(), message.revision.get()))
+        told.map(|(previous, change)| (previous.get(), change.revision().get()))
             .collect()
     }
 

@@ -31,10 +31,26 @@ const REACTED: &str = r#"
 SELECT room_id, seq, user_id, reaction FROM reactions WHERE room_id = $1 AND user_id = $2 ORDER BY seq LIMIT $3"#;
 
 const MEMBERS: &str = r#"
-SELECT room_id, user_id, read_seq AS seq, follows, muted FROM memberships WHERE room_id = $1 ORDER BY user_id"#;
+SELECT k.room_id, k.user_id, coalesce(m.read_seq, 0) AS seq, coalesce(m.follows, false) AS follows,
+    coalesce(m.muted, false) AS muted, w.role
+FROM (
+    SELECT room_id, user_id FROM memberships WHERE room_id = $1
+    UNION SELECT room_id, user_id FROM room_members WHERE room_id = $1
+) AS k
+LEFT JOIN memberships m ON m.room_id = k.room_id AND m.user_id = k.user_id
+LEFT JOIN room_members w ON w.room_id = k.room_id AND w.user_id = k.user_id
+ORDER BY k.user_id"#;
 
 const MEMBERSHIPS: &str = r#"
-SELECT room_id, user_id, read_seq AS seq, follows, muted FROM memberships WHERE user_id = $1 ORDER BY room_id"#;
+SELECT k.room_id, k.user_id, coalesce(m.read_seq, 0) AS seq, coalesce(m.follows, false) AS follows,
+    coalesce(m.muted, false) AS muted, w.role
+FROM (
+    SELECT room_id, user_id FROM memberships WHERE user_id = $1
+    UNION SELECT room_id, user_id FROM room_members WHERE user_id = $1
+) AS k
+LEFT JOIN memberships m ON m.room_id = k.room_id AND m.user_id = k.user_id
+LEFT JOIN room_members w ON w.room_id = k.room_id AND w.user_id = k.user_id
+ORDER BY k.room_id"#;
 
 /// Looks at the oldest message of each room, and only then at others. A room's messages are nearly in
 /// the order of their times.
@@ -66,7 +82,8 @@ CROSS JOIN LATERAL (
     SELECT room_id, seq FROM messages m WHERE m.room_id = asked.room_id COLLATE "C" ORDER BY seq LIMIT 1
 ) AS first"#;
 
-const FORGET: &str = "DELETE FROM memberships WHERE user_id = $1";
+const FORGET: &str = r#"
+WITH gone AS (DELETE FROM room_members WHERE user_id = $1) DELETE FROM memberships WHERE user_id = $1"#;
 
 #[async_trait]
 impl ArchiveStore for PostgresStore {

@@ -27,12 +27,12 @@ use crate::model::{
 };
 
 /// Makes the rows of rooms with messages that have none yet.
-const OPEN: &str = r#"
+pub(super) const OPEN: &str = r#"
 INSERT INTO revisions (room_id, last_revision) SELECT room_id, 0 FROM rooms WHERE room_id = ANY($1)
 ORDER BY room_id ON CONFLICT (room_id) DO NOTHING"#;
 
 /// Locks in the order of the names, so that two writers cannot deadlock.
-const LOCK: &str = r#"
+pub(super) const LOCK: &str = r#"
 SELECT room_id, last_revision AS revision FROM revisions WHERE room_id = ANY($1) ORDER BY room_id FOR NO KEY UPDATE"#;
 
 const SUBJECTS: &str = r#"

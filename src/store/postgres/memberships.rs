@@ -60,13 +60,18 @@ RETURNING room_id"#;
 const UNFOLLOW: &str =
     "UPDATE memberships SET follows = false WHERE room_id = $1 AND user_id = $2 AND follows";
 
+/// A room that somebody created is left out if the user may not be in it.
 const FOLLOWED: &str = r#"
-SELECT room_id, user_id, read_seq AS seq, muted, coalesce(last_seq, 0) AS last_seq
-FROM memberships LEFT JOIN rooms USING (room_id) WHERE user_id = ANY($1) AND follows"#;
+SELECT f.room_id, f.user_id, f.read_seq AS seq, f.muted, coalesce(r.last_seq, 0) AS last_seq
+FROM memberships f LEFT JOIN rooms r ON r.room_id = f.room_id
+LEFT JOIN room_settings s ON s.room_id = f.room_id
+LEFT JOIN room_members w ON w.room_id = s.room_id AND w.user_id = f.user_id
+WHERE f.user_id = ANY($1) AND f.follows AND (s.room_id IS NULL OR coalesce(w.role <> 'removed', s.access = 'open'))"#;
 
-/// The newest own message is looked for in the rooms of the page alone.
+/// The newest own message is looked for in the rooms of the page alone. Rooms are left out as in
+/// [`FOLLOWED`].
 const LIST: &str = r#"
-SELECT page.listed AS listed, page.known, page.muted, page.active_at, page.last_seq, newest.*,
+SELECT page.listed AS listed, page.known, page.muted, page.active_at, page.last_seq, page.title, newest.*,
     (SELECT state FROM message_states s WHERE s.room_id = newest.room_id AND s.seq = newest.seq) AS state,
     CASE WHEN page.last_seq > page.known THEN (
         SELECT seq FROM (
@@ -76,12 +81,14 @@ SELECT page.listed AS listed, page.known, page.muted, page.active_at, page.last_
     ) END AS own
 FROM (
     SELECT f.room_id AS listed, f.read_seq AS known, f.muted, coalesce(last."timestamp", f.since) AS active_at,
-        coalesce(r.last_seq, 0) AS last_seq, last.seq AS newest
-    FROM memberships f LEFT JOIN rooms r USING (room_id)
+        coalesce(r.last_seq, 0) AS last_seq, last.seq AS newest, g.title
+    FROM memberships f LEFT JOIN rooms r ON r.room_id = f.room_id
+    LEFT JOIN room_settings g ON g.room_id = f.room_id
+    LEFT JOIN room_members w ON w.room_id = g.room_id AND w.user_id = f.user_id
     LEFT JOIN LATERAL (
         SELECT seq, "timestamp" FROM messages m WHERE m.room_id = f.room_id ORDER BY seq DESC LIMIT 1
     ) AS last ON true
-    WHERE f.user_id = $1 AND f.follows
+    WHERE f.user_id = $1 AND f.follows AND (g.room_id IS NULL OR coalesce(w.role <> 'removed', g.access = 'open'))
         AND ($2::timestamptz IS NULL OR (coalesce(last."timestamp", f.since), f.room_id) < ($2, $3 COLLATE "C"))
     ORDER BY active_at DESC, listed DESC LIMIT $4
 ) AS page
@@ -89,7 +96,7 @@ LEFT JOIN messages newest ON newest.room_id = page.listed AND newest.seq = page.
 ORDER BY page.active_at DESC, page.listed DESC"#;
 
 const LATEST: &str = r#"
-SELECT r.room_id AS listed, r.last_seq, newest.*, (
+SELECT r.room_id AS listed, r.last_seq, newest.*, g.title, g.room_id IS NOT NULL AS is_created, (
     SELECT json_object_agg(user_id, seq)::text FROM (
         SELECT user_id, max(seq) AS seq FROM (
             SELECT user_id, seq FROM messages m WHERE m.room_id = r.room_id AND m.seq > place.seq ORDER BY m.seq DESC LIMIT $3
@@ -98,13 +105,14 @@ SELECT r.room_id AS listed, r.last_seq, newest.*, (
 ) AS authors
 FROM unnest($1::text[], $2::bigint[]) AS place (room_id, seq)
 JOIN rooms r ON r.room_id = place.room_id COLLATE "C"
+LEFT JOIN room_settings g ON g.room_id = r.room_id
 LEFT JOIN LATERAL (
     SELECT m.*, (SELECT state FROM message_states s WHERE s.room_id = m.room_id AND s.seq = m.seq) AS state
     FROM messages m WHERE m.room_id = r.room_id ORDER BY seq DESC LIMIT 1
 ) AS newest ON true"#;
 
 /// The most rooms followed by a user, as a parameter.
-const LIMIT: i64 = MAX_FOLLOWED as i64;
+pub(super) const LIMIT: i64 = MAX_FOLLOWED as i64;
 
 pub(super) async fn fetch<'q>(
     pools: &Pools,
@@ -244,6 +252,7 @@ fn listed(row: &PgRow) -> Result<ListedRoom, StoreError> {
         room_id: row::parsed(row, "listed")?,
         last_seq: row::place(row, "last_seq")?,
         last_message: newest(row)?,
+        title: row::optional(row, "title")?,
         read_seq: row::place(row, "known")?.max(row::own(row)?),
         muted: row::value(row, "muted")?,
         active_at: row::value::<_, Micros>(row, "active_at")?.time(),
@@ -267,6 +276,8 @@ pub(super) async fn latest(
             room_id: row::parsed(row, "listed")?,
             last_seq: row::place(row, "last_seq")?,
             last_message: newest(row)?,
+            title: row::optional(row, "title")?,
+            is_created: row::value(row, "is_created")?,
             authors: row::authors(row)?,
         })
     });

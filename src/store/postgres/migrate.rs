@@ -34,7 +34,7 @@ INSERT INTO _sqlx_migrations (version, description, success, checksum, execution
 /// The only encoding with room for every message.
 const ENCODING: &str = "UTF8";
 
-fn steps() -> [Migration; 7] {
+fn steps() -> [Migration; 8] {
     [
         migration(
             1,
@@ -70,6 +70,11 @@ fn steps() -> [Migration; 7] {
             7,
             "search",
             include_str!("../../../migrations/postgres/0007_search.sql"),
+        ),
+        migration(
+            8,
+            "rooms",
+            include_str!("../../../migrations/postgres/0008_rooms.sql"),
         ),
     ]
 }

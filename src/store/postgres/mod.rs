@@ -11,6 +11,7 @@ mod options;
 mod pools;
 mod read;
 mod revised;
+mod rooms;
 mod schema;
 mod search;
 mod tails;
@@ -34,13 +35,15 @@ use super::{
     fault,
     membership_store::{ListPlace, MembershipStore},
     message_store::MessageStore,
-    page::{Head, Page, saturated},
+    page::{Head, Loaded, Page, saturated},
+    room_store::RoomStore,
     search_store::SearchStore,
     tables::PROBE,
 };
 use crate::model::{
     Change, Committed, Draft, Followed, Latest, ListedRoom, Mark, Marked, Message, Read, Revision,
-    RoomId, Seq, Stored, UserId,
+    RoomChange, RoomChanged, RoomId, RoomMember, RoomRefusal, RoomSettings, Seq, Standing, Stored,
+    UserId,
 };
 
 /// The log on a Postgres server.
@@ -111,11 +114,7 @@ impl MessageStore for PostgresStore {
         read::read(&self.pools, room, page).await
     }
 
-    async fn load(
-        &self,
-        room: &RoomId,
-        limit: usize,
-    ) -> Result<(Vec<Message>, Revision), StoreError> {
+    async fn load(&self, room: &RoomId, limit: usize) -> Result<Loaded, StoreError> {
         read::load(&self.pools, room, limit).await
     }
 
@@ -132,6 +131,10 @@ impl MessageStore for PostgresStore {
     }
 
     fn memberships(&self) -> &dyn MembershipStore {
+        self
+    }
+
+    fn rooms(&self) -> &dyn RoomStore {
         self
     }
 
@@ -198,5 +201,35 @@ impl MembershipStore for PostgresStore {
 
     async fn latest(&self, places: &[(RoomId, Seq)]) -> Result<Vec<Latest>, StoreError> {
         memberships::latest(&self.pools, places).await
+    }
+}
+
+#[async_trait]
+impl RoomStore for PostgresStore {
+    async fn change(
+        &self,
+        change: &RoomChange,
+    ) -> Result<Result<RoomChanged, RoomRefusal>, StoreError> {
+        rooms::change(&self.pools, change).await
+    }
+
+    async fn settings(&self, room: &RoomId) -> Result<Option<RoomSettings>, StoreError> {
+        rooms::settings(&self.pools, room).await
+    }
+
+    async fn standings(
+        &self,
+        places: &[(RoomId, UserId)],
+    ) -> Result<HashMap<(RoomId, UserId), Standing>, StoreError> {
+        rooms::standings(&self.pools, places).await
+    }
+
+    async fn members(
+        &self,
+        room: &RoomId,
+        after: Option<&UserId>,
+        limit: usize,
+    ) -> Result<Vec<RoomMember>, StoreError> {
+        rooms::members(&self.pools, room, after, saturated(limit)).await
     }
 }

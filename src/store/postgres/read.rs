@@ -11,11 +11,12 @@ use super::{
     super::{
         error::StoreError,
         fault,
-        page::{Keep, Page, saturated},
+        page::{Keep, Loaded, Page, saturated},
         reading::Reading,
         row,
     },
     pools::{Pools, Query},
+    rooms,
     work::Work,
 };
 use crate::model::{Body, Message, Revision, RoomId, Seq};
@@ -39,31 +40,58 @@ FROM messages m WHERE room_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq DESC L
 const LOAD: &str = r#"
 SELECT room_id, seq, id, user_id, operator_id, message, client_message_id, "timestamp",
     (SELECT state FROM message_states s WHERE s.room_id = m.room_id AND s.seq = m.seq) AS state,
-    (SELECT last_revision FROM revisions WHERE room_id = $1) AS revision
+    (SELECT last_revision FROM revisions WHERE room_id = $1) AS revision,
+    EXISTS (SELECT FROM room_settings WHERE room_id = $1) AS is_created
 FROM messages m WHERE room_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq DESC LIMIT $4"#;
 
-/// Reads the newest messages, oldest first, and the room's newest change.
-pub(super) async fn load(
-    pools: &Pools,
-    room: &RoomId,
-    limit: usize,
-) -> Result<(Vec<Message>, Revision), StoreError> {
+/// The same two of a room without messages.
+const EMPTY: &str = r#"
+SELECT (SELECT last_revision FROM revisions WHERE room_id = $1) AS revision,
+    EXISTS (SELECT FROM room_settings WHERE room_id = $1) AS is_created"#;
+
+/// Reads the newest messages, oldest first, with the room's newest change and its settings.
+pub(super) async fn load(pools: &Pools, room: &RoomId, limit: usize) -> Result<Loaded, StoreError> {
     let mut reading = Reading::new(Page {
         after: Seq::ZERO,
         before: Seq::END,
         limit,
         keep: Keep::Newest,
     });
-    let mut revision = None;
+    let mut state = None;
     while let Some(page) = reading.rest() {
         let rows = pools.fetch(Work::Read, || select(LOAD, room, page)).await;
         let rows = rows.map_err(fault::classify)?;
-        if let (None, Some(first)) = (revision, rows.first()) {
-            revision = Some(row::revision(first)?);
+        if let (None, Some(first)) = (state, rows.first()) {
+            state = Some(room_state(first)?);
         }
         reading.take(&rows, |row| row::seq(row), message)?;
     }
-    Ok((reading.finish()?, revision.unwrap_or_default()))
+    let messages = reading.finish()?;
+    let (revision, is_created) = match state {
+        Some(state) => state,
+        None => empty(pools, room).await?,
+    };
+    let settings = match is_created {
+        true => rooms::settings(pools, room).await?,
+        false => None,
+    };
+    Ok(Loaded {
+        messages,
+        revision,
+        settings,
+    })
+}
+
+/// Reads the newest change of a room without messages, and whether somebody created it.
+async fn empty(pools: &Pools, room: &RoomId) -> Result<(Revision, bool), StoreError> {
+    let query = || sqlx::query(EMPTY).bind(room.as_str());
+    let rows = pools.fetch(Work::Read, query).await;
+    let rows = rows.map_err(fault::classify)?;
+    rows.first().map_or(Ok((Revision::ZERO, false)), room_state)
+}
+
+fn room_state(row: &PgRow) -> Result<(Revision, bool), StoreError> {
+    Ok((row::revision(row)?, row::value(row, "is_created")?))
 }
 
 /// Reads a page, oldest first.

@@ -24,7 +24,7 @@ const MAX_BYTES: i64 = 4 * 1024 * 1024;
 const HEADS: &str = r#"
 SELECT room_id, last_seq AS seq,
     (SELECT last_revision FROM revisions v WHERE v.room_id = r.room_id) AS revision
-FROM rooms r WHERE room_id = ANY($1) AND last_seq > 0"#;
+FROM rooms r WHERE room_id = ANY($1)"#;
 
 /// The rooms' rows come in the order of the lateral part, which nothing outside changes. Each is
 /// preceded by a number of bytes.
@@ -48,7 +48,7 @@ SELECT * FROM (
 ) AS tails
 WHERE before < $5"#;
 
-/// Returns the ends of the logs of the rooms with messages.
+/// Returns the ends of the logs of rooms.
 pub(super) async fn heads(
     pools: &Pools,
     rooms: &[RoomId],

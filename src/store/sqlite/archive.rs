@@ -34,10 +34,26 @@ const REACTED: &str = r#"
 SELECT room_id, seq, user_id, reaction FROM reactions WHERE room_id = ?1 AND user_id = ?2 ORDER BY seq LIMIT ?3"#;
 
 const MEMBERS: &str = r#"
-SELECT room_id, user_id, read_seq AS seq, follows, muted FROM memberships WHERE room_id = ?1 ORDER BY user_id"#;
+SELECT k.room_id, k.user_id, coalesce(m.read_seq, 0) AS seq, coalesce(m.follows, false) AS follows,
+    coalesce(m.muted, false) AS muted, w.role
+FROM (
+    SELECT room_id, user_id FROM memberships WHERE room_id = ?1
+    UNION SELECT room_id, user_id FROM room_members WHERE room_id = ?1
+) AS k
+LEFT JOIN memberships AS m ON m.room_id = k.room_id AND m.user_id = k.user_id
+LEFT JOIN room_members AS w ON w.room_id = k.room_id AND w.user_id = k.user_id
+ORDER BY k.user_id"#;
 
 const MEMBERSHIPS: &str = r#"
-SELECT room_id, user_id, read_seq AS seq, follows, muted FROM memberships WHERE user_id = ?1 ORDER BY room_id"#;
+SELECT k.room_id, k.user_id, coalesce(m.read_seq, 0) AS seq, coalesce(m.follows, false) AS follows,
+    coalesce(m.muted, false) AS muted, w.role
+FROM (
+    SELECT room_id, user_id FROM memberships WHERE user_id = ?1
+    UNION SELECT room_id, user_id FROM room_members WHERE user_id = ?1
+) AS k
+LEFT JOIN memberships AS m ON m.room_id = k.room_id AND m.user_id = k.user_id
+LEFT JOIN room_members AS w ON w.room_id = k.room_id AND w.user_id = k.user_id
+ORDER BY k.room_id"#;
 
 /// Erases the words of what [`EXPIRE`] removes.
 const EXPIRE_WORDS: &str = r#"
@@ -63,7 +79,10 @@ DELETE FROM reactions WHERE room_id = ?1 AND seq < (SELECT coalesce(min(seq), 92
 const OLDEST: &str = r#"
 SELECT seq, "timestamp" FROM messages WHERE room_id = ?1 ORDER BY seq LIMIT 1"#;
 
-const FORGET: &str = "DELETE FROM memberships WHERE user_id = ?1";
+const FORGET: [&str; 2] = [
+    "DELETE FROM room_members WHERE user_id = ?1",
+    "DELETE FROM memberships WHERE user_id = ?1",
+];
 
 impl SqliteStore {
     pub(super) async fn rows(
@@ -167,9 +186,15 @@ impl ArchiveStore for SqliteStore {
 
     async fn forget(&self, user: &UserId) -> Result<(), StoreError> {
         let mut connection = self.writer().await?;
-        let query = sqlx::query(FORGET).bind(user.as_str());
-        let done = query.execute(&mut *connection).await.map(drop);
-        self.wrote(connection, done.map_err(fault::classify)).await
+        let forgetting = async {
+            for forget in FORGET {
+                let query = sqlx::query(forget).bind(user.as_str());
+                query.execute(&mut *connection).await?;
+            }
+            Ok(())
+        };
+        let done = forgetting.await.map_err(fault::classify);
+        self.wrote(connection, done).await
     }
 }
 

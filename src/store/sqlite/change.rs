@@ -24,11 +24,12 @@ use crate::model::{
 };
 
 /// Makes the row of a room with messages that has none yet.
-const OPEN: &str = r#"
+pub(super) const OPEN: &str = r#"
 INSERT INTO revisions (room_id, last_revision) SELECT room_id, 0 FROM rooms WHERE room_id = ?1
 ON CONFLICT (room_id) DO NOTHING"#;
 
-const REVISION: &str = "SELECT last_revision AS revision FROM revisions WHERE room_id = ?1";
+pub(super) const REVISION: &str =
+    "SELECT last_revision AS revision FROM revisions WHERE room_id = ?1";
 
 const SUBJECT: &str = r#"
 SELECT m.*, state, change_id FROM messages AS m LEFT JOIN message_states AS s ON s.room_id = m.room_id AND s.seq = m.seq
@@ -64,7 +65,7 @@ ON CONFLICT (room_id, seq) DO UPDATE
 SET revision = excluded.revision, change_id = excluded.change_id, pinned = excluded.pinned, state = excluded.state
 WHERE excluded.revision IS NOT NULL"#;
 
-const COUNT: &str = "UPDATE revisions SET last_revision = ?2 WHERE room_id = ?1";
+pub(super) const COUNT: &str = "UPDATE revisions SET last_revision = ?2 WHERE room_id = ?1";
 
 const OLDEST_REPLIES: &str = r#"
 SELECT m.*, s.state FROM message_states AS s JOIN messages AS m USING (room_id, seq)
@@ -78,7 +79,7 @@ const CHANGES: &str = r#"
 SELECT m.*, s.state FROM message_states AS s JOIN messages AS m USING (room_id, seq)
 WHERE s.room_id = ?1 AND s.revision > ?2 ORDER BY s.revision LIMIT ?3"#;
 
-type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
+pub(super) type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
 
 /// Stores a batch with changes in one transaction.
 pub(super) async fn commit(

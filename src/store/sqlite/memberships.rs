@@ -47,11 +47,16 @@ RETURNING room_id"#;
 const UNFOLLOW: &str =
     "UPDATE memberships SET follows = false WHERE room_id = ?1 AND user_id = ?2 AND follows";
 
+/// A room that somebody created is left out if the user may not be in it.
 const FOLLOWED: &str = r#"
-SELECT room_id, user_id, read_seq AS seq, muted, coalesce(last_seq, 0) AS last_seq
-FROM memberships LEFT JOIN rooms USING (room_id) WHERE user_id = ?1 AND follows"#;
+SELECT f.room_id, f.user_id, f.read_seq AS seq, f.muted, coalesce(r.last_seq, 0) AS last_seq
+FROM memberships AS f LEFT JOIN rooms AS r ON r.room_id = f.room_id
+LEFT JOIN room_settings AS s ON s.room_id = f.room_id
+LEFT JOIN room_members AS w ON w.room_id = s.room_id AND w.user_id = f.user_id
+WHERE f.user_id = ?1 AND f.follows AND (s.room_id IS NULL OR coalesce(w.role <> 'removed', s.access = 'open'))"#;
 
-/// The newest own message is looked for in the rooms of the page alone.
+/// The newest own message is looked for in the rooms of the page alone. Rooms are left out as in
+/// [`FOLLOWED`].
 const LIST: &str = r#"
 SELECT page.*, newest.*,
     (SELECT state FROM message_states AS s WHERE s.room_id = newest.room_id AND s.seq = newest.seq) AS state,
@@ -63,11 +68,13 @@ SELECT page.*, newest.*,
     ) END AS own
 FROM (
     SELECT f.room_id AS listed, f.read_seq AS known, f.muted, coalesce(last."timestamp", f.since) AS active_at,
-        coalesce(r.last_seq, 0) AS last_seq, last.seq AS newest_seq
+        coalesce(r.last_seq, 0) AS last_seq, last.seq AS newest_seq, g.title
     FROM memberships AS f LEFT JOIN rooms AS r ON r.room_id = f.room_id
+    LEFT JOIN room_settings AS g ON g.room_id = f.room_id
+    LEFT JOIN room_members AS w ON w.room_id = g.room_id AND w.user_id = f.user_id
     LEFT JOIN messages AS last ON last.room_id = f.room_id
         AND last.seq = (SELECT max(seq) FROM messages WHERE room_id = f.room_id)
-    WHERE f.user_id = ?1 AND f.follows
+    WHERE f.user_id = ?1 AND f.follows AND (g.room_id IS NULL OR coalesce(w.role <> 'removed', g.access = 'open'))
         AND (?2 IS NULL OR (coalesce(last."timestamp", f.since), f.room_id) < (?2, ?3))
     ORDER BY active_at DESC, listed DESC LIMIT ?4
 ) AS page
@@ -75,7 +82,7 @@ LEFT JOIN messages AS newest ON newest.room_id = page.listed AND newest.seq = pa
 ORDER BY page.active_at DESC, page.listed DESC"#;
 
 const LATEST: &str = r#"
-SELECT r.room_id AS listed, r.last_seq, newest.*,
+SELECT r.room_id AS listed, r.last_seq, newest.*, g.title, g.room_id IS NOT NULL AS is_created,
     (SELECT state FROM message_states AS s WHERE s.room_id = newest.room_id AND s.seq = newest.seq) AS state, (
     SELECT json_group_object(user_id, seq) FROM (
         SELECT user_id, max(seq) AS seq FROM (
@@ -83,12 +90,12 @@ SELECT r.room_id AS listed, r.last_seq, newest.*,
         ) GROUP BY user_id
     )
 ) AS authors
-FROM rooms AS r
+FROM rooms AS r LEFT JOIN room_settings AS g ON g.room_id = r.room_id
 LEFT JOIN messages AS newest ON newest.room_id = r.room_id AND newest.seq = (SELECT max(seq) FROM messages WHERE room_id = ?1)
 WHERE r.room_id = ?1"#;
 
 /// The most rooms followed by a user, as a parameter.
-const LIMIT: i64 = MAX_FOLLOWED as i64;
+pub(super) const LIMIT: i64 = MAX_FOLLOWED as i64;
 
 /// Moves readers' positions in one transaction.
 pub(super) async fn mark(
@@ -255,6 +262,7 @@ fn listed(row: &SqliteRow) -> Result<ListedRoom, StoreError> {
         room_id: row::parsed(row, "listed")?,
         last_seq: row::place(row, "last_seq")?,
         last_message: newest(row)?,
+        title: row::optional(row, "title")?,
         read_seq: row::place(row, "known")?.max(row::own(row)?),
         muted: row::value(row, "muted")?,
         active_at: row::time(active_at.saturating_mul(1000)),
@@ -281,6 +289,8 @@ pub(super) async fn latest(
                 room_id: row::parsed(&row, "listed")?,
                 last_seq: row::place(&row, "last_seq")?,
                 last_message: newest(&row)?,
+                title: row::optional(&row, "title")?,
+                is_created: row::value(&row, "is_created")?,
                 authors: row::authors(&row)?,
             });
         }

@@ -92,5 +92,10 @@ fn migrator() -> Migrator {
             "search",
             include_str!("../../../migrations/sqlite/0005_search.sql"),
         ),
+        migration(
+            6,
+            "rooms",
+            include_str!("../../../migrations/sqlite/0006_rooms.sql"),
+        ),
     ])
 }

@@ -7,6 +7,7 @@ mod memberships;
 mod migrate;
 mod place;
 mod read;
+mod rooms;
 mod search;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -29,13 +30,15 @@ use super::{
     message_store::MessageStore,
     page::{Head, Page, saturated},
     reading::Reading,
+    room_store::RoomStore,
     row,
     search_store::SearchStore,
     tables::PROBE,
 };
 use crate::model::{
     Change, Committed, Draft, Followed, Latest, ListedRoom, Mark, Marked, Message, Read, Revision,
-    RoomId, Seq, Stored, UserId,
+    RoomChange, RoomChanged, RoomId, RoomMember, RoomRefusal, RoomSettings, Seq, Standing, Stored,
+    UserId,
 };
 
 /// The lock timeout of a writer while another process writes to the same file.
@@ -199,6 +202,10 @@ impl MessageStore for SqliteStore {
         self
     }
 
+    fn rooms(&self) -> &dyn RoomStore {
+        self
+    }
+
     fn archive(&self) -> Option<&dyn ArchiveStore> {
         Some(self)
     }
@@ -277,6 +284,41 @@ impl MembershipStore for SqliteStore {
     async fn latest(&self, places: &[(RoomId, Seq)]) -> Result<Vec<Latest>, StoreError> {
         self.place.check()?;
         memberships::latest(&self.readers, places).await
+    }
+}
+
+#[async_trait]
+impl RoomStore for SqliteStore {
+    async fn change(
+        &self,
+        change: &RoomChange,
+    ) -> Result<Result<RoomChanged, RoomRefusal>, StoreError> {
+        let mut connection = self.writer().await?;
+        let outcome = rooms::change(&mut connection, change).await;
+        self.wrote(connection, outcome).await
+    }
+
+    async fn settings(&self, room: &RoomId) -> Result<Option<RoomSettings>, StoreError> {
+        self.place.check()?;
+        rooms::settings(&self.readers, room).await
+    }
+
+    async fn standings(
+        &self,
+        places: &[(RoomId, UserId)],
+    ) -> Result<HashMap<(RoomId, UserId), Standing>, StoreError> {
+        self.place.check()?;
+        rooms::standings(&self.readers, places).await
+    }
+
+    async fn members(
+        &self,
+        room: &RoomId,
+        after: Option<&UserId>,
+        limit: usize,
+    ) -> Result<Vec<RoomMember>, StoreError> {
+        self.place.check()?;
+        rooms::members(&self.readers, room, after, saturated(limit)).await
     }
 }
 

@@ -28,9 +28,9 @@ FROM messages AS m WHERE room_id = ?1 AND seq > ?2 AND seq < ?3 ORDER BY seq DES
 
 const HEAD: &str = r#"
 SELECT last_seq AS seq, (SELECT last_revision FROM revisions AS v WHERE v.room_id = r.room_id) AS revision
-FROM rooms AS r WHERE room_id = ?1 AND last_seq > 0"#;
+FROM rooms AS r WHERE room_id = ?1"#;
 
-/// Returns the ends of the logs of the rooms with messages.
+/// Returns the ends of the logs of rooms.
 pub(super) async fn heads(
     readers: &SqlitePool,
     rooms: &[RoomId],

@@ -11,6 +11,8 @@ pub struct Follower {
     user: String,
     client: RawClient,
     pub messages: BTreeMap<i64, Value>,
+    /// The room's settings; null when nobody created it.
+    pub settings: Value,
     last_seq: i64,
     last_revision: i64,
     /// True when a change is missing.
@@ -26,6 +28,7 @@ impl Follower {
             user: user.to_owned(),
             client: RawClient::connect(address, user).await,
             messages: BTreeMap::new(),
+            settings: Value::Null,
             last_seq: 0,
             last_revision: 0,
             is_behind: false,
@@ -85,7 +88,31 @@ impl Follower {
         }
     }
 
+    /// Keeps the newest settings of the room.
+    fn set(&mut self, settings: &Value) {
+        let revision = |settings: &Value| settings["revision"].as_i64().unwrap_or_default();
+        if revision(&self.settings) <= revision(settings) {
+            self.settings = settings.clone();
+        }
+    }
+
+    /// Notes a change that was told.
+    fn follow(&mut self, changed: &Value) {
+        let number = |field: &str| changed[field].as_i64().unwrap();
+        let (revision, previous) = (number("revision"), number("previous"));
+        assert!(previous < revision, "{changed}");
+        self.changes += 1;
+        if previous <= self.last_revision {
+            self.last_revision = self.last_revision.max(revision);
+        } else {
+            self.is_behind = true;
+        }
+    }
+
     fn take_changes(&mut self, answer: &Value) {
+        if let Some(settings) = answer.get("room") {
+            self.set(settings);
+        }
         for message in answer["changes"].as_array().into_iter().flatten() {
             self.put(message);
             self.changes += 1;
@@ -118,17 +145,13 @@ impl Follower {
                 self.put(payload);
             }
             "messageChanged" => {
-                let number = |field: &str| payload[field].as_i64().unwrap();
-                let (revision, previous) = (number("revision"), number("previous"));
-                assert!(previous < revision, "{payload}");
                 assert!(number_of(&payload["message"]) <= self.last_seq, "{payload}");
                 self.put(&payload["message"]);
-                self.changes += 1;
-                if previous <= self.last_revision {
-                    self.last_revision = self.last_revision.max(revision);
-                } else {
-                    self.is_behind = true;
-                }
+                self.follow(payload);
+            }
+            "roomChanged" => {
+                self.set(&payload["room"]);
+                self.follow(payload);
             }
             "history" => panic!("a reset: {payload}"),
             _ => {}

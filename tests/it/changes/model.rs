@@ -49,7 +49,7 @@ async fn step(random: &mut Rng, follower: &mut Follower, newest: i64) {
         _ => random.i64(1..=newest.max(1)),
     };
     let at = json!({ "roomId": "r", "seq": seq });
-    let (event, mut payload) = match random.u8(..20) {
+    let (event, mut payload) = match random.u8(..21) {
         0..8 => {
             let reply = random.bool().then_some(seq);
             let send = json!({ "roomId": "r", "message": "hello", "replyTo": reply.filter(|seq| *seq < newest) });
@@ -58,6 +58,10 @@ async fn step(random: &mut Rng, follower: &mut Follower, newest: i64) {
         8..12 => ("editMessage", at),
         12..17 => ("setReaction", at),
         17..19 => ("setPinned", at),
+        19 => (
+            "setRoom",
+            json!({ "roomId": "r", "title": random.u32(..).to_string() }),
+        ),
         _ => ("deleteMessage", at),
     };
     match event {
@@ -83,6 +87,9 @@ async fn run(servers: &[Server], seed: u64) {
         let server = &servers[user % servers.len()];
         followers.push(Follower::join(server.address(), &user.to_string()).await);
     }
+    followers[0]
+        .call("createRoom", json!({ "roomId": "r" }))
+        .await;
     // One who is away most of the time.
     let mut sleeper = Follower::join(servers[0].address(), "sleeper").await;
     for number in 0..steps() {
@@ -100,12 +107,15 @@ async fn run(servers: &[Server], seed: u64) {
     sleeper.come_back(servers[0].address()).await;
     followers.push(sleeper);
     let expected = stored(&store).await;
+    let settings = store.rooms().settings(&"r".try_into().unwrap()).await;
+    let settings = serde_json::to_value(settings.unwrap()).unwrap();
     let mut changes = 0;
     for follower in &mut followers {
         follower
             .until(|seen| seen.messages.len() == expected.len())
             .await;
         follower.until(|seen| seen.messages == expected).await;
+        follower.until(|seen| seen.settings == settings).await;
         changes += follower.changes;
     }
     let room = "r".try_into().unwrap();

@@ -25,6 +25,8 @@ const VALUES: [&str; 15] = [
 
 const TEXT: &[&str] = &[r#""text""#];
 const OPTIONAL_TEXT: &[&str] = &["null", r#""text""#];
+const TITLE: &[&str] = &["null", r#""text""#, r#""""#];
+const OBJECT: &[&str] = &["null", "{}", r#"{"text":"text"}"#];
 const OPTIONAL_NUMBER: &[&str] = &["null", "5"];
 const NUMBER: &[&str] = &["5"];
 const OPTIONAL_FLAG: &[&str] = &["null", "true", "false"];
@@ -32,7 +34,7 @@ const FLAG: &[&str] = &["true", "false"];
 
 /// Each event's fields, with the rest of a good payload, and the [`VALUES`] that fit. Everything
 /// with a name is called `text`.
-const FIELDS: [(&str, &str, &str, &[&str]); 24] = [
+const FIELDS: [(&str, &str, &str, &[&str]); 31] = [
     ("joinRoom", "roomId", r#""limit":5"#, TEXT),
     ("joinRoom", "userId", r#""roomId":"text""#, OPTIONAL_TEXT),
     (
@@ -77,6 +79,18 @@ const FIELDS: [(&str, &str, &str, &[&str]); 24] = [
     ("listRooms", "limit", r#""roomId":"text""#, OPTIONAL_NUMBER),
     ("listRooms", "cursor", r#""limit":5"#, &["null"]),
     ("watchRooms", "on", r#""roomId":"text""#, FLAG),
+    ("setRoom", "title", r#""roomId":"own""#, TITLE),
+    ("setRoom", "metadata", r#""roomId":"own""#, OBJECT),
+    ("setRoom", "access", r#""roomId":"own""#, &["null"]),
+    (
+        "addMember",
+        "role",
+        r#""roomId":"own","userId":"bob""#,
+        &["null"],
+    ),
+    ("getMembers", "roomId", r#""limit":5"#, TEXT),
+    ("getMembers", "limit", r#""roomId":"text""#, OPTIONAL_NUMBER),
+    ("getMembers", "cursor", r#""roomId":"text""#, OPTIONAL_TEXT),
 ];
 
 const EVENTS: [&str; 9] = [
@@ -118,11 +132,19 @@ async fn assert_usable(mut client: RawClient) {
     );
 }
 
+/// Returns a member of a room who owns another one.
+async fn owner(server: &Server) -> RawClient {
+    let mut client = raw_member(server, "text", "text").await;
+    let own = json!({ "roomId": "own" });
+    client.call("createRoom", own).await;
+    client
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kind_of_json_in_every_field_is_answered() {
     let server = Server::start().await;
     for (event, field, rest, fitting) in FIELDS {
-        let mut client = raw_member(&server, "text", "text").await;
+        let mut client = owner(&server).await;
         let values = values();
         let call = |value| format!(r#"["{event}",{{{rest},"{field}":{value}}}]"#);
         let calls: Vec<_> = values.iter().map(call).collect();
@@ -146,7 +168,7 @@ async fn every_kind_of_json_in_every_field_is_answered() {
 async fn only_an_optional_field_may_be_left_out() {
     let server = Server::start().await;
     for (event, field, rest, fitting) in FIELDS {
-        let mut client = raw_member(&server, "text", "text").await;
+        let mut client = owner(&server).await;
         let [answer] = &answers(&mut client, &[format!(r#"["{event}",{{{rest}}}]"#)]).await[..]
         else {
             panic!()
@@ -246,9 +268,11 @@ async fn numbers_out_of_range_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn bytes_are_no_text() {
     let server = Server::start().await;
-    let mut client = raw_member(&server, "text", "text").await;
+    let mut client = owner(&server).await;
     let bytes = r#"{"_placeholder":true,"num":0}"#;
-    for (event, field, rest, _) in FIELDS {
+    // A placeholder is an object, as metadata are.
+    let fields = FIELDS.iter().filter(|(_, field, ..)| *field != "metadata");
+    for (event, field, rest, _) in fields {
         let id = client
             .emit_binary(
                 &format!(r#"["{event}",{{{rest},"{field}":{bytes}}}]"#),

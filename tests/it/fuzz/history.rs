@@ -1,9 +1,9 @@
 //! Parts of a room's log, against a list.
 
-use std::{ops::RangeInclusive, sync::Arc};
+use std::{collections::HashMap, ops::RangeInclusive, sync::Arc};
 
 use parlor::{
-    model::{EncodedMessage, RoomId, Seq, UserId},
+    model::{EncodedMessage, Exclusion, RoomId, Seq, UserId},
     store::{Keep, MessageStore, Page},
     testing::{
         auth::Identity,
@@ -12,7 +12,7 @@ use parlor::{
         rates::Rate,
         room::{
             Departure, Fanout, Joined, Known, MessageChanged, Presence, PresenceSettings, Reads,
-            Reset, RoomContext, Rooms,
+            Reset, RoomContext, Rooms, SettingsChanged,
         },
         writer::Writer,
     },
@@ -34,6 +34,10 @@ impl Fanout for Nobody {
     fn message(&self, _: &EncodedMessage) {}
 
     fn changed(&self, _: &MessageChanged) {}
+
+    fn settings(&self, _: &SettingsChanged) {}
+
+    fn removed(&self, _: &RoomId, _: &HashMap<UserId, Exclusion>) {}
 
     fn presence(&self, _: &Presence) {}
 

@@ -4,14 +4,17 @@ mod changes;
 mod interleavings;
 mod slow_log;
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use futures_util::future::join_all;
 use parlor::{
-    model::{Body, Draft, EncodedMessage, Outcome, RoomId, Seq, Stored, UserId},
+    model::{Body, Draft, EncodedMessage, Exclusion, Outcome, RoomId, Seq, Stored, UserId},
     store::MessageStore,
     testing::{
         auth::Identity,
@@ -21,7 +24,7 @@ use parlor::{
         rates::Rate,
         room::{
             Departure, Fanout, Joined, Known, MAILBOX_BYTES, MessageChanged, Presence,
-            PresenceSettings, Reads, Reset, RoomContext, Rooms,
+            PresenceSettings, Reads, Reset, RoomContext, Rooms, SettingsChanged,
         },
         writer::Writer,
     },
@@ -49,6 +52,10 @@ impl Fanout for Recorder {
     fn changed(&self, changed: &MessageChanged) {
         self.changes.lock().unwrap().push(changed.clone());
     }
+
+    fn settings(&self, _: &SettingsChanged) {}
+
+    fn removed(&self, _: &RoomId, _: &HashMap<UserId, Exclusion>) {}
 
     fn presence(&self, presence: &Presence) {
         self.presence.lock().unwrap().push(presence.clone());

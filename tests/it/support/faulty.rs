@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use parlor::{
     model::{Change, Committed, Draft, Message, Revision, RoomId, Seq, Stored},
-    store::{Head, MembershipStore, MessageStore, MigrateError, Page, StoreError},
+    store::{Head, MembershipStore, MessageStore, MigrateError, Page, RoomStore, StoreError},
 };
 use tokio::sync::{Semaphore, watch};
 
@@ -179,6 +179,10 @@ impl MessageStore for FaultyStore {
         let released = |held: &HashSet<RoomId>| !held.contains(room);
         self.held.subscribe().wait_for(released).await.unwrap();
         read
+    }
+
+    fn rooms(&self) -> &dyn RoomStore {
+        self.inner.rooms()
     }
 
     fn memberships(&self) -> &dyn MembershipStore {

@@ -1,0 +1,197 @@
+//! Creating rooms, and changing their settings and members.
+
+use std::slice;
+
+use tokio::time::timeout;
+
+use super::{Chat, Participant};
+use crate::{
+    auth::Identity,
+    error::Error,
+    model::{
+        Access, NewSettings, Role, RoomAction, RoomChange, RoomChanged, RoomId, RoomMember,
+        RoomRefusal, RoomSettings, UserId,
+    },
+    room::READ_TIMEOUT,
+    store::StoreError,
+};
+
+/// The most members in one answer.
+pub const MAX_MEMBERS: usize = 200;
+
+impl Chat {
+    /// Creates a room, which need not have been used before. The user becomes its owner, and the room
+    /// comes into the lists of all its members.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::Conflict`] with the settings when somebody created it before;
+    /// - [`Error::Forbidden`] for a room that is in use, unless an operator asks.
+    ///
+    /// Otherwise as [`Chat::change_room`].
+    pub async fn create_room(
+        &self,
+        participant: &Participant,
+        room: RoomId,
+        settings: NewSettings,
+        members: Vec<UserId>,
+    ) -> Result<RoomSettings, Error> {
+        let is_narrow = settings.access == Some(Access::Members);
+        let action = RoomAction::Create { settings, members };
+        let created = self.change_room(participant, room, action, is_narrow);
+        Ok(created.await?.settings)
+    }
+
+    /// Changes a room's settings.
+    ///
+    /// # Errors
+    ///
+    /// As [`Chat::change_room`].
+    pub async fn set_room(
+        &self,
+        participant: &Participant,
+        room: RoomId,
+        settings: NewSettings,
+    ) -> Result<RoomChanged, Error> {
+        let is_narrow = settings.access == Some(Access::Members);
+        let action = RoomAction::Set(settings);
+        self.change_room(participant, room, action, is_narrow).await
+    }
+
+    /// Makes a user a member of a room, or gives a member another role. Returns false when it was so
+    /// already.
+    ///
+    /// # Errors
+    ///
+    /// As [`Chat::change_room`].
+    pub async fn add_member(
+        &self,
+        participant: &Participant,
+        room: RoomId,
+        user: UserId,
+        role: Role,
+    ) -> Result<bool, Error> {
+        let action = RoomAction::Add { user, role };
+        let added = self.change_room(participant, room, action, false);
+        Ok(added.await?.changed)
+    }
+
+    /// Puts a user out of a room, on every server. Returns false when it was so already.
+    ///
+    /// # Errors
+    ///
+    /// As [`Chat::change_room`].
+    pub async fn remove_member(
+        &self,
+        participant: &Participant,
+        room: RoomId,
+        user: UserId,
+    ) -> Result<bool, Error> {
+        let action = RoomAction::Remove { user };
+        let removed = self.change_room(participant, room, action, true);
+        Ok(removed.await?.changed)
+    }
+
+    /// Changes a room. With `is_narrow`, it returns once nobody hears anything who may not be in the
+    /// room any more.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::InvalidPayload`] for a client without a user;
+    /// - [`Error::NotFound`] for a room that nobody created;
+    /// - [`Error::Forbidden`] when the user's role does not allow it;
+    /// - [`Error::RateLimited`] for too many changes;
+    /// - [`Error::Unavailable`] when the database or another server does not answer, or the server is
+    ///   stopping; the change may be stored, and can be repeated.
+    async fn change_room(
+        &self,
+        participant: &Participant,
+        room: RoomId,
+        action: RoomAction,
+        is_narrow: bool,
+    ) -> Result<RoomChanged, Error> {
+        let user = self.requester(participant)?;
+        user.may_enter(&room)?;
+        self.messages.check(user.user_id())?;
+        let change = RoomChange {
+            room_id: room,
+            user_id: user.user_id().clone(),
+            is_operator: user.operator_id().is_some(),
+            action,
+        };
+        let room = &change.room_id;
+        let storing = timeout(READ_TIMEOUT, self.store.rooms().change(&change));
+        let stored = storing.await.map_err(|_| Error::Unavailable)??;
+        let changed = match stored {
+            Ok(changed) => changed,
+            Err(RoomRefusal::Exists(info)) => {
+                let may_see = self.standing(&user, room).await.is_ok();
+                let info = if may_see { info } else { info.for_outsiders() };
+                return Err(RoomRefusal::Exists(info).into());
+            }
+            Err(refusal) => return Err(refusal.into()),
+        };
+        if changed.changed {
+            self.rooms.changed(room, changed.settings.revision);
+            self.inbox.room_changed(room, &changed.users);
+        }
+        if is_narrow {
+            self.rooms.confirm(room, changed.settings.revision).await?;
+        }
+        Ok(changed)
+    }
+
+    /// Reads a page of a room's members, by their names. Returns the last one, too, if there are others
+    /// after it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotInRoom`] for a room the client is not in, [`Error::RateLimited`] for too many
+    /// requests; [`Error::Unavailable`] when the database does not answer or the server is stopping.
+    pub async fn room_members(
+        &self,
+        participant: &Participant,
+        room: &RoomId,
+        after: Option<&UserId>,
+        limit: Option<usize>,
+    ) -> Result<(Vec<RoomMember>, Option<UserId>), Error> {
+        self.check_running()?;
+        let (identity, admission) = participant.admit(room)?;
+        self.requests.check(identity.user_id())?;
+        let limit = limit.unwrap_or(MAX_MEMBERS).clamp(1, MAX_MEMBERS);
+        let reads = participant.reads();
+        let _one_of_few = reads.acquire().await;
+        let reading = self.store.rooms().members(room, after, limit + 1);
+        let read = timeout(READ_TIMEOUT, reading).await;
+        let mut members = read.map_err(|_| Error::Unavailable)??;
+        admission.check()?;
+        let has_more = members.len() > limit;
+        members.truncate(limit);
+        let last = members.last().filter(|_| has_more);
+        let last = last.map(|member| member.user_id.clone());
+        Ok((members, last))
+    }
+
+    /// Checks that a room is open to a user who is perhaps not in it, by the token and by the room's
+    /// members. Returns the user's role, if it has any.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Forbidden`] when it is not; [`Error::Unavailable`] when the database does not answer.
+    pub(super) async fn standing(
+        &self,
+        user: &Identity,
+        room: &RoomId,
+    ) -> Result<Option<Role>, Error> {
+        user.may_enter(room)?;
+        let place = (room.clone(), user.user_id().clone());
+        let reading = self.store.rooms().standings(slice::from_ref(&place));
+        let standings = timeout(READ_TIMEOUT, reading).await;
+        let standings: Result<_, StoreError> = standings.map_err(|_| Error::Unavailable)?;
+        let Some(standing) = standings?.remove(&place) else {
+            return Ok(None);
+        };
+        standing.check()?;
+        Ok(standing.membership.role())
+    }
+}

@@ -1,0 +1,150 @@
+//! Confirmation that nobody is in a room any more who may not be, on any server.
+//!
+//! Whoever removes a member is answered once this holds. The server asks all others by a signal, and
+//! asks again until each has answered: signals may get lost.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout, timeout_at},
+};
+use uuid::Uuid;
+
+use super::registry::Rooms;
+use crate::{
+    bus::Bus,
+    error::Error,
+    model::{Revision, RoomId, Signal},
+};
+
+/// The longest wait for all servers.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// The time after which the other servers are asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
+/// The most answers under way to one question; others are asked for again.
+const ANSWERS: usize = 256;
+
+/// The questions that wait for answers of other servers.
+#[derive(Debug, Default)]
+pub(super) struct Questions(Mutex<HashMap<Uuid, mpsc::Sender<Uuid>>>);
+
+impl Questions {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, mpsc::Sender<Uuid>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A question to the other servers; it ends when it is dropped.
+struct Question<'a> {
+    id: Uuid,
+    answers: mpsc::Receiver<Uuid>,
+    questions: &'a Questions,
+}
+
+impl<'a> Question<'a> {
+    fn new(questions: &'a Questions) -> Self {
+        let (id, (sender, answers)) = (Uuid::now_v7(), mpsc::channel(ANSWERS));
+        questions.lock().insert(id, sender);
+        Self {
+            id,
+            answers,
+            questions,
+        }
+    }
+
+    /// Asks until all living servers have answered.
+    async fn ask(&mut self, bus: &dyn Bus, room: &RoomId, revision: Revision) {
+        let question = Signal::Confirm {
+            id: self.id,
+            revision,
+        };
+        let own = bus.rosters().server_id().0;
+        let mut answered = HashSet::from([own]);
+        loop {
+            let servers = bus.rosters().servers().await;
+            let is_known = servers.is_ok();
+            let mut missing: HashSet<_> = servers
+                .unwrap_or_default()
+                .into_iter()
+                .filter(|server| server.is_alive && !answered.contains(&server.id.0))
+                .map(|server| server.id.0)
+                .collect();
+            if is_known && missing.is_empty() {
+                return;
+            }
+            bus.signal(room, &question);
+            let ask_again = Instant::now() + ASK_AGAIN;
+            while !(is_known && missing.is_empty()) {
+                match timeout_at(ask_again, self.answers.recv()).await {
+                    Ok(Some(server)) => {
+                        missing.remove(&server);
+                        answered.insert(server);
+                    }
+                    _ => break,
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Question<'_> {
+    fn drop(&mut self) {
+        self.questions.lock().remove(&self.id);
+    }
+}
+
+impl Rooms {
+    /// Waits until no server has anybody in a room who may not be there, as of a revision.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] when a server has not confirmed it in time.
+    pub async fn confirm(&self, room: &RoomId, revision: Revision) -> Result<(), Error> {
+        let confirming = async {
+            let elsewhere = async {
+                if let Some(bus) = self.bus() {
+                    let mut question = Question::new(self.questions());
+                    question.ask(bus, room, revision).await;
+                }
+            };
+            tokio::join!(self.confirm_here(room, revision), elsewhere);
+        };
+        let confirmed = timeout(TIMEOUT, confirming).await;
+        confirmed.map_err(|_| Error::Unavailable)
+    }
+
+    /// Waits until nobody is in a room here who may not be, as of a revision. A room that is not
+    /// active reads its settings anew.
+    async fn confirm_here(&self, room: &RoomId, revision: Revision) {
+        if let Some(handle) = self.find(room) {
+            handle.confirm(revision).await;
+        }
+    }
+
+    /// Answers another server's question, or takes in an answer.
+    pub(super) fn hear(&self, room: &RoomId, signal: Signal) {
+        match signal {
+            Signal::Confirm { id, revision } => {
+                let (rooms, room) = (self.clone(), room.clone());
+                tokio::spawn(timeout(TIMEOUT, async move {
+                    rooms.confirm_here(&room, revision).await;
+                    if let Some(bus) = rooms.bus() {
+                        let server = bus.rosters().server_id().0;
+                        bus.signal(&room, &Signal::Confirmed { id, server });
+                    }
+                }));
+            }
+            Signal::Confirmed { id, server } => {
+                if let Some(asking) = self.questions().lock().get(&id) {
+                    asking.try_send(server).ok();
+                }
+            }
+            other => self.signal(room, other),
+        }
+    }
+}

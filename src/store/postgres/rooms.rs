@@ -1,0 +1,229 @@
+//! Rooms' settings and members.
+
+use std::{collections::HashMap, io::ErrorKind};
+
+use sqlx::postgres::PgRow;
+use tokio::time::timeout;
+
+use super::{
+    super::{
+        error::StoreError,
+        fault,
+        governing::{self, Present, RoomTables},
+        row,
+    },
+    change::{LOCK, OPEN},
+    memberships::{LIMIT, fetch},
+    pools::{Pools, Query, Session},
+    work::{STATEMENTS_TIMEOUT, Work},
+};
+use crate::model::{
+    Membership, Metadata, Revision, RoomChange, RoomChanged, RoomId, RoomMember, RoomRefusal,
+    RoomSettings, Standing, Title, UserId,
+};
+
+/// A room without messages has a row, too, so that it has revisions.
+const CREATE: &str =
+    "INSERT INTO rooms (room_id, last_seq) VALUES ($1, 0) ON CONFLICT (room_id) DO NOTHING";
+
+const PRESENT: &str = r#"
+SELECT r.last_seq AS seq, s.title, s.metadata, s.access,
+    (SELECT role FROM room_members WHERE room_id = $1 AND user_id = $2) AS own,
+    (SELECT role FROM room_members WHERE room_id = $1 AND user_id = $3) AS other,
+    (SELECT count(*) FROM room_members WHERE room_id = $1 AND role = 'owner') AS owners
+FROM rooms r LEFT JOIN room_settings s USING (room_id) WHERE r.room_id = $1"#;
+
+const WRITE: &str = r#"
+INSERT INTO room_settings (room_id, revision, title, metadata, access, created)
+VALUES ($1, $2, $3, $4, $5, now())
+ON CONFLICT (room_id) DO UPDATE
+SET revision = excluded.revision, title = excluded.title, metadata = excluded.metadata, access = excluded.access"#;
+
+const COUNT: &str = "UPDATE revisions SET last_revision = $2 WHERE room_id = $1";
+
+const ADD: &str = r#"
+INSERT INTO room_members (room_id, user_id, role, since) SELECT $1, user_id, $3, now() FROM unnest($2::text[]) AS new (user_id)
+ON CONFLICT (room_id, user_id) DO UPDATE SET role = excluded.role"#;
+
+const LEAVE: &str = "DELETE FROM room_members WHERE room_id = $1 AND user_id = ANY($2)";
+
+const FOLLOW: &str = r#"
+INSERT INTO memberships (room_id, user_id, read_seq, follows, muted, since)
+SELECT $1, new.user_id, 0, true, false, now() FROM unnest($2::text[]) AS new (user_id)
+WHERE (
+    SELECT count(*) FROM (SELECT FROM memberships f WHERE f.user_id = new.user_id COLLATE "C" AND f.follows LIMIT $3) AS many
+) < $3
+ORDER BY new.user_id COLLATE "C" ON CONFLICT (room_id, user_id) DO UPDATE SET follows = true"#;
+
+const UNFOLLOW: &str =
+    "UPDATE memberships SET follows = false WHERE room_id = $1 AND user_id = ANY($2) AND follows";
+
+const SETTINGS: &str =
+    "SELECT revision, title, metadata, access FROM room_settings WHERE room_id = $1";
+
+const STANDINGS: &str = r#"
+SELECT place.room_id, place.user_id, s.access, (
+    SELECT role FROM room_members m WHERE m.room_id = place.room_id COLLATE "C" AND m.user_id = place.user_id COLLATE "C"
+) AS role
+FROM unnest($1::text[], $2::text[]) AS place (room_id, user_id)
+JOIN room_settings s ON s.room_id = place.room_id COLLATE "C""#;
+
+const MEMBERS: &str = r#"
+SELECT user_id, role FROM room_members
+WHERE room_id = $1 AND ($2::text IS NULL OR user_id > $2) AND role <> 'removed' ORDER BY user_id LIMIT $3"#;
+
+/// Changes a room's settings or members.
+pub(super) async fn change(
+    pools: &Pools,
+    change: &RoomChange,
+) -> Result<Result<RoomChanged, RoomRefusal>, StoreError> {
+    match attempt(pools, change).await {
+        Err(StoreError::Unavailable(cause)) if pools.detect_pooler(cause.error()) => {
+            attempt(pools, change).await
+        }
+        outcome => outcome,
+    }
+}
+
+async fn attempt(
+    pools: &Pools,
+    change: &RoomChange,
+) -> Result<Result<RoomChanged, RoomRefusal>, StoreError> {
+    let session = pools.begin(Work::Write).await.map_err(fault::classify)?;
+    let mut tables = Tables { session };
+    let changing = timeout(STATEMENTS_TIMEOUT, governing::change(&mut tables, change));
+    let changed = changing.await.unwrap_or_else(|_| {
+        let late = std::io::Error::from(ErrorKind::TimedOut);
+        Err(fault::classify(late.into()))
+    });
+    let session = tables.session;
+    match &changed {
+        Ok(Ok(done)) if done.changed => session.commit().await.map_err(fault::classify)?,
+        Err(StoreError::Unavailable(_)) => {}
+        _ => session.roll_back().await,
+    }
+    changed
+}
+
+/// The tables, within a transaction.
+struct Tables {
+    session: Session,
+}
+
+impl Tables {
+    async fn fetch(&mut self, query: Query<'_>) -> Result<Vec<PgRow>, StoreError> {
+        self.session.fetch(query).await.map_err(fault::classify)
+    }
+}
+
+impl RoomTables for Tables {
+    async fn open(&mut self, room: &RoomId) -> Result<(), StoreError> {
+        let query = sqlx::query(CREATE).bind(room.as_str());
+        self.fetch(query).await.map(drop)
+    }
+
+    async fn lock(&mut self, room: &RoomId) -> Result<Option<Revision>, StoreError> {
+        let rooms = [room.as_str()];
+        self.fetch(sqlx::query(OPEN).bind(&rooms[..])).await?;
+        let rows = self.fetch(sqlx::query(LOCK).bind(&rooms[..])).await?;
+        rows.first().map(row::revision).transpose()
+    }
+
+    async fn present(
+        &mut self,
+        room: &RoomId,
+        user: &UserId,
+        other: &UserId,
+    ) -> Result<Present, StoreError> {
+        let query = sqlx::query(PRESENT)
+            .bind(room.as_str())
+            .bind(user.as_str())
+            .bind(other.as_str());
+        let rows = self.fetch(query).await?;
+        row::present(rows.first())
+    }
+
+    async fn write(
+        &mut self,
+        room: &RoomId,
+        RoomSettings { info, revision }: &RoomSettings,
+    ) -> Result<(), StoreError> {
+        let room = room.as_str();
+        let query = sqlx::query(WRITE)
+            .bind(room)
+            .bind(revision.get())
+            .bind(info.title.as_ref().map(Title::as_str))
+            .bind(info.metadata.as_ref().map(Metadata::as_str))
+            .bind(row::access_name(info.access));
+        self.fetch(query).await?;
+        let query = sqlx::query(COUNT).bind(room).bind(revision.get());
+        self.fetch(query).await.map(drop)
+    }
+
+    async fn write_members(
+        &mut self,
+        room: &RoomId,
+        users: &[&UserId],
+        membership: Membership,
+    ) -> Result<(), StoreError> {
+        let room = room.as_str();
+        let users: Vec<_> = users.iter().map(|user| user.as_str()).collect();
+        let (writing, follows) = match membership.name() {
+            Some(role) => {
+                let adding = sqlx::query(ADD).bind(room).bind(users.clone()).bind(role);
+                (adding, membership.role().is_some())
+            }
+            None => (sqlx::query(LEAVE).bind(room).bind(users.clone()), false),
+        };
+        self.fetch(writing).await?;
+        let listing = if follows {
+            sqlx::query(FOLLOW).bind(room).bind(users).bind(LIMIT)
+        } else {
+            sqlx::query(UNFOLLOW).bind(room).bind(users)
+        };
+        self.fetch(listing).await.map(drop)
+    }
+}
+
+/// Returns a room's settings.
+pub(super) async fn settings(
+    pools: &Pools,
+    room: &RoomId,
+) -> Result<Option<RoomSettings>, StoreError> {
+    let query = || sqlx::query(SETTINGS).bind(room.as_str());
+    let rows = fetch(pools, Work::Read, query).await?;
+    rows.first().map(row::room_settings).transpose()
+}
+
+/// Returns the standing of users in rooms.
+pub(super) async fn standings(
+    pools: &Pools,
+    places: &[(RoomId, UserId)],
+) -> Result<HashMap<(RoomId, UserId), Standing>, StoreError> {
+    let rooms: Vec<_> = places.iter().map(|(room, _)| room.as_str()).collect();
+    let users: Vec<_> = places.iter().map(|(_, user)| user.as_str()).collect();
+    let query = || {
+        sqlx::query(STANDINGS)
+            .bind(rooms.clone())
+            .bind(users.clone())
+    };
+    let rows = fetch(pools, Work::Read, query).await?;
+    rows.iter().map(row::standing).collect()
+}
+
+/// Reads a room's members.
+pub(super) async fn members(
+    pools: &Pools,
+    room: &RoomId,
+    after: Option<&UserId>,
+    limit: i64,
+) -> Result<Vec<RoomMember>, StoreError> {
+    let query = || {
+        sqlx::query(MEMBERS)
+            .bind(room.as_str())
+            .bind(after.map(UserId::as_str))
+            .bind(limit)
+    };
+    let rows = fetch(pools, Work::Read, query).await?;
+    rows.iter().map(row::room_member).collect()
+}

@@ -1,0 +1,206 @@
+//! Rooms' settings and members.
+
+use std::collections::HashMap;
+
+use chrono::Utc;
+use serde_json::json;
+use sqlx::{Connection, SqliteConnection, SqlitePool, sqlite::SqliteRow};
+
+use super::{
+    super::{
+        error::StoreError,
+        fault,
+        governing::{self, Present, RoomTables},
+        row,
+    },
+    change::{COUNT, OPEN, Query, REVISION},
+    memberships::LIMIT,
+};
+use crate::model::{
+    Membership, Metadata, Revision, RoomChange, RoomChanged, RoomId, RoomMember, RoomRefusal,
+    RoomSettings, Standing, Title, UserId,
+};
+
+/// A room without messages has a row, too, so that it has revisions.
+const CREATE: &str =
+    "INSERT INTO rooms (room_id, last_seq) VALUES (?1, 0) ON CONFLICT (room_id) DO NOTHING";
+
+const PRESENT: &str = r#"
+SELECT r.last_seq AS seq, s.title, s.metadata, s.access,
+    (SELECT role FROM room_members WHERE room_id = ?1 AND user_id = ?2) AS own,
+    (SELECT role FROM room_members WHERE room_id = ?1 AND user_id = ?3) AS other,
+    (SELECT count(*) FROM room_members WHERE room_id = ?1 AND role = 'owner') AS owners
+FROM rooms AS r LEFT JOIN room_settings AS s USING (room_id) WHERE r.room_id = ?1"#;
+
+const WRITE: &str = r#"
+INSERT INTO room_settings (room_id, revision, title, metadata, access, created)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+ON CONFLICT (room_id) DO UPDATE
+SET revision = excluded.revision, title = excluded.title, metadata = excluded.metadata, access = excluded.access"#;
+
+const ADD: &str = r#"
+INSERT INTO room_members (room_id, user_id, role, since) VALUES (?1, ?2, ?3, ?4)
+ON CONFLICT (room_id, user_id) DO UPDATE SET role = excluded.role"#;
+
+const LEAVE: &str = "DELETE FROM room_members WHERE room_id = ?1 AND user_id = ?2";
+
+const FOLLOW: &str = r#"
+INSERT INTO memberships (room_id, user_id, read_seq, follows, muted, since)
+SELECT ?1, ?2, 0, true, false, ?4 WHERE (SELECT count(*) FROM memberships WHERE user_id = ?2 AND follows) < ?3
+ON CONFLICT (room_id, user_id) DO UPDATE SET follows = true"#;
+
+const UNFOLLOW: &str =
+    "UPDATE memberships SET follows = false WHERE room_id = ?1 AND user_id = ?2 AND follows";
+
+const SETTINGS: &str =
+    "SELECT revision, title, metadata, access FROM room_settings WHERE room_id = ?1";
+
+const STANDINGS: &str = r#"
+SELECT s.room_id, value ->> 1 AS user_id, s.access,
+    (SELECT role FROM room_members AS m WHERE m.room_id = s.room_id AND m.user_id = value ->> 1) AS role
+FROM json_each(?1) JOIN room_settings AS s ON s.room_id = value ->> 0"#;
+
+const MEMBERS: &str = r#"
+SELECT user_id, role FROM room_members
+WHERE room_id = ?1 AND (?2 IS NULL OR user_id > ?2) AND role <> 'removed' ORDER BY user_id LIMIT ?3"#;
+
+/// Changes a room's settings or members in one transaction.
+pub(super) async fn change(
+    connection: &mut SqliteConnection,
+    change: &RoomChange,
+) -> Result<Result<RoomChanged, RoomRefusal>, StoreError> {
+    let transaction = connection.begin_with("BEGIN IMMEDIATE").await;
+    let mut transaction = transaction.map_err(fault::classify)?;
+    let mut tables = Tables {
+        connection: &mut transaction,
+    };
+    let changed = governing::change(&mut tables, change).await?;
+    let ending = match &changed {
+        Ok(done) if done.changed => transaction.commit().await,
+        _ => transaction.rollback().await,
+    };
+    ending.map_err(fault::classify)?;
+    Ok(changed)
+}
+
+/// The tables, within a transaction.
+struct Tables<'c> {
+    connection: &'c mut SqliteConnection,
+}
+
+impl Tables<'_> {
+    async fn fetch(&mut self, query: Query<'_>) -> Result<Vec<SqliteRow>, StoreError> {
+        let rows = query.fetch_all(&mut *self.connection).await;
+        rows.map_err(fault::classify)
+    }
+}
+
+impl RoomTables for Tables<'_> {
+    async fn open(&mut self, room: &RoomId) -> Result<(), StoreError> {
+        let query = sqlx::query(CREATE).bind(room.as_str());
+        self.fetch(query).await.map(drop)
+    }
+
+    async fn lock(&mut self, room: &RoomId) -> Result<Option<Revision>, StoreError> {
+        self.fetch(sqlx::query(OPEN).bind(room.as_str())).await?;
+        let rows = self.fetch(sqlx::query(REVISION).bind(room.as_str()));
+        rows.await?.first().map(row::revision).transpose()
+    }
+
+    async fn present(
+        &mut self,
+        room: &RoomId,
+        user: &UserId,
+        other: &UserId,
+    ) -> Result<Present, StoreError> {
+        let query = sqlx::query(PRESENT)
+            .bind(room.as_str())
+            .bind(user.as_str())
+            .bind(other.as_str());
+        let rows = self.fetch(query).await?;
+        row::present(rows.first())
+    }
+
+    async fn write(
+        &mut self,
+        room: &RoomId,
+        RoomSettings { info, revision }: &RoomSettings,
+    ) -> Result<(), StoreError> {
+        let room = room.as_str();
+        let query = sqlx::query(WRITE)
+            .bind(room)
+            .bind(revision.get())
+            .bind(info.title.as_ref().map(Title::as_str))
+            .bind(info.metadata.as_ref().map(Metadata::as_str))
+            .bind(row::access_name(info.access))
+            .bind(Utc::now().timestamp_millis());
+        self.fetch(query).await?;
+        let query = sqlx::query(COUNT).bind(room).bind(revision.get());
+        self.fetch(query).await.map(drop)
+    }
+
+    async fn write_members(
+        &mut self,
+        room: &RoomId,
+        users: &[&UserId],
+        membership: Membership,
+    ) -> Result<(), StoreError> {
+        let now = Utc::now().timestamp_millis();
+        let at = |sql, user: &UserId| {
+            let (room, user) = (room.as_str().to_owned(), user.as_str().to_owned());
+            sqlx::query(sql).bind(room).bind(user)
+        };
+        for user in users {
+            let (writing, listing) = match membership.name() {
+                Some(role) => (at(ADD, user).bind(role).bind(now), membership.role()),
+                None => (at(LEAVE, user), None),
+            };
+            self.fetch(writing).await?;
+            let listing = match listing {
+                Some(_) => at(FOLLOW, user).bind(LIMIT).bind(now),
+                None => at(UNFOLLOW, user),
+            };
+            self.fetch(listing).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns a room's settings.
+pub(super) async fn settings(
+    readers: &SqlitePool,
+    room: &RoomId,
+) -> Result<Option<RoomSettings>, StoreError> {
+    let asking = sqlx::query(SETTINGS).bind(room.as_str());
+    let row = asking.fetch_optional(readers).await;
+    let row = row.map_err(fault::classify)?;
+    row.as_ref().map(row::room_settings).transpose()
+}
+
+/// Returns the standing of users in rooms.
+pub(super) async fn standings(
+    readers: &SqlitePool,
+    places: &[(RoomId, UserId)],
+) -> Result<HashMap<(RoomId, UserId), Standing>, StoreError> {
+    let places = places
+        .iter()
+        .map(|(room, user)| json!([room.as_str(), user.as_str()]));
+    let asking = sqlx::query(STANDINGS).bind(json!(Vec::from_iter(places)).to_string());
+    let rows = asking.fetch_all(readers).await.map_err(fault::classify)?;
+    rows.iter().map(row::standing).collect()
+}
+
+/// Reads a room's members.
+pub(super) async fn members(
+    readers: &SqlitePool,
+    room: &RoomId,
+    after: Option<&UserId>,
+    limit: i64,
+) -> Result<Vec<RoomMember>, StoreError> {
+    let asking = sqlx::query(MEMBERS)
+        .bind(room.as_str())
+        .bind(after.map(UserId::as_str))
+        .bind(limit);
+    let rows = asking.fetch_all(readers).await.map_err(fault::classify)?;
+    rows.iter().map(row::room_member).collect()
+}
