@@ -8,6 +8,7 @@
 
 import { Composer } from "./composer.js";
 import { showConnection } from "./connection.js";
+import { createRooms } from "./create.js";
 import { showMembers } from "./members.js";
 import { Menus, report } from "./menu.js";
 import { page } from "./page.js";
@@ -16,6 +17,7 @@ import { showRooms } from "./rooms.js";
 import { Scroller } from "./scroller.js";
 import { searchRooms } from "./search.js";
 import { showSeen } from "./seen.js";
+import { showSettings, titleOf } from "./settings.js";
 import { share } from "./share.js";
 import { counted, isolated, plainlyIsolated } from "./text.js";
 import { Timeline } from "./timeline.js";
@@ -46,6 +48,7 @@ export async function converse(userId, roomId, leave) {
   const parlor = new Parlor(socket);
   showRooms(parlor.rooms(), userId, roomId);
   searchRooms(parlor, userId);
+  createRooms(parlor, userId);
   const room = await parlor.joinRoom(roomId, { timeoutMs: Infinity }).catch(refused);
   if (!room) return;
   room.on("closed", refused);
@@ -115,6 +118,7 @@ class Conversation {
     room.messages.forEach((message) => this.#timeline.append(message));
     this.#showBeginning();
     showMembers(room);
+    showSettings(room);
     this.#showOutbox();
     this.#scroller.toEnd();
     new Menus(room, { reply: (message) => this.#reply(message), edit: (message) => this.#edit(message) });
@@ -127,6 +131,10 @@ class Conversation {
     });
     room.on("resume", ({ until }) => (this.#missed = { until, shown: false }));
     room.on("members", () => showMembers(room));
+    room.on("info", () => {
+      this.#showBeginning();
+      this.#markRead();
+    });
     room.on("outbox", () => this.#showOutbox());
     room.on("state", () => this.#showOutbox());
     page.older.addEventListener("click", () => this.#loadOlder());
@@ -173,7 +181,7 @@ class Conversation {
       this.#unread = 0;
       this.#room.markRead();
     }
-    const title = `${plainlyIsolated(this.#room.roomId)} · Parlor`;
+    const title = `${plainlyIsolated(titleOf(this.#room))} · Parlor`;
     document.title = this.#unread > 0 ? `(${this.#unread}) ${title}` : title;
     page.newest.hidden = this.#scroller.atEnd;
     page.newest.textContent = this.#unread > 0 ? counted(this.#unread, "new message") : "Newest messages";
@@ -204,12 +212,12 @@ class Conversation {
   }
 
   #showBeginning() {
-    const { messages, roomId } = this.#room;
+    const { messages } = this.#room;
     const hasOlder = this.#room.hasOlder || this.#earlier > 0;
     page.older.hidden = !hasOlder;
     page.older.textContent = "Show earlier messages";
     page.beginning.hidden = hasOlder;
-    const begins = ["This is where ", isolated(roomId), " begins."];
+    const begins = ["This is where ", isolated(titleOf(this.#room)), " begins."];
     page.beginning.replaceChildren(...(messages.length > 0 ? begins : ["No messages yet. Say hello."]));
   }
 

@@ -27,7 +27,7 @@ export class Changes {
     this.#drafts.clear();
   }
 
-  /** Follows a live change. Returns false if changes before it are missing. @param {MessageChanged} changed */
+  /** Follows a live change. Returns false if changes before it are missing. @param {Pick<MessageChanged, "revision" | "previous">} changed */
   follow({ revision, previous }) {
     if (previous > this.revision) return false;
     this.revision = Math.max(this.revision, revision);

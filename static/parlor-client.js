@@ -8,7 +8,7 @@
  *     room.send("hello");
  *
  * @import { ChangesPage, ClientToServerEvents, ErrorBody, Joined, Message, MessageChanged, Presence, Reads as ReadsOf } from "./parlor.js"
- * @import { FoundMessages, ServerToClientEvents } from "./parlor.js"
+ * @import { CreateRoom, FoundMessages, Member, Removed, Role, RoomChanged, RoomInfo, RoomSettings, ServerToClientEvents, SetRoom } from "./parlor.js"
  * @import { Preview } from "./parlor-changes.js"
  * @import { Extras } from "./parlor-outbox.js"
  * @import { Unconfirmed } from "./parlor-outbox.js"
@@ -21,6 +21,7 @@
  * @property {Unconfirmed[]} outbox `outbox` has changed
  * @property {Set<string>} members `members` or `memberCount` have changed
  * @property {Map<string, number>} read `reads` or `readSeq` have changed
+ * @property {RoomInfo | null} info `info` or `role` have changed
  * @property {{ after: number, until: number }} resume back in the room: the messages with a `seq` in between were missed
  * @property {Message[]} reset the room's log went back, as after a restore: all `messages` are replaced
  * @property {Refusal | null} trouble a connection or a join failed, and is retried if `retryable`; `null`: joined again
@@ -35,8 +36,9 @@
 import { Changes, edited, reacted } from "./parlor-changes.js";
 import { Outbox, browserStorage } from "./parlor-outbox.js";
 import { Reads } from "./parlor-reads.js";
-import { NO_ANSWER, RETRY_MS, later, refusal, request } from "./parlor-request.js";
+import { NO_ANSWER, RETRY_MS, ask, later, refusal, request } from "./parlor-request.js";
 import { RoomList } from "./parlor-rooms.js";
+import { Settings, infoOf, readMembers, removal } from "./parlor-settings.js";
 
 const JOIN_TIMEOUT_MS = 20_000;
 /** A socket closed for this long was closed by the application; after a server's refusal, a new attempt comes sooner. */
@@ -112,9 +114,18 @@ export class Parlor {
    * @returns {Promise<FoundMessages>}
    */
   search(query, where = {}) {
-    return new Promise((resolve, reject) => {
-      request(this.#socket, "searchMessages", { query, ...where }, (refusal, found) => (refusal ? reject(refusal) : resolve(found)));
-    });
+    return ask(this.#socket, "searchMessages", { query, ...where });
+  }
+
+  /**
+   * Creates a room of which the user becomes the owner, without joining it. Rejects with a {@link Refusal}; that of a room that
+   * exists has the code `CONFLICT`, and the room's settings as `current`.
+   * @param {string} roomId
+   * @param {Omit<CreateRoom, "roomId">} [settings]
+   * @returns {Promise<RoomInfo>}
+   */
+  async createRoom(roomId, settings = {}) {
+    return infoOf((await ask(this.#socket, "createRoom", { roomId, ...settings })).room);
   }
 
   /** Returns the live list of the user's rooms. The socket needs a `userId` or a token in its `auth`. */
@@ -151,6 +162,7 @@ export class Room {
   /** The last change of each message that is not answered yet: changes of a message go one after another. @type {Map<number, Promise<unknown>>} */
   #changing = new Map();
   #reads = new Reads();
+  #settings = new Settings();
   /** True if the application listens to `read`. */
   #showsReads = false;
   /** The number of logs seen by this room: answers about an earlier log are void. */
@@ -181,6 +193,8 @@ export class Room {
       connect_error: (/** @type {Error} */ error) => this.#handleRefusal(refusedConnection(socket, error)),
       newMessage: (/** @type {Message} */ message) => message.roomId === roomId && this.#receive([message]),
       messageChanged: (/** @type {MessageChanged} */ changed) => changed.roomId === roomId && this.#follow(changed),
+      roomChanged: (/** @type {RoomChanged} */ changed) => changed.roomId === roomId && this.#follow(changed),
+      removed: (/** @type {Removed} */ removed) => removed.roomId === roomId && this.#handleRefusal(removal(removed)),
       read: (/** @type {ReadsOf} */ read) => read.roomId === roomId && this.#takeReads(read.reads),
       presence: (/** @type {Presence} */ presence) => presence.roomId === roomId && this.#changeMembers(presence),
       history: (/** @type {Joined} */ joined) => joined.roomId === roomId && joined.reset && this.#reset(joined),
@@ -205,6 +219,16 @@ export class Room {
   /** Messages sent but not yet in `messages`. */
   get outbox() {
     return this.#outbox.entries;
+  }
+
+  /** The title, metadata and access; `null` for a room that nobody created. */
+  get info() {
+    return this.#settings.info;
+  }
+
+  /** The user's own role at the last join; `null` for none. */
+  get role() {
+    return this.#settings.role;
   }
 
   /** The newest `seq` read by the user, on this device or another one. */
@@ -261,6 +285,41 @@ export class Room {
   /** Pins a message to the room, or unpins it. @param {number} seq @param {boolean} on */
   pin(seq, on) {
     return this.#change("setPinned", { seq, on });
+  }
+
+  /**
+   * Changes the room's settings. Absent ones stay as they are; an empty title and empty `metadata` go. Resolves with the stored
+   * settings, and `info` has them with the next event `info`. Rejects with a {@link Refusal}, as the changes of members do. Each
+   * change is repeated until the server has answered.
+   * @param {Omit<SetRoom, "roomId">} settings
+   * @returns {Promise<RoomInfo>}
+   */
+  async set(settings) {
+    return infoOf((await this.#ask("setRoom", settings)).room);
+  }
+
+  /**
+   * Makes somebody a member, or gives a member another role. Resolves with false if that was so already.
+   * @param {string} userId
+   * @param {Role} [role]
+   * @returns {Promise<boolean>}
+   */
+  async addMember(userId, role) {
+    return (await this.#ask("addMember", { userId, role })).changed;
+  }
+
+  /**
+   * Puts somebody out of the room, until somebody adds the user again. Resolves with false if that was so already.
+   * @param {string} userId
+   * @returns {Promise<boolean>}
+   */
+  async removeMember(userId) {
+    return (await this.#ask("removeMember", { userId })).changed;
+  }
+
+  /** Reads the users with a role, whether they are in the room now or not: at most 1,000. @returns {Promise<Member[]>} */
+  getMembers() {
+    return readMembers((cursor) => this.#ask("getMembers", { cursor }));
   }
 
   /** Marks the messages up to one as read, by default all: a mark never goes back. @param {number} [seq] */
@@ -351,9 +410,11 @@ export class Room {
   }
 
   /** @param {Partial<Joined>} answer without `userId` in a reset, which goes to everyone */
-  #setMembers({ userId = this.userId, members, memberCount }) {
+  #setMembers(answer) {
+    const { userId = this.userId, members, memberCount } = answer;
     Object.assign(this, { userId, memberCount, members: new Set(members) });
     this.#emit("members", this.members);
+    if (this.#settings.start(answer)) this.#emit("info", this.info);
   }
 
   /**
@@ -407,10 +468,11 @@ export class Room {
     this.#emit("message", this.messages.at(-1));
   }
 
-  /** Takes a live change, and asks for those before it if some are missing. @param {MessageChanged} changed */
+  /** Takes a live change, and asks for those before it if some are missing. @param {MessageChanged | RoomChanged} changed */
   #follow(changed) {
     if (this.#cursor === null) return;
-    this.#put(changed.message);
+    if ("message" in changed) this.#put(changed.message);
+    else this.#takeInfo(changed.room);
     if (!this.#changes.follow(changed)) this.#readChanges();
   }
 
@@ -419,13 +481,18 @@ export class Room {
     this.#show(this.#changes.put(this.messages, message));
   }
 
+  /** @param {RoomSettings} room */
+  #takeInfo(room) {
+    if (this.#settings.take(room)) this.#emit("info", this.info);
+  }
+
   /** Tells of a message's new state. @param {Message | undefined} shown */
   #show(shown) {
     if (shown) this.#emit("change", shown);
   }
 
   /** Takes a list of changes, and asks for the rest of them. @param {ChangesPage} answer */
-  #takeChanges({ changes, lastRevision, moreChanges, changesReset }) {
+  #takeChanges({ changes, lastRevision, moreChanges, changesReset, room }) {
     if (changesReset) {
       // Too many were missed: the newest page tells the present state.
       this.#cursor = null;
@@ -433,6 +500,7 @@ export class Room {
       return this.#join();
     }
     for (const message of changes ?? []) this.#put(message);
+    if (room) this.#takeInfo(room);
     this.#changes.revision = lastRevision ?? this.#changes.revision;
     if (moreChanges) this.#readChanges();
   }
@@ -464,7 +532,7 @@ export class Room {
     const done = change.catch(() => {});
     this.#changing.set(seq, done);
     try {
-      const message = await change;
+      const { message } = await change;
       this.#put(message);
       return message;
     } finally {
@@ -474,10 +542,10 @@ export class Room {
   }
 
   /**
-   * Asks for a change until the server has answered.
-   * @param {"editMessage" | "deleteMessage" | "setReaction" | "setPinned"} event
+   * Asks for something until the server has answered.
+   * @param {Exclude<keyof ClientToServerEvents, "typing">} event
    * @param {object} payload
-   * @returns {Promise<Message>}
+   * @returns {Promise<any>}
    */
   #ask(event, payload) {
     return new Promise((resolve, reject) => {
@@ -486,7 +554,7 @@ export class Room {
         this.#request(event, payload, (refusal, answer) => {
           if (refusal?.retryable || refusal?.code === "NOT_IN_ROOM") return this.#retryLater(refusal, attempt);
           if (refusal) reject(refusal);
-          else resolve(answer.message);
+          else resolve(answer);
         });
       };
       attempt();

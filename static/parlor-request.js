@@ -28,6 +28,19 @@ export function request(socket, event, payload, answered) {
   });
 }
 
+/**
+ * Emits an event once, and resolves with its ack. Rejects with a {@link Refusal}.
+ * @param {ParlorSocket} socket
+ * @param {Exclude<keyof ClientToServerEvents, "typing">} event
+ * @param {object} payload
+ * @returns {Promise<any>}
+ */
+export function ask(socket, event, payload) {
+  return new Promise((resolve, reject) => {
+    request(socket, event, payload, (refusal, answer) => (refusal ? reject(refusal) : resolve(answer)));
+  });
+}
+
 /** @param {ErrorBody} refusal @param {() => void} action */
 export function later({ retryAfterMs = RETRY_MS }, action) {
   setTimeout(action, retryAfterMs);

@@ -84,6 +84,10 @@ export interface Joined {
   lastRevision: number;
   /** The newest `seq` that you have read; missing when the database did not say in time, and with `reset`. */
   readSeq?: number;
+  /** The room's settings; missing when nobody created it. */
+  room?: RoomSettings;
+  /** Your role; missing when you have none, and with `reset`. */
+  role?: Role;
   /** With `lastRevision` in the request: the changed ones of your messages, by `revision`; at most 200. */
   changes?: Message[];
   /** With `lastRevision` in the request: true if there are further changes. */
@@ -184,6 +188,8 @@ export interface ChangesPage {
   moreChanges: boolean;
   /** You have missed too many changes to be told: read your messages anew. */
   changesReset?: true;
+  /** The room's settings; missing when nobody created it. */
+  room?: RoomSettings;
 }
 
 /** A message changed. */
@@ -195,6 +201,128 @@ export interface MessageChanged {
   previous: number;
   /** The message in its present state. */
   message: Message;
+}
+
+/** The users who may be in a room: all but those who were removed, or the members only. */
+export type Access = "open" | "members";
+
+/**
+ * A member's rights. Members may be in the room. Moderators may also change its title and metadata, and add and remove members.
+ * Owners may do everything.
+ */
+export type Role = "member" | "moderator" | "owner";
+
+/** The settings of a room that somebody created. */
+export interface RoomInfo {
+  title?: string;
+  /** The application's own data. */
+  metadata?: Record<string, unknown>;
+  access: Access;
+}
+
+/** The settings of a room, with the room's revision when they or the members changed last: keep the ones with the larger revision. */
+export interface RoomSettings extends RoomInfo {
+  revision: number;
+}
+
+/**
+ * Creates a room; you become its owner. `CONFLICT` for a room that exists, `FORBIDDEN` for one that is in use without an owner. A
+ * room that nobody creates is open to all, and has neither settings nor roles.
+ */
+export interface CreateRoom {
+  roomId: string;
+  /** At most 256 bytes of UTF-8 without control characters; none when absent or empty. */
+  title?: string | undefined;
+  /** Your own data: at most 4,096 bytes of JSON; none when absent or `{}`. */
+  metadata?: Record<string, unknown> | undefined;
+  /** `open` when absent. */
+  access?: Access | undefined;
+  /** The user ids of the first members besides you, at most 100. */
+  members?: string[] | undefined;
+}
+
+/** The answer to a creation, given once it is stored. */
+export interface Created {
+  room: RoomSettings;
+}
+
+/** Changes a room's settings, for owners and moderators. `NOT_FOUND` for a room that nobody created. */
+export interface SetRoom {
+  roomId: string;
+  /** As in a creation; stays as it is when absent, and goes with an empty text. */
+  title?: string | undefined;
+  /** As in a creation; stay as they are when absent, and go with `{}`. */
+  metadata?: Record<string, unknown> | undefined;
+  /** For owners only; stays as it is when absent. */
+  access?: Access | undefined;
+}
+
+/** The answer to a change of settings, given once it is stored. */
+export interface RoomSet {
+  /** The settings now. */
+  room: RoomSettings;
+  /** False if they were so already. */
+  changed: boolean;
+}
+
+/** The settings of a room changed. */
+export interface RoomChanged {
+  roomId: string;
+  /** The change's number, in one sequence with the changes of messages. */
+  revision: number;
+  /** The number of the change told before it: with that one, you have missed none. */
+  previous: number;
+  /** The settings now. */
+  room: RoomSettings;
+}
+
+/** Makes a user a member, or gives a member another role; for owners and moderators. */
+export interface AddMember {
+  roomId: string;
+  userId: string;
+  /** `member` when absent. Only owners may give or take another one. */
+  role?: Role | undefined;
+}
+
+/** Puts a user out of a room until somebody adds the user again; for owners and moderators, and for the user. */
+export interface RemoveMember {
+  roomId: string;
+  userId: string;
+}
+
+/** The answer to a change of a member; after a removal, the user's clients hear nothing more of the room. */
+export interface MemberChanged {
+  /** False if it was so already. */
+  changed: boolean;
+}
+
+/** Reads a page of the members of a joined room. */
+export interface GetMembers {
+  roomId: string;
+  /** The most members in the answer. */
+  limit?: number | undefined;
+  /** The `cursor` of the page before. */
+  cursor?: string | null | undefined;
+}
+
+/** A user with a role in a room, present or not. */
+export interface Member {
+  userId: string;
+  role: Role;
+}
+
+/** A page of a room's members. */
+export interface MembersPage {
+  members: Member[];
+  /** The place of the next page; `null` after the last one. */
+  cursor: string | null;
+}
+
+/** The server put you out of a room. A join is refused with `FORBIDDEN` until somebody adds you. */
+export interface Removed {
+  roomId: string;
+  /** Somebody removed you, or the room is now for its members only. */
+  reason: "removed" | "notMember";
 }
 
 /** Says that you have read a room up to a message; you need not have joined it. A mark never goes back. */
@@ -263,6 +391,7 @@ export interface ListRooms {
 /** A room in your list. */
 export interface RoomSummary {
   roomId: string;
+  title?: string;
   /** The room's newest `seq`. */
   lastSeq: number;
   /** The newest message in its present state; `null` in a room without messages. */
@@ -387,9 +516,9 @@ export type ErrorCode =
   | "UNAUTHORIZED"
   /** An expired token. */
   | "TOKEN_EXPIRED"
-  /** There is no such message. */
+  /** There is no such message, or nobody created the room. */
   | "NOT_FOUND"
-  /** Somebody was faster, or the message is deleted; `current` is its present state. */
+  /** Somebody was faster, the message is deleted, or the room exists; `current` is its present state. */
   | "CONFLICT"
   /** Not permitted: the change, the room, the number of rooms, another identity than before, or the origin. */
   | "FORBIDDEN"
@@ -403,8 +532,8 @@ export type ErrorCode =
   /** A bug; the message contains its id in the server's log. */
   | "INTERNAL";
 
-/** The reason of a failure. */
-export interface ErrorBody {
+/** The reason of a failure. With `CONFLICT`, it tells the present state of a message, or of a room that is to be created. */
+export interface ErrorBody<Current = Message> {
   code: ErrorCode;
   /** For people. */
   message: string;
@@ -412,18 +541,18 @@ export interface ErrorBody {
   retryable: boolean;
   /** The time to wait before a retry, in milliseconds. */
   retryAfterMs?: number;
-  /** With `CONFLICT`: the message in its present state. */
-  current?: Message;
+  /** With `CONFLICT`: the present state; of a room that you may not enter, the `access` alone. */
+  current?: Current;
 }
 
 /** The answer to a failed request. */
-export interface Failure {
+export interface Failure<Current = Message> {
   status: "error";
-  error: ErrorBody;
+  error: ErrorBody<Current>;
 }
 
 /** The one object of every ack. */
-export type Ack<T> = ({ status: "ok" } & T) | Failure;
+export type Ack<T, Current = Message> = ({ status: "ok" } & T) | Failure<Current>;
 
 /** A failed request without an ack, or the end of a connection with an expired token. */
 export interface EventError {
@@ -441,6 +570,10 @@ export interface ServerToClientEvents {
   newMessage: (message: Message) => void;
   /** A message in a joined room changed, whoever changed it. If `previous` is beyond your `revision`, call `getChanges`. */
   messageChanged: (changed: MessageChanged) => void;
+  /** The settings of a joined room changed. If `previous` is beyond your `revision`, call `getChanges`. */
+  roomChanged: (changed: RoomChanged) => void;
+  /** The server put you out of a room. */
+  removed: (removed: Removed) => void;
   /** Members have read up to some messages, in a room of at most 100 members; and so have you, on another device. */
   read: (reads: Reads) => void;
   /** Something is new in a room of your list, while you watch. */
@@ -468,6 +601,11 @@ export interface ClientToServerEvents {
   setReaction: (payload: SetReaction, ack: (answer: Ack<Changed>) => void) => void;
   setPinned: (payload: SetPinned, ack: (answer: Ack<Changed>) => void) => void;
   getChanges: (payload: GetChanges, ack: (answer: Ack<ChangesPage>) => void) => void;
+  createRoom: (payload: CreateRoom, ack: (answer: Ack<Created, RoomInfo>) => void) => void;
+  setRoom: (payload: SetRoom, ack: (answer: Ack<RoomSet>) => void) => void;
+  addMember: (payload: AddMember, ack: (answer: Ack<MemberChanged>) => void) => void;
+  removeMember: (payload: RemoveMember, ack: (answer: Ack<MemberChanged>) => void) => void;
+  getMembers: (payload: GetMembers, ack: (answer: Ack<MembersPage>) => void) => void;
   getHistory: (payload: GetHistory, ack: (answer: Ack<HistoryPage>) => void) => void;
   markRead: (payload: MarkRead, ack: (answer: Ack<Position>) => void) => void;
   getReads: (payload: GetReads, ack: (answer: Ack<ReadsPage>) => void) => void;

@@ -39,8 +39,9 @@ export function showRooms(list, userId, roomId) {
 const short = (count) => (count > MOST_COUNTED ? `${MOST_COUNTED}+` : String(count));
 
 /** @param {RoomSummary} room @param {string} userId @param {string} present */
-function entry({ roomId, lastMessage, unread, muted }, userId, present) {
-  const name = element("p", "name", isolated(roomId));
+function entry({ roomId, title, lastMessage, unread, muted }, userId, present) {
+  const name = element("p", "name", isolated(title ?? roomId));
+  if (title !== undefined) name.append(element("small", "muted", isolated(roomId)));
   const link = enterRoom(roomId, userId, name);
   if (roomId === present) link.ariaCurrent = "page";
   if (lastMessage) {
@@ -55,15 +56,23 @@ function entry({ roomId, lastMessage, unread, muted }, userId, present) {
 /** Makes a link that leads into a room under the same name. @param {string} roomId @param {string} userId @param {...HTMLElement} content */
 export function enterRoom(roomId, userId, ...content) {
   const link = /** @type {HTMLAnchorElement} */ (element("a", "", ...content));
-  link.href = `?${new URLSearchParams({ room: roomId })}`;
+  link.href = addressOf(roomId);
   link.addEventListener("click", (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
-    history.pushState({ name: userId }, "", link.href);
-    location.reload();
+    go(roomId, userId);
   });
   return link;
 }
+
+/** Enters a room under the same name. @param {string} roomId @param {string} userId */
+export function go(roomId, userId) {
+  history.pushState({ name: userId }, "", addressOf(roomId));
+  location.reload();
+}
+
+/** @param {string} roomId */
+const addressOf = (roomId) => `?${new URLSearchParams({ room: roomId })}`;
 
 /** @param {RoomList} list @param {string} roomId @param {RoomSummary | undefined} room */
 function actions(list, roomId, room) {

@@ -20,6 +20,8 @@ const ENTRY = {
   FORBIDDEN: [
     [/origin/i, ORIGIN],
     [/rooms at most|too many rooms/, "You are in too many rooms at once. Leave one of them first."],
+    [/removed/, "You were removed from this room. Ask its owner to add you again."],
+    [/members only/, "Only members may enter this room. Ask its owner to add you."],
     [/roomId|room/, "You may not enter this room."],
     [/./, "You may not enter with this name."],
   ],
@@ -53,6 +55,33 @@ const SEND = {
   UNKNOWN_EVENT: [[/./, "The server does not know this kind of message. Reload the page: there may be a newer one."]],
   RATE_LIMITED: [[/./, "You are sending too fast. Try again in a moment."]],
   UNAVAILABLE: [[/./, "The server cannot store messages right now. Try again in a moment."]],
+  UNAUTHORIZED: [[/./, "You are not signed in."]],
+  TOKEN_EXPIRED: [[/./, "Your sign-in has run out."]],
+  INTERNAL: [[/./, "Something went wrong on the server. Try again."]],
+};
+
+/** Reasons for a refused room or a refused change of one, by code. @type {typeof ENTRY} */
+const ROOM = {
+  INVALID_PAYLOAD: [
+    [/title/, "This title cannot be used: it is too long, or has characters that cannot be seen."],
+    [/roomId/, "This room's name cannot be used: it is too long, or has characters that cannot be seen."],
+    [/members.*100/, "A new room takes 100 members. Add the others later."],
+    [/userId|members/, "A member's name cannot be used: it is too long, or has characters that cannot be seen."],
+    [/./, "The server did not understand this page. Reload it: there may be a newer one."],
+  ],
+  CONFLICT: [[/./, "There is a room of this name already. Choose another one."]],
+  FORBIDDEN: [
+    [/in use/, "People write in a room of this name already. Choose another one."],
+    [/needs an owner/, "The room needs an owner."],
+    [/removed from this room/, "You were removed from this room."],
+    [/./, "You may not do this in this room."],
+  ],
+  NOT_FOUND: [[/./, "This room has no settings: nobody created it."]],
+  NOT_IN_ROOM: [[/./, "You are not in this room any more."]],
+  UNKNOWN_EVENT: [[/./, "This server has no rooms with settings."]],
+  MESSAGE_TOO_LARGE: [[/./, "This is too long for the server."]],
+  RATE_LIMITED: [[/./, "Too much is going on at once. Try again in a moment."]],
+  UNAVAILABLE: [[/./, "The server does not answer right now. Try again in a moment."]],
   UNAUTHORIZED: [[/./, "You are not signed in."]],
   TOKEN_EXPIRED: [[/./, "Your sign-in has run out."]],
   INTERNAL: [[/./, "Something went wrong on the server. Try again."]],
@@ -95,6 +124,9 @@ export function refusedEntry(refusal) {
 
 /** Explains a refused message. @param {Pick<ErrorBody, "code" | "message">} refusal @returns {Words} */
 export const refusedSend = (refusal) => inWords(SEND, refusal, "The server did not take it.");
+
+/** Explains a refused room or a refused change of one. @param {Pick<ErrorBody, "code" | "message">} refusal @returns {Words} */
+export const refusedRoom = (refusal) => inWords(ROOM, refusal, "The server did not do it.");
 
 /** Explains a failed connection, from a socket's `connect_error`. @param {ConnectError} error @returns {Words} */
 export function troubled({ message, description, context }) {

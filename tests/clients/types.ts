@@ -4,6 +4,7 @@ import { io, type Socket } from "socket.io-client";
 import type {
   Ack,
   ClientToServerEvents,
+  Created,
   ErrorCode,
   Failure,
   HistoryPage,
@@ -12,6 +13,8 @@ import type {
   Message,
   Presence,
   Refreshed,
+  RoomChanged,
+  RoomInfo,
   Sent,
   ServerToClientEvents,
   UserTyping,
@@ -47,6 +50,19 @@ export async function answers(lastSeq: number | undefined) {
   return sent.error.code === "NOT_IN_THE_ROOM";
 }
 
+export async function rooms() {
+  const created = await socket.emitWithAck("createRoom", { roomId, title: "Tea", access: "members", members: ["bob"] });
+  same<typeof created, Ack<Created, RoomInfo>>(true);
+  if (created.status === "error") return same<typeof created.error.current, RoomInfo | undefined>(true);
+  same<typeof created.room.access, "open" | "members">(true);
+  const page = await socket.emitWithAck("getMembers", { roomId, cursor: null });
+  if (page.status === "ok") same<(typeof page.members)[0]["role"], "member" | "moderator" | "owner">(true);
+  // @ts-expect-error: no such role
+  socket.emit("addMember", { roomId, userId: "bob", role: "guest" }, () => {});
+  // @ts-expect-error: no such access
+  socket.emit("setRoom", { roomId, access: "closed" }, () => {});
+}
+
 export function emits() {
   socket.emit("joinRoom", { roomId, userId: "ann", limit: 200 }, (answer) => same<typeof answer, Ack<Joined>>(true));
   socket.volatile.emit("typing", { roomId, isTyping: false });
@@ -63,6 +79,8 @@ export function hears() {
   socket.on("presence", (presence) => same<typeof presence, Presence>(true));
   socket.on("typing", (typing) => same<typeof typing, UserTyping>(true));
   socket.on("history", (joined) => same<typeof joined, Joined>(true));
+  socket.on("roomChanged", (changed) => same<typeof changed, RoomChanged>(true));
+  socket.on("removed", ({ reason }) => same<typeof reason, "removed" | "notMember">(true));
   socket.on("error", ({ event, error }) => same<[typeof event, typeof error.retryable], [string, boolean]>(true));
   // @ts-expect-error: the server emits no such event
   socket.on("newMesage", () => {});

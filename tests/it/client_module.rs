@@ -35,6 +35,14 @@ async fn the_client_module_keeps_the_list_of_rooms_and_the_read_marks() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_module_governs_rooms() {
+    for transport in ["websocket", "polling"] {
+        let server = Server::start().await;
+        node::run("parlor_client_rooms.mjs", &[&server.url(), transport]).await;
+    }
+}
+
 /// Rows deleted by hand, the newest one among them.
 const DELETED: &str = "3, 120, 121, 122, 430, 450";
 

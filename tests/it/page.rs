@@ -55,6 +55,12 @@ async fn people_change_messages_and_see_what_is_unread() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn people_create_rooms_and_are_removed_from_them() {
+    let server = Server::start().await;
+    node::run("page_rooms.mjs", &[&server.url()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_form_leads_into_a_room_and_refusals_lead_back() {
     let server = Server::start().await;
     node::run("page_entry.mjs", &[&server.url()]).await;
