@@ -188,7 +188,8 @@ async fn rest<R: AsyncRead + Unpin>(mut lines: Lines<BufReader<R>>, log: Log) ->
 /// When a thousand ports in a row are taken.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = 20_000 + (std::process::id() % 8_000) as u16;
+    // Processes that start together have neighbouring ids.
+    let first = 20_000 + (std::process::id().wrapping_mul(16) % 11_000) as u16;
     let candidates =
         std::iter::repeat_with(|| first + NEXT.fetch_add(1, Ordering::Relaxed)).take(1_000);
     let mut free =

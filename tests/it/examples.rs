@@ -11,6 +11,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use rust_socketio::TransportType;
 use serde_json::{Value, json};
 use tempfile::{NamedTempFile, TempDir};
 use tokio::{
@@ -21,7 +22,7 @@ use tokio::{
 };
 
 use crate::support::{
-    DEADLINE, Database, HOW_TO_GET_TOOLS, Server, eventually, free_port,
+    Client, DEADLINE, Database, HOW_TO_GET_TOOLS, Server, eventually, free_port,
     log::append,
     node::{TSC, assert_packages, run},
     relay::{Ending, Relay},
@@ -104,6 +105,7 @@ async fn shows_each_message_once_also_after_the_server_was_replaced(user: &str) 
     example.shows(&format!("{user}: hello from {user}")).await;
     say(&server, "live").await;
     example.shows("bob: live").await;
+    meddle(&server).await;
 
     let (database, ended) = server.stop().await;
     ended.unwrap();
@@ -111,6 +113,7 @@ async fn shows_each_message_once_also_after_the_server_was_replaced(user: &str) 
     let server = start(database, port, site, &[]).await;
     example.shows("bob: missed 1").await;
     example.shows("bob: missed 2").await;
+    meddle(&server).await;
     let log = say(&server, "live again").await;
     example.shows("bob: live again").await;
 
@@ -134,6 +137,30 @@ async fn shows_each_message_once_also_after_the_server_was_replaced(user: &str) 
     );
     assert_eq!(log[2]["userId"], user);
     assert!(log[2]["clientMessageId"].is_string(), "{}", log[2]);
+}
+
+/// Does everything in the room that these clients know nothing of.
+async fn meddle(server: &Server) {
+    let user = server.client("meddler").await;
+    let join = json!({ "roomId": "lobby", "lastRevision": 0 });
+    let joined = user.ok("joinRoom", join).await;
+    let last = joined["lastSeq"].as_i64().unwrap();
+    for seq in 1..=last {
+        let at = json!({ "roomId": "lobby", "seq": seq });
+        let react = json!({ "roomId": "lobby", "seq": seq, "reaction": "+", "on": true });
+        let pin = json!({ "roomId": "lobby", "seq": seq, "on": true });
+        for (event, payload) in [("setReaction", react), ("setPinned", pin), ("markRead", at)] {
+            user.ok(event, payload).await;
+        }
+    }
+    let operator = Client::by(TransportType::Websocket, &server.url(), json!({})).await;
+    let join = json!({ "roomId": "lobby", "operatorId": "warden" });
+    operator.ok("joinRoom", join).await;
+    let create = json!({ "roomId": "lobby", "title": "Lobby" });
+    let created = operator.call("createRoom", create).await;
+    let set = json!({ "roomId": "lobby", "title": format!("{last} messages") });
+    let changed = operator.ok("setRoom", set).await;
+    assert_eq!(changed["changed"], true, "{created}");
 }
 
 /// A client drops the answer, and keeps the message after it for its next connection.

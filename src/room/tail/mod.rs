@@ -13,6 +13,7 @@ mod changes;
 mod missed;
 mod need;
 mod reads;
+mod settings;
 mod telling;
 
 use std::{sync::Arc, time::Duration};
@@ -213,33 +214,6 @@ impl Tail {
         self.changes.push(message.clone());
         self.telling.add(Told::Message(message));
         self.tell_changes();
-    }
-
-    /// Returns the room's settings; none when nobody created it.
-    pub(super) fn settings(&self) -> Option<&RoomSettings> {
-        self.settings.as_ref()
-    }
-
-    /// Takes in settings that were just read. Those of a change still to be read come with it.
-    fn take_settings(&mut self, settings: Option<RoomSettings>) {
-        if let Some(settings) = &settings
-            && settings.revision > self.revision()
-        {
-            self.changes.report(settings.revision);
-        }
-        self.settings = settings;
-    }
-
-    /// Tells the members of new settings, after the changes before them.
-    fn tell_settings(&mut self) {
-        let Some(settings) = &self.settings else {
-            return;
-        };
-        if settings.revision <= self.revision() && self.told.as_ref() != Some(&settings.info) {
-            self.told = Some(settings.info.clone());
-            self.telling.add(Told::Settings(settings.clone()));
-            self.tell_changes();
-        }
     }
 
     /// Returns the newest delivered change.

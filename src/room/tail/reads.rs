@@ -198,7 +198,7 @@ impl Tail {
                 return self.changes.look();
             }
             if message.revision() > self.changes.cursor() {
-                self.skip_to_settings(message.revision());
+                self.tell_settings_before(message.revision());
                 self.deliver_change(message.into());
             }
         }
@@ -206,15 +206,6 @@ impl Tail {
             self.changes.skip_to(reported);
         } else {
             self.changes.look();
-        }
-    }
-
-    /// Tells of new settings if their revision comes before another one, which was just read.
-    fn skip_to_settings(&mut self, next: Revision) {
-        let revision = self.settings.as_ref().map(|settings| settings.revision);
-        if let Some(revision) = revision.filter(|revision| *revision < next) {
-            self.changes.skip_to(revision);
-            self.tell_settings();
         }
     }
 
