@@ -36,9 +36,8 @@ impl Chat {
         settings: NewSettings,
         members: Vec<UserId>,
     ) -> Result<RoomSettings, Error> {
-        let is_narrow = settings.access == Some(Access::Members);
         let action = RoomAction::Create { settings, members };
-        let created = self.change_room(participant, room, action, is_narrow);
+        let created = self.change_room(participant, room, action);
         Ok(created.await?.settings)
     }
 
@@ -53,9 +52,8 @@ impl Chat {
         room: RoomId,
         settings: NewSettings,
     ) -> Result<RoomChanged, Error> {
-        let is_narrow = settings.access == Some(Access::Members);
         let action = RoomAction::Set(settings);
-        self.change_room(participant, room, action, is_narrow).await
+        self.change_room(participant, room, action).await
     }
 
     /// Makes a user a member of a room, or gives a member another role. Returns false when it was so
@@ -72,7 +70,7 @@ impl Chat {
         role: Role,
     ) -> Result<bool, Error> {
         let action = RoomAction::Add { user, role };
-        let added = self.change_room(participant, room, action, false);
+        let added = self.change_room(participant, room, action);
         Ok(added.await?.changed)
     }
 
@@ -88,12 +86,12 @@ impl Chat {
         user: UserId,
     ) -> Result<bool, Error> {
         let action = RoomAction::Remove { user };
-        let removed = self.change_room(participant, room, action, true);
+        let removed = self.change_room(participant, room, action);
         Ok(removed.await?.changed)
     }
 
-    /// Changes a room. With `is_narrow`, it returns once nobody hears anything who may not be in the
-    /// room any more.
+    /// Changes a room. After a change that shuts somebody out, it returns once nobody hears anything who
+    /// may not be in the room any more.
     ///
     /// # Errors
     ///
@@ -108,7 +106,6 @@ impl Chat {
         participant: &Participant,
         room: RoomId,
         action: RoomAction,
-        is_narrow: bool,
     ) -> Result<RoomChanged, Error> {
         let user = self.requester(participant)?;
         user.may_enter(&room)?;
@@ -135,7 +132,15 @@ impl Chat {
             self.rooms.changed(room, changed.settings.revision);
             self.inbox.room_changed(room, &changed.users);
         }
-        if is_narrow {
+        let may_shut_out = match &change.action {
+            RoomAction::Create { settings, .. } | RoomAction::Set(settings) => {
+                settings.access == Some(Access::Members)
+            }
+            RoomAction::Add { .. } => false,
+            // A repeat waits, too, except of those who stay away by themselves.
+            RoomAction::Remove { user } => changed.changed || *user != change.user_id,
+        };
+        if may_shut_out {
             self.rooms.confirm(room, changed.settings.revision).await?;
         }
         Ok(changed)

@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::{
-    sync::mpsc,
+    sync::{Semaphore, mpsc},
     time::{Instant, timeout, timeout_at},
 };
 use uuid::Uuid;
@@ -29,13 +29,28 @@ const ASK_AGAIN: Duration = Duration::from_millis(200);
 /// The most answers under way to one question; others are asked for again.
 const ANSWERS: usize = 256;
 
+/// The most questions of this server at once: signals of clients need the bus, too.
+const QUESTIONS: usize = 64;
+
 /// The questions that wait for answers of other servers.
-#[derive(Debug, Default)]
-pub(super) struct Questions(Mutex<HashMap<Uuid, mpsc::Sender<Uuid>>>);
+#[derive(Debug)]
+pub(super) struct Questions {
+    asked: Mutex<HashMap<Uuid, mpsc::Sender<Uuid>>>,
+    places: Semaphore,
+}
 
 impl Questions {
     fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, mpsc::Sender<Uuid>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Questions {
+    fn default() -> Self {
+        Self {
+            asked: Mutex::default(),
+            places: Semaphore::new(QUESTIONS),
+        }
     }
 }
 
@@ -108,6 +123,7 @@ impl Rooms {
         let confirming = async {
             let elsewhere = async {
                 if let Some(bus) = self.bus() {
+                    let _place = self.questions().places.acquire().await;
                     let mut question = Question::new(self.questions());
                     question.ask(bus, room, revision).await;
                 }
