@@ -47,11 +47,12 @@ export class Menus {
     this.#close();
     if (isOpen) return;
     const own = message.userId === this.#room.userId;
+    const moderates = this.#room.role === "moderator" || this.#room.role === "owner";
     const reactions = REACTIONS.map((reaction) => this.#item(reaction, () => this.#react(message, reaction)));
     const texts = [this.#item("Reply", () => this.#reply(message))];
     if (own) texts.push(this.#item("Edit", () => this.#edit(message)));
     texts.push(this.#item(message.pinned ? "Unpin" : "Pin", () => report(this.#room.pin(message.seq, !message.pinned))));
-    if (own) texts.push(this.#item("Delete for everybody", () => report(this.#room.delete(message.seq))));
+    if (own || moderates) texts.push(this.#item("Delete for everybody", () => report(this.#room.delete(message.seq))));
     this.#menu.replaceChildren(element("p", "", ...reactions), element("p", "", ...texts));
     more.ariaExpanded = "true";
     more.parentElement?.after(this.#menu);
