@@ -149,10 +149,7 @@ impl ReadingChanges<'_> {
             let heads = self.store.heads(slice::from_ref(room)).await?;
             let head = heads.get(room).map(|head| head.revision);
             let head = head.unwrap_or_default();
-            let settings = match self.admission.handle.is_created() {
-                true => self.store.rooms().settings(room).await?,
-                false => None,
-            };
+            let settings = self.store.rooms().settings(room).await?;
             if self.is_reset(head) {
                 return Ok((vec![], head, settings));
             }

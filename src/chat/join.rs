@@ -53,7 +53,7 @@ impl Chat {
         });
         let result = joining.await;
         if result.is_err() && !joined_before {
-            participant.joined().rooms.remove(&room);
+            participant.joined().give_up(&room);
         }
         result
     }
@@ -66,8 +66,8 @@ impl Chat {
         if joined.closed {
             return Err(Error::Unavailable);
         }
-        if let Some(handle) = joined.rooms.get(room) {
-            return Ok((handle.clone(), true));
+        if let Some(known) = joined.rooms.get(room) {
+            return Ok((known.handle.clone(), true));
         }
         let max_rooms = self.limits.max_rooms;
         if joined.rooms.len() >= max_rooms {
@@ -76,7 +76,7 @@ impl Chat {
             )));
         }
         let handle = self.rooms.enter(room);
-        joined.rooms.insert(room.clone(), handle.clone());
+        joined.rooms.insert(room.clone(), handle.clone().into());
         Ok((handle, false))
     }
 
@@ -86,8 +86,8 @@ impl Chat {
     ///
     /// [`Error::NotInRoom`] for a room the client is not in.
     pub async fn leave(&self, participant: &Participant, room: &RoomId) -> Result<(), Error> {
-        let handle = participant.joined().rooms.remove(room);
-        let handle = handle.ok_or(Error::NotInRoom)?;
+        let joined = participant.joined().rooms.remove(room);
+        let handle = joined.ok_or(Error::NotInRoom)?.handle;
         handle.leave(participant.client, Departure::Left).await;
         Ok(())
     }
@@ -105,7 +105,8 @@ impl Chat {
     ) -> Result<Vec<RoomId>, Error> {
         let lost = participant.renew(identity)?;
         for room in &lost {
-            self.leave(participant, room).await?;
+            // The client may have been put out of it meanwhile.
+            self.leave(participant, room).await.ok();
         }
         Ok(lost)
     }
@@ -125,7 +126,7 @@ impl Chat {
         let client = participant.client;
         let leaving = rooms
             .into_values()
-            .map(async |room| room.leave(client, how).await);
+            .map(async |room| room.handle.leave(client, how).await);
         join_all(leaving).await;
     }
 }

@@ -30,12 +30,44 @@ pub struct Participant {
 /// The rooms of a client.
 #[derive(Debug, Default)]
 pub(super) struct JoinedRooms {
-    pub(super) rooms: HashMap<RoomId, RoomHandle>,
+    pub(super) rooms: HashMap<RoomId, JoinedRoom>,
+    /// The number of the latest entry into a room.
+    entries: u64,
     pub(super) closed: bool,
     /// True while the client is told of the rooms that its user follows.
     pub(super) watching: bool,
     /// Made by the first read: most clients are idle.
     reads: Option<Arc<Semaphore>>,
+}
+
+/// A room of a client.
+#[derive(Debug, Clone)]
+pub(super) struct JoinedRoom {
+    pub(super) handle: RoomHandle,
+    /// The number of the client's entry; none before the room's answer to the first join.
+    entry: Option<u64>,
+}
+
+impl JoinedRooms {
+    /// Forgets a room whose first join has failed.
+    pub(super) fn give_up(&mut self, room: &RoomId) {
+        if self
+            .rooms
+            .get(room)
+            .is_some_and(|room| room.entry.is_none())
+        {
+            self.rooms.remove(room);
+        }
+    }
+}
+
+impl From<RoomHandle> for JoinedRoom {
+    fn from(handle: RoomHandle) -> Self {
+        Self {
+            handle,
+            entry: None,
+        }
+    }
 }
 
 impl Participant {
@@ -123,8 +155,13 @@ impl Participant {
     ///
     /// [`Error::NotInRoom`] for any other room.
     pub(super) fn member(&self, room: &RoomId) -> Result<(Identity, RoomHandle), Error> {
-        let handle = self.joined().rooms.get(room).cloned();
+        let joined = self.joined_room(room);
+        let handle = joined.map(|joined| joined.handle);
         self.identity().zip(handle).ok_or(Error::NotInRoom)
+    }
+
+    fn joined_room(&self, room: &RoomId) -> Option<JoinedRoom> {
+        self.joined().rooms.get(room).cloned()
     }
 
     /// Admits a read of a room, with the reader's identity.
@@ -136,18 +173,21 @@ impl Participant {
         &'a self,
         room: &'a RoomId,
     ) -> Result<(Identity, Admission<'a>), Error> {
-        let (identity, handle) = self.member(room)?;
+        let joined = self.joined_room(room);
+        let (identity, joined) = self.identity().zip(joined).ok_or(Error::NotInRoom)?;
         let admission = Admission {
             participant: self,
             room,
-            handle,
+            handle: joined.handle,
+            entry: joined.entry,
         };
         Ok((identity, admission))
     }
 
     /// Returns true when the client is in a room.
     pub(super) fn is_in(&self, room: &RoomId) -> bool {
-        self.joined().rooms.contains_key(room)
+        let joined = self.joined_room(room);
+        joined.is_some_and(|joined| joined.entry.is_some())
     }
 
     /// Notes that the client was put out of a room.
@@ -158,10 +198,14 @@ impl Participant {
     /// Notes that the client is in a room, as it may have been put out of it while it joined it again.
     /// Returns false once the client is gone.
     pub(super) fn put_in(&self, room: &RoomId, handle: &RoomHandle) -> bool {
-        let mut joined = self.joined();
+        let joined = &mut *self.joined();
         if !joined.closed {
-            let rooms = &mut joined.rooms;
-            rooms.entry(room.clone()).or_insert_with(|| handle.clone());
+            let rooms = joined.rooms.entry(room.clone());
+            let room = rooms.or_insert_with(|| handle.clone().into());
+            if room.entry.is_none() {
+                joined.entries += 1;
+                room.entry = Some(joined.entries);
+            }
         }
         !joined.closed
     }
@@ -177,16 +221,21 @@ pub(super) struct Admission<'a> {
     participant: &'a Participant,
     pub(super) room: &'a RoomId,
     pub(super) handle: RoomHandle,
+    /// The client's entry at the time.
+    entry: Option<u64>,
 }
 
 impl Admission<'_> {
-    /// Checks, after the read, that the client was not put out of the room meanwhile.
+    /// Checks, after the read, that the client was not put out of the room meanwhile. A join in flight
+    /// or a later entry does not count.
     ///
     /// # Errors
     ///
     /// [`Error::NotInRoom`] when it was.
     pub(super) fn check(&self) -> Result<(), Error> {
-        if self.handle.is_created() && !self.participant.is_in(self.room) {
+        let now = self.participant.joined_room(self.room);
+        let entry = now.and_then(|joined| joined.entry);
+        if self.handle.is_created() && (entry.is_none() || entry != self.entry) {
             return Err(Error::NotInRoom);
         }
         Ok(())

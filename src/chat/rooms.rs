@@ -9,8 +9,8 @@ use crate::{
     auth::Identity,
     error::Error,
     model::{
-        Access, NewSettings, Role, RoomAction, RoomChange, RoomChanged, RoomId, RoomMember,
-        RoomRefusal, RoomSettings, UserId,
+        Access, NewSettings, Outcome, Role, RoomAction, RoomChange, RoomChanged, RoomId,
+        RoomMember, RoomRefusal, RoomSettings, UserId,
     },
     room::READ_TIMEOUT,
     store::StoreError,
@@ -118,7 +118,14 @@ impl Chat {
         };
         let room = &change.room_id;
         let storing = timeout(READ_TIMEOUT, self.store.rooms().change(&change));
-        let stored = storing.await.map_err(|_| Error::Unavailable)??;
+        let stored: Result<_, Error> = match storing.await {
+            Ok(stored) => stored.map_err(Error::from),
+            Err(_) => Err(Error::Unavailable),
+        };
+        let stored = stored.inspect_err(|_| {
+            // It may be stored all the same, or may be yet.
+            self.rooms.observe(Outcome::Unknown(vec![room.clone()]));
+        })?;
         let changed = match stored {
             Ok(changed) => changed,
             Err(RoomRefusal::Exists(info)) => {

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::{
     config::{EraseRequest, ExportRequest},
-    model::{Action, Change, Message, RoomId, RoomSettings, Seq, UserId},
+    model::{Action, Change, Message, RoomAction, RoomChange, RoomId, RoomSettings, Seq, UserId},
     store::{ArchiveStore, Keep, MembershipOf, MessageStore, Page, ReactionBy, StoreError},
 };
 
@@ -148,8 +148,12 @@ pub(super) async fn erase(
         erased.messages += erase_messages(&*store, user, &room).await?;
         erased.reactions += erase_reactions(&*store, user, &room).await?;
     }
-    let memberships = archive.memberships(user).await?.len();
+    let memberships = archive.memberships(user).await?;
+    for membership in &memberships {
+        leave(&*store, user, membership).await?;
+    }
     archive.forget(user).await?;
+    let memberships = memberships.len();
     store.close().await;
     println!(
         "erased {} messages, {} reactions and {memberships} memberships of {user:?}",
@@ -206,6 +210,29 @@ async fn erase_reactions(
     }
 }
 
+/// Lets a user leave a room that somebody created, so that running servers put its clients out.
+async fn leave(
+    store: &dyn MessageStore,
+    user: &UserId,
+    membership: &MembershipOf,
+) -> anyhow::Result<()> {
+    if membership.role.is_none() {
+        return Ok(());
+    }
+    let action = RoomAction::Remove { user: user.clone() };
+    let change = RoomChange {
+        room_id: membership.room_id.clone(),
+        user_id: user.clone(),
+        // Even the only owner.
+        is_operator: true,
+        action,
+    };
+    let changed = retried(async || store.rooms().change(&change).await).await?;
+    changed
+        .map(drop)
+        .map_err(|refusal| anyhow::anyhow!("a change was refused: {refusal:?}"))
+}
+
 fn change(user: &UserId, room: &RoomId, seq: Seq, action: Action) -> Change {
     Change::new(room.clone(), seq, user.clone(), false, action)
 }
@@ -215,26 +242,26 @@ async fn commit(store: &dyn MessageStore, changes: &[Change]) -> anyhow::Result<
     if changes.is_empty() {
         return Ok(());
     }
+    let committed = retried(async || store.commit(&[], changes).await).await?;
+    let mut answers = committed.changes.iter();
+    match answers.find_map(|answer| answer.as_ref().err()) {
+        None => Ok(()),
+        Some(refusal) => anyhow::bail!("a change was refused: {refusal:?}"),
+    }
+}
+
+/// Writes until the database takes it, beside running servers.
+async fn retried<T>(write: impl AsyncFn() -> Result<T, StoreError>) -> anyhow::Result<T> {
     let mut attempt = 1;
     loop {
-        match store.commit(&[], changes).await {
-            Ok(committed) => {
-                let refused = committed
-                    .changes
-                    .iter()
-                    .find_map(|answer| answer.as_ref().err());
-                return match refused {
-                    None => Ok(()),
-                    Some(refusal) => anyhow::bail!("a change was refused: {refusal:?}"),
-                };
-            }
+        match write().await {
             Err(
                 StoreError::Conflict(_) | StoreError::Locked { .. } | StoreError::Unavailable(_),
             ) if attempt < ATTEMPTS => {
                 attempt += 1;
                 tokio::time::sleep(RETRY_DELAY).await;
             }
-            Err(cause) => return Err(cause.into()),
+            written => return Ok(written?),
         }
     }
 }

@@ -72,22 +72,23 @@ impl<'a> Question<'a> {
         }
     }
 
-    /// Asks until all living servers have answered.
-    async fn ask(&mut self, bus: &dyn Bus, room: &RoomId, revision: Revision) {
+    /// Asks until all servers have answered that are not known to be gone. One that shows no sign of life
+    /// for a moment may deliver to its clients all the same.
+    async fn ask(&mut self, rooms: &Rooms, bus: &dyn Bus, room: &RoomId, revision: Revision) {
         let question = Signal::Confirm {
             id: self.id,
             revision,
         };
-        let own = bus.rosters().server_id().0;
-        let mut answered = HashSet::from([own]);
+        let own = bus.rosters().server_id();
+        let mut answered = HashSet::from([own.0]);
         loop {
-            let servers = bus.rosters().servers().await;
-            let is_known = servers.is_ok();
-            let mut missing: HashSet<_> = servers
-                .unwrap_or_default()
-                .into_iter()
-                .filter(|server| server.is_alive && !answered.contains(&server.id.0))
-                .map(|server| server.id.0)
+            let listed = bus.rosters().servers().await.unwrap_or_default();
+            let listed: HashSet<_> = listed.into_iter().map(|server| server.id).collect();
+            let is_known = listed.contains(&own);
+            let mut missing: HashSet<_> = listed
+                .union(&rooms.known_servers())
+                .map(|server| server.0)
+                .filter(|server| !answered.contains(server))
                 .collect();
             if is_known && missing.is_empty() {
                 return;
@@ -125,7 +126,7 @@ impl Rooms {
                 if let Some(bus) = self.bus() {
                     let _place = self.questions().places.acquire().await;
                     let mut question = Question::new(self.questions());
-                    question.ask(bus, room, revision).await;
+                    question.ask(self, bus, room, revision).await;
                 }
             };
             tokio::join!(self.confirm_here(room, revision), elsewhere);

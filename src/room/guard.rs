@@ -4,7 +4,7 @@
 //! its members. When the guard sees a new one, it asks the database about the users that are here.
 //! Whoever joins proves to be allowed in as of the revision that the room knows.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use futures_util::future::BoxFuture;
 use tokio::{sync::oneshot, time::Instant};
@@ -24,6 +24,9 @@ pub(super) struct Guard {
     /// Nobody is here who may not be, as of this revision.
     checked: Revision,
     checking: Option<(Revision, BoxFuture<'static, Result<Excluded, Unread>>)>,
+    /// The users who have joined since the check began. If somebody shuts one of them out, the next check
+    /// will tell.
+    joined: HashSet<UserId>,
     retry_at: Option<Instant>,
     /// Those who wait for a check.
     confirmations: Vec<(Revision, oneshot::Sender<()>)>,
@@ -65,6 +68,7 @@ impl Guard {
             Ok(excluded.collect())
         };
         let deadline = Instant::now() + READ_TIMEOUT;
+        self.joined.clear();
         self.checking = Some((revision, Box::pin(read(asking, deadline))));
     }
 
@@ -76,7 +80,8 @@ impl Guard {
         let (revision, checked) = (*revision, checking.await);
         self.checking = None;
         match checked {
-            Ok(excluded) => {
+            Ok(mut excluded) => {
+                excluded.retain(|user, _| !self.joined.contains(user));
                 self.checked = revision;
                 self.retry_at = None;
                 excluded
@@ -88,14 +93,16 @@ impl Guard {
         }
     }
 
+    /// Notes a user who has proved to be allowed in.
+    pub(super) fn let_in(&mut self, user: &UserId) {
+        if self.checking.is_some() {
+            self.joined.insert(user.clone());
+        }
+    }
+
     /// Returns the time of the next [`Guard::keep_up`]; none while a check is in flight.
     pub(super) fn next_tick(&self) -> Option<Instant> {
         self.retry_at.filter(|_| self.checking.is_none())
-    }
-
-    /// Returns true when the users here are checked as of a revision of the settings.
-    pub(super) fn has_checked(&self, settings: Option<Revision>) -> bool {
-        settings.is_none_or(|revision| revision <= self.checked)
     }
 
     /// Lets somebody wait until the room has reached a revision, and its users are checked.
@@ -103,10 +110,20 @@ impl Guard {
         self.confirmations.push((revision, done));
     }
 
-    /// Answers those who wait for revisions that the room has reached.
-    pub(super) fn answer(&mut self, has_reached: impl Fn(Revision) -> bool) {
-        let reached = |waiting: &mut (Revision, _)| has_reached(waiting.0);
-        for (_, done) in self.confirmations.extract_if(.., reached) {
+    /// Answers those who wait for revisions that the room has reached and checked, and forgets those who
+    /// wait no longer.
+    pub(super) fn answer(
+        &mut self,
+        settings: Option<Revision>,
+        has_reached: impl Fn(Revision) -> bool,
+    ) {
+        let newest = settings.unwrap_or_default();
+        let checked = self.checked;
+        let is_over = |(revision, done): &mut (Revision, oneshot::Sender<()>)| {
+            let is_checked = checked >= (*revision).min(newest);
+            done.is_closed() || is_checked && has_reached(*revision)
+        };
+        for (_, done) in self.confirmations.extract_if(.., is_over) {
             done.send(()).ok();
         }
     }

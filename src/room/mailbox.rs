@@ -30,10 +30,9 @@ pub const MAILBOX_CAPACITY: usize = 1024;
 /// The most bytes of newly stored messages in a room's mailbox. Further ones are read from the log.
 pub const MAILBOX_BYTES: usize = 1024 * 1024;
 
-/// The most reads of a joiner before it gives up: pages, and proofs that it may be in the room. It
-/// needs a second page only if the room gets more messages during the first read than it may hold for
-/// a joiner, and a second proof only if the room's members change meanwhile.
-const MAX_READS: usize = 6;
+/// The most pages a joiner reads before it gives up. It needs a second one only if the room gets
+/// more messages during the first read than it may hold for a joiner.
+const MAX_READS: usize = 3;
 
 /// A command to a room's task.
 pub(super) enum Command {
@@ -158,17 +157,18 @@ impl RoomHandle {
     /// [`Error::Unavailable`] when the log cannot be read by the deadline or the client is gone;
     /// [`Error::Internal`] when the log holds nothing readable.
     pub async fn join(&self, join: Join) -> Result<(), Error> {
-        let mut step = self.ask(Joining::from(join)).await?;
-        for _ in 0..MAX_READS {
-            match step {
+        let (mut step, mut pages) = (self.ask(Joining::from(join)).await?, 0);
+        loop {
+            step = match step {
                 Step::Welcomed => return Ok(()),
-                Step::Read(page) => step = self.ask(page.read().await?).await?,
-                Step::Prove(proof) => step = self.ask(proof.read().await?).await?,
-            }
-        }
-        match step {
-            Step::Welcomed => Ok(()),
-            Step::Read(_) | Step::Prove(_) => Err(Error::Unavailable),
+                Step::Read(page) if pages < MAX_READS => {
+                    pages += 1;
+                    self.ask(page.read().await?).await?
+                }
+                Step::Read(_) => return Err(Error::Unavailable),
+                // Another proof is needed when the members change meanwhile; the deadline ends this.
+                Step::Prove(proof) => self.ask(proof.read().await?).await?,
+            };
         }
     }
 

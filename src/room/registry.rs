@@ -20,7 +20,7 @@ use super::{
     task::{self, Lifetime},
 };
 use crate::{
-    bus::Bus,
+    bus::{Bus, ServerId},
     model::{EncodedMessage, Outcome, Revised, Revision, RoomId, Seq, Signal, Stored},
 };
 
@@ -158,6 +158,12 @@ impl Rooms {
     /// Returns the way to the other servers; none on a single server.
     pub(super) fn bus(&self) -> Option<&dyn Bus> {
         self.0.context.bus.as_deref()
+    }
+
+    /// Returns the other servers that are not known to be gone.
+    pub(super) fn known_servers(&self) -> HashSet<ServerId> {
+        let rosters = self.0.rosters.as_ref();
+        rosters.map_or_else(HashSet::new, |queue| queue.known_servers())
     }
 
     /// Returns the questions that wait for answers of other servers.

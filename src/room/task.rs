@@ -184,18 +184,18 @@ impl Room {
         let settings = self.tail.settings().map(|settings| settings.revision);
         let users = || self.members.users_here();
         self.guard.keep_up(settings, users, &self.id, &self.context);
-        let is_checked = self.guard.has_checked(settings);
-        let tail = &self.tail;
-        self.guard.answer(|revision| match tail.loaded_cursors() {
-            Some((_, reached)) => is_checked && reached >= revision,
-            None => !tail.is_reading(),
-        });
+        let (tail, is_empty) = (&self.tail, self.members.is_empty_here());
+        self.guard
+            .answer(settings, |revision| match tail.loaded_cursors() {
+                Some((_, reached)) => reached >= revision,
+                None => is_empty && !tail.is_reading(),
+            });
     }
 
     /// Puts users out who may not be here any more.
     fn put_out(&mut self, excluded: Excluded) {
         if !excluded.is_empty() {
-            excluded.keys().for_each(|user| self.members.put_out(user));
+            self.members.put_out(&excluded);
             self.context.fanout.removed(&self.id, &excluded);
         }
     }
@@ -350,6 +350,7 @@ impl Room {
             Departure::Left
         };
         self.members.enter(join.client, &join.user_id);
+        self.guard.let_in(&join.user_id);
         let joined = Joined {
             room_id: self.id.clone(),
             user_id: join.user_id,

@@ -109,7 +109,10 @@ fn decide(change: &RoomChange, present: &Present) -> Result<Effects, RoomRefusal
     let Some(info) = &present.info else {
         return Err(RoomRefusal::NotFound);
     };
-    let operating = change.is_operator.then_some(Role::Moderator);
+    let operating = change.is_operator.then_some(match present.owners {
+        0 => Role::Owner,
+        _ => Role::Moderator,
+    });
     let rank = present.own.role().max(operating);
     match &change.action {
         RoomAction::Create { .. } => Err(RoomRefusal::Exists(info.clone())),
@@ -120,7 +123,11 @@ fn decide(change: &RoomChange, present: &Present) -> Result<Effects, RoomRefusal
             Ok(Effects::of_member(info, user, present.other, after))
         }
         RoomAction::Remove { user } => {
-            let after = remove(present, info, rank, *user == change.user_id)?;
+            let is_own = *user == change.user_id;
+            let after = match is_own {
+                true => leave(present, change.is_operator)?,
+                false => remove(present, info, rank)?,
+            };
             Ok(Effects::of_member(info, user, present.other, after))
         }
     }
@@ -187,23 +194,25 @@ fn add(present: &Present, rank: Option<Role>, role: Role) -> Result<(), RoomRefu
     Ok(())
 }
 
-/// Returns the membership after a removal. Those who leave by themselves may come back.
+/// Returns the membership of somebody who leaves: those who were not removed may come back.
+fn leave(present: &Present, is_operator: bool) -> Result<Membership, RoomRefusal> {
+    let is_last = present.other.role() == Some(Role::Owner) && present.owners <= 1;
+    if is_last && !is_operator {
+        return Err(RoomRefusal::Forbidden(NEEDS_OWNER));
+    }
+    Ok(match present.other {
+        Membership::Removed => Membership::Removed,
+        Membership::Outsider | Membership::Member(_) => Membership::Outsider,
+    })
+}
+
+/// Returns the membership of somebody whom another one removes.
 fn remove(
     present: &Present,
     info: &RoomInfo,
     rank: Option<Role>,
-    is_own: bool,
 ) -> Result<Membership, RoomRefusal> {
     let before = present.other.role();
-    if is_own {
-        if before == Some(Role::Owner) && present.owners <= 1 {
-            return Err(RoomRefusal::Forbidden(NEEDS_OWNER));
-        }
-        return Ok(match present.other {
-            Membership::Removed => Membership::Removed,
-            Membership::Outsider | Membership::Member(_) => Membership::Outsider,
-        });
-    }
     if rank < Some(Role::Moderator) {
         let why = "roomId: only moderators and owners may remove members";
         return Err(RoomRefusal::Forbidden(why));

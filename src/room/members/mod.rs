@@ -20,7 +20,7 @@ use self::{elsewhere::Elsewhere, pace::Pace, pending::PendingChanges};
 use super::fanout::{MAX_LISTED, Presence};
 use crate::{
     bus::Roster,
-    model::{RoomId, UserId},
+    model::{Exclusion, RoomId, UserId},
 };
 
 /// The least time between two presence packets of a room.
@@ -161,14 +161,19 @@ impl Members {
         here.map(|(user, _)| user.clone()).collect()
     }
 
-    /// Removes a user's clients, and the user.
-    pub(super) fn put_out(&mut self, user: &UserId) {
-        self.clients.retain(|_, of| of != user);
-        if self.is_here(user) {
-            if let Some(state) = self.users.get_mut(user) {
+    /// Returns true when no user is here, not even in its grace period.
+    pub(super) fn is_empty_here(&self) -> bool {
+        self.here == 0
+    }
+
+    /// Removes users with all their clients.
+    pub(super) fn put_out(&mut self, excluded: &HashMap<UserId, Exclusion>) {
+        self.clients.retain(|_, user| !excluded.contains_key(user));
+        for user in excluded.keys() {
+            if let Some(state) = self.users.get_mut(user).filter(|state| state.is_here()) {
                 state.clients = 0;
+                self.remove(user);
             }
-            self.remove(user);
         }
     }
 

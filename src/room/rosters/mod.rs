@@ -142,6 +142,7 @@ impl RosterKeeper {
             self.list().await?;
         }
         let gone = self.liveness.look(now, &others);
+        self.queue.note_servers(self.liveness.known().copied());
         if !gone.is_empty() {
             tracing::info!(count = gone.len(), "servers are gone, with their members");
             self.queue.tell(HashSet::new(), true);

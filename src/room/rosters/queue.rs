@@ -12,7 +12,7 @@ use std::{
 use tokio::sync::Notify;
 
 use crate::{
-    bus::{MAX_ROOMS, Roster},
+    bus::{MAX_ROOMS, Roster, ServerId},
     model::RoomId,
 };
 
@@ -22,6 +22,8 @@ pub(in crate::room) struct RosterQueue {
     work: Mutex<Work>,
     added: Notify,
     is_answering: AtomicBool,
+    /// The other servers that are not known to be gone.
+    servers: Mutex<HashSet<ServerId>>,
 }
 
 /// The number of a room's task. A task that ends may still write beside its successor.
@@ -56,6 +58,7 @@ impl Default for RosterQueue {
             work: Mutex::default(),
             added: Notify::new(),
             is_answering: AtomicBool::new(true),
+            servers: Mutex::default(),
         }
     }
 }
@@ -115,6 +118,20 @@ impl RosterQueue {
                 work.told.clear();
             }
         });
+    }
+
+    /// Notes the other servers that are not known to be gone.
+    pub(super) fn note_servers(&self, servers: impl Iterator<Item = ServerId>) {
+        *self.servers() = servers.collect();
+    }
+
+    /// Returns the other servers that are not known to be gone, even if they are not listed.
+    pub(in crate::room) fn known_servers(&self) -> HashSet<ServerId> {
+        self.servers().clone()
+    }
+
+    fn servers(&self) -> MutexGuard<'_, HashSet<ServerId>> {
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns false while the rosters cannot be read: nobody should wait for them.

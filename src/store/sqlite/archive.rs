@@ -80,7 +80,7 @@ const OLDEST: &str = r#"
 SELECT seq, "timestamp" FROM messages WHERE room_id = ?1 ORDER BY seq LIMIT 1"#;
 
 const FORGET: [&str; 2] = [
-    "DELETE FROM room_members WHERE user_id = ?1",
+    "DELETE FROM room_members WHERE user_id = ?1 AND role <> 'removed'",
     "DELETE FROM memberships WHERE user_id = ?1",
 ];
 
