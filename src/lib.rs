@@ -36,6 +36,7 @@ mod bus;
 mod chat;
 mod commands;
 mod config;
+mod contract;
 mod engine;
 mod error;
 mod http;

@@ -18,6 +18,11 @@ pub mod chat {
     pub use crate::chat::{Chat, Content, Limits, MAX_HISTORY, Participant, READS_AT_ONCE, Range};
 }
 
+/// Requests and answers.
+pub mod contract {
+    pub use crate::contract::*;
+}
+
 /// Engine.IO sessions.
 pub mod engine {
     pub use crate::engine::{EVENT_BYTES, Engine, Settings};

@@ -16,7 +16,7 @@ use super::{
     reply::Reply,
     turn::Turn,
 };
-use crate::error::Error;
+use crate::{contract, error::Error};
 
 /// A handler of an event, by its name.
 pub type Handler = fn(Call) -> BoxFuture<'static, ()>;
@@ -132,7 +132,7 @@ fn turn(client: &Client, socket: &Socket, bytes: usize) -> Result<Turn, Error> {
 
 /// Returns the first argument, parsed. The library's own extractor would leave a bad one unanswered.
 fn payload<R: DeserializeOwned>(packet: &str) -> Result<R, Error> {
-    protocol::parse(protocol::first_argument(packet)?.get())
+    contract::parse(protocol::first_argument(packet)?.get())
 }
 
 fn text(packet: &Value) -> &str {

@@ -23,11 +23,11 @@ use super::{
     credentials,
     early::{EarlyBytes, EarlySends},
     handlers, panics,
-    protocol::{self, Auth, JoinRoom},
+    protocol::{Auth, JoinRoom},
     reply::Reply,
     turn::Turns,
 };
-use crate::{auth::Verifier, chat::Chat, engine, error::Error, room::Departure};
+use crate::{auth::Verifier, chat::Chat, contract, engine, error::Error, room::Departure};
 
 /// The concurrent joins of one handshake: each may wait for the database.
 const JOINS_AT_ONCE: usize = 8;
@@ -93,7 +93,7 @@ fn parse(auth: TryData<Box<RawValue>>) -> Result<Auth, Error> {
     let auth = auth
         .0
         .map_err(|error| Error::InvalidPayload(format!("auth: {error}")))?;
-    protocol::parse(auth.get())
+    contract::parse(auth.get())
 }
 
 /// Takes the rooms out of a handshake.

@@ -15,8 +15,8 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{protocol::SendMessage, turn::Turns};
-use crate::{chat::Sent, error::Error, model::RoomId};
+use super::turn::Turns;
+use crate::{chat::Sent, contract::SendMessage, error::Error, model::RoomId};
 
 /// The time for a client's first join; early sends wait until then.
 pub const JOIN_WAIT: Duration = Duration::from_secs(5);

@@ -19,11 +19,12 @@ pub const MODULES: &[(&str, &str)] = &[
     // Of `room`, its traits and their events.
     (
         "realtime",
-        "chat inbox room engine auth model json_error error",
+        "contract chat inbox room engine auth model json_error error",
     ),
     ("http", "chat engine auth model error"),
     ("engine", "net rates error"),
     ("net", "rates error"),
+    ("contract", "chat inbox model json_error error"),
     ("retention", "room store model"),
     ("search", "store model"),
     ("chat", "inbox room writer auth rates store model error"),

@@ -6,12 +6,12 @@ use futures_util::FutureExt;
 
 use crate::{
     chat::{Changing, Version},
+    contract::{ChangesPage, DeleteMessage, EditMessage, GetChanges, SetPinned, SetReaction},
     error::Error,
     model::{Action, Changed, EncodedMessage, RoomId, Seq},
     realtime::{
         call::{Call, Handler},
         overflow,
-        protocol::{ChangesPage, DeleteMessage, EditMessage, GetChanges, SetPinned, SetReaction},
     },
 };
 

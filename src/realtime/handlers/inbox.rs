@@ -3,14 +3,14 @@
 use futures_util::FutureExt;
 
 use crate::{
+    contract::{
+        Cursor, Empty, FollowRoom, GetReads, ListRooms, MarkRead, Position, ReadsPage, Room,
+        RoomsPage, UnfollowRoom, WatchRooms,
+    },
     error::Error,
     realtime::{
         call::{Call, Handler},
         overflow,
-        protocol::{
-            Cursor, Empty, FollowRoom, GetReads, ListRooms, MarkRead, Position, ReadsPage, Room,
-            RoomsPage, UnfollowRoom, WatchRooms,
-        },
     },
 };
 

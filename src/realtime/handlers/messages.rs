@@ -6,13 +6,13 @@ use futures_util::FutureExt;
 
 use crate::{
     chat::{Content, Sent},
+    contract::{GetHistory, HistoryPage, SendMessage},
     error::Error,
     model::{EncodedMessage, Stored},
     realtime::{
         call::{Call, Handler},
         client::Client,
         overflow,
-        protocol::{GetHistory, HistoryPage, SendMessage},
     },
 };
 

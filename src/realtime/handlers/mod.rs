@@ -15,12 +15,11 @@ mod settings;
 use futures_util::{FutureExt, future::Either};
 
 pub use self::rooms::enter;
-use super::{
-    call::Call,
-    panics,
-    protocol::{Empty, SendMessage, echoed},
+use super::{call::Call, panics, protocol::echoed};
+use crate::{
+    contract::{Empty, SendMessage},
+    error::Error,
 };
-use crate::error::Error;
 
 /// Answers an event. One handler answers every event: the library's map of handlers would be 360
 /// bytes of each socket.

@@ -3,10 +3,11 @@
 use futures_util::FutureExt;
 
 use crate::{
+    contract::Empty,
     error::Error,
     realtime::{
         call::{Call, Handler},
-        protocol::{Empty, Typing},
+        protocol::Typing,
     },
 };
 

@@ -4,11 +4,11 @@ use futures_util::FutureExt;
 
 use crate::{
     chat::Query,
+    contract::{FoundMessages, SearchMessages},
     error::Error,
     realtime::{
         call::{Call, Handler},
         overflow,
-        protocol::{FoundMessages, SearchMessages},
     },
 };
 

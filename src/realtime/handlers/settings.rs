@@ -3,14 +3,12 @@
 use futures_util::FutureExt;
 
 use crate::{
-    error::Error,
-    realtime::{
-        call::{Call, Handler},
-        protocol::{
-            AddMember, CreateRoom, GetMembers, MemberChanged, MembersPage, RemoveMember,
-            RoomCreated, RoomSet, SetRoom,
-        },
+    contract::{
+        AddMember, CreateRoom, GetMembers, MemberChanged, MembersPage, RemoveMember, RoomCreated,
+        RoomSet, SetRoom,
     },
+    error::Error,
+    realtime::call::{Call, Handler},
 };
 
 /// Returns the handler of an event of this file.

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{
     error::ErrorBody,
-    model::{RoomId, UserId},
+    model::{Exclusion, RoomId, UserId},
     room,
 };
 
@@ -31,6 +31,16 @@ pub struct Reset<'a> {
     /// The room's new state.
     #[serde(flatten)]
     pub room: &'a room::Reset,
+}
+
+/// `removed`, to a client that was put out of a room.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Removed<'a> {
+    /// The room.
+    pub room_id: &'a RoomId,
+    /// The reason.
+    pub reason: Exclusion,
 }
 
 /// `typing`, to the other users in the room.

@@ -1,28 +1,21 @@
-//! The wire contract: requests, the server's events, and the ack's envelope.
+//! The wire of Socket.IO: a connection's own requests, the server's events, and the ack's envelope.
+//! The other requests are those of the [contract](crate::contract).
 //!
 //! Namespace `/`, Socket.IO protocol 5 over Engine.IO 4, and 4 over Engine.IO 3 for old clients:
 //! <https://socket.io/docs/v4/socket-io-protocol/>.
 
-mod changes;
 mod events;
-mod inbox;
-mod payload;
+mod packet;
 mod requests;
-mod rooms;
-mod search;
 
 use std::borrow::Cow;
 
 use serde::Serialize;
 
 pub use self::{
-    changes::*,
     events::*,
-    inbox::*,
-    payload::{event_name, first_argument, parse},
+    packet::{event_name, first_argument},
     requests::*,
-    rooms::*,
-    search::*,
 };
 use crate::error::{ErrorBody, shortened};
 

@@ -1,16 +1,12 @@
-//! Clients' requests: the name, the payload and the answer of each event.
+//! Requests that only a connection can make: the name, the payload and the answer of each event.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     auth::Identity,
-    chat::Range,
-    error::Error,
-    model::{
-        ClientMessageId, EncodedMessage, Metadata, Revision, RoomId, Seq, UserId, WholeNumber,
-        iso8601_millis,
-    },
+    contract::saturating,
+    model::{Revision, RoomId, Seq, UserId, WholeNumber, iso8601_millis},
 };
 
 /// A client's handshake. Without `Debug`, as it contains a token.
@@ -97,82 +93,6 @@ pub struct Left {
     pub room_id: RoomId,
 }
 
-/// `sendMessage`: sends a message to a room.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SendMessage {
-    /// The room.
-    pub room_id: RoomId,
-    /// The text.
-    pub message: String,
-    /// The client's id for the message.
-    pub client_message_id: Option<ClientMessageId>,
-    /// The message that it answers.
-    pub reply_to: Option<Seq>,
-    /// The client's own data.
-    pub metadata: Option<Metadata>,
-}
-
-impl SendMessage {
-    /// The event's name.
-    pub const EVENT: &str = "sendMessage";
-
-    /// Returns the request's size in bytes of text.
-    pub fn size(&self) -> usize {
-        let metadata = self.metadata.as_ref();
-        self.message.len() + metadata.map_or(0, |json| json.as_str().len())
-    }
-}
-
-/// `getHistory`: reads a part of a room's log.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct GetHistory {
-    /// The room.
-    pub room_id: RoomId,
-    before_seq: Option<Seq>,
-    after_seq: Option<Seq>,
-    /// Only the replies to this message.
-    pub reply_to: Option<Seq>,
-    limit: Option<WholeNumber>,
-}
-
-impl GetHistory {
-    /// The event's name.
-    pub const EVENT: &str = "getHistory";
-
-    /// Returns the part of the log to read.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::InvalidPayload`] when both directions are given.
-    pub fn range(&self) -> Result<Range, Error> {
-        match (self.before_seq, self.after_seq) {
-            (None, None) => Ok(Range::Newest),
-            (Some(seq), None) => Ok(Range::Before(seq)),
-            (None, Some(seq)) => Ok(Range::After(seq)),
-            (Some(_), Some(_)) => Err(Error::InvalidPayload(
-                "beforeSeq and afterSeq: only one of them may be given".into(),
-            )),
-        }
-    }
-
-    /// Returns the number of messages asked for.
-    pub fn limit(&self) -> Option<usize> {
-        self.limit.map(saturating)
-    }
-}
-
-/// The answer to `getHistory`.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct HistoryPage {
-    /// The messages, oldest first.
-    pub messages: Vec<EncodedMessage>,
-    /// True when the room has more messages in the direction of the read.
-    pub has_more: bool,
-}
-
 /// `typing`: tells the other users in a room.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -186,13 +106,4 @@ pub struct Typing {
 impl Typing {
     /// The event's name.
     pub const EVENT: &str = "typing";
-}
-
-/// An answer without content.
-#[derive(Debug, Serialize)]
-pub struct Empty {}
-
-/// Saturates: a number too large for a `usize` is larger than any limit.
-pub(super) fn saturating(limit: WholeNumber) -> usize {
-    usize::try_from(limit.0).unwrap_or(usize::MAX)
 }

@@ -3,10 +3,9 @@
 use parlor::{
     model::RoomId,
     testing::{
+        contract::{self, GetHistory, SendMessage},
         error::Error,
-        realtime::protocol::{
-            self, Auth, GetHistory, JoinRoom, LeaveRoom, RefreshAuth, SendMessage, Typing,
-        },
+        realtime::protocol::{self, Auth, JoinRoom, LeaveRoom, RefreshAuth, Typing},
     },
 };
 use proptest::{collection::vec, prelude::*, sample::select};
@@ -154,7 +153,7 @@ pub fn payload(fields: &'static [Field]) -> impl Strategy<Value = Map<String, Va
 /// Parses a payload.
 fn parse(event: &str, json: &str) -> Result<(), Error> {
     fn of<T: DeserializeOwned>(json: &str) -> Result<T, Error> {
-        protocol::parse(json)
+        contract::parse(json)
     }
     match event {
         "joinRoom" => of::<JoinRoom>(json).map(|join| {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::requests::saturating;
+use super::saturating;
 use crate::model::{EncodedMessage, RoomId, Seq, WholeNumber};
 
 /// `searchMessages`: finds messages by their words.

@@ -1,9 +1,8 @@
-//! Parsing of clients' packets.
+//! Parsing of JSON payloads.
 
 use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 
 use crate::{error::Error, json_error};
 
@@ -33,24 +32,6 @@ pub fn parse<T: DeserializeOwned>(json: &str) -> Result<T, Error> {
         let path = if path == "." { "" } else { &path };
         Error::InvalidPayload(json_error::explain(path, error.inner()))
     })
-}
-
-/// Returns the name of an event packet, `["name", …]`. The library rejects names with escapes.
-pub fn event_name(packet: &str) -> &str {
-    packet.split('"').nth(1).unwrap_or_default()
-}
-
-/// Returns the first argument of an event packet, `["name", first, …]`.
-///
-/// # Errors
-///
-/// [`Error::InvalidPayload`] when there is none.
-pub fn first_argument(packet: &str) -> Result<&RawValue, Error> {
-    let arguments: Result<Vec<&RawValue>, _> = serde_json::from_str(packet);
-    let first = arguments
-        .ok()
-        .and_then(|arguments| arguments.get(1).copied());
-    first.ok_or_else(|| Error::InvalidPayload("a payload is required".into()))
 }
 
 /// Replaces each half of a character, as of an emoji cut in the middle, by U+FFFD. Browsers do the

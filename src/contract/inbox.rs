@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use super::requests::saturating;
+use super::saturating;
 use crate::{
     inbox::{ListPlace, RoomSummary},
     model::{Read, RoomId, Seq, WholeNumber},

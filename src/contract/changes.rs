@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::requests::saturating;
+use super::saturating;
 use crate::{
     chat,
     model::{EncodedMessage, Metadata, Reaction, Revision, RoomId, RoomSettings, Seq, WholeNumber},

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
-use super::requests::saturating;
+use super::saturating;
 use crate::model::{
-    Access, Exclusion, MAX_FIRST_MEMBERS, Metadata, NewSettings, Role, RoomChanged, RoomId,
-    RoomMember, RoomSettings, Title, UserId, WholeNumber,
+    Access, MAX_FIRST_MEMBERS, Metadata, NewSettings, Role, RoomChanged, RoomId, RoomMember,
+    RoomSettings, Title, UserId, WholeNumber,
 };
 
 /// `createRoom`: creates a room.
@@ -167,14 +167,4 @@ pub struct MembersPage {
     pub members: Vec<RoomMember>,
     /// The place of the next page; null after the last one.
     pub cursor: Option<UserId>,
-}
-
-/// `removed`, to a client that was put out of a room.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Removed<'a> {
-    /// The room.
-    pub room_id: &'a RoomId,
-    /// The reason.
-    pub reason: Exclusion,
 }
