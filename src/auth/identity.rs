@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::{
     error::Error,
-    model::{RoomId, UserId},
+    model::{Authority, RoomId, UserId},
 };
 
 /// The user a client acts as. Fixed for the client's life; a new token may change its role and
@@ -15,6 +15,8 @@ use crate::{
 pub struct Identity {
     pub(super) user: UserId,
     pub(super) operator: bool,
+    /// True for a backend, which acts for itself or for a user.
+    pub(super) service: bool,
     /// The rooms open to the user; none: all rooms.
     pub(super) rooms: Option<Arc<[RoomPattern]>>,
 }
@@ -38,6 +40,7 @@ impl Identity {
         Self {
             user,
             operator: false,
+            service: false,
             rooms: None,
         }
     }
@@ -47,6 +50,14 @@ impl Identity {
         Self {
             operator: true,
             ..Self::user(user)
+        }
+    }
+
+    /// Returns the identity of a backend that acts for itself.
+    pub(super) fn service(name: UserId) -> Self {
+        Self {
+            service: true,
+            ..Self::user(name)
         }
     }
 
@@ -102,6 +113,20 @@ impl Identity {
                 Error::Forbidden("roomId: the token is not for this room".into()),
             ),
             _ => Ok(()),
+        }
+    }
+
+    /// Returns true for a backend, whoever it acts for.
+    pub fn is_service(&self) -> bool {
+        self.service
+    }
+
+    /// Returns the rights in rooms that somebody created, beyond those of a member.
+    pub fn authority(&self) -> Authority {
+        match self {
+            Self { service: true, .. } => Authority::Service,
+            Self { operator: true, .. } => Authority::Operator,
+            _ => Authority::User,
         }
     }
 

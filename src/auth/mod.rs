@@ -3,10 +3,12 @@
 
 mod bearer;
 mod identity;
+mod service;
 mod token;
 
 pub use self::{
     bearer::bearer,
     identity::Identity,
-    token::{Grant, MAX_TOKEN_BYTES, OPERATOR, TokenClaims, Verifier},
+    service::{ApiKeys, MIN_KEY_BYTES, Service, Services},
+    token::{Grant, MAX_TOKEN_BYTES, OPERATOR, SERVICE, TokenClaims, Verifier},
 };

@@ -40,6 +40,8 @@ pub struct Grant {
     pub identity: Identity,
     /// The end of the grant.
     pub expires_at: DateTime<Utc>,
+    /// True when the bearer is a backend. To sockets it is an ordinary user.
+    pub is_service: bool,
 }
 
 /// A JSON Web Token's claims: <https://www.rfc-editor.org/rfc/rfc7519#section-4>. Others are
@@ -58,6 +60,9 @@ struct Claims {
 /// The `role` of operators.
 pub const OPERATOR: &str = "operator";
 
+/// The `role` of backends.
+pub const SERVICE: &str = "service";
+
 /// An absent claim means all rooms; `null` is invalid.
 fn present<'de, D: Deserializer<'de>>(
     deserializer: D,
@@ -69,10 +74,12 @@ impl Claims {
     fn grant(self) -> Result<Grant, Error> {
         let user = UserId::try_from(self.sub)
             .map_err(|error| Error::Unauthorized(format!("token: sub: {error}")))?;
-        let operator = self.role.as_deref() == Some(OPERATOR);
+        let is = |role| self.role.as_deref() == Some(role);
+        let (operator, is_service) = (is(OPERATOR), is(SERVICE));
         let identity = Identity {
             user,
             operator,
+            service: false,
             rooms: self.rooms.map(Arc::from),
         };
         // A time after the calendar's end counts as its end.
@@ -84,6 +91,7 @@ impl Claims {
         Ok(Grant {
             identity,
             expires_at,
+            is_service,
         })
     }
 }
@@ -225,7 +233,7 @@ pub struct TokenClaims<'a> {
     pub sub: &'a UserId,
     /// The end of its validity, in seconds since 1970.
     pub exp: i64,
-    /// [`OPERATOR`], or none for an ordinary user.
+    /// [`OPERATOR`] or [`SERVICE`], or none for an ordinary user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<&'static str>,
     /// Room ids and patterns; none: all rooms.

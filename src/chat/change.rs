@@ -5,11 +5,11 @@ use std::{slice, sync::Arc};
 use chrono::Utc;
 use tokio::{sync::Semaphore, time::timeout};
 
-use super::{Chat, MAX_HISTORY, Participant, participant::Admission};
+use super::{Chat, MAX_HISTORY, Participant, charge, participant::Admission};
 use crate::{
     error::Error,
     model::{
-        Action, Change, Changed, Edit, EncodedMessage, Metadata, Revision, Role, RoomId,
+        Action, Authority, Change, Changed, Edit, EncodedMessage, Metadata, Revision, Role, RoomId,
         RoomSettings, Seq,
     },
     room::{MAX_BEHIND, READ_TIMEOUT, fit},
@@ -70,12 +70,13 @@ impl Chat {
         action: Action,
     ) -> Result<Changing, Error> {
         self.check_running()?;
-        let (author, handle) = participant.member(&room)?;
+        let (author, handle) = participant.author(&room)?;
         author.may_enter(&room)?;
-        self.messages.check(author.user_id())?;
-        let mut is_operator = author.operator_id().is_some();
+        charge(&self.messages, &author)?;
+        let mut is_operator = author.authority() != Authority::User;
         let is_moderated = matches!(action, Action::Delete | Action::Pin { .. });
-        if is_moderated && !is_operator && handle.is_created() {
+        let is_created = handle.is_some_and(|handle| handle.is_created());
+        if is_moderated && !is_operator && is_created {
             let role = self.standing(&author, &room).await?;
             is_operator = role >= Some(Role::Moderator);
         }
@@ -99,7 +100,7 @@ impl Chat {
     ) -> Result<ReadingChanges<'a>, Error> {
         self.check_running()?;
         let (identity, admission) = participant.admit(room)?;
-        self.requests.check(identity.user_id())?;
+        charge(&self.requests, &identity)?;
         Ok(ReadingChanges {
             store: &*self.store,
             admission,

@@ -1,6 +1,6 @@
 //! Reading history.
 
-use super::{Chat, MAX_HISTORY, Participant, Range, Reading};
+use super::{Chat, MAX_HISTORY, Participant, Range, Reading, charge};
 use crate::{
     error::Error,
     model::{RoomId, Seq},
@@ -23,7 +23,7 @@ impl Chat {
     ) -> Result<Reading<'a>, Error> {
         self.check_running()?;
         let (identity, admission) = participant.admit(room)?;
-        self.requests.check(identity.user_id())?;
+        charge(&self.requests, &identity)?;
         Ok(Reading {
             store: &*self.store,
             admission,

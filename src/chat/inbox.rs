@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Chat, Participant};
+use super::{Chat, Participant, charge};
 use crate::{
     auth::Identity,
     error::Error,
@@ -42,7 +42,7 @@ impl Chat {
         self.check_running()?;
         let reader = participant.identify(None)?;
         reader.may_enter(&room)?;
-        self.marks.check(reader.user_id())?;
+        charge(&self.marks, &reader)?;
         if !participant.is_in(&room) {
             self.standing(&reader, &room).await?;
         }
@@ -66,7 +66,7 @@ impl Chat {
     ) -> Result<(Vec<Read>, bool), Error> {
         self.check_running()?;
         let (identity, admission) = participant.admit(room)?;
-        self.requests.check(identity.user_id())?;
+        charge(&self.requests, &identity)?;
         let reads = participant.reads();
         let _one_of_few = reads.acquire().await;
         let readers = self.inbox.readers(room).await?;
@@ -151,7 +151,7 @@ impl Chat {
     pub(super) fn requester(&self, participant: &Participant) -> Result<Identity, Error> {
         self.check_running()?;
         let identity = participant.identify(None)?;
-        self.requests.check(identity.user_id())?;
+        charge(&self.requests, &identity)?;
         Ok(identity)
     }
 }

@@ -37,10 +37,13 @@ use crate::{
     inbox::Inbox,
     model::UserId,
     rates::{Limiter, Rate},
-    room::Rooms,
+    room::{ClientId, Rooms},
     store::MessageStore,
     writer::Writer,
 };
+
+/// The number of the clients that services are; they join no room.
+const SERVICE_CLIENT: ClientId = 0;
 
 /// The limits of a deployment.
 #[derive(Debug, Clone, Copy)]
@@ -104,6 +107,11 @@ impl Chat {
         }
     }
 
+    /// Returns the participant of a service's request, who needs to be in no room.
+    pub fn serve(&self, identity: Identity) -> Participant {
+        Participant::new(SERVICE_CLIENT, Some(identity))
+    }
+
     /// Creates the participant of a new client.
     pub fn connect(&self, identity: Option<Identity>) -> Participant {
         Participant::new(self.clients.fetch_add(1, Ordering::Relaxed), identity)
@@ -132,7 +140,7 @@ impl Chat {
     pub fn charge_request(&self, participant: &Participant) -> Result<(), Error> {
         participant
             .identity()
-            .map_or(Ok(()), |identity| self.requests.check(identity.user_id()))
+            .map_or(Ok(()), |identity| charge(&self.requests, &identity))
     }
 
     fn check_running(&self) -> Result<(), Error> {
@@ -141,4 +149,16 @@ impl Chat {
         }
         Ok(())
     }
+}
+
+/// Counts one event of a user. Services have a rate of their own, so that they cost their users nothing.
+///
+/// # Errors
+///
+/// [`Error::RateLimited`].
+fn charge(limiter: &Limiter<UserId>, identity: &Identity) -> Result<(), Error> {
+    if identity.is_service() {
+        return Ok(());
+    }
+    limiter.check(identity.user_id())
 }

@@ -149,6 +149,22 @@ impl Participant {
             .clone()
     }
 
+    /// Returns the identity, and the handle of a room the client is in; a service has none, and may
+    /// be in no room.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotInRoom`] for a client that is not in the room.
+    pub(super) fn author(&self, room: &RoomId) -> Result<(Identity, Option<RoomHandle>), Error> {
+        match self.identity().filter(Identity::is_service) {
+            Some(service) => Ok((service, None)),
+            None => {
+                let (identity, handle) = self.member(room)?;
+                Ok((identity, Some(handle)))
+            }
+        }
+    }
+
     /// Returns the identity, and the handle of a room the client is in.
     ///
     /// # Errors
@@ -168,18 +184,23 @@ impl Participant {
     ///
     /// # Errors
     ///
-    /// [`Error::NotInRoom`] for a room that the client is not in.
+    /// [`Error::NotInRoom`] for a room that the client is not in; [`Error::Forbidden`] for a service
+    /// whose token is for other rooms.
     pub(super) fn admit<'a>(
         &'a self,
         room: &'a RoomId,
     ) -> Result<(Identity, Admission<'a>), Error> {
-        let joined = self.joined_room(room);
-        let (identity, joined) = self.identity().zip(joined).ok_or(Error::NotInRoom)?;
+        let identity = self.identity().ok_or(Error::NotInRoom)?;
+        let joined = if identity.is_service() {
+            identity.may_enter(room)?;
+            None
+        } else {
+            Some(self.joined_room(room).ok_or(Error::NotInRoom)?)
+        };
         let admission = Admission {
             participant: self,
             room,
-            handle: joined.handle,
-            entry: joined.entry,
+            joined,
         };
         Ok((identity, admission))
     }
@@ -220,9 +241,8 @@ impl Participant {
 pub(super) struct Admission<'a> {
     participant: &'a Participant,
     pub(super) room: &'a RoomId,
-    pub(super) handle: RoomHandle,
-    /// The client's entry at the time.
-    entry: Option<u64>,
+    /// The client's place in the room at the time; a service has none.
+    joined: Option<JoinedRoom>,
 }
 
 impl Admission<'_> {
@@ -233,11 +253,19 @@ impl Admission<'_> {
     ///
     /// [`Error::NotInRoom`] when it was.
     pub(super) fn check(&self) -> Result<(), Error> {
+        let Some(joined) = &self.joined else {
+            return Ok(());
+        };
         let now = self.participant.joined_room(self.room);
         let entry = now.and_then(|joined| joined.entry);
-        if self.handle.is_created() && (entry.is_none() || entry != self.entry) {
+        if joined.handle.is_created() && (entry.is_none() || entry != joined.entry) {
             return Err(Error::NotInRoom);
         }
         Ok(())
+    }
+
+    /// Returns the handle of the room; a service has none.
+    pub(super) fn handle(&self) -> Option<&RoomHandle> {
+        self.joined.as_ref().map(|joined| &joined.handle)
     }
 }

@@ -77,8 +77,8 @@ impl Reading<'_> {
             .await
             .map_err(|_| Error::Unavailable)??;
         self.admission.check()?;
-        if let Some(newest) = messages.last() {
-            self.admission.handle.saw(newest.seq, newest.id);
+        if let (Some(room), Some(newest)) = (self.admission.handle(), messages.last()) {
+            room.saw(newest.seq, newest.id);
         }
         let messages = messages.iter().map(EncodedMessage::from);
         Ok(fit(messages, self.limit, page.keep))

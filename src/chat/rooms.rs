@@ -4,13 +4,13 @@ use std::slice;
 
 use tokio::time::timeout;
 
-use super::{Chat, Participant};
+use super::{Chat, Participant, charge};
 use crate::{
     auth::Identity,
     error::Error,
     model::{
-        Access, NewSettings, Outcome, Role, RoomAction, RoomChange, RoomChanged, RoomId,
-        RoomMember, RoomRefusal, RoomSettings, UserId,
+        Access, Authority, NewSettings, Outcome, Revision, Role, RoomAction, RoomChange,
+        RoomChanged, RoomId, RoomMember, RoomRefusal, RoomSettings, Seq, UserId,
     },
     room::READ_TIMEOUT,
     store::StoreError,
@@ -19,9 +19,20 @@ use crate::{
 /// The most members in one answer.
 pub const MAX_MEMBERS: usize = 200;
 
+/// The state of a room.
+#[derive(Debug)]
+pub struct RoomState {
+    /// The newest message.
+    pub last_seq: Seq,
+    /// The newest change.
+    pub last_revision: Revision,
+    /// The settings, if somebody created the room.
+    pub settings: Option<RoomSettings>,
+}
+
 impl Chat {
-    /// Creates a room, which need not have been used before. The user becomes its owner, and the room
-    /// comes into the lists of all its members.
+    /// Creates a room, which need not have been used before. It comes into the lists of all its members.
+    /// Without an owner, the user becomes it, unless a service asks for itself.
     ///
     /// # Errors
     ///
@@ -34,9 +45,15 @@ impl Chat {
         participant: &Participant,
         room: RoomId,
         settings: NewSettings,
+        owner: Option<UserId>,
         members: Vec<UserId>,
     ) -> Result<RoomSettings, Error> {
-        let action = RoomAction::Create { settings, members };
+        let user = participant.identify(None)?;
+        let action = RoomAction::Create {
+            settings,
+            owner: owner.or_else(|| (!user.is_service()).then(|| user.user_id().clone())),
+            members,
+        };
         let created = self.change_room(participant, room, action);
         Ok(created.await?.settings)
     }
@@ -109,11 +126,11 @@ impl Chat {
     ) -> Result<RoomChanged, Error> {
         let user = self.requester(participant)?;
         user.may_enter(&room)?;
-        self.messages.check(user.user_id())?;
+        charge(&self.messages, &user)?;
         let change = RoomChange {
             room_id: room,
             user_id: user.user_id().clone(),
-            is_operator: user.operator_id().is_some(),
+            authority: user.authority(),
             action,
         };
         let room = &change.room_id;
@@ -145,7 +162,10 @@ impl Chat {
             }
             RoomAction::Add { .. } => false,
             // A repeat waits, too, except of those who stay away by themselves.
-            RoomAction::Remove { user } => changed.changed || *user != change.user_id,
+            RoomAction::Remove { user } => {
+                let is_own = *user == change.user_id && change.authority != Authority::Service;
+                changed.changed || !is_own
+            }
         };
         if may_shut_out {
             self.rooms.confirm(room, changed.settings.revision).await?;
@@ -169,7 +189,7 @@ impl Chat {
     ) -> Result<(Vec<RoomMember>, Option<UserId>), Error> {
         self.check_running()?;
         let (identity, admission) = participant.admit(room)?;
-        self.requests.check(identity.user_id())?;
+        charge(&self.requests, &identity)?;
         let limit = limit.unwrap_or(MAX_MEMBERS).clamp(1, MAX_MEMBERS);
         let reads = participant.reads();
         let _one_of_few = reads.acquire().await;
@@ -184,6 +204,36 @@ impl Chat {
         Ok((members, last))
     }
 
+    /// Reads the state of a room.
+    ///
+    /// # Errors
+    ///
+    /// As [`Chat::room_members`].
+    pub async fn room_state(
+        &self,
+        participant: &Participant,
+        room: &RoomId,
+    ) -> Result<RoomState, Error> {
+        self.check_running()?;
+        let (identity, admission) = participant.admit(room)?;
+        charge(&self.requests, &identity)?;
+        let reading = async {
+            let heads = self.store.heads(slice::from_ref(room)).await?;
+            let settings = self.store.rooms().settings(room).await?;
+            Ok((heads.get(room).copied().unwrap_or_default(), settings))
+        };
+        let read: Result<_, StoreError> = timeout(READ_TIMEOUT, reading)
+            .await
+            .map_err(|_| Error::Unavailable)?;
+        let (head, settings) = read?;
+        admission.check()?;
+        Ok(RoomState {
+            last_seq: head.seq,
+            last_revision: head.revision,
+            settings,
+        })
+    }
+
     /// Checks that a room is open to a user who is perhaps not in it, by the token and by the room's
     /// members. Returns the user's role, if it has any.
     ///
@@ -196,6 +246,9 @@ impl Chat {
         room: &RoomId,
     ) -> Result<Option<Role>, Error> {
         user.may_enter(room)?;
+        if user.is_service() {
+            return Ok(Some(Role::Owner));
+        }
         let place = (room.clone(), user.user_id().clone());
         let reading = self.store.rooms().standings(slice::from_ref(&place));
         let standings = timeout(READ_TIMEOUT, reading).await;

@@ -64,6 +64,7 @@ impl Chat {
         if let Some(room) = &query.room {
             self.standing(&user, room).await?;
         }
+        let sees_all = user.is_service() && query.room.is_some();
         let reads = participant.reads();
         let _one_of_few = reads.acquire().await;
         let (before, limit) = (
@@ -77,7 +78,10 @@ impl Chat {
             };
             rooms.retain(|room| user.may_enter(room).is_ok());
             let found = self.find(words, rooms, before, limit + 1).await?;
-            self.permitted(user.user_id(), found).await
+            match sees_all {
+                true => Ok(found),
+                false => self.permitted(user.user_id(), found).await,
+            }
         };
         let found = timeout(READ_TIMEOUT, searching).await;
         let found = found.map_err(|_| Error::Unavailable)??;

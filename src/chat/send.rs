@@ -1,6 +1,6 @@
 //! Sending messages.
 
-use super::{Chat, Participant};
+use super::{Chat, Participant, charge};
 use crate::{
     auth::Identity,
     error::Error,
@@ -35,7 +35,7 @@ impl Chat {
         room: RoomId,
         content: Content<'_>,
     ) -> Result<Sent, Error> {
-        let Ok((author, _)) = participant.member(&room) else {
+        let Ok((author, _)) = participant.author(&room) else {
             // A bad text is refused as such: joining would not help it.
             self.check_running()?;
             self.body(content.text)?;
@@ -62,7 +62,7 @@ impl Chat {
         self.check_running()?;
         let body = self.body(content.text)?;
         author.may_enter(&room)?;
-        self.messages.check(author.user_id())?;
+        charge(&self.messages, author)?;
         let mut draft = Draft::new(
             room,
             author.user_id().clone(),

@@ -12,7 +12,10 @@ use serde::Serialize;
 
 use crate::{
     config::{EraseRequest, ExportRequest},
-    model::{Action, Change, Message, RoomAction, RoomChange, RoomId, RoomSettings, Seq, UserId},
+    model::{
+        Action, Authority, Change, Message, RoomAction, RoomChange, RoomId, RoomSettings, Seq,
+        UserId,
+    },
     store::{ArchiveStore, Keep, MembershipOf, MessageStore, Page, ReactionBy, StoreError},
 };
 
@@ -224,7 +227,7 @@ async fn leave(
         room_id: membership.room_id.clone(),
         user_id: user.clone(),
         // Even the only owner.
-        is_operator: true,
+        authority: Authority::Operator,
         action,
     };
     let changed = retried(async || store.rooms().change(&change).await).await?;

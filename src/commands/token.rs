@@ -4,7 +4,7 @@ use chrono::Utc;
 use secrecy::ExposeSecret;
 
 use crate::{
-    auth::{OPERATOR, TokenClaims},
+    auth::{OPERATOR, SERVICE, TokenClaims},
     config::{Config, Role, TokenRequest},
 };
 
@@ -27,7 +27,10 @@ fn sign(config: &Config, request: &TokenRequest) -> Result<String, String> {
     let claims = TokenClaims {
         sub: &request.sub,
         exp: Utc::now().timestamp().saturating_add(seconds),
-        role: request.role.map(|Role::Operator| OPERATOR),
+        role: request.role.map(|role| match role {
+            Role::Operator => OPERATOR,
+            Role::Service => SERVICE,
+        }),
         rooms: &request.rooms,
         iss: config.jwt_issuer.as_deref(),
         aud: config.jwt_audience.as_deref(),

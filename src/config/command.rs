@@ -67,4 +67,6 @@ pub struct TokenRequest {
 pub enum Role {
     /// Marks the user's messages as an operator's.
     Operator,
+    /// Opens the REST API to a backend.
+    Service,
 }

@@ -19,8 +19,8 @@ pub use self::{
     message::{Body, Changed, Draft, EncodedMessage, Message, Stored},
     number::WholeNumber,
     room::{
-        Access, Exclusion, MAX_FIRST_MEMBERS, MAX_TITLE_BYTES, Membership, NewSettings, Role,
-        RoomAction, RoomChange, RoomChanged, RoomInfo, RoomMember, RoomRefusal, RoomSettings,
+        Access, Authority, Exclusion, MAX_FIRST_MEMBERS, MAX_TITLE_BYTES, Membership, NewSettings,
+        Role, RoomAction, RoomChange, RoomChanged, RoomInfo, RoomMember, RoomRefusal, RoomSettings,
         Standing, Title,
     },
     signal::Signal,

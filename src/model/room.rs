@@ -261,19 +261,32 @@ pub struct RoomChange {
     pub room_id: RoomId,
     /// The user who asks for it.
     pub user_id: UserId,
-    /// True when the user acts as an operator.
-    pub is_operator: bool,
+    /// The user's rights beyond the membership.
+    pub authority: Authority,
     /// The change itself.
     pub action: RoomAction,
+}
+
+/// The rights of somebody who changes a room, beyond those of a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authority {
+    /// None.
+    User,
+    /// A moderator's, and an owner's where no owner is left.
+    Operator,
+    /// An owner's, and the last owner need not stay.
+    Service,
 }
 
 /// The kinds of changes of a room.
 #[derive(Debug, Clone)]
 pub enum RoomAction {
-    /// Creates the room; the user becomes its owner.
+    /// Creates the room.
     Create {
         /// The settings.
         settings: NewSettings,
+        /// The owner; only a service creates rooms without one.
+        owner: Option<UserId>,
         /// The first members besides the owner.
         members: Vec<UserId>,
     },

@@ -45,6 +45,7 @@ pub fn authenticate(
     let Grant {
         identity,
         expires_at,
+        ..
     } = verifier.check(token)?;
     if let Some(claim) = claim {
         identity.covers(&claim)?;

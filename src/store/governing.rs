@@ -2,8 +2,8 @@
 
 use super::error::StoreError;
 use crate::model::{
-    Access, Membership, NewSettings, Revision, Role, RoomAction, RoomChange, RoomChanged, RoomId,
-    RoomInfo, RoomRefusal, RoomSettings, Seq, UserId,
+    Access, Authority, Membership, NewSettings, Revision, Role, RoomAction, RoomChange,
+    RoomChanged, RoomId, RoomInfo, RoomRefusal, RoomSettings, Seq, UserId,
 };
 
 const NEEDS_OWNER: &str = "userId: the room needs an owner; make somebody else one first";
@@ -103,29 +103,37 @@ pub(super) async fn change(
 
 /// Works out the effects of a change.
 fn decide(change: &RoomChange, present: &Present) -> Result<Effects, RoomRefusal> {
-    if let RoomAction::Create { settings, members } = &change.action {
-        return create(change, present, settings, members);
+    if let RoomAction::Create {
+        settings,
+        owner,
+        members,
+    } = &change.action
+    {
+        create_from(change.authority, present)?;
+        return Ok(create(settings, owner.as_ref(), members));
     }
     let Some(info) = &present.info else {
         return Err(RoomRefusal::NotFound);
     };
-    let operating = change.is_operator.then_some(match present.owners {
-        0 => Role::Owner,
-        _ => Role::Moderator,
-    });
+    let operating = match change.authority {
+        Authority::User => None,
+        Authority::Operator if present.owners > 0 => Some(Role::Moderator),
+        Authority::Operator | Authority::Service => Some(Role::Owner),
+    };
     let rank = present.own.role().max(operating);
     match &change.action {
         RoomAction::Create { .. } => Err(RoomRefusal::Exists(info.clone())),
         RoomAction::Set(new) => set(info, rank, new),
         RoomAction::Add { user, role } => {
             let after = Membership::Member(*role);
-            add(present, rank, *role)?;
+            add(change.authority, present, rank, *role)?;
             Ok(Effects::of_member(info, user, present.other, after))
         }
         RoomAction::Remove { user } => {
-            let is_own = *user == change.user_id;
+            let is_service = change.authority == Authority::Service;
+            let is_own = *user == change.user_id && !is_service;
             let after = match is_own {
-                true => leave(present, change.is_operator)?,
+                true => leave(present, change.authority)?,
                 false => remove(present, info, rank)?,
             };
             Ok(Effects::of_member(info, user, present.other, after))
@@ -133,31 +141,33 @@ fn decide(change: &RoomChange, present: &Present) -> Result<Effects, RoomRefusal
     }
 }
 
-fn create(
-    change: &RoomChange,
-    present: &Present,
-    settings: &NewSettings,
-    members: &[UserId],
-) -> Result<Effects, RoomRefusal> {
+/// Rejects the creation of a room that is there already.
+fn create_from(authority: Authority, present: &Present) -> Result<(), RoomRefusal> {
     if let Some(info) = &present.info {
         return Err(RoomRefusal::Exists(info.clone()));
     }
-    if present.last_seq > Seq::ZERO && !change.is_operator {
+    if present.last_seq > Seq::ZERO && authority == Authority::User {
         return Err(RoomRefusal::Forbidden(IN_USE));
     }
+    Ok(())
+}
+
+fn create(settings: &NewSettings, owner: Option<&UserId>, members: &[UserId]) -> Effects {
     let mut others = members.to_vec();
     others.sort();
     others.dedup();
-    others.retain(|user| *user != change.user_id);
-    let owner = vec![change.user_id.clone()];
-    Ok(Effects {
+    others.retain(|user| Some(user) != owner);
+    let owner = Vec::from_iter(owner.cloned());
+    let members = [
+        (owner, Membership::Member(Role::Owner)),
+        (others, Membership::Member(Role::Member)),
+    ];
+    let is_any = |(users, _): &(Vec<UserId>, _)| !users.is_empty();
+    Effects {
         info: RoomInfo::default().with(settings),
-        members: vec![
-            (owner, Membership::Member(Role::Owner)),
-            (others, Membership::Member(Role::Member)),
-        ],
+        members: members.into_iter().filter(is_any).collect(),
         changed: true,
-    })
+    }
 }
 
 fn set(info: &RoomInfo, rank: Option<Role>, new: &NewSettings) -> Result<Effects, RoomRefusal> {
@@ -177,7 +187,12 @@ fn set(info: &RoomInfo, rank: Option<Role>, new: &NewSettings) -> Result<Effects
     })
 }
 
-fn add(present: &Present, rank: Option<Role>, role: Role) -> Result<(), RoomRefusal> {
+fn add(
+    authority: Authority,
+    present: &Present,
+    rank: Option<Role>,
+    role: Role,
+) -> Result<(), RoomRefusal> {
     if rank < Some(Role::Moderator) {
         let why = "roomId: only moderators and owners may add members";
         return Err(RoomRefusal::Forbidden(why));
@@ -188,16 +203,17 @@ fn add(present: &Present, rank: Option<Role>, role: Role) -> Result<(), RoomRefu
         let why = "role: only owners may change it";
         return Err(RoomRefusal::Forbidden(why));
     }
-    if before == Some(Role::Owner) && role < Role::Owner && present.owners <= 1 {
+    let is_last = before == Some(Role::Owner) && present.owners <= 1;
+    if is_last && role < Role::Owner && authority != Authority::Service {
         return Err(RoomRefusal::Forbidden(NEEDS_OWNER));
     }
     Ok(())
 }
 
 /// Returns the membership of somebody who leaves: those who were not removed may come back.
-fn leave(present: &Present, is_operator: bool) -> Result<Membership, RoomRefusal> {
+fn leave(present: &Present, authority: Authority) -> Result<Membership, RoomRefusal> {
     let is_last = present.other.role() == Some(Role::Owner) && present.owners <= 1;
-    if is_last && !is_operator {
+    if is_last && authority == Authority::User {
         return Err(RoomRefusal::Forbidden(NEEDS_OWNER));
     }
     Ok(match present.other {
@@ -256,7 +272,10 @@ mod tests {
         let change = RoomChange {
             room_id: "r".try_into().unwrap(),
             user_id: user("ann"),
-            is_operator,
+            authority: match is_operator {
+                true => Authority::Operator,
+                false => Authority::User,
+            },
             action,
         };
         let present = Present {

@@ -25,7 +25,7 @@ pub struct Page {
 }
 
 /// The end of a room's log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Head {
     /// The newest message.
     pub seq: Seq,

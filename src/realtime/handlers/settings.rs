@@ -29,7 +29,7 @@ async fn create_room(mut call: Call) -> Result<RoomCreated, Error> {
     let (room_id, (settings, members)) = (create.room_id.clone(), create.parts());
     let creating = client
         .chat
-        .create_room(&client.participant, room_id, settings, members);
+        .create_room(&client.participant, room_id, settings, None, members);
     let room = creating.await?;
     Ok(RoomCreated { room })
 }

@@ -29,7 +29,7 @@ async fn change(
     let change = RoomChange {
         room_id: room(),
         user_id: user(by),
-        is_operator: false,
+        authority: Authority::User,
         action,
     };
     store.rooms().change(&change).await.unwrap()
@@ -41,6 +41,7 @@ fn create(access: Access) -> RoomAction {
             access: Some(access),
             ..NewSettings::default()
         },
+        owner: Some(user("ann")),
         members: vec![user("bob")],
     }
 }
