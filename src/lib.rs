@@ -30,6 +30,7 @@
     reason = "the documentation is for readers of the code, and built with its private items"
 )]
 
+mod api;
 mod app;
 mod auth;
 mod bus;

@@ -81,11 +81,13 @@ impl App {
             OpenError::Postgres(error) => anyhow::anyhow!("DATABASE_NOTIFY_URL: {error}"),
             OpenError::Redis(error) => anyhow::anyhow!("BUS_URL: {error}"),
         })?;
+        let api = config.api(verifier.clone());
         let parts = Parts::start(config, store, bus.map(around), realtime, verifier);
         let router = http::router(
             Engine::new(socket_io, &admission, config.into()),
             config.allowed_origins.clone(),
             parts.readiness(),
+            parts.api(api),
         );
         Ok(Self {
             listener,

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use axum::Router;
 use backon::{ExponentialBuilder, Retryable};
 use tokio::{
     task::JoinHandle,
@@ -10,6 +11,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    api,
     auth::Verifier,
     bus::Bus,
     chat::Chat,
@@ -122,6 +124,11 @@ impl Parts {
             shutdown_timeout: config.shutdown_timeout_ms,
             start_timeout: Some(config.database_start_timeout).filter(|timeout| !timeout.is_zero()),
         }
+    }
+
+    /// Returns the routes for backends; none where nobody can be one.
+    pub(super) fn api(&self, settings: api::Settings) -> Option<Router> {
+        api::router(settings, self.chat.clone(), self.unanswered.clone())
     }
 
     pub(super) fn readiness(&self) -> Readiness {

@@ -9,6 +9,6 @@ mod token;
 pub use self::{
     bearer::bearer,
     identity::Identity,
-    service::{ApiKeys, MIN_KEY_BYTES, Service, Services},
+    service::{ApiKeys, Service, Services},
     token::{Grant, MAX_TOKEN_BYTES, OPERATOR, SERVICE, TokenClaims, Verifier},
 };

@@ -14,7 +14,7 @@ use super::{
 use crate::{error::Error, model::UserId};
 
 /// The fewest bytes of an API key.
-pub const MIN_KEY_BYTES: usize = 32;
+const MIN_KEY_BYTES: usize = 32;
 
 /// The API keys of a deployment. Several are valid at once, so that one can be replaced.
 #[derive(Debug, Clone, Default)]

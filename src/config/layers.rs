@@ -1,13 +1,14 @@
 //! The settings of each layer, taken from the configuration. The layers do not know where their
 //! settings come from.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use secrecy::ExposeSecret;
 
 use super::Config;
 use crate::{
-    auth::Verifier,
+    api,
+    auth::{Services, Verifier},
     chat::Limits,
     engine,
     net::{AdmissionSettings, Timeouts},
@@ -89,6 +90,25 @@ impl From<&Config> for Limits {
                 per_second: config.requests_per_second,
                 burst: request_burst(config.max_rooms_per_socket),
             },
+        }
+    }
+}
+
+impl Config {
+    /// Returns the settings of the REST API; `verifier` is that of clients' tokens.
+    pub fn api(&self, verifier: Option<Arc<Verifier>>) -> api::Settings {
+        let per_second = self.api_requests_per_second;
+        let burst = per_second.saturating_mul(2);
+        api::Settings {
+            services: Services {
+                keys: self.api_keys.clone(),
+                verifier,
+            },
+            rate: Rate {
+                per_second,
+                burst: NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN),
+            },
+            max_message_bytes: self.max_message_bytes,
         }
     }
 }

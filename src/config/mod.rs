@@ -30,6 +30,7 @@ pub use self::{
     host::Host,
 };
 use crate::{
+    auth::ApiKeys,
     bus::Prefix,
     chat::MAX_HISTORY,
     http::AllowedOrigins,
@@ -121,6 +122,22 @@ pub struct Config {
     /// Required `aud` claim of tokens, alone or among others.
     #[arg(long, env, global = true, value_parser = NonEmptyStringValueParser::new())]
     pub jwt_audience: Option<String>,
+
+    /// Keys of the backends that use the REST API at `/api/v1`, separated by commas, each of at least 32
+    /// characters; several while one is replaced. Tokens with the role `service` open it, too.
+    #[arg(
+        long,
+        env,
+        hide_env_values = true,
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub api_keys: ApiKeys,
+
+    /// Sustained rate of each backend's requests to the REST API, a batch counting as many; 0 lifts
+    /// the limit. The burst is twice as many.
+    #[arg(long, env, default_value_t = 1000)]
+    pub api_requests_per_second: u32,
 
     /// Size limit of a message in bytes of UTF-8, up to 1048576.
     #[arg(long, env, default_value_t = 8192, value_parser = count(1, 1_048_576))]

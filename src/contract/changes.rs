@@ -1,6 +1,7 @@
 //! Requests that change messages, and the reading of changes.
 
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::saturating;
 use crate::{
@@ -9,7 +10,7 @@ use crate::{
 };
 
 /// `editMessage`: replaces the text of a message of one's own.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EditMessage {
     /// The room.
@@ -30,8 +31,9 @@ impl EditMessage {
 }
 
 /// `deleteMessage`: erases a message for ever.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
 pub struct DeleteMessage {
     /// The room.
     pub room_id: RoomId,
@@ -45,7 +47,7 @@ impl DeleteMessage {
 }
 
 /// `setReaction`: sets the user's reaction to a message, or takes it back.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SetReaction {
     /// The room.
@@ -64,7 +66,7 @@ impl SetReaction {
 }
 
 /// `setPinned`: pins a message to its room, or unpins it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SetPinned {
     /// The room.
@@ -81,8 +83,9 @@ impl SetPinned {
 }
 
 /// `getChanges`: reads the changes after a revision.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
 pub struct GetChanges {
     /// The room.
     pub room_id: RoomId,
@@ -102,7 +105,7 @@ impl GetChanges {
 }
 
 /// The answer to `getChanges`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChangesPage {
     /// The changed messages in their present state, by revision.

@@ -1,6 +1,7 @@
 //! Requests about read marks and followed rooms, and their answers.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use utoipa::{IntoParams, ToSchema};
 
 use super::saturating;
 use crate::{
@@ -9,7 +10,7 @@ use crate::{
 };
 
 /// `markRead`: says that the user has read a room up to a message.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MarkRead {
     /// The room.
@@ -24,7 +25,7 @@ impl MarkRead {
 }
 
 /// The answer to `markRead`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Position {
     /// The newest message read by the user.
@@ -32,8 +33,9 @@ pub struct Position {
 }
 
 /// `getReads`: asks how far the room's readers have read.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
 pub struct GetReads {
     /// The room.
     pub room_id: RoomId,
@@ -45,7 +47,7 @@ impl GetReads {
 }
 
 /// The answer to `getReads`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReadsPage {
     /// The readers, by their names.
@@ -55,7 +57,7 @@ pub struct ReadsPage {
 }
 
 /// `followRoom`: puts a room into the user's list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FollowRoom {
     /// The room.
@@ -70,8 +72,9 @@ impl FollowRoom {
 }
 
 /// `unfollowRoom`: takes a room out of the user's list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
 pub struct UnfollowRoom {
     /// The room.
     pub room_id: RoomId,
@@ -83,7 +86,7 @@ impl UnfollowRoom {
 }
 
 /// The answer to `followRoom` and `unfollowRoom`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Room {
     /// The room.
@@ -91,7 +94,8 @@ pub struct Room {
 }
 
 /// `listRooms`: reads a page of the user's list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct ListRooms {
     limit: Option<WholeNumber>,
     /// The end of the page before.
@@ -109,7 +113,7 @@ impl ListRooms {
 }
 
 /// The answer to `listRooms`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct RoomsPage {
     /// The rooms, the latest activity first.
     pub rooms: Vec<RoomSummary>,

@@ -1,6 +1,7 @@
 //! Requests that send and read messages, and their answers.
 
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::saturating;
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
 };
 
 /// `sendMessage`: sends a message to a room.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SendMessage {
     /// The room.
@@ -37,8 +38,9 @@ impl SendMessage {
 }
 
 /// `getHistory`: reads a part of a room's log.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
 pub struct GetHistory {
     /// The room.
     pub room_id: RoomId,
@@ -76,7 +78,7 @@ impl GetHistory {
 }
 
 /// The answer to `getHistory`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HistoryPage {
     /// The messages, oldest first.

@@ -5,15 +5,24 @@ mod inbox;
 mod messages;
 mod payload;
 mod rooms;
+mod schema;
 mod search;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use self::rooms::FirstMembers;
 pub use self::{changes::*, inbox::*, messages::*, payload::parse, rooms::*, search::*};
-use crate::model::WholeNumber;
+use crate::model::{Changed, EncodedMessage, Stored, WholeNumber};
+
+/// The answer to `sendMessage`.
+pub type MessageSent = Stored<EncodedMessage>;
+
+/// The answer to a change of a message.
+pub type MessageChanged = Changed<EncodedMessage>;
 
 /// An answer without content.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Empty {}
 
 /// Saturates: a number too large for a `usize` is larger than any limit.

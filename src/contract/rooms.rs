@@ -1,6 +1,7 @@
 //! Requests about the settings and members of rooms, and their answers.
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use utoipa::{IntoParams, ToSchema};
 
 use super::saturating;
 use crate::model::{
@@ -9,7 +10,7 @@ use crate::model::{
 };
 
 /// `createRoom`: creates a room.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateRoom {
     /// The room.
@@ -37,7 +38,7 @@ impl CreateRoom {
 
 /// The first members of a room.
 #[derive(Debug)]
-struct FirstMembers(Vec<UserId>);
+pub(super) struct FirstMembers(Vec<UserId>);
 
 impl<'de> Deserialize<'de> for FirstMembers {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -51,7 +52,7 @@ impl<'de> Deserialize<'de> for FirstMembers {
 }
 
 /// `setRoom`: changes the settings of a room.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SetRoom {
     /// The room.
@@ -76,14 +77,14 @@ impl SetRoom {
 }
 
 /// The answer to `createRoom`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct RoomCreated {
     /// The settings.
     pub room: RoomSettings,
 }
 
 /// The answer to `setRoom`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct RoomSet {
     /// The settings.
     pub room: RoomSettings,
@@ -101,7 +102,7 @@ impl From<RoomChanged> for RoomSet {
 }
 
 /// `addMember`: makes somebody a member of a room, or gives a member another role.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AddMember {
     /// The room.
@@ -118,8 +119,9 @@ impl AddMember {
 }
 
 /// `removeMember`: puts somebody out of a room.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
 pub struct RemoveMember {
     /// The room.
     pub room_id: RoomId,
@@ -133,15 +135,16 @@ impl RemoveMember {
 }
 
 /// The answer to `addMember` and `removeMember`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct MemberChanged {
     /// False when it was so already.
     pub changed: bool,
 }
 
 /// `getMembers`: reads a page of a room's members.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
 pub struct GetMembers {
     /// The room.
     pub room_id: RoomId,
@@ -161,7 +164,7 @@ impl GetMembers {
 }
 
 /// The answer to `getMembers`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct MembersPage {
     /// The members, by their names.
     pub members: Vec<RoomMember>,

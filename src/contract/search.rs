@@ -1,13 +1,15 @@
 //! The request of a search, and its answer.
 
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::saturating;
 use crate::model::{EncodedMessage, RoomId, Seq, WholeNumber};
 
 /// `searchMessages`: finds messages by their words.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
 pub struct SearchMessages {
     /// The only room; none for all rooms that the user follows.
     pub room_id: Option<RoomId>,
@@ -29,7 +31,7 @@ impl SearchMessages {
 }
 
 /// The answer to `searchMessages`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FoundMessages {
     /// The messages in their present state, the newest first.

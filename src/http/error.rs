@@ -7,7 +7,7 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::error::{Error, ErrorBody};
 
@@ -15,7 +15,7 @@ impl IntoResponse for Error {
     /// Answers with `{"error": …}`, with the same fields as in Socket.IO's acks, and with
     /// `Retry-After` in whole seconds, rounded up, if the error names a time.
     fn into_response(self) -> Response {
-        let body = json!({ "error": ErrorBody::from(&self) }).to_string();
+        let body = error_body(&self).to_string();
         let content_type = [(CONTENT_TYPE, "application/json")];
         let mut response = (status(&self), content_type, body).into_response();
         let wait = self.retry_after().map(|wait| {
@@ -28,7 +28,13 @@ impl IntoResponse for Error {
     }
 }
 
-fn status(error: &Error) -> StatusCode {
+/// Returns the body of an error's answer.
+pub fn error_body(error: &Error) -> Value {
+    json!({ "error": ErrorBody::from(error) })
+}
+
+/// Returns the status of an error's answer.
+pub fn status(error: &Error) -> StatusCode {
     match error {
         Error::InvalidPayload(_) => StatusCode::BAD_REQUEST,
         Error::MessageTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,

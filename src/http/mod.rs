@@ -29,7 +29,12 @@ use tower_http::{
 };
 
 use self::origin::OriginGuard;
-pub use self::{assets::has_client, health::Readiness, origins::AllowedOrigins};
+pub use self::{
+    assets::has_client,
+    error::{error_body, status},
+    health::Readiness,
+    origins::AllowedOrigins,
+};
 use crate::engine::Engine;
 
 /// The smallest poll answer to compress; a smaller one fits one TCP packet anyhow.
@@ -39,13 +44,20 @@ const MIN_COMPRESSED_BYTES: u16 = 1024;
 const CONTENT_POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     object-src 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
-/// Returns all routes; `socket_io` serves Socket.IO's, to pages of these origins.
-pub fn router(socket_io: Engine, origins: AllowedOrigins, ready: Readiness) -> Router {
+/// Returns all routes; `socket_io` serves Socket.IO's, to pages of these origins, and `api` those for
+/// backends, if there are any.
+pub fn router(
+    socket_io: Engine,
+    origins: AllowedOrigins,
+    ready: Readiness,
+    api: Option<Router>,
+) -> Router {
     let socket_io = endpoint("/socket.io", socket_io, origins);
     let router = Router::new()
         .merge(page_routes())
         .merge(socket_io)
-        .merge(health::routes(ready));
+        .merge(health::routes(ready))
+        .merge(api.unwrap_or_default());
     // Browsers must not guess the type of an answer.
     router
         .layer(middleware::from_fn(require_one_host))

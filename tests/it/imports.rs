@@ -21,6 +21,7 @@ pub const MODULES: &[(&str, &str)] = &[
         "realtime",
         "contract chat inbox room engine auth model json_error error",
     ),
+    ("api", "http contract chat auth rates model error"),
     ("http", "chat engine auth model error"),
     ("engine", "net rates error"),
     ("net", "rates error"),
@@ -43,7 +44,7 @@ pub const MODULES: &[(&str, &str)] = &[
 
 /// Crates, each with the only modules to use it.
 const CRATES: &[(&str, &str)] = &[
-    ("axum", "app http engine net"),
+    ("axum", "api app http engine net"),
     ("redis", "bus"),
     ("socketioxide", "realtime"),
     ("sqlx", "store bus"),

@@ -1,0 +1,45 @@
+//! The admission of requests: authentication, the rate of a service, and the requests at once.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{FromRequestParts, Request, State},
+    http::request::Parts,
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+
+use super::Api;
+use crate::{auth::Service, error::Error};
+
+/// Admits a request of a service, which its handler finds as [`Caller`].
+pub async fn admit(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
+    let service = match authenticate(&api, &request) {
+        Ok(service) => service,
+        Err(error) => return error.into_response(),
+    };
+    request.extensions_mut().insert(Caller(service));
+    let Ok(_place) = api.places.acquire().await else {
+        return Error::Unavailable.into_response();
+    };
+    api.unanswered.track_future(next.run(request)).await
+}
+
+fn authenticate(api: &Api, request: &Request) -> Result<Service, Error> {
+    let service = api.services.authenticate(request.headers())?;
+    api.rates.check(service.name())?;
+    Ok(service)
+}
+
+/// The service that makes a request.
+#[derive(Clone)]
+pub struct Caller(pub Service);
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        let caller = parts.extensions.get::<Self>().cloned();
+        caller.ok_or_else(|| Error::internal("a route is not behind the admission"))
+    }
+}

@@ -1,0 +1,128 @@
+//! REST for backends: `/api/v1`, the use cases of the chat for services.
+//!
+//! A handler reads the request, calls [`Chat`] and answers, like one of Socket.IO. The document at
+//! `/api/v1/openapi.json` is made from the handlers, so both have the same routes.
+
+mod access;
+mod answer;
+mod batch;
+mod changes;
+mod inbox;
+mod messages;
+mod openapi;
+mod request;
+mod rooms;
+mod search;
+
+use std::sync::Arc;
+
+use axum::{Router, middleware};
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    auth::{Identity, Service, Services},
+    chat::{Chat, Participant},
+    model::UserId,
+    rates::{Limiter, Rate},
+};
+
+/// The path of the API.
+pub const PATH: &str = "/api/v1";
+
+/// The requests that a node handles at once, so that a flood leaves the chat its place in the
+/// writer's queue.
+pub const REQUESTS_AT_ONCE: usize = 64;
+
+/// The settings of a deployment.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The credentials of services.
+    pub services: Services,
+    /// The rate of each service's requests.
+    pub rate: Rate,
+    /// The most bytes of UTF-8 in a message.
+    pub max_message_bytes: usize,
+}
+
+/// The API of a node.
+pub struct Api {
+    chat: Arc<Chat>,
+    services: Services,
+    rates: Limiter<UserId>,
+    places: Arc<Semaphore>,
+    max_body_bytes: usize,
+    /// A graceful shutdown waits for the requests in flight.
+    unanswered: TaskTracker,
+}
+
+impl Api {
+    /// Returns the participant of a service's request.
+    fn participant(&self, identity: Identity) -> Participant {
+        self.chat.serve(identity)
+    }
+
+    /// Returns the participant of a service that acts for a user, or for itself.
+    fn acting(&self, service: &Service, user: Option<Identity>) -> Participant {
+        let itself = || service.itself();
+        self.participant(user.map_or_else(itself, |user| service.acting_for(&user)))
+    }
+}
+
+/// Returns the routes of the API; none where nobody can be a service.
+pub fn router(settings: Settings, chat: Arc<Chat>, unanswered: TaskTracker) -> Option<Router> {
+    if settings.services.is_empty() {
+        return None;
+    }
+    let api = Arc::new(Api {
+        chat,
+        rates: Limiter::new(settings.rate),
+        services: settings.services,
+        places: Arc::new(Semaphore::new(REQUESTS_AT_ONCE)),
+        max_body_bytes: request::max_body_bytes(settings.max_message_bytes),
+        unanswered,
+    });
+    let (routes, document) = documented_routes().split_for_parts();
+    let document = openapi::route(document);
+    let routes = routes
+        .layer(middleware::from_fn_with_state(api.clone(), access::admit))
+        .merge(document)
+        .fallback(answer::no_route)
+        .method_not_allowed_fallback(answer::no_method)
+        .layer(middleware::map_response(answer::finish))
+        .with_state(api);
+    Some(Router::new().nest(PATH, routes))
+}
+
+/// Returns the routes for services, with their part of the document.
+fn documented_routes() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::with_openapi(openapi::document())
+        .routes(routes!(
+            messages::send_message,
+            messages::get_history,
+            changes::edit_message,
+            changes::delete_message,
+        ))
+        .routes(routes!(changes::set_reaction))
+        .routes(routes!(changes::set_pinned))
+        .routes(routes!(changes::get_changes))
+        .routes(routes!(search::search_messages))
+        .routes(routes!(
+            rooms::create_room,
+            rooms::get_room,
+            rooms::set_room
+        ))
+        .routes(routes!(
+            rooms::get_members,
+            rooms::add_member,
+            rooms::remove_member
+        ))
+        .routes(routes!(inbox::get_reads, inbox::mark_read))
+        .routes(routes!(
+            inbox::list_rooms,
+            inbox::follow_room,
+            inbox::unfollow_room
+        ))
+        .routes(routes!(batch::run))
+}
