@@ -133,35 +133,35 @@ struct ErrorSchema {
 pub enum Refused {
     /// A field is missing or wrong.
     #[response(status = 400)]
-    Invalid(#[to_schema] ErrorAnswer),
+    Invalid(ErrorAnswer),
     /// The API key or token is missing, invalid or expired.
     #[response(status = 401)]
-    Unauthorized(#[to_schema] ErrorAnswer),
+    Unauthorized(ErrorAnswer),
     /// The request is not open to this service or user.
     #[response(status = 403)]
-    Forbidden(#[to_schema] ErrorAnswer),
+    Forbidden(ErrorAnswer),
     /// There is no such message or room.
     #[response(status = 404)]
-    NotFound(#[to_schema] ErrorAnswer),
+    NotFound(ErrorAnswer),
     /// The body did not arrive in time.
     #[response(status = 408)]
-    TimedOut(#[to_schema] ErrorAnswer),
+    TimedOut(ErrorAnswer),
     /// Somebody was faster; `current` is the present state.
     #[response(status = 409)]
-    Conflict(#[to_schema] ErrorAnswer),
+    Conflict(ErrorAnswer),
     /// The message or the body is too large.
     #[response(status = 413)]
-    TooLarge(#[to_schema] ErrorAnswer),
+    TooLarge(ErrorAnswer),
     /// The body is no JSON.
     #[response(status = 415)]
-    MediaType(#[to_schema] ErrorAnswer),
+    MediaType(ErrorAnswer),
     /// Too many requests at once; see `Retry-After`.
     #[response(status = 429)]
-    RateLimited(#[to_schema] ErrorAnswer),
+    RateLimited(ErrorAnswer),
     /// A bug; the log has its details.
     #[response(status = 500)]
-    Internal(#[to_schema] ErrorAnswer),
+    Internal(ErrorAnswer),
     /// The database does not answer, or the server is stopping; a repeat is harmless.
     #[response(status = 503)]
-    Unavailable(#[to_schema] ErrorAnswer),
+    Unavailable(ErrorAnswer),
 }

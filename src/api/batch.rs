@@ -43,7 +43,23 @@ struct Operation {
     path: Path,
     /// The body; for `DELETE`, the fields of its query.
     #[schema(value_type = Object)]
-    body: Box<RawValue>,
+    body: Body,
+}
+
+/// The body of a write, an object.
+#[derive(Deserialize)]
+#[serde(try_from = "Box<RawValue>")]
+struct Body(String);
+
+impl TryFrom<Box<RawValue>> for Body {
+    type Error = &'static str;
+
+    fn try_from(json: Box<RawValue>) -> Result<Self, Self::Error> {
+        match json.get().starts_with('{') {
+            true => Ok(Self(json.get().to_owned())),
+            false => Err("must be an object"),
+        }
+    }
 }
 
 /// The method of a write.
@@ -151,7 +167,7 @@ impl Operation {
     }
 
     async fn answer(&self, api: &Api, service: &Service) -> OneAnswer {
-        let json = Json(self.body.get().to_owned());
+        let json = Json(self.body.0.clone());
         let answer = match (self.method, self.path) {
             (Method::Post, Path::Messages) => {
                 messages::send(api, service, IdempotencyKey::none(), &json).await

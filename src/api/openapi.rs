@@ -9,6 +9,9 @@ use utoipa::{
     },
 };
 
+use super::answer::ErrorAnswer;
+use crate::model::WholeNumber;
+
 /// The name of the security scheme.
 const BEARER: &str = "service";
 
@@ -20,6 +23,7 @@ const BEARER: &str = "service";
         description = "The chat, for the backends of the product around it. Requests, answers and errors are those \
             of the Socket.IO events of the same names."
     ),
+    components(schemas(ErrorAnswer, WholeNumber)),
     servers((url = "/api/v1")),
     modifiers(&Bearer)
 )]
