@@ -32,6 +32,7 @@
 
 mod api;
 mod app;
+mod archive;
 mod auth;
 mod bus;
 mod chat;

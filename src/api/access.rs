@@ -1,6 +1,6 @@
 //! The admission of requests: authentication, the rate of a service, and the requests at once.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::{FromRequestParts, Request, State},
@@ -11,6 +11,9 @@ use axum::{
 
 use super::Api;
 use crate::{auth::Service, error::Error};
+
+/// The wait before a request that found no place is tried again.
+pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Admits a request of a service, which its handler finds as [`Caller`].
 pub async fn admit(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {

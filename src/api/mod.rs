@@ -5,11 +5,13 @@
 
 mod access;
 mod answer;
+mod archive;
 mod batch;
 mod changes;
 mod inbox;
 mod messages;
 mod openapi;
+mod presence;
 mod request;
 mod rooms;
 mod search;
@@ -51,7 +53,9 @@ pub struct Api {
     chat: Arc<Chat>,
     services: Services,
     rates: Limiter<UserId>,
-    places: Arc<Semaphore>,
+    places: Semaphore,
+    /// The places for work on the archive.
+    archives: Arc<Semaphore>,
     max_body_bytes: usize,
     /// A graceful shutdown waits for the requests in flight.
     unanswered: TaskTracker,
@@ -79,7 +83,8 @@ pub fn router(settings: Settings, chat: Arc<Chat>, unanswered: TaskTracker) -> O
         chat,
         rates: Limiter::new(settings.rate),
         services: settings.services,
-        places: Arc::new(Semaphore::new(REQUESTS_AT_ONCE)),
+        places: Semaphore::new(REQUESTS_AT_ONCE),
+        archives: Arc::new(Semaphore::new(archive::AT_ONCE)),
         max_body_bytes: request::max_body_bytes(settings.max_message_bytes),
         unanswered,
     });
@@ -124,5 +129,9 @@ fn documented_routes() -> OpenApiRouter<Arc<Api>> {
             inbox::follow_room,
             inbox::unfollow_room
         ))
+        .routes(routes!(presence::get_presence))
+        .routes(routes!(presence::disconnect))
+        .routes(routes!(archive::export))
+        .routes(routes!(archive::erase))
         .routes(routes!(batch::run))
 }

@@ -72,6 +72,19 @@ impl Service {
         &self.0.user
     }
 
+    /// Checks that the service may act on users as such, beyond some rooms.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Forbidden`] for a token that is for some rooms only.
+    pub fn check_all_rooms(&self) -> Result<(), Error> {
+        if self.0.rooms.is_some() {
+            let why = "token: rooms: is for some rooms only, and the request concerns all";
+            return Err(Error::Forbidden(why.into()));
+        }
+        Ok(())
+    }
+
     /// Returns the identity of the service itself.
     pub fn itself(&self) -> Identity {
         self.0.clone()

@@ -1,11 +1,13 @@
 //! The use cases: join, leave, send, change, read history, type, mark as read, follow, govern rooms. Knows neither
 //! sockets nor HTTP.
 
+mod archive;
 mod change;
 mod history;
 mod inbox;
 mod join;
 mod participant;
+mod presence;
 mod reading;
 mod rooms;
 mod search;

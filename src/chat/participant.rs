@@ -231,6 +231,13 @@ impl Participant {
         !joined.closed
     }
 
+    /// Returns the rooms that the client is in.
+    pub fn rooms(&self) -> Vec<RoomId> {
+        let joined = self.joined();
+        let entered = joined.rooms.iter().filter(|(_, room)| room.entry.is_some());
+        entered.map(|(room, _)| room.clone()).collect()
+    }
+
     /// Returns true while the client is told of the rooms that its user follows.
     pub fn is_watching(&self) -> bool {
         self.joined().watching

@@ -133,8 +133,27 @@ impl Chat {
             authority: user.authority(),
             action,
         };
+        match self.govern(&change).await? {
+            Err(RoomRefusal::Exists(info)) => {
+                let may_see = self.standing(&user, &change.room_id).await.is_ok();
+                let info = if may_see { info } else { info.for_outsiders() };
+                Err(RoomRefusal::Exists(info).into())
+            }
+            changed => Ok(changed?),
+        }
+    }
+
+    /// Stores a change of a room, and returns once it holds on all servers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] as [`Chat::change_room`].
+    pub(super) async fn govern(
+        &self,
+        change: &RoomChange,
+    ) -> Result<Result<RoomChanged, RoomRefusal>, Error> {
         let room = &change.room_id;
-        let storing = timeout(READ_TIMEOUT, self.store.rooms().change(&change));
+        let storing = timeout(READ_TIMEOUT, self.store.rooms().change(change));
         let stored: Result<_, Error> = match storing.await {
             Ok(stored) => stored.map_err(Error::from),
             Err(_) => Err(Error::Unavailable),
@@ -145,12 +164,7 @@ impl Chat {
         })?;
         let changed = match stored {
             Ok(changed) => changed,
-            Err(RoomRefusal::Exists(info)) => {
-                let may_see = self.standing(&user, room).await.is_ok();
-                let info = if may_see { info } else { info.for_outsiders() };
-                return Err(RoomRefusal::Exists(info).into());
-            }
-            Err(refusal) => return Err(refusal.into()),
+            Err(refusal) => return Ok(Err(refusal)),
         };
         if changed.changed {
             self.rooms.changed(room, changed.settings.revision);
@@ -170,7 +184,7 @@ impl Chat {
         if may_shut_out {
             self.rooms.confirm(room, changed.settings.revision).await?;
         }
-        Ok(changed)
+        Ok(Ok(changed))
     }
 
     /// Reads a page of a room's members, by their names. Returns the last one, too, if there are others

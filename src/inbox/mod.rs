@@ -17,6 +17,7 @@ use std::{future::Future, sync::Arc};
 
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 pub use self::{
     delivery::{Delivery, RoomActivity},
@@ -29,7 +30,8 @@ use crate::{
     bus::{Bus, News},
     error::Error,
     model::{
-        EncodedMessage, MAX_FOLLOWED, Mark, Marked, Outcome, Read, RoomId, Seq, Signal, UserId,
+        Clients, EncodedMessage, FromStore, MAX_FOLLOWED, Mark, Marked, Outcome, Read, RoomId, Seq,
+        Signal, UserId,
     },
     room::{NewsListener, READ_TIMEOUT, Reads, Rooms},
     store::{MembershipStore, MessageStore, StoreError},
@@ -233,6 +235,44 @@ impl Inbox {
         self.watch.end(user);
     }
 
+    /// Returns the clients of a user on all servers, and ends their connections if asked to.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] when a server does not answer in time; then some connections may be ended.
+    pub async fn clients(&self, user: &UserId, disconnect: bool) -> Result<Clients, Error> {
+        let mut clients = self.clients_here(user, disconnect);
+        clients.merge(
+            self.context
+                .rooms
+                .clients_elsewhere(user, disconnect)
+                .await?,
+        );
+        Ok(clients)
+    }
+
+    fn clients_here(&self, user: &UserId, disconnect: bool) -> Clients {
+        let clients = self.context.delivery.clients(user);
+        if disconnect {
+            self.context.delivery.disconnect(user);
+        }
+        clients
+    }
+
+    /// Answers another server's question for the clients of a user.
+    fn answer(&self, id: Uuid, user: &UserId, disconnect: bool) {
+        let clients = self.clients_here(user, disconnect);
+        if let Some(bus) = &self.context.bus {
+            let server = bus.rosters().server_id().0;
+            let found = Signal::Found {
+                id,
+                server,
+                clients,
+            };
+            bus.signal(&RoomId::from_store(user.to_string()), &found);
+        }
+    }
+
     /// Tells everyone concerned of stored marks: `asked` are those of readers, the others come from
     /// first messages, which tell of themselves.
     fn tell_marked(&self, marked: Marked, asked: bool) {
@@ -288,7 +328,12 @@ impl NewsListener for Inbox {
             match signal {
                 Signal::Read { user_id, seq } => self.tell_own(room, user_id, *seq),
                 Signal::Followed { user_id } => self.watch.changed(user_id),
-                Signal::Typing { .. } | Signal::Confirm { .. } | Signal::Confirmed { .. } => {}
+                Signal::Find {
+                    id,
+                    user_id,
+                    disconnect,
+                } => self.answer(*id, user_id, *disconnect),
+                _ => {}
             }
         }
         if news.wakes.any || news.dropped > 0 {

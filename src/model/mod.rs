@@ -23,7 +23,7 @@ pub use self::{
         Role, RoomAction, RoomChange, RoomChanged, RoomInfo, RoomMember, RoomRefusal, RoomSettings,
         Standing, Title,
     },
-    signal::Signal,
+    signal::{Clients, MAX_ROOMS_NAMED, Signal},
     state::{
         MAX_METADATA_BYTES, MAX_METADATA_DEPTH, MAX_REACTION_BYTES, MAX_REACTIONS, MAX_REACTORS,
         Metadata, Reaction, Reactors, Revision, State,

@@ -1,11 +1,13 @@
 //! Signals: told to the members that are there at the time, and neither stored, numbered nor
 //! resumed.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    ids::{Seq, UserId},
+    ids::{RoomId, Seq, UserId},
     state::Revision,
 };
 
@@ -51,4 +53,58 @@ pub enum Signal {
         /// The server.
         server: Uuid,
     },
+    /// A server asks the others for the clients of a user. It travels under the user's name instead of a
+    /// room's.
+    Find {
+        /// The question.
+        id: Uuid,
+        /// The user.
+        user_id: UserId,
+        /// True to end the connections of these clients.
+        disconnect: bool,
+    },
+    /// A server's answer to such a question.
+    Found {
+        /// The question.
+        id: Uuid,
+        /// The server.
+        server: Uuid,
+        /// The user's clients on it.
+        #[serde(flatten)]
+        clients: Clients,
+    },
+}
+
+/// The clients of a user.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clients {
+    /// The number of clients.
+    pub connections: usize,
+    /// The rooms that they are in, at most [`MAX_ROOMS_NAMED`].
+    pub rooms: BTreeSet<RoomId>,
+}
+
+/// The most rooms named with the clients of a user: they have to fit a signal.
+pub const MAX_ROOMS_NAMED: usize = 20;
+
+impl Clients {
+    /// Adds a client.
+    pub fn add(&mut self, rooms: impl IntoIterator<Item = RoomId>) {
+        self.connections += 1;
+        self.rooms.extend(rooms);
+        self.shorten();
+    }
+
+    /// Adds the clients on another server.
+    pub fn merge(&mut self, other: Self) {
+        self.connections += other.connections;
+        self.rooms.extend(other.rooms);
+        self.shorten();
+    }
+
+    fn shorten(&mut self) {
+        while self.rooms.len() > MAX_ROOMS_NAMED {
+            self.rooms.pop_last();
+        }
+    }
 }

@@ -15,6 +15,7 @@ use super::{
     lease::Lease,
     protocol::JoinRoom,
     turn::Turns,
+    users::Users,
 };
 use crate::{
     chat::{Chat, Participant},
@@ -36,12 +37,16 @@ pub struct Client {
     pub unanswered: TaskTracker,
     /// Set when its connection is broken because it is too slow.
     pub is_cut: AtomicBool,
+    /// Set once it is listed with its user.
+    pub is_listed: AtomicBool,
     /// Set once it hears the packets for its own user.
     pub hears_own: AtomicBool,
     /// The bytes in flight to it.
     pub backlog: Backlog,
     /// The bytes in flight to all clients.
     pub backlogs: Arc<Backlogs>,
+    /// The clients of each user.
+    pub users: Arc<Users>,
     /// Its sends before its first join.
     pub early: EarlySends,
     /// The rooms of its handshake, until it joins them.
@@ -67,6 +72,25 @@ impl Client {
             .as_ref()
             .map(|identity| identity.user_id().as_str());
         tracing::info_span!("socket", connection = self.participant.client, user)
+    }
+
+    /// Lists the client with its user, once the user is known.
+    pub fn list(&self, socket: &Arc<Socket>) {
+        let identity = self.participant.identity();
+        let identity = identity.filter(|_| !self.is_listed.swap(true, Ordering::Relaxed));
+        if let Some(identity) = identity {
+            self.users.add(identity.user_id(), socket);
+            if !socket.connected() {
+                self.unlist(socket);
+            }
+        }
+    }
+
+    /// Takes the client off the list of its user.
+    pub fn unlist(&self, socket: &Socket) {
+        if let Some(identity) = self.participant.identity() {
+            self.users.remove(identity.user_id(), socket);
+        }
     }
 
     /// Subscribes the client to a room's packets; returns false when its socket has ended.

@@ -26,6 +26,7 @@ use super::{
     protocol::{Auth, JoinRoom},
     reply::Reply,
     turn::Turns,
+    users::Users,
 };
 use crate::{auth::Verifier, chat::Chat, contract, engine, error::Error, room::Departure};
 
@@ -42,6 +43,8 @@ pub struct Entrance {
     pub unanswered: TaskTracker,
     /// The bytes in flight to all clients.
     pub backlogs: Arc<Backlogs>,
+    /// The clients of each user.
+    pub users: Arc<Users>,
     /// The memory left for early sends.
     pub early: EarlyBytes,
 }
@@ -79,9 +82,11 @@ impl Entrance {
             turns: Turns::while_connecting(),
             unanswered: self.unanswered.clone(),
             is_cut: AtomicBool::new(false),
+            is_listed: AtomicBool::new(false),
             hears_own: AtomicBool::new(false),
             backlog: Backlog::default(),
             backlogs: self.backlogs.clone(),
+            users: self.users.clone(),
             early: EarlySends::new(self.early.clone()),
             rooms: Mutex::new(rooms),
         })
@@ -127,6 +132,7 @@ pub async fn connected(Connected(socket): Connected) {
     if let Some(session) = session(&socket) {
         session.enter();
     }
+    client.list(&socket);
     panics::survived(join_rooms(&socket, &client)).await;
     client.turns.end_connecting();
 }
@@ -157,6 +163,7 @@ async fn disconnected(socket: SocketRef, io: SocketIo, reason: DisconnectReason)
         .span()
         .in_scope(|| tracing::debug!(?reason, "disconnected"));
     client.early.clear();
+    client.unlist(&socket);
     panics::survived(client.chat.disconnect(&client.participant, how)).await;
     if let Some(session) = session(&socket)
         && how == Departure::Left

@@ -68,14 +68,14 @@ async fn expire(socket: Weak<Socket>, at: i64) {
         tokio::time::sleep(Duration::from_millis(left).min(LONGEST_SLEEP)).await;
     }
     if let Some(socket) = socket.upgrade() {
-        disconnect(socket);
+        disconnect(socket, &Error::TokenExpired);
     }
 }
 
-/// Disconnects a socket, or cuts it when its queue is full. After a disconnect packet, a stock
+/// Tells a client the reason and disconnects it, or cuts it when its queue is full. After a disconnect packet, a stock
 /// client does not come back by itself with the same token:
 /// <https://socket.io/docs/v4/client-socket-instance/#disconnect>.
-fn disconnect(socket: Arc<Socket>) {
+pub fn disconnect(socket: Arc<Socket>, reason: &Error) {
     if !socket.connected() {
         return;
     }
@@ -85,7 +85,7 @@ fn disconnect(socket: Arc<Socket>) {
     let failure = Failure {
         event: event::CONNECT,
         room_id: None,
-        error: (&Error::TokenExpired).into(),
+        error: reason.into(),
     };
     socket.emit(event::ERROR, &failure).ok();
     if socket.clone().disconnect().is_err() {

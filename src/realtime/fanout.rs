@@ -9,12 +9,15 @@ use socketioxide::{BroadcastError, SendError, SocketError, SocketIo, extract::So
 use super::{
     backlog::Backlogs,
     client::{Client, activity_of, own_packets},
+    credentials::disconnect,
     overflow::{count_bytes, count_packet, cut, has_overflowed},
     protocol::{self, Removed, UserTyping, event},
+    users::Users,
 };
 use crate::{
+    error::Error,
     inbox::{Delivery, RoomActivity},
-    model::{EncodedMessage, Exclusion, RoomId, UserId},
+    model::{Clients, EncodedMessage, Exclusion, RoomId, UserId},
     room::{Fanout, MessageChanged, Presence, Reads, Reset, SettingsChanged},
 };
 
@@ -25,11 +28,16 @@ const PACKET_BYTES: usize = 32;
 pub struct SocketIoFanout {
     io: SocketIo,
     backlogs: Arc<Backlogs>,
+    users: Arc<Users>,
 }
 
 impl SocketIoFanout {
-    pub(super) fn new(io: SocketIo, backlogs: Arc<Backlogs>) -> Self {
-        Self { io, backlogs }
+    pub(super) fn new(io: SocketIo, backlogs: Arc<Backlogs>, users: Arc<Users>) -> Self {
+        Self {
+            io,
+            backlogs,
+            users,
+        }
     }
 
     fn emit<T: Serialize>(&self, room: &RoomId, event: &str, data: &T, bytes: usize) {
@@ -230,6 +238,22 @@ impl Delivery for SocketIoFanout {
         let bytes = PACKET_BYTES + message.map_or(0, |message| message.json().len());
         let (own, room) = (activity_of(user), activity.room_id());
         self.emit_to_own(own, room, event::ROOM_ACTIVITY, activity, bytes);
+    }
+
+    fn clients(&self, user: &UserId) -> Clients {
+        let mut clients = Clients::default();
+        for socket in self.users.sockets_of(user) {
+            clients.add(Client::from_socket(&socket).participant.rooms());
+        }
+        clients
+    }
+
+    fn disconnect(&self, user: &UserId) {
+        let reason =
+            Error::Forbidden("the service behind the chat has ended the connection".into());
+        for socket in self.users.sockets_of(user) {
+            disconnect(socket, &reason);
+        }
     }
 }
 

@@ -15,6 +15,7 @@ mod panics;
 pub mod protocol;
 mod reply;
 mod turn;
+mod users;
 
 use std::{sync::Arc, time::Duration};
 
@@ -31,6 +32,7 @@ use self::{
     backlog::Backlogs,
     connect::{Entrance, connected},
     early::EarlyBytes,
+    users::Users,
 };
 pub use self::{
     early::{JOIN_WAIT, MAX_EARLY_SENDS},
@@ -91,6 +93,7 @@ impl Settings {
 pub struct Realtime {
     io: SocketIo,
     backlogs: Arc<Backlogs>,
+    users: Arc<Users>,
 }
 
 /// Returns a service for Socket.IO at [`PATH`], which hands other requests to `inner`, and the server
@@ -101,6 +104,7 @@ pub fn prepare<S: Clone>(settings: Settings, inner: S) -> (SocketIoService<S>, R
         service,
         Realtime {
             backlogs: Arc::new(Backlogs::new(io.clone())),
+            users: Arc::default(),
             io,
         },
     )
@@ -129,7 +133,7 @@ pub fn builder(settings: Settings) -> SocketIoBuilder {
 impl Realtime {
     /// Returns the fan-out for rooms.
     pub fn fanout(&self) -> SocketIoFanout {
-        SocketIoFanout::new(self.io.clone(), self.backlogs.clone())
+        SocketIoFanout::new(self.io.clone(), self.backlogs.clone(), self.users.clone())
     }
 
     /// Registers the handlers. From now on clients connect, with tokens for `verifier` or, without a
@@ -145,6 +149,7 @@ impl Realtime {
             verifier,
             unanswered,
             backlogs: self.backlogs.clone(),
+            users: self.users.clone(),
             early: EarlyBytes::default(),
         });
         // The middleware sets a socket's handlers before the client learns of its connection: a

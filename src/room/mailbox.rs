@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::{
     joining::{Done, Join, Joining, Step},
-    members::{ClientId, Departure, RostersRead},
+    members::{ClientId, Departure, Present, RostersRead},
 };
 use crate::{
     error::Error,
@@ -70,6 +70,8 @@ pub(super) enum Command {
     RemoteSignal(Signal),
     /// Answer once the room has reached a revision, and nobody is here who may not be.
     Confirm(Revision, oneshot::Sender<()>),
+    /// Answer with the members.
+    Present(oneshot::Sender<Present>),
     /// Check the flag for missed commands, as after every command.
     Look,
 }
@@ -205,6 +207,13 @@ impl RoomHandle {
         if asking.await.is_ok() {
             confirmed.await.ok();
         }
+    }
+
+    /// Returns the members, or none when the room ends.
+    pub(super) async fn present(&self) -> Option<Present> {
+        let (answer, present) = oneshot::channel();
+        self.commands.send(Command::Present(answer)).await.ok()?;
+        present.await.ok()
     }
 
     /// Passes a signal on to the members, unless the mailbox is full. Never waits.

@@ -5,6 +5,7 @@
 //! is not in memory reads the log in its own task. The task lives as long as a [`RoomHandle`] does.
 
 mod answer;
+mod asking;
 mod budget;
 mod confirming;
 mod context;
@@ -13,6 +14,7 @@ mod guard;
 mod joining;
 mod mailbox;
 mod members;
+mod presence;
 mod reading;
 mod reads;
 mod recent;
@@ -29,10 +31,13 @@ pub use self::{
     answer::MAX_ANSWER_BYTES,
     budget::ROOM_BYTES,
     context::RoomContext,
-    fanout::{Fanout, Joined, MessageChanged, Presence, Reads, Reset, SettingsChanged, Welcome},
+    fanout::{
+        Fanout, Joined, MAX_LISTED, MessageChanged, Presence, Reads, Reset, SettingsChanged,
+        Welcome,
+    },
     joining::Join,
     mailbox::{MAILBOX_BYTES, MAILBOX_CAPACITY, RoomHandle},
-    members::{ClientId, Departure, INTERVAL, PresenceSettings},
+    members::{ClientId, Departure, INTERVAL, PresenceSettings, Present},
     reading::READ_TIMEOUT,
     reads::{MAX_TOLD, READS_INTERVAL},
     recent::CAPACITY,

@@ -11,8 +11,8 @@ use std::{
 };
 
 use super::{
+    asking::Questions,
     budget::Budget,
-    confirming::Questions,
     context::RoomContext,
     mailbox::{Command, RoomHandle, WeakRoomHandle},
     members::RostersRead,

@@ -18,7 +18,7 @@ use super::{
     reads::Reads,
     rosters::{RosterLink, RosterQueue},
     tail::{History, Missed, Tail},
-    waiting::{Waiting, WaitingList},
+    waiting::{Waiting, WaitingList, sleep_until},
 };
 use crate::{
     error::Error,
@@ -175,6 +175,7 @@ impl Room {
                 self.tail.wake_to_change(revision);
                 self.guard.confirm(revision, done);
             }
+            Command::Present(answer) => _ = answer.send(self.members.present()),
             Command::Look => {}
         }
     }
@@ -228,7 +229,7 @@ impl Room {
             }
             Signal::Read { user_id, seq } => self.reads.add(user_id, seq),
             // Of no concern to a room's other members.
-            Signal::Followed { .. } | Signal::Confirm { .. } | Signal::Confirmed { .. } => {}
+            _ => {}
         }
     }
 
@@ -389,12 +390,5 @@ impl Room {
             last_revision: self.tail.revision(),
             room: self.tail.settings().cloned(),
         });
-    }
-}
-
-async fn sleep_until(time: Option<Instant>) {
-    match time {
-        Some(time) => tokio::time::sleep_until(time).await,
-        None => std::future::pending().await,
     }
 }

@@ -61,3 +61,11 @@ impl WaitingList {
         }
     }
 }
+
+/// Waits until a time; without one, for ever.
+pub(super) async fn sleep_until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}

@@ -11,7 +11,7 @@ use proc_macro2::{Ident, TokenStream, TokenTree};
 /// The modules from the roof to the ground, each with its possible imports. All of these are further
 /// down, so no circle is possible. `*` stands for everything below.
 pub const MODULES: &[(&str, &str)] = &[
-    ("commands", "app config telemetry auth store model"),
+    ("commands", "app config telemetry archive auth store model"),
     ("app", "*"),
     // It fills in the settings of the layers, and they do not know it.
     ("config", "*"),
@@ -21,14 +21,18 @@ pub const MODULES: &[(&str, &str)] = &[
         "realtime",
         "contract chat inbox room engine auth model json_error error",
     ),
-    ("api", "http contract chat auth rates model error"),
+    ("api", "http contract chat archive auth rates model error"),
     ("http", "chat engine auth model error"),
     ("engine", "net rates error"),
     ("net", "rates error"),
     ("contract", "chat inbox model json_error error"),
     ("retention", "room store model"),
     ("search", "store model"),
-    ("chat", "inbox room writer auth rates store model error"),
+    (
+        "chat",
+        "archive inbox room writer auth rates store model error",
+    ),
+    ("archive", "store model"),
     ("inbox", "room store bus model error"),
     // Rooms read the log, and never write to it.
     ("room", "store bus model error"),

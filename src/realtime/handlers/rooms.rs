@@ -86,6 +86,7 @@ fn welcome(client: &Client, reply: &Reply, joined: Joined) -> bool {
         socket,
         joined.changes.as_deref().unwrap_or_default(),
     );
+    client.list(socket);
     reply.joined(&joined);
     client.subscribe(socket, &joined.room_id)
 }

@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use serde::Serialize;
 use tokio::time::Instant;
 
 pub use self::elsewhere::RostersRead;
@@ -47,6 +48,16 @@ pub enum Departure {
     Left,
     /// The connection broke: the user has the grace period to come back.
     Broken,
+}
+
+/// The members of a room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Present {
+    /// The members, at most [`MAX_LISTED`].
+    pub members: Vec<UserId>,
+    /// The number of members.
+    pub member_count: usize,
 }
 
 #[derive(Debug)]
@@ -113,6 +124,13 @@ impl Members {
 
     pub(super) fn listed(&self) -> Vec<UserId> {
         self.users.keys().take(MAX_LISTED).cloned().collect()
+    }
+
+    pub(super) fn present(&self) -> Present {
+        Present {
+            members: self.listed(),
+            member_count: self.count(),
+        }
     }
 
     /// Adds a client; changes nothing if it is in already.

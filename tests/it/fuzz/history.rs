@@ -52,6 +52,12 @@ impl Delivery for Nobody {
     fn read(&self, _: &Reads) {}
 
     fn activity(&self, _: &UserId, _: &RoomActivity) {}
+
+    fn clients(&self, _: &UserId) -> Clients {
+        Clients::default()
+    }
+
+    fn disconnect(&self, _: &UserId) {}
 }
 
 /// Rooms of all sizes, and the use cases.

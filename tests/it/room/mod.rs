@@ -76,6 +76,12 @@ impl Delivery for Recorder {
     fn read(&self, _: &Reads) {}
 
     fn activity(&self, _: &UserId, _: &RoomActivity) {}
+
+    fn clients(&self, _: &UserId) -> Clients {
+        Clients::default()
+    }
+
+    fn disconnect(&self, _: &UserId) {}
 }
 
 /// Rooms and use cases, without sockets.
