@@ -3,6 +3,7 @@
 mod support;
 
 mod admission;
+mod api;
 mod archive;
 #[cfg(target_os = "linux")]
 mod bounds;

@@ -1,7 +1,7 @@
 //! Messages that change.
 
-mod follower;
+pub mod follower;
 mod kills;
-mod model;
+pub mod model;
 mod store;
 mod wire;

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, ops::RangeInclusive, sync::Arc};
 
 use parlor::{
-    model::{EncodedMessage, Exclusion, RoomId, Seq, UserId},
+    model::{Clients, EncodedMessage, Exclusion, RoomId, Seq, UserId},
     store::{Keep, MessageStore, Page},
     testing::{
         auth::Identity,

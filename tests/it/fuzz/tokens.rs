@@ -51,7 +51,7 @@ fn claims() -> impl Strategy<Value = Value> {
         ("sub", 0.95, prop_oneof![9 => Just(json!("ann")), 3 => text().prop_map(Value::from), 1 => any_json()].boxed()),
         ("exp", 0.95, prop_oneof![9 => Just(json!(later())), 3 => time()].boxed()),
         ("nbf", 0.2, time().boxed()),
-        ("role", 0.3, prop_oneof![Just(json!("operator")), Just(json!("user")), any_json()].boxed()),
+        ("role", 0.3, prop_oneof![Just(json!("operator")), Just(json!("service")), Just(json!("user")), any_json()].boxed()),
         ("rooms", 0.5, prop_oneof![3 => rooms, 1 => any_json()].boxed()),
         ("iss", 0.2, any_json().boxed()),
         ("aud", 0.1, any_json().boxed()),
@@ -105,7 +105,10 @@ fn a_signed_token_grants_its_claims_and_no_more() {
             Ok(Grant {
                 identity,
                 expires_at,
+                is_service,
             }) => {
+                assert_eq!(is_service, claims["role"] == "service");
+                assert!(!identity.is_service(), "a socket's client is no service");
                 assert_eq!(claims["sub"].as_str(), Some(identity.user_id().as_str()));
                 assert!(is_id(identity.user_id().as_str()));
                 assert!(

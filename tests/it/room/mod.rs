@@ -14,7 +14,9 @@ use std::{
 
 use futures_util::future::join_all;
 use parlor::{
-    model::{Body, Draft, EncodedMessage, Exclusion, Outcome, RoomId, Seq, Stored, UserId},
+    model::{
+        Body, Clients, Draft, EncodedMessage, Exclusion, Outcome, RoomId, Seq, Stored, UserId,
+    },
     store::MessageStore,
     testing::{
         auth::Identity,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use parlor::{
     model::{
-        Access, Exclusion, NewSettings, Revision, Role, RoomAction, RoomChange, RoomChanged,
-        RoomId, RoomInfo, RoomRefusal, UserId,
+        Access, Authority, Exclusion, NewSettings, Revision, Role, RoomAction, RoomChange,
+        RoomChanged, RoomId, RoomInfo, RoomRefusal, UserId,
     },
     store::MessageStore,
 };
