@@ -3,7 +3,7 @@
 use axum::{
     http::{
         HeaderValue, StatusCode,
-        header::{CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE},
+        header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
     },
     response::{IntoResponse, Response},
 };
@@ -12,6 +12,9 @@ use serde_json::value::{RawValue, to_raw_value};
 use utoipa::{IntoResponses, ToSchema};
 
 use crate::error::Error;
+
+/// The wait before a request is repeated that found the database away or the server stopping, in seconds.
+const UNAVAILABLE_FOR: HeaderValue = HeaderValue::from_static("1");
 
 /// The answer to a successful request.
 pub struct Answer {
@@ -92,11 +95,14 @@ pub async fn no_method() -> Refusal {
 
 /// Adds the headers of all answers.
 pub async fn finish(mut response: Response) -> Response {
-    let is_unauthorized = response.status() == StatusCode::UNAUTHORIZED;
+    let status = response.status();
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if is_unauthorized {
+    if status == StatusCode::UNAUTHORIZED {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.entry(RETRY_AFTER).or_insert(UNAVAILABLE_FOR);
     }
     response
 }

@@ -69,7 +69,7 @@ pub async fn export(
         Subject::User(_) => service.check_all_rooms()?,
     }
     let place = place(&api.archives)?;
-    tracing::info!(service = %service.name(), ?subject, "exports");
+    tracing::info!(service = %service.name(), ?subject, "exports the archive");
     let (sender, lines) = mpsc::channel(LINES_AT_ONCE);
     let chat = api.chat.clone();
     let exporting = tokio::spawn(api.unanswered.track_future(async move {
@@ -111,8 +111,8 @@ pub async fn erase(
     let EraseRequest { user_id } = json.read()?;
     service.check_all_rooms()?;
     let _place = place(&api.archives)?;
+    tracing::info!(service = %service.name(), user = %user_id, "erases a user");
     let erased = api.chat.erase(&user_id).await?;
-    tracing::info!(service = %service.name(), user = %user_id, ?erased, "erased a user");
     Ok(Answer::ok(&erased))
 }
 

@@ -105,6 +105,7 @@ async fn delete_as(
     user: Option<Identity>,
 ) -> Result<Answer, Error> {
     let DeleteMessage { room_id, seq } = delete;
+    tracing::info!(service = %service.name(), room = %room_id, seq = seq.get(), "deletes a message");
     let user = api.acting(service, user);
     change(api, &user, room_id, seq, Action::Delete).await
 }

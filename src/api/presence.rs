@@ -122,7 +122,7 @@ pub async fn disconnect(
 ) -> Result<Answer, Refusal> {
     let Disconnect { user_id } = json.read()?;
     service.check_all_rooms()?;
+    tracing::info!(service = %service.name(), user = %user_id, "disconnects a user");
     let clients = api.chat.disconnect_user(&user_id).await?;
-    tracing::info!(service = %service.name(), user = %user_id, connections = clients.connections, "disconnected a user");
     Ok(Answer::ok(&UserPresence::new(user_id, clients)))
 }

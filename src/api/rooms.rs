@@ -210,6 +210,7 @@ pub async fn remove(api: &Api, service: &Service, json: &Json) -> Result<Answer,
 
 async fn remove_as(api: &Api, service: &Service, remove: RemoveMember) -> Result<Answer, Error> {
     let RemoveMember { room_id, user_id } = remove;
+    tracing::info!(service = %service.name(), room = %room_id, user = %user_id, "removes a member");
     let service = api.participant(service.itself());
     let removing = api.chat.remove_member(&service, room_id, user_id);
     let changed = removing.await?;

@@ -18,8 +18,8 @@ impl Chat {
     ///
     /// [`Error::Unavailable`] when the database does not answer, or the server is stopping.
     pub async fn export(&self, subject: &Subject, lines: Sender<String>) -> Result<(), Error> {
-        self.check_running()?;
-        Ok(archive::export(&*self.store, subject, lines).await?)
+        self.until_stop(async { Ok(archive::export(&*self.store, subject, lines).await?) })
+            .await
     }
 
     /// Erases what a user has left. Everybody sees it.
@@ -29,8 +29,17 @@ impl Chat {
     /// [`Error::Unavailable`] when the database does not answer, or the server is stopping. What was erased
     /// until then stays erased, and another run goes on.
     pub async fn erase(&self, user: &UserId) -> Result<Erased, Error> {
-        self.check_running()?;
-        archive::erase(self, &*self.store, user).await
+        self.until_stop(archive::erase(self, &*self.store, user))
+            .await
+    }
+
+    /// Breaks long work off when the server stops.
+    async fn until_stop<T>(
+        &self,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let ended = self.stopping.run_until_cancelled(work).await;
+        ended.unwrap_or(Err(Error::Unavailable))
     }
 }
 
