@@ -269,13 +269,23 @@ mod tests {
         is_operator: bool,
         action: RoomAction,
     ) -> Result<(Membership, bool), RoomRefusal> {
+        let authority = match is_operator {
+            true => Authority::Operator,
+            false => Authority::User,
+        };
+        decided_by(authority, own, other, action)
+    }
+
+    fn decided_by(
+        authority: Authority,
+        own: Membership,
+        other: Membership,
+        action: RoomAction,
+    ) -> Result<(Membership, bool), RoomRefusal> {
         let change = RoomChange {
             room_id: "r".try_into().unwrap(),
             user_id: user("ann"),
-            authority: match is_operator {
-                true => Authority::Operator,
-                false => Authority::User,
-            },
+            authority,
             action,
         };
         let present = Present {
@@ -338,6 +348,27 @@ mod tests {
                         assert_eq!(changed, other.role().is_some());
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_service_governs_every_room_even_its_last_owner_and_a_user_of_its_name() {
+        for other in ALL {
+            // Ann is the service's own name, too.
+            for name in ["ann", "bob"] {
+                let user = || user(name);
+                let add = |role| {
+                    let action = RoomAction::Add { user: user(), role };
+                    decided_by(Authority::Service, Membership::Outsider, other, action)
+                };
+                assert_eq!(add(Role::Member), Ok((MEMBER, other != MEMBER)));
+                assert_eq!(add(Role::Owner), Ok((OWNER, other != OWNER)));
+                let action = RoomAction::Remove { user: user() };
+                let (after, _) =
+                    decided_by(Authority::Service, Membership::Outsider, other, action).unwrap();
+                let stays_away = other != Membership::Outsider;
+                assert_eq!(after == Membership::Removed, stays_away, "{other:?}");
             }
         }
     }

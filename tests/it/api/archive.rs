@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Backend, server_on};
-use crate::support::{Database, Process, conformance};
+use crate::support::{Database, Process, conformance, gate::Gate, log::append, within_deadline};
 
 conformance!(
     an_export_is_that_of_the_command,
@@ -111,4 +111,37 @@ async fn an_erased_user_is_gone_for_everybody_at_once(database: Database) {
     assert_eq!(again["messages"], 0);
     let page = backend.get("/messages", &[("roomId", "r")]).await.body;
     assert_eq!(page["messages"][2]["message"], "bob's");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exports_are_few_at_once_and_break_off_when_the_database_goes_away() {
+    let mut gate = Gate::shut_at_first();
+    gate.open();
+    let database = Database::postgres().await.through(&gate);
+    // More than sockets and lines that wait can hold.
+    let text = "x".repeat(4_000);
+    append(&database, "r", "ann", &vec![text.as_str(); 4_000]).await;
+    let (_server, backend) = server_on(database).await;
+    let export = || {
+        let request = backend.request(reqwest::Method::GET, "/export");
+        request.query(&[("roomId", "r")]).send()
+    };
+    let unread = [export().await.unwrap(), export().await.unwrap()];
+    let refused = export().await.unwrap();
+    assert_eq!(refused.status(), 429);
+    assert_eq!(refused.headers()["retry-after"], "1");
+    gate.shut().await;
+    for response in unread {
+        assert_eq!(response.status(), 200);
+        let read = within_deadline("the end of an export", response.bytes()).await;
+        assert!(read.is_err(), "a part of an export ends like a whole one");
+    }
+    gate.open();
+    let whole = loop {
+        let response = export().await.unwrap();
+        if let (200, Ok(text)) = (response.status().as_u16(), response.text().await) {
+            break lines(&text);
+        }
+    };
+    assert_eq!(whole.len(), 4_000);
 }

@@ -134,13 +134,16 @@ async fn a_backend_has_a_rate_and_a_batch_counts_as_many() {
         .ok("POST", "/batch", json!({ "requests": vec![one; 35] }))
         .await;
     let message = json!({ "roomId": "r", "userId": "u", "message": "x" });
-    let refused = loop {
+    let mut refused = None;
+    for _ in 0..200 {
         let request = with_json(backend.request(Method::POST, "/messages"), &message);
         let response = request.send().await.unwrap();
         if response.status() != 201 {
-            break response;
+            refused = Some(response);
+            break;
         }
-    };
+    }
+    let refused = refused.expect("a refusal");
     assert_eq!(refused.status(), 429);
     assert_eq!(refused.headers()["retry-after"], "1");
     let body: Value = serde_json::from_str(&refused.text().await.unwrap()).unwrap();
