@@ -10,6 +10,22 @@ use uuid::Uuid;
 /// input.
 pub const MAX_CAUSE_CHARS: usize = 120;
 
+/// The stable codes, as [`Error::code`] returns them.
+pub const CODES: [&str; 12] = [
+    "INVALID_PAYLOAD",
+    "MESSAGE_TOO_LARGE",
+    "UNKNOWN_EVENT",
+    "NOT_IN_ROOM",
+    "UNAUTHORIZED",
+    "TOKEN_EXPIRED",
+    "FORBIDDEN",
+    "NOT_FOUND",
+    "CONFLICT",
+    "RATE_LIMITED",
+    "UNAVAILABLE",
+    "INTERNAL",
+];
+
 /// The reason for refusing a request or failing to carry it out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -178,6 +194,38 @@ pub(crate) fn shortened(text: &str, max_chars: usize) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Returns an error of the variant after that of another one: a new variant has its place here.
+    fn after(error: &Error) -> Option<Error> {
+        let text = String::new;
+        Some(match error {
+            Error::InvalidPayload(_) => Error::MessageTooLarge { limit: 1 },
+            Error::MessageTooLarge { .. } => Error::UnknownEvent(text()),
+            Error::UnknownEvent(_) => Error::NotInRoom,
+            Error::NotInRoom => Error::NotInRoomYet,
+            Error::NotInRoomYet => Error::Unauthorized(text()),
+            Error::Unauthorized(_) => Error::TokenExpired,
+            Error::TokenExpired => Error::Forbidden(text()),
+            Error::Forbidden(_) => Error::NotFound(text()),
+            Error::NotFound(_) => Error::Conflict(Current::new(&())),
+            Error::Conflict(_) => Error::RateLimited {
+                retry_after: Duration::ZERO,
+            },
+            Error::RateLimited { .. } => Error::Unavailable,
+            Error::Unavailable => Error::Internal(Uuid::nil()),
+            Error::Internal(_) => return None,
+        })
+    }
+
+    #[test]
+    fn the_list_of_codes_is_complete() {
+        let first = Some(Error::InvalidPayload(String::new()));
+        let mut codes: Vec<_> = std::iter::successors(first, after)
+            .map(|error| error.code())
+            .collect();
+        codes.dedup();
+        assert_eq!(codes, CODES);
+    }
 
     #[test]
     fn a_wait_is_rounded_up_to_whole_milliseconds() {

@@ -44,6 +44,7 @@ mod error;
 mod http;
 mod inbox;
 mod json_error;
+mod metrics;
 pub mod model;
 mod net;
 mod rates;

@@ -5,6 +5,11 @@ pub mod auth {
     pub use crate::auth::{Grant, Identity, MAX_TOKEN_BYTES, TokenClaims, Verifier};
 }
 
+/// The server.
+pub mod app {
+    pub use crate::app::MAX_SCRAPERS;
+}
+
 /// The bus.
 pub mod bus {
     pub use crate::bus::{

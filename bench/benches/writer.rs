@@ -91,6 +91,7 @@ async fn run(kind: &str, time: Duration) -> f64 {
         Duration::from_secs(60),
         Box::new(|_| {}),
         stop.clone(),
+        Default::default(),
     );
     let stored = Arc::new(AtomicU64::new(0));
     let mut senders = JoinSet::new();

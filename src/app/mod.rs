@@ -1,5 +1,6 @@
 //! The server: its parts are built, run, and stopped in order.
 
+mod exporter;
 mod parts;
 
 use std::{net::SocketAddr, pin::pin, sync::Arc};
@@ -8,12 +9,14 @@ use anyhow::Context;
 use axum::{Router, http::StatusCode, routing::any};
 use secrecy::ExposeSecret;
 
-use self::parts::Parts;
+pub use self::exporter::MAX_SCRAPERS;
+use self::{exporter::Exporter, parts::Parts};
 use crate::{
     bus::{self, Bus, OpenError},
     config::Config,
     engine::Engine,
     http,
+    metrics::Metrics,
     net::{self, Admission, AdmissionSettings, Listener},
     realtime,
     room::Rooms,
@@ -24,6 +27,8 @@ use crate::{
 pub struct App {
     listener: Listener,
     router: Router,
+    /// None unless there is an address for it.
+    exporter: Option<Exporter>,
     parts: Parts,
 }
 
@@ -72,19 +77,32 @@ impl App {
         let admission = Admission::from(AdmissionSettings::from(config));
         let listener = net::listen(address, config.into(), admission.clone())
             .with_context(|| format!("cannot listen on {address} (HOST, PORT)"))?;
+        let scraped = exporter::listen(config)?;
         if !http::has_client() {
             tracing::warn!("built without the Socket.IO client: the page at / does not work");
         }
+        let metrics = Metrics::default();
         let verifier = config.verifier().map_err(anyhow::Error::msg)?.map(Arc::new);
-        let (socket_io, realtime) = realtime::prepare(config.into(), any(StatusCode::NOT_FOUND));
-        let bus = bus::open(&config.into()).map_err(|error| match error {
-            OpenError::Postgres(error) => anyhow::anyhow!("DATABASE_NOTIFY_URL: {error}"),
-            OpenError::Redis(error) => anyhow::anyhow!("BUS_URL: {error}"),
-        })?;
         let api = config.api(verifier.clone());
-        let parts = Parts::start(config, store, bus.map(around), realtime, verifier);
+        let (socket_io, realtime) = realtime::prepare(
+            config.into(),
+            any(StatusCode::NOT_FOUND),
+            metrics.realtime.clone(),
+        );
+        let bus_settings = bus::Settings::from(config);
+        let bus = open_bus(&bus_settings, &metrics)?;
+        let bus = bus.map(around);
+        let parts = Parts::start(config, store, bus, realtime, verifier, &metrics);
+        let engine = Engine::new(
+            socket_io,
+            &admission,
+            config.into(),
+            metrics.sessions.clone(),
+        );
+        let sources = parts.sources(admission, bus_settings.engine());
+        let exporter = scraped.map(|listener| Exporter::new(listener, &metrics, sources));
         let router = http::router(
-            Engine::new(socket_io, &admission, config.into()),
+            engine,
             config.allowed_origins.clone(),
             parts.readiness(),
             parts.api(api),
@@ -92,6 +110,7 @@ impl App {
         Ok(Self {
             listener,
             router,
+            exporter,
             parts,
         })
     }
@@ -103,6 +122,15 @@ impl App {
     /// The operating system's.
     pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
+    }
+
+    /// Returns the address of the listener for Prometheus, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    pub fn metrics_addr(&self) -> std::io::Result<Option<SocketAddr>> {
+        self.exporter.as_ref().map(Exporter::local_addr).transpose()
     }
 
     /// Returns the rooms of this node, for tests and measurements.
@@ -124,6 +152,7 @@ impl App {
             self.router,
             self.parts.stopping.clone(),
         ));
+        let exporting = self.exporter.map(Exporter::serve);
         let mut shutdown = pin!(shutdown);
         let prepared = tokio::select! {
             () = &mut shutdown => Ok(()),
@@ -134,7 +163,14 @@ impl App {
                 prepared
             }
         };
-        self.parts.stop(server).await;
+        self.parts.stop(server, exporting).await;
         prepared
     }
+}
+
+fn open_bus(settings: &bus::Settings, metrics: &Metrics) -> anyhow::Result<Option<Arc<dyn Bus>>> {
+    bus::open(settings, metrics.bus.clone()).map_err(|error| match error {
+        OpenError::Postgres(error) => anyhow::anyhow!("DATABASE_NOTIFY_URL: {error}"),
+        OpenError::Redis(error) => anyhow::anyhow!("BUS_URL: {error}"),
+    })
 }

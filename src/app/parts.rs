@@ -10,6 +10,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use super::exporter::{Exporting, Sources};
 use crate::{
     api,
     auth::Verifier,
@@ -18,12 +19,14 @@ use crate::{
     config::Config,
     http::Readiness,
     inbox::{Inbox, InboxContext},
+    metrics::Metrics,
+    net::Admission,
     realtime::Realtime,
     retention::Retention,
     room::{RoomContext, Rooms, Tailer},
     search::Search,
     store::{MessageStore, MigrateError},
-    writer::{Health, Observer, Writer},
+    writer::{Observer, Writer},
 };
 
 /// The shortest pause between two attempts to reach the database.
@@ -53,7 +56,7 @@ pub(super) struct Parts {
     followers: TaskTracker,
     inbox: JoinHandle<()>,
     writer: JoinHandle<()>,
-    writer_health: Health,
+    queue: Writer,
     realtime: Realtime,
     /// The events of clients in flight.
     unanswered: TaskTracker,
@@ -75,8 +78,9 @@ impl Parts {
         bus: Option<Arc<dyn Bus>>,
         realtime: Realtime,
         verifier: Option<Arc<Verifier>>,
+        metrics: &Metrics,
     ) -> Self {
-        let (rooms, inbox) = rooms_and_inbox(config, &store, bus.as_ref(), &realtime);
+        let (rooms, inbox) = rooms_and_inbox(config, &store, bus.as_ref(), &realtime, metrics);
         let background = Background::default();
         if let Some(bus) = &bus {
             let tailer = Tailer::new(rooms.clone(), store.clone(), bus.clone(), inbox.clone());
@@ -96,11 +100,11 @@ impl Parts {
             config.send_timeout_ms,
             observer(inbox.clone(), search, rooms.clone()),
             answered.clone(),
+            metrics.writer.clone(),
         );
-        let writer_health = queue.health().clone();
         let chat = Arc::new(Chat::new(
             rooms.clone(),
-            queue,
+            queue.clone(),
             store.clone(),
             inbox.clone(),
             config.into(),
@@ -115,7 +119,7 @@ impl Parts {
             followers: background.tasks,
             inbox: tokio::spawn(inbox.run(answered.clone())),
             writer,
-            writer_health,
+            queue,
             realtime,
             unanswered,
             migrated: background.migrated,
@@ -131,8 +135,21 @@ impl Parts {
         api::router(settings, self.chat.clone(), self.unanswered.clone())
     }
 
+    /// Returns the parts with figures of their own.
+    pub(super) fn sources(&self, admission: Admission, bus_mode: &'static str) -> Sources {
+        Sources {
+            admission,
+            store: self.store.clone(),
+            rooms: self.rooms.clone(),
+            writer: self.queue.clone(),
+            bus: self.bus.clone(),
+            bus_mode,
+            migrated: self.migrated.clone(),
+        }
+    }
+
     pub(super) fn readiness(&self) -> Readiness {
-        let (store, writer) = (self.store.clone(), self.writer_health.clone());
+        let (store, writer) = (self.store.clone(), self.queue.health().clone());
         Readiness {
             ping_database: Arc::new(move || {
                 let store = store.clone();
@@ -178,7 +195,7 @@ impl Parts {
 
     /// Stops in order: requests in flight, the writer and the rooms, then the clients and the
     /// database.
-    pub(super) async fn stop(mut self, mut server: JoinHandle<()>) {
+    pub(super) async fn stop(mut self, mut server: JoinHandle<()>, exporting: Option<Exporting>) {
         tracing::info!("stopping");
         let begun = Instant::now();
         self.stopping.cancel();
@@ -191,7 +208,7 @@ impl Parts {
             self.inbox.abort();
         }
         let closed_by = begun + self.shutdown_timeout;
-        if timeout_at(closed_by, self.close(&mut server))
+        if timeout_at(closed_by, self.close(&mut server, exporting))
             .await
             .is_err()
         {
@@ -214,14 +231,17 @@ impl Parts {
         self.close_bus().await;
     }
 
-    /// Closes the connections, and then the database; the bus in any case.
-    async fn close(&self, server: &mut JoinHandle<()>) {
+    /// Closes the connections, and then the database and the figures; the bus in any case.
+    async fn close(&self, server: &mut JoinHandle<()>, exporting: Option<Exporting>) {
         let clients = async {
             self.realtime.close().await;
             server.await.ok();
         };
         tokio::join!(clients, self.close_bus());
         self.store.close().await;
+        if let Some(exporting) = exporting {
+            exporting.close().await;
+        }
     }
 
     async fn close_bus(&self) {
@@ -237,6 +257,7 @@ fn rooms_and_inbox(
     store: &Arc<dyn MessageStore>,
     bus: Option<&Arc<dyn Bus>>,
     realtime: &Realtime,
+    metrics: &Metrics,
 ) -> (Rooms, Arc<Inbox>) {
     let fanout = Arc::new(realtime.fanout());
     let rooms = Rooms::new(RoomContext {
@@ -245,12 +266,14 @@ fn rooms_and_inbox(
         fanout: fanout.clone(),
         history_limit: config.history_limit,
         presence: config.into(),
+        metrics: metrics.rooms.clone(),
     });
     let inbox = Inbox::new(InboxContext {
         store: store.clone(),
         rooms: rooms.clone(),
         bus: bus.cloned(),
         delivery: fanout,
+        metrics: metrics.inbox.clone(),
     });
     (rooms, Arc::new(inbox))
 }

@@ -78,7 +78,9 @@ impl Bus for Channel {
     }
 
     async fn news(&self) -> News {
-        self.line.inbox.take().await
+        let news = self.line.inbox.take().await;
+        self.line.metrics.dropped.inc_by(news.dropped as u64);
+        news
     }
 
     fn is_well(&self) -> bool {

@@ -28,9 +28,17 @@ struct State {
     heard: u64,
     /// The time since when a payload is unheard.
     unheard_since: Option<Instant>,
+    /// A payload on its way, and the time before it was sent.
+    timed: Option<(u64, Instant)>,
 }
 
 impl Echo {
+    /// Takes the time of a payload that is about to be sent, unless an earlier one is on its way.
+    pub(super) fn begin(&self, number: u64) {
+        let timed = &mut self.state().timed;
+        timed.get_or_insert_with(|| (number, Instant::now()));
+    }
+
     /// Notes that payloads up to a number were sent. Their echo may have come before the answer to
     /// the sender.
     pub(super) fn sent(&self, number: u64) {
@@ -43,16 +51,21 @@ impl Echo {
         self.changed.notify_one();
     }
 
-    /// Notes the echo of a payload. Later ones are unheard from now on.
-    pub(super) fn heard(&self, number: u64) {
+    /// Notes the echo of a payload. Later ones are unheard from now on. Returns the time since a
+    /// send, when this is the first echo after it.
+    pub(super) fn heard(&self, number: u64) -> Option<Duration> {
         let mut state = self.state();
         state.heard = number;
         state.unheard_since = (number < state.sent).then(Instant::now);
+        let (_, begun) = state.timed.take_if(|(timed, _)| *timed <= number)?;
+        Some(begun.elapsed())
     }
 
     /// Expects no echo of earlier payloads any more.
     pub(super) fn forget(&self) {
-        self.state().unheard_since = None;
+        let mut state = self.state();
+        state.unheard_since = None;
+        state.timed = None;
     }
 
     /// Waits until an echo has been missing for [`DEAF_AFTER`]. Cancel safe; for one caller.
@@ -110,5 +123,18 @@ mod tests {
         assert!(!is_deaf_within(&echo, 100 * DEAF_AFTER).await);
         echo.sent(6);
         assert!(is_deaf_within(&echo, 2 * DEAF_AFTER).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_lag_is_the_time_from_a_send_to_its_echo_and_a_lost_payload_has_none() {
+        let (echo, lag) = (Echo::default(), DEAF_AFTER / 8);
+        echo.begin(1);
+        tokio::time::advance(lag).await;
+        echo.begin(3);
+        assert_eq!(echo.heard(1), Some(lag));
+        assert_eq!(echo.heard(2), None, "the second was not timed");
+        echo.begin(4);
+        echo.forget();
+        assert_eq!(echo.heard(5), None);
     }
 }

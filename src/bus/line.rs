@@ -15,7 +15,7 @@ use super::{
     news::{News, NewsQueue, Wakes},
     senders::Senders,
 };
-use crate::store::Schema;
+use crate::{metrics, store::Schema};
 
 /// The state shared by the listening and the sending.
 #[derive(Debug)]
@@ -33,12 +33,13 @@ pub(super) struct Line {
     /// The number of losses so far: after one, the sending connection may lead elsewhere, too.
     losses: AtomicU64,
     is_well: AtomicBool,
+    pub(super) metrics: metrics::Bus,
     senders: Mutex<Senders>,
     pub(super) stop: CancellationToken,
 }
 
 impl Line {
-    pub(super) fn new(schema: Option<&Schema>) -> Self {
+    pub(super) fn new(schema: Option<&Schema>, metrics: metrics::Bus) -> Self {
         Self {
             node: Uuid::now_v7(),
             schema: schema.map(Schema::as_str).unwrap_or_default().to_owned(),
@@ -48,6 +49,7 @@ impl Line {
             probe: Notify::new(),
             losses: AtomicU64::new(0),
             is_well: AtomicBool::new(false),
+            metrics,
             senders: Mutex::default(),
             stop: CancellationToken::new(),
         }
@@ -89,25 +91,38 @@ impl Line {
         match frame::decode(payload) {
             Some(frame) if frame.header.node == self.node => self.note_echo(frame.header.number),
             Some(frame) => self.take_news(frame),
-            None => self.inbox.merge(Wakes::any().into()),
+            None => self.miss(),
         }
     }
 
+    /// Notes that any report may have been missed.
+    fn miss(&self) {
+        self.metrics.missed.inc();
+        self.inbox.merge(Wakes::any().into());
+    }
+
     fn take_news(&self, Frame { header, mut news }: Frame) {
+        self.metrics.note_heard(news.content());
         if header.schema != self.schema {
             news.signals.clear();
             news.rosters.clear();
         }
         let mut senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
-        news.wakes.any |= senders.note_gap(header.node, header.number);
+        let has_gap = senders.note_gap(header.node, header.number);
         drop(senders);
+        if has_gap {
+            news.wakes.any = true;
+            self.metrics.missed.inc();
+        }
         if !news.is_empty() {
             self.inbox.merge(news);
         }
     }
 
     fn note_echo(&self, number: u64) {
-        self.echo.heard(number);
+        if let Some(lag) = self.echo.heard(number) {
+            self.metrics.note_echo(lag);
+        }
         if !self.is_well.swap(true, Ordering::Relaxed) {
             tracing::info!("bus: ok");
             self.inbox.merge(Wakes::any().into());
@@ -119,6 +134,9 @@ impl Line {
     pub(super) fn lose(&self) -> bool {
         let was_well = self.is_well.swap(false, Ordering::Relaxed);
         self.losses.fetch_add(1, Ordering::Relaxed);
+        if was_well {
+            self.metrics.missed.inc();
+        }
         self.inbox.merge(Wakes::any().into());
         was_well
     }

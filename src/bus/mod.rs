@@ -31,6 +31,7 @@ pub use self::{
     roster::{Roster, RosterError, RosterStore, Rosters, Server, ServerId},
 };
 use crate::{
+    metrics,
     model::{Revision, RoomId, Seq, Signal},
     store::{Encryption, Schema},
 };
@@ -92,6 +93,17 @@ pub enum Settings {
     },
 }
 
+impl Settings {
+    /// Returns the engine's name.
+    pub fn engine(&self) -> &'static str {
+        match self {
+            Self::Off => "none",
+            Self::Postgres { .. } => "postgres",
+            Self::Redis { .. } => "redis",
+        }
+    }
+}
+
 /// A failure to open a bus: its URL is malformed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -108,7 +120,7 @@ pub enum OpenError {
 /// # Errors
 ///
 /// When the URL is malformed.
-pub fn open(settings: &Settings) -> Result<Option<Arc<dyn Bus>>, OpenError> {
+pub fn open(settings: &Settings, metrics: metrics::Bus) -> Result<Option<Arc<dyn Bus>>, OpenError> {
     Ok(match settings {
         Settings::Off => None,
         Settings::Postgres {
@@ -119,6 +131,7 @@ pub fn open(settings: &Settings) -> Result<Option<Arc<dyn Bus>>, OpenError> {
             url.expose_secret(),
             *encryption,
             schema.as_ref(),
+            metrics,
         )?)),
         Settings::Redis {
             url,
@@ -126,7 +139,12 @@ pub fn open(settings: &Settings) -> Result<Option<Arc<dyn Bus>>, OpenError> {
             schema,
         } => {
             let url = RedisUrl::parse(url.expose_secret())?;
-            Some(Arc::new(redis::open(&url, prefix, schema.as_ref())))
+            Some(Arc::new(redis::open(
+                &url,
+                prefix,
+                schema.as_ref(),
+                metrics,
+            )))
         }
     })
 }

@@ -9,7 +9,10 @@ use std::{
 
 use tokio::sync::Notify;
 
-use crate::model::{Revision, RoomId, Seq, Signal};
+use crate::{
+    metrics::Payload,
+    model::{Revision, RoomId, Seq, Signal},
+};
 
 /// The most rooms with a report under way. Beyond it, a report says that any room may have changed.
 pub const MAX_ROOMS: usize = 16_384;
@@ -109,6 +112,18 @@ impl News {
         let free = MAX_SIGNALS.saturating_sub(self.signals.len());
         self.dropped += other.dropped + other.signals.len().saturating_sub(free);
         self.signals.extend(other.signals.into_iter().take(free));
+    }
+
+    /// Returns the number of reports and of signals.
+    pub(super) fn content(&self) -> Payload {
+        let wakes = &self.wakes;
+        Payload {
+            reports: wakes.rooms.len()
+                + wakes.changes.len()
+                + self.rosters.len()
+                + usize::from(wakes.any),
+            signals: self.signals.len(),
+        }
     }
 
     /// Returns true when there is no report and no signal.

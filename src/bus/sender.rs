@@ -99,6 +99,7 @@ impl<P: Publisher> Sender<P> {
         if let Some(count) = self.dropped.note(news.dropped) {
             tracing::warn!(count, "signals to other servers dropped");
         }
+        self.line.metrics.dropped.inc_by(news.dropped as u64);
         let losses = self.line.losses();
         if std::mem::replace(&mut self.losses, losses) != losses {
             self.publisher.disconnect();
@@ -108,7 +109,9 @@ impl<P: Publisher> Sender<P> {
             rosters: news.rosters.clone(),
             ..News::default()
         };
+        let content = news.content();
         let (payloads, rest) = frame::encode(&mut self.next, news, P::LIMITS);
+        self.line.echo.begin(self.next.number - 1);
         let sent = self.publisher.publish(&payloads).await;
         if sent.is_err() {
             self.publisher.disconnect();
@@ -116,6 +119,7 @@ impl<P: Publisher> Sender<P> {
             self.line.probe.notify_one();
         } else {
             self.line.echo.sent(self.next.number - 1);
+            self.line.metrics.note_sent(content.without(rest.content()));
             self.line.send(rest);
         }
         sent

@@ -16,6 +16,10 @@ pub(super) async fn run(config: &Config, store: Arc<dyn MessageStore>) -> anyhow
     let app = App::bind(config, store)?;
     let address = app.local_addr()?;
     tracing::info!(%address, url = config.host.url(address.port()), version = env!("CARGO_PKG_VERSION"), "listening");
+    if let Some(metrics) = app.metrics_addr()? {
+        // A field of another name: `address` is that of the clients.
+        tracing::info!(%metrics, "listening for Prometheus");
+    }
     announce_mode(config);
     app.serve_until(shutdown).await
 }

@@ -11,6 +11,7 @@ mod value;
 
 use std::{
     env,
+    net::SocketAddr,
     num::{NonZeroU32, NonZeroUsize},
     thread,
     time::Duration,
@@ -246,6 +247,11 @@ pub struct Config {
     /// and receives the missed messages.
     #[arg(long, env, default_value_t = 8192, value_parser = count(16, 1_048_576))]
     pub send_queue_packets: usize,
+
+    /// Address of a listener of its own for Prometheus, such as `127.0.0.1:9464`: `GET /metrics`.
+    /// Anybody who reaches it may read the figures. Unset: none.
+    #[arg(long, env)]
+    pub metrics_addr: Option<SocketAddr>,
 
     /// Log filter: levels, or levels by crate, such as `info` or `parlor=debug`.
     #[arg(long, env, global = true, default_value = "info,sqlx=warn", value_parser = targets)]

@@ -14,7 +14,7 @@ use super::{
     admission::SessionAdmission, forwarded::ForwardedHeaders, frames::Frames,
     inbound::InboundBudget, library::Library, session::Settings, sessions::Sessions,
 };
-use crate::net::Admission;
+use crate::{metrics, net::Admission};
 
 /// An Engine.IO endpoint.
 #[derive(Clone)]
@@ -24,12 +24,18 @@ pub struct Engine {
     pub(super) admission: SessionAdmission,
     pub(super) inbound: InboundBudget,
     pub(super) settings: Arc<Settings>,
+    pub(super) metrics: Arc<metrics::Sessions>,
 }
 
 impl Engine {
     /// Creates an endpoint in front of a library. Its sessions have the same maxima as the
     /// connections.
-    pub fn new<S, B>(library: S, connections: &Admission, settings: Settings) -> Self
+    pub fn new<S, B>(
+        library: S,
+        connections: &Admission,
+        settings: Settings,
+        metrics: metrics::Sessions,
+    ) -> Self
     where
         S: Service<
                 Request,
@@ -50,6 +56,7 @@ impl Engine {
             admission: SessionAdmission::new(connections, &settings),
             inbound: InboundBudget::default(),
             settings: Arc::new(settings),
+            metrics: Arc::new(metrics),
         }
     }
 

@@ -24,6 +24,7 @@ mod refusal;
 mod routes;
 mod session;
 mod sessions;
+mod trace;
 mod websocket;
 mod writer;
 
@@ -31,4 +32,5 @@ pub use self::{
     endpoint::Engine,
     forwarded::ForwardedHeaders,
     session::{EVENT_BYTES, Session, Settings},
+    trace::trace_id,
 };

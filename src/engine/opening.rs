@@ -1,13 +1,12 @@
 //! The opening request of a session or its WebSocket, as the library keeps it.
 
-use axum::http::{
-    self, HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION, uri::PathAndQuery,
+use axum::http::{self, HeaderMap, HeaderValue, header::AUTHORIZATION, uri::PathAndQuery};
+
+use super::{
+    query::Parameters,
+    session::Session,
+    trace::{self, TRACEPARENT},
 };
-
-use super::{query::Parameters, session::Session};
-
-/// The headers for the layers above.
-const KEPT: [HeaderName; 1] = [AUTHORIZATION];
 
 /// The target of an opening request.
 #[derive(Debug, Clone, Copy)]
@@ -33,11 +32,12 @@ impl Opening<'_> {
     ) -> http::Request<()> {
         let mut request = http::Request::new(());
         *request.uri_mut() = self.parameters.to_target(self.path, sid).into();
-        let copied = |name: HeaderName| {
-            let value = HeaderValue::from_bytes(headers.get(&name)?.as_bytes()).ok()?;
-            Some((name, value))
-        };
-        let kept: HeaderMap = KEPT.into_iter().filter_map(copied).collect();
+        let token = headers
+            .get(AUTHORIZATION)
+            .and_then(|token| HeaderValue::from_bytes(token.as_bytes()).ok());
+        let token = token.map(|token| (AUTHORIZATION, token));
+        let trace = trace::kept(headers).map(|trace| (TRACEPARENT, trace));
+        let kept: HeaderMap = token.into_iter().chain(trace).collect();
         // Unlike the map itself, a clone has no spare capacity.
         *request.headers_mut() = kept.clone();
         if let Some(session) = session {

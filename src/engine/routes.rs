@@ -84,7 +84,8 @@ impl Engine {
     ) -> Result<Session, Refusal> {
         let slots = self.admission.admit(peer.address, request.headers())?;
         let version = opening.parameters.version;
-        Ok(Session::new(carrier, version, self.settings.clone(), slots))
+        let (settings, metrics) = (self.settings.clone(), self.metrics.clone());
+        Ok(Session::new(carrier, version, settings, slots, metrics))
     }
 }
 

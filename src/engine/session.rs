@@ -14,6 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{packet::PacketKind, polling_state::PollingState, query::Version};
 use crate::{
     error::Error,
+    metrics,
     net::{ConnectionHandle, Slot},
     rates::{DirectLimiter, Rate},
 };
@@ -55,6 +56,17 @@ pub(super) enum Carrier {
     Polling,
     /// None: the session's requests are refused.
     Closed,
+}
+
+impl Carrier {
+    /// Returns the transport; none for a closed session.
+    fn transport(&self) -> Option<metrics::Transport> {
+        match self {
+            Self::WebSocket(_) => Some(metrics::Transport::WebSocket),
+            Self::Polling => Some(metrics::Transport::Polling),
+            Self::Closed => None,
+        }
+    }
 }
 
 /// A client's place in relation to the chat: Socket.IO's main namespace.
@@ -99,6 +111,7 @@ pub(super) struct WeakSession(Weak<Inner>);
 #[derive(Debug)]
 struct Inner {
     settings: Arc<Settings>,
+    metrics: Arc<metrics::Sessions>,
     carrier: Mutex<Carrier>,
     entry: Mutex<Entry>,
     settled: Notify,
@@ -113,6 +126,23 @@ struct Inner {
     _slot: Slot,
 }
 
+impl Inner {
+    /// Moves the session to another carrier in the figures of both.
+    fn replace(&self, carrier: &mut Carrier, by: Carrier) {
+        self.metrics.count(by.transport(), 1);
+        self.metrics.count(carrier.transport(), -1);
+        *carrier = by;
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let carrier = self.carrier.get_mut();
+        let transport = carrier.unwrap_or_else(PoisonError::into_inner).transport();
+        self.metrics.count(transport, -1);
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -123,7 +153,9 @@ impl Session {
         version: Version,
         settings: Arc<Settings>,
         slots: SessionSlots,
+        metrics: Arc<metrics::Sessions>,
     ) -> Self {
+        metrics.count(carrier.transport(), 1);
         // The library enters an old client into the chat as soon as the session begins.
         let entry = if version == Version::V3 {
             Entry::Entering
@@ -133,6 +165,7 @@ impl Session {
         Self(Arc::new(Inner {
             limiter: DirectLimiter::new(settings.packets),
             settings,
+            metrics,
             carrier: Mutex::new(carrier),
             entry: Mutex::new(entry),
             settled: Notify::new(),
@@ -169,7 +202,7 @@ impl Session {
         let mut carrier = lock(&self.0.carrier);
         let moves = matches!(*carrier, Carrier::Polling);
         if moves {
-            *carrier = Carrier::WebSocket(connection);
+            self.0.replace(&mut carrier, Carrier::WebSocket(connection));
         }
         moves
     }
@@ -195,7 +228,7 @@ impl Session {
         match &*carrier {
             Carrier::WebSocket(connection) => connection.close(),
             Carrier::Polling => {
-                *carrier = Carrier::Closed;
+                self.0.replace(&mut carrier, Carrier::Closed);
                 if let Some(polling) = self.polling() {
                     polling.close();
                 }

@@ -3,6 +3,7 @@
 mod assets;
 mod error;
 mod health;
+mod metrics;
 mod origin;
 mod origins;
 
@@ -33,6 +34,7 @@ pub use self::{
     assets::has_client,
     error::{error_body, status},
     health::Readiness,
+    metrics::metrics_router,
     origins::AllowedOrigins,
 };
 use crate::engine::Engine;

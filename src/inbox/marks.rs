@@ -239,6 +239,7 @@ impl Inbox {
         }
         match self.context.memberships().mark(&marks).await {
             Ok(marked) => {
+                self.context.metrics.receipts.inc_by(marked.len() as u64);
                 for (marked, asked) in self.marks.settle(marked) {
                     self.tell_marked(marked, asked);
                 }

@@ -29,6 +29,7 @@ pub use crate::store::ListPlace;
 use crate::{
     bus::{Bus, News},
     error::Error,
+    metrics,
     model::{
         Clients, EncodedMessage, FromStore, MAX_FOLLOWED, Mark, Marked, Outcome, Read, RoomId, Seq,
         Signal, UserId,
@@ -52,6 +53,8 @@ pub struct InboxContext {
     pub bus: Option<Arc<dyn Bus>>,
     /// The way to the users' clients.
     pub delivery: Arc<dyn Delivery>,
+    /// The figures.
+    pub metrics: metrics::Inbox,
 }
 
 impl InboxContext {

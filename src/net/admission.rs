@@ -1,6 +1,12 @@
 //! Admission of connections: a maximum altogether, and a maximum from one address.
 
-use std::net::IpAddr;
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use rlimit::Resource;
 use tokio::sync::Semaphore;
@@ -35,6 +41,7 @@ pub struct Admission {
     max: usize,
     max_per_address: Option<usize>,
     proxies: TrustedProxies,
+    refused: Arc<AtomicU64>,
 }
 
 impl From<AdmissionSettings> for Admission {
@@ -50,6 +57,7 @@ impl From<AdmissionSettings> for Admission {
             max,
             max_per_address: settings.max_per_address,
             proxies: settings.trusted_proxies,
+            refused: Arc::default(),
         }
     }
 }
@@ -70,9 +78,23 @@ impl Admission {
         Slots::new(self.max, self.max_per_address)
     }
 
+    /// Returns the number of open connections.
+    pub fn open(&self) -> usize {
+        self.max - self.connections.free()
+    }
+
+    /// Returns the number of connections refused so far.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
     /// Admits a connection if there is a slot for it.
     pub(super) fn admit(&self, peer: IpAddr) -> Option<Slot> {
-        self.connections
-            .take((!self.proxies.contains(peer)).then_some(peer))
+        let address = (!self.proxies.contains(peer)).then_some(peer);
+        let slot = self.connections.take(address);
+        if slot.is_none() {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        slot
     }
 }

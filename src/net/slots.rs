@@ -37,6 +37,11 @@ impl Slots {
         }
     }
 
+    /// Returns the number of free slots.
+    pub(super) fn free(&self) -> usize {
+        self.free.available_permits()
+    }
+
     /// Takes a slot, if one is free. Without an address, the slot counts towards the total alone.
     pub fn take(&self, address: Option<IpAddr>) -> Option<Slot> {
         let permit = self.free.clone().try_acquire_owned().ok()?;

@@ -15,7 +15,7 @@ use std::{
 
 use socketioxide::{SocketIo, extract::SocketRef};
 
-use crate::model::RoomId;
+use crate::{metrics, model::RoomId};
 
 /// The largest backlog of a client that still gets answers with messages, in bytes. A client joining
 /// all of its rooms at once has a smaller one.
@@ -38,6 +38,7 @@ pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The backlogs of all clients of the node.
 pub struct Backlogs {
     io: SocketIo,
+    metrics: Arc<metrics::Realtime>,
     rooms: Mutex<Rooms>,
     /// Bytes sent since the last sweep.
     sent: AtomicU64,
@@ -87,10 +88,11 @@ pub struct Slow<S> {
 
 impl Backlogs {
     /// Empty backlogs, for the clients of `io`.
-    pub fn new(io: SocketIo) -> Self {
+    pub fn new(io: SocketIo, metrics: Arc<metrics::Realtime>) -> Self {
         let (rooms, sent, swept_at, is_full) = Default::default();
         Self {
             io,
+            metrics,
             rooms,
             sent,
             swept_at,
@@ -100,8 +102,12 @@ impl Backlogs {
 
     /// Counts a packet to a room; returns true when a sweep is due.
     pub fn count_packet(&self, room: &RoomId, bytes: u64) -> bool {
+        self.metrics.packets.inc();
         if let Some(sent) = self.rooms().sent.get(room) {
             sent.fetch_add(bytes, Ordering::Relaxed);
+            // The room's clients have a share each, and the map has one.
+            let clients = Arc::strong_count(sent) - 1;
+            self.metrics.deliveries.inc_by(clients as u64);
         }
         self.count(bytes)
     }

@@ -12,7 +12,7 @@ use socketioxide::{
 
 use super::{
     client::{Client, session},
-    protocol,
+    protocol::{self, SendMessage},
     reply::Reply,
     turn::Turn,
 };
@@ -115,6 +115,9 @@ impl FromMessageParts<LocalAdapter> for Call {
                 packet: mem::replace(packet, empty()),
             }),
             Err(error) => {
+                if protocol::event_name(text(packet)) == SendMessage::EVENT {
+                    client.metrics.sends.note(Err(&error));
+                }
                 reply.error(&error);
                 Err(Refused)
             }

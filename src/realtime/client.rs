@@ -20,6 +20,7 @@ use super::{
 use crate::{
     chat::{Chat, Participant},
     engine,
+    metrics::{self, Tally},
     model::{RoomId, UserId},
 };
 
@@ -47,6 +48,10 @@ pub struct Client {
     pub backlogs: Arc<Backlogs>,
     /// The clients of each user.
     pub users: Arc<Users>,
+    /// The figures of all clients.
+    pub metrics: Arc<metrics::Realtime>,
+    /// Its part of the number of clients.
+    pub _tally: Tally,
     /// Its sends before its first join.
     pub early: EarlySends,
     /// The rooms of its handshake, until it joins them.
@@ -64,14 +69,16 @@ impl Client {
         client.expect("a socket gets its client before it gets its handlers")
     }
 
-    /// Returns the span for the client's logs. It is made when needed: kept, it would take 400 bytes
-    /// of each socket.
-    pub fn span(&self) -> Span {
+    /// Returns the span for the client's logs, with the trace of its handshake. It is made when needed:
+    /// kept, it would take 400 bytes of each socket.
+    pub fn span(&self, socket: &Socket) -> Span {
         let identity = self.participant.identity();
         let user = identity
             .as_ref()
             .map(|identity| identity.user_id().as_str());
-        tracing::info_span!("socket", connection = self.participant.client, user)
+        let trace_id = engine::trace_id(&socket.req_parts().headers);
+        let connection = self.participant.client;
+        tracing::info_span!("socket", connection, user, trace_id)
     }
 
     /// Lists the client with its user, once the user is known.

@@ -28,7 +28,15 @@ use super::{
     turn::Turns,
     users::Users,
 };
-use crate::{auth::Verifier, chat::Chat, contract, engine, error::Error, room::Departure};
+use crate::{
+    auth::Verifier,
+    chat::Chat,
+    contract,
+    engine,
+    error::Error,
+    metrics::{self, Tally},
+    room::Departure,
+};
 
 /// The concurrent joins of one handshake: each may wait for the database.
 const JOINS_AT_ONCE: usize = 8;
@@ -45,6 +53,8 @@ pub struct Entrance {
     pub backlogs: Arc<Backlogs>,
     /// The clients of each user.
     pub users: Arc<Users>,
+    /// The figures of all clients.
+    pub metrics: Arc<metrics::Realtime>,
     /// The memory left for early sends.
     pub early: EarlyBytes,
 }
@@ -56,14 +66,16 @@ impl Entrance {
     ///
     /// The message for the refused client; it begins with the error's code.
     pub fn connect(&self, socket: &SocketRef, auth: TryData<Box<RawValue>>) -> Result<(), String> {
-        let client = self.client(socket, auth).map_err(|error| {
+        let client = self.client(socket, auth);
+        self.metrics.note_connect(client.as_ref());
+        let client = client.map_err(|error| {
             if let Some(session) = session(socket) {
                 session.leave();
             }
             format!("{}: {error}", error.code())
         })?;
         client
-            .span()
+            .span(socket)
             .in_scope(|| tracing::debug!(transport = ?socket.transport_type(), "connected"));
         socket.extensions.insert(Arc::new(client));
         socket.on_fallback(handlers::answer);
@@ -87,6 +99,8 @@ impl Entrance {
             backlog: Backlog::default(),
             backlogs: self.backlogs.clone(),
             users: self.users.clone(),
+            metrics: self.metrics.clone(),
+            _tally: Tally::of_one(self.metrics.clients.clone()),
             early: EarlySends::new(self.early.clone()),
             rooms: Mutex::new(rooms),
         })
@@ -160,7 +174,7 @@ async fn disconnected(socket: SocketRef, io: SocketIo, reason: DisconnectReason)
     };
     let client = Client::from_socket(&socket);
     client
-        .span()
+        .span(&socket)
         .in_scope(|| tracing::debug!(?reason, "disconnected"));
     client.early.clear();
     client.unlist(&socket);

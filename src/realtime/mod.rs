@@ -40,7 +40,7 @@ pub use self::{
     protocol::MAX_ECHOED_CHARS,
     turn::{EVENT_BURST, MAX_WAITING},
 };
-use crate::{auth::Verifier, chat::Chat, model::MAX_METADATA_BYTES};
+use crate::{auth::Verifier, chat::Chat, metrics, model::MAX_METADATA_BYTES};
 
 /// The path of Socket.IO, as stock clients expect it.
 pub const PATH: &str = "/socket.io";
@@ -92,22 +92,27 @@ impl Settings {
 /// The Socket.IO server.
 pub struct Realtime {
     io: SocketIo,
+    metrics: Arc<metrics::Realtime>,
     backlogs: Arc<Backlogs>,
     users: Arc<Users>,
 }
 
 /// Returns a service for Socket.IO at [`PATH`], which hands other requests to `inner`, and the server
 /// behind it.
-pub fn prepare<S: Clone>(settings: Settings, inner: S) -> (SocketIoService<S>, Realtime) {
+pub fn prepare<S: Clone>(
+    settings: Settings,
+    inner: S,
+    metrics: metrics::Realtime,
+) -> (SocketIoService<S>, Realtime) {
     let (service, io) = builder(settings).build_with_inner_svc(inner);
-    (
-        service,
-        Realtime {
-            backlogs: Arc::new(Backlogs::new(io.clone())),
-            users: Arc::default(),
-            io,
-        },
-    )
+    let metrics = Arc::new(metrics);
+    let realtime = Realtime {
+        backlogs: Arc::new(Backlogs::new(io.clone(), metrics.clone())),
+        metrics,
+        users: Arc::default(),
+        io,
+    };
+    (service, realtime)
 }
 
 /// Returns a builder of Socket.IO at [`PATH`], with this server's limits and no handlers.
@@ -150,6 +155,7 @@ impl Realtime {
             unanswered,
             backlogs: self.backlogs.clone(),
             users: self.users.clone(),
+            metrics: self.metrics.clone(),
             early: EarlyBytes::default(),
         });
         // The middleware sets a socket's handlers before the client learns of its connection: a

@@ -27,8 +27,9 @@ pub fn cut(socket: &Socket) {
     if client.is_cut.swap(true, Ordering::Relaxed) {
         return;
     }
+    client.metrics.cut.inc();
     client
-        .span()
+        .span(socket)
         .in_scope(|| tracing::warn!("a slow client loses its connection"));
     session.close();
 }

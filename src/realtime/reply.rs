@@ -82,6 +82,9 @@ impl Reply {
 
     /// Answers a failure.
     pub fn error(&self, error: &Error) {
+        Client::from_socket(&self.socket)
+            .metrics
+            .note_refusal(error);
         let error = error.into();
         let (event, room_id) = match &self.request {
             Request::Acked(id) => return self.ack(*id, &Ack::Error::<()> { error }),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{fanout::Fanout, members::PresenceSettings};
-use crate::{bus::Bus, store::MessageStore};
+use crate::{bus::Bus, metrics, store::MessageStore};
 
 /// The dependencies and settings of all rooms on a node.
 pub struct RoomContext {
@@ -17,4 +17,6 @@ pub struct RoomContext {
     pub history_limit: usize,
     /// When members count as gone, and how large rooms tell of it.
     pub presence: PresenceSettings,
+    /// The figures.
+    pub metrics: metrics::Rooms,
 }

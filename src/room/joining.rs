@@ -84,6 +84,8 @@ pub(super) struct Joining {
     pub(super) join: Join,
     pub(super) own: Option<FromLog>,
     pub(super) proof: Proof,
+    /// True when the joiner has waited for a read of the log.
+    pub(super) has_read: bool,
 }
 
 impl From<Join> for Joining {
@@ -92,6 +94,7 @@ impl From<Join> for Joining {
             join,
             own: None,
             proof: Proof::default(),
+            has_read: false,
         }
     }
 }
@@ -141,6 +144,7 @@ impl ToRead {
             join,
             own: Some(own),
             proof,
+            has_read: true,
         })
     }
 }

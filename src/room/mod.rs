@@ -12,6 +12,7 @@ mod context;
 mod fanout;
 mod guard;
 mod joining;
+mod lifetime;
 mod mailbox;
 mod members;
 mod presence;

@@ -14,13 +14,15 @@ use super::{
     asking::Questions,
     budget::Budget,
     context::RoomContext,
+    lifetime::Lifetime,
     mailbox::{Command, RoomHandle, WeakRoomHandle},
     members::RostersRead,
     rosters::{RosterKeeper, RosterQueue},
-    task::{self, Lifetime},
+    task,
 };
 use crate::{
     bus::{Bus, ServerId},
+    metrics::{self, ChangeKind},
     model::{EncodedMessage, Outcome, Revised, Revision, RoomId, Seq, Signal, Stored},
 };
 
@@ -160,6 +162,11 @@ impl Rooms {
         self.0.context.bus.as_deref()
     }
 
+    /// Returns the figures.
+    pub(super) fn metrics(&self) -> &metrics::Rooms {
+        &self.0.context.metrics
+    }
+
     /// Returns the other servers that are not known to be gone.
     pub(super) fn known_servers(&self) -> HashSet<ServerId> {
         let rosters = self.0.rosters.as_ref();
@@ -173,6 +180,7 @@ impl Rooms {
 
     /// Tells a room and the other servers that its settings or members have changed.
     pub fn changed(&self, room: &RoomId, revision: Revision) {
+        self.metrics().changes.note(ChangeKind::Room);
         self.wake_to_change(room, revision);
         if let Some(bus) = self.bus() {
             bus.tell_change(room, revision);

@@ -119,6 +119,7 @@ impl Tailer {
     /// Compares all active rooms with their logs.
     async fn sweep(&mut self) -> Result<(), StoreError> {
         let swept = self.compare().await;
+        self.rooms.metrics().sweeps.inc();
         self.has_failed &= swept.is_err();
         self.swept_at = Instant::now();
         let interval = if self.bus.is_well() && !self.has_failed {
@@ -151,6 +152,8 @@ impl Tailer {
         }
         let mut behind = self.rooms.behind(&heads);
         self.handed.skip_known(&mut heads, &mut behind);
+        let repairs = &self.rooms.metrics().repairs;
+        repairs.inc_by(behind.len() as u64);
         self.catch_up(&heads, &behind).await
     }
 
@@ -164,6 +167,7 @@ impl Tailer {
         for (room, head) in heads {
             match cursors.get(room).copied().flatten() {
                 Some((_, revision)) if head.revision > revision => {
+                    self.rooms.metrics().repairs.inc();
                     self.rooms.wake_to_change(room, head.revision);
                 }
                 Some((_, revision)) if head.revision < revision => self.rooms.read_anew(room),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::time::Instant;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     answer::Answer,
@@ -12,6 +12,7 @@ use super::{
     fanout::{Joined, Reset},
     guard::{Excluded, Guard},
     joining::{Done, Join, Joining, Proof, Step, ToProve, ToRead},
+    lifetime::Lifetime,
     mailbox::{self, Command, Inbox, RoomHandle, WeakRoomHandle},
     members::{Departure, Members, RostersRead},
     reading::Unread,
@@ -22,24 +23,9 @@ use super::{
 };
 use crate::{
     error::Error,
+    metrics::Tally,
     model::{Revision, RoomId, Seq, Signal},
 };
-
-/// The lifetime of all rooms' tasks on a node.
-#[derive(Default)]
-pub(super) struct Lifetime {
-    tasks: TaskTracker,
-    stop: CancellationToken,
-}
-
-impl Lifetime {
-    /// Stops all tasks, and waits for their end.
-    pub(super) async fn end(&self) {
-        self.stop.cancel();
-        self.tasks.close();
-        self.tasks.wait().await;
-    }
-}
 
 /// Starts a room's task; it calls `ended` when it is over.
 pub(super) fn spawn(
@@ -84,7 +70,10 @@ impl Room {
         inbox: Inbox,
     ) -> Self {
         Self {
-            members: Members::new(context.presence),
+            members: Members::new(
+                context.presence,
+                Tally::new(context.metrics.members.clone()),
+            ),
             guard: Guard::default(),
             reads: Reads::new(),
             rosters: rosters.map(|queue| RosterLink::open(id.clone(), queue)),
@@ -271,7 +260,7 @@ impl Room {
 
     fn answer_or_wait(&mut self, mut waiting: Waiting) {
         if self.has_to_wait(&mut waiting) && Instant::now() < waiting.deadline() {
-            self.waiting.push(waiting);
+            self.waiting.push(waiting, self.tail.is_reading());
         } else {
             self.answer(waiting);
         }
@@ -304,12 +293,20 @@ impl Room {
             done.send(Ok(Step::Prove(Box::new(proof)))).ok();
             return;
         }
-        let Joining { join, own, proof } = *joining;
+        let Joining {
+            join,
+            own,
+            proof,
+            has_read,
+        } = *joining;
         let step = match self.tail.history(join.known, join.limit, own) {
             None => Err(Error::Unavailable),
             Some(History::Answer(answer, missed)) => {
                 let welcomed = self.welcome(join, proof, answer, missed);
-                welcomed.map(|()| Step::Welcomed)
+                welcomed.map(|()| {
+                    self.context.metrics.note_join(has_read);
+                    Step::Welcomed
+                })
             }
             Some(History::Read(page, hold, revision)) => Ok(Step::Read(Box::new(ToRead {
                 join,

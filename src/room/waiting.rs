@@ -32,7 +32,9 @@ pub(super) struct WaitingList {
 }
 
 impl WaitingList {
-    pub(super) fn push(&mut self, waiting: Waiting) {
+    /// Adds a joiner; `reads` is true when the room reads its log for it.
+    pub(super) fn push(&mut self, mut waiting: Waiting, reads: bool) {
+        waiting.joining.has_read |= reads;
         let deadline = waiting.deadline();
         let next = self.next_deadline.get_or_insert(deadline);
         *next = deadline.min(*next);

@@ -12,7 +12,10 @@ use super::{
     room_store::RoomStore,
     search_store::SearchStore,
 };
-use crate::model::{Change, Committed, Draft, Message, Revision, RoomId, Seq, Stored};
+use crate::{
+    metrics::{self, Connections},
+    model::{Change, Committed, Draft, Message, Revision, RoomId, Seq, Stored},
+};
 
 /// The log, as the rest of the program sees it.
 #[async_trait]
@@ -146,6 +149,16 @@ pub trait MessageStore: Send + Sync + 'static {
     /// Returns the index of words, if the store has one.
     fn search(&self) -> Option<&dyn SearchStore> {
         None
+    }
+
+    /// Returns the figures of the reads.
+    fn metrics(&self) -> metrics::Store {
+        metrics::Store::default()
+    }
+
+    /// Returns the use of the connections.
+    fn connections(&self) -> Connections {
+        Connections::default()
     }
 
     /// Checks that the database answers and would take a message, as far as possible without

@@ -18,7 +18,8 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{Change, Committed, Draft, Entry, Outcome, Revised, RoomId, Settled},
+    metrics::{self, ChangeKind},
+    model::{Action, Change, Committed, Draft, Entry, Outcome, Revised, RoomId, Settled},
     store::{MessageStore, STATEMENT_TIMEOUT, StoreError},
 };
 
@@ -72,16 +73,23 @@ pub(super) struct Commits {
     store: Arc<dyn MessageStore>,
     observer: Arc<Observer>,
     health: Health,
+    pub(super) metrics: metrics::Writer,
     /// Second reports of unknown outcomes, due later; aborted on drop.
     reminders: Mutex<JoinSet<()>>,
 }
 
 impl Commits {
-    pub(super) fn new(store: Arc<dyn MessageStore>, observer: Observer, health: Health) -> Self {
+    pub(super) fn new(
+        store: Arc<dyn MessageStore>,
+        observer: Observer,
+        health: Health,
+        metrics: metrics::Writer,
+    ) -> Self {
         Self {
             store,
             observer: Arc::new(observer),
             health,
+            metrics,
             reminders: Mutex::default(),
         }
     }
@@ -115,6 +123,7 @@ impl Commits {
             match self.attempt(&entries).await {
                 Ok(committed) => {
                     self.health.note_success();
+                    self.metrics.note_commit(entries.len(), begun.elapsed());
                     self.announce(entries, &committed);
                     return Ok(());
                 }
@@ -167,6 +176,7 @@ impl Commits {
     /// or may yet. Gives up the abandoned ones.
     fn note_unknown(&self, entries: &mut Vec<Pending>, begun: Instant) {
         self.health.note_failure();
+        self.metrics.failures.inc();
         for pending in entries.iter_mut() {
             pending.may_land_until = Some(begun + STATEMENT_TIMEOUT);
         }
@@ -197,6 +207,12 @@ impl Commits {
                 Entry::Message(_) => messages.next().map(|stored| stored.map(Settled::Stored)),
                 Entry::Change(_) => changes.next(),
             };
+            if let (Entry::Change(change), Some(Ok(Settled::Changed(changed)))) =
+                (pending.entry(), &answer)
+                && changed.changed
+            {
+                self.metrics.changes.note(kind(&change.action));
+            }
             pending.settle(answer.unwrap_or(Err(Error::Unavailable)));
         }
     }
@@ -263,6 +279,16 @@ fn divide(unstored: Unstored, blocked: &mut Blocked) -> Vec<Vec<Pending>> {
             blocked.hold_back(&mut entries);
             vec![entries]
         }
+    }
+}
+
+/// Returns the kind of a change, for the figures.
+fn kind(action: &Action) -> ChangeKind {
+    match action {
+        Action::Edit(_) => ChangeKind::Edit,
+        Action::Delete => ChangeKind::Delete,
+        Action::React { .. } => ChangeKind::Reaction,
+        Action::Pin { .. } => ChangeKind::Pin,
     }
 }
 

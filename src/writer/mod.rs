@@ -39,6 +39,7 @@ use self::{
 };
 use crate::{
     error::Error,
+    metrics,
     model::{Change, Changed, Draft, EncodedMessage, Entry, Stored},
     store::MessageStore,
 };
@@ -69,10 +70,11 @@ impl Writer {
         timeout: Duration,
         observer: Observer,
         stop: CancellationToken,
+        metrics: metrics::Writer,
     ) -> (Self, JoinHandle<()>) {
         let (queue, received) = mpsc::channel(QUEUE_CAPACITY);
         let health = Health::default();
-        let commits = Arc::new(Commits::new(store, observer, health.clone()));
+        let commits = Arc::new(Commits::new(store, observer, health.clone(), metrics));
         let task = tokio::spawn(Committer::new(commits, received).run(stop));
         let writer = Self {
             queue,
@@ -86,6 +88,16 @@ impl Writer {
     /// Returns the health of the log, as the commits show it.
     pub fn health(&self) -> &Health {
         &self.health
+    }
+
+    /// Returns the number of queued entries.
+    pub fn queued(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
+    }
+
+    /// Returns the bytes of the entries that are queued, parked or being stored.
+    pub fn queued_bytes(&self) -> usize {
+        QUEUE_BYTES - self.bytes.available_permits()
     }
 
     /// Queues a message. Its place among the caller's entries for the room is fixed from here on.
@@ -126,7 +138,8 @@ impl Writer {
 
 impl fmt::Debug for Writer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let queued = self.queue.max_capacity() - self.queue.capacity();
-        f.debug_struct("Writer").field("queued", &queued).finish()
+        f.debug_struct("Writer")
+            .field("queued", &self.queued())
+            .finish()
     }
 }

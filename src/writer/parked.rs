@@ -71,6 +71,12 @@ impl Parked {
         for pending in blocked {
             self.queue(pending.room_id().clone()).push_back(pending);
         }
+        self.count_rooms();
+    }
+
+    fn count_rooms(&self) {
+        let rooms = i64::try_from(self.rooms.len()).unwrap_or(i64::MAX);
+        self.commits.metrics.parked_rooms.set(rooms);
     }
 
     fn queue(&mut self, room: RoomId) -> &mut VecDeque<Pending> {
@@ -126,5 +132,6 @@ impl Parked {
             self.queue(pending.room_id().clone()).push_front(pending);
         }
         self.rooms.retain(|_, waiting| !waiting.is_empty());
+        self.count_rooms();
     }
 }

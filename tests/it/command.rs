@@ -86,6 +86,17 @@ const BAD: &[(&str, &[&str])] = &[
             "parlour::app=debug",
         ],
     ),
+    (
+        "METRICS_ADDR",
+        &[
+            "9464",
+            ":9464",
+            "127.0.0.1",
+            "127.0.0.1:65536",
+            "localhost:9464",
+            "http://127.0.0.1:9464",
+        ],
+    ),
     ("LOG_FORMAT", &["xml"]),
     ("TOKIO_WORKER_THREADS", &["0", "1025", "many"]),
     ("DYNO", &[]),

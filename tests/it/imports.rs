@@ -19,11 +19,11 @@ pub const MODULES: &[(&str, &str)] = &[
     // Of `room`, its traits and their events.
     (
         "realtime",
-        "contract chat inbox room engine auth model json_error error",
+        "contract chat inbox room engine auth model json_error metrics error",
     ),
     ("api", "http contract chat archive auth rates model error"),
-    ("http", "chat engine auth model error"),
-    ("engine", "net rates error"),
+    ("http", "chat engine auth model metrics error"),
+    ("engine", "net rates metrics error"),
     ("net", "rates error"),
     ("contract", "chat inbox model json_error error"),
     ("retention", "room store model"),
@@ -33,16 +33,18 @@ pub const MODULES: &[(&str, &str)] = &[
         "archive inbox room writer auth rates store model error",
     ),
     ("archive", "store model"),
-    ("inbox", "room store bus model error"),
+    ("inbox", "room store bus model metrics error"),
     // Rooms read the log, and never write to it.
-    ("room", "store bus model error"),
-    ("writer", "store model error"),
-    ("bus", "store model"),
-    ("store", "model error"),
+    ("room", "store bus model metrics error"),
+    ("writer", "store model metrics error"),
+    ("bus", "store model metrics"),
+    ("store", "model metrics error"),
     ("auth", "model json_error error"),
     ("rates", "error"),
     ("model", "error"),
     ("json_error", "error"),
+    // Counted by any layer.
+    ("metrics", "error"),
     ("error", ""),
 ];
 

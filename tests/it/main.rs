@@ -30,6 +30,7 @@ mod inbox;
 mod leases;
 mod lifecycle;
 mod locks;
+mod metrics;
 mod misplaced;
 mod nodes;
 mod origins;

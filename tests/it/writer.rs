@@ -41,7 +41,13 @@ impl Bench {
         let outcomes = Arc::<Mutex<Vec<Outcome>>>::default();
         let (told, stop) = (outcomes.clone(), CancellationToken::new());
         let observer = Box::new(move |outcome| told.lock().unwrap().push(outcome));
-        let (writer, task) = Writer::spawn(store.clone(), timeout, observer, stop.clone());
+        let (writer, task) = Writer::spawn(
+            store.clone(),
+            timeout,
+            observer,
+            stop.clone(),
+            Default::default(),
+        );
         Self {
             writer,
             task,

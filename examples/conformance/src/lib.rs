@@ -73,8 +73,8 @@ pub fn router(settings: Settings) -> Router {
         packets: Rate::UNLIMITED,
         guarded: false,
     };
-    let socket_io = Engine::new(socket_io, &admission, sessions);
-    let engine_io = Engine::new(engine_io, &admission, sessions);
+    let socket_io = Engine::new(socket_io, &admission, sessions, Default::default());
+    let engine_io = Engine::new(engine_io, &admission, sessions, Default::default());
     Router::new()
         .merge(http::endpoint(
             realtime::PATH,

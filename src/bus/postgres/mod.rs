@@ -19,7 +19,10 @@ use self::{
     subscriber::PostgresSubscriber,
 };
 use super::{channel::Channel, line::Line};
-use crate::store::{self, Encryption, Schema};
+use crate::{
+    metrics,
+    store::{self, Encryption, Schema},
+};
 
 /// The channel of all notifications of a database. Reports of rooms with the same name in another
 /// schema cost a look into the log; signals of other schemas are ignored.
@@ -37,9 +40,10 @@ pub(super) fn open(
     url: &str,
     encryption: Encryption,
     schema: Option<&Schema>,
+    metrics: metrics::Bus,
 ) -> Result<Channel, sqlx::Error> {
     let options = store::postgres_options(url, encryption)?;
-    let line = Arc::new(Line::new(schema));
+    let line = Arc::new(Line::new(schema, metrics));
     let lease = Arc::new(Lease::new(line.node()));
     let publisher = PostgresPublisher::new(options.clone());
     let subscriber = PostgresSubscriber::new(options.clone(), lease.clone());

@@ -26,14 +26,20 @@ pub use self::{
     url::{RedisUrl, UrlError},
 };
 use super::{channel::Channel, line::Line};
-use crate::store::Schema;
+use crate::{metrics, store::Schema};
 
 /// The time limit of connecting to a server, and of a command.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Begins to connect.
-pub(super) fn open(url: &RedisUrl, prefix: &Prefix, schema: Option<&Schema>) -> Channel {
-    let (line, names) = (Arc::new(Line::new(schema)), Names::new(prefix, schema));
+pub(super) fn open(
+    url: &RedisUrl,
+    prefix: &Prefix,
+    schema: Option<&Schema>,
+    metrics: metrics::Bus,
+) -> Channel {
+    let line = Arc::new(Line::new(schema, metrics));
+    let names = Names::new(prefix, schema);
     let publisher = RedisPublisher::new(url.clone(), names.channel());
     let subscriber = RedisSubscriber::new(url.clone(), names.channel());
     let rosters = RedisRosters::new(line.node(), url.clone(), names);

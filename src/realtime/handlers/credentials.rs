@@ -32,7 +32,8 @@ async fn refresh_auth(mut call: Call) -> Result<Refreshed, Error> {
     client.chat.charge_request(&client.participant)?;
     let grant = lease.check(&token)?;
     let renewing = client.chat.renew(&client.participant, grant.identity);
-    for room in renewing.instrument(client.span()).await? {
+    let span = client.span(call.socket());
+    for room in renewing.instrument(span).await? {
         client.unsubscribe(call.socket(), &room);
     }
     lease.extend(grant.expires_at);

@@ -26,7 +26,13 @@ pub fn handler(event: &str) -> Option<Handler> {
 
 /// Sends a message. The turn ends once the message is queued, so later ones may share its commit.
 pub async fn send_message(mut call: Call) -> Result<Stored<EncodedMessage>, Error> {
-    let stored = enqueue(&mut call).await?.settled().await?;
+    let settled = match enqueue(&mut call).await {
+        Ok(queued) => queued.settled().await,
+        Err(error) => Err(error),
+    };
+    let sent = settled.as_ref().map(|stored| stored.duplicate);
+    call.client.metrics.sends.note(sent);
+    let stored = settled?;
     let message = slice::from_ref(&stored.message);
     overflow::count_answer(&call.client, call.socket(), message);
     Ok(stored)

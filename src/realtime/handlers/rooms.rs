@@ -58,7 +58,7 @@ pub async fn enter(client: &Arc<Client>, reply: Reply, join: JoinRoom) -> Result
         client.chat.identify(&client.participant, claim.clone())?;
         client.hear_own(reply.socket());
     }
-    let joiner = client.clone();
+    let (joiner, span) = (client.clone(), client.span(reply.socket()));
     let joining = client.chat.join(
         &client.participant,
         join.room_id.clone(),
@@ -67,7 +67,7 @@ pub async fn enter(client: &Arc<Client>, reply: Reply, join: JoinRoom) -> Result
         limit,
         move |joined| welcome(&joiner, &reply, joined),
     );
-    joining.instrument(client.span()).await?;
+    joining.instrument(span).await?;
     client
         .early
         .joined(&join.room_id, |send| super::messages::queue(client, send));
@@ -96,7 +96,7 @@ async fn leave_room(mut call: Call) -> Result<Left, Error> {
     let LeaveRoom { room_id } = call.request().await?;
     let client = &call.client;
     let leaving = client.chat.leave(&client.participant, &room_id);
-    leaving.instrument(client.span()).await?;
+    leaving.instrument(client.span(call.socket())).await?;
     client.unsubscribe(call.socket(), &room_id);
     Ok(Left { room_id })
 }

@@ -21,6 +21,7 @@ use self::{elsewhere::Elsewhere, pace::Pace, pending::PendingChanges};
 use super::fanout::{MAX_LISTED, Presence};
 use crate::{
     bus::Roster,
+    metrics::Tally,
     model::{Exclusion, RoomId, UserId},
 };
 
@@ -69,7 +70,7 @@ pub(super) struct Members {
     /// Some may be back.
     away: VecDeque<(Instant, UserId)>,
     /// The number of users that are here, those in their grace period included.
-    here: usize,
+    here: Tally,
     elsewhere: Elsewhere,
     /// The number of members elsewhere without names.
     unnamed: usize,
@@ -92,13 +93,14 @@ impl UserState {
 }
 
 impl Members {
-    pub(super) fn new(settings: PresenceSettings) -> Self {
+    /// Creates an empty room's members, those here with their part of all rooms' figure.
+    pub(super) fn new(settings: PresenceSettings, here: Tally) -> Self {
         Self {
             settings,
             clients: HashMap::new(),
             users: HashMap::new(),
             away: VecDeque::new(),
-            here: 0,
+            here,
             elsewhere: Elsewhere::default(),
             unnamed: 0,
             roster: Pace::new(),
@@ -144,7 +146,7 @@ impl Members {
             UserState::default()
         });
         if !state.is_here() {
-            self.here += 1;
+            self.here.increment();
             self.roster.change();
         }
         state.clients += 1;
@@ -181,7 +183,7 @@ impl Members {
 
     /// Returns true when no user is here, not even in its grace period.
     pub(super) fn is_empty_here(&self) -> bool {
-        self.here == 0
+        self.here.count() == 0
     }
 
     /// Removes users with all their clients.
@@ -199,7 +201,7 @@ impl Members {
     fn remove(&mut self, user: &UserId) {
         if let Entry::Occupied(mut state) = self.users.entry(user.clone()) {
             state.get_mut().away_until = None;
-            self.here -= 1;
+            self.here.decrement();
             self.roster.change();
             if state.get().elsewhere == 0 {
                 state.remove();
@@ -241,8 +243,8 @@ impl Members {
     /// Returns this server's roster when it has changed, and the last one is some time ago.
     pub(super) fn take_roster(&mut self, now: Instant) -> Option<Roster> {
         self.roster.due_at().filter(|due_at| *due_at <= now)?;
-        let roster = if self.here > self.settings.names_limit {
-            Roster::Counted(self.here)
+        let roster = if self.here.count() > self.settings.names_limit {
+            Roster::Counted(self.here.count())
         } else {
             Roster::Named(self.users_here())
         };

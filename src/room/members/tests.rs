@@ -26,7 +26,7 @@ fn names(users: &[UserId]) -> Vec<&str> {
 
 #[tokio::test(start_paused = true)]
 async fn the_first_change_goes_out_at_once_and_further_ones_together() {
-    let mut members = Members::new(SETTINGS);
+    let mut members = Members::new(SETTINGS, Tally::default());
     members.enter(1, &user("ann"));
     let first = members.tick(&room()).unwrap();
     assert_eq!((names(&first.joined), first.member_count), (vec!["ann"], 1));
@@ -45,7 +45,7 @@ async fn the_first_change_goes_out_at_once_and_further_ones_together() {
 
 #[tokio::test(start_paused = true)]
 async fn a_user_who_came_and_left_between_two_packets_is_named_as_gone() {
-    let mut members = Members::new(SETTINGS);
+    let mut members = Members::new(SETTINGS, Tally::default());
     members.enter(1, &user("ann"));
     members.tick(&room());
     members.enter(2, &user("bob"));
@@ -61,7 +61,7 @@ async fn a_user_who_came_and_left_between_two_packets_is_named_as_gone() {
 
 #[tokio::test(start_paused = true)]
 async fn a_users_tabs_are_one_member() {
-    let mut members = Members::new(SETTINGS);
+    let mut members = Members::new(SETTINGS, Tally::default());
     members.enter(1, &user("ann"));
     members.enter(2, &user("ann"));
     members.enter(2, &user("ann"));
@@ -76,7 +76,7 @@ async fn a_users_tabs_are_one_member() {
 
 #[tokio::test(start_paused = true)]
 async fn a_broken_connection_leaves_after_the_grace_unless_it_returns() {
-    let mut members = Members::new(SETTINGS);
+    let mut members = Members::new(SETTINGS, Tally::default());
     members.enter(1, &user("ann"));
     members.enter(2, &user("bob"));
     members.tick(&room());
@@ -93,7 +93,7 @@ async fn a_broken_connection_leaves_after_the_grace_unless_it_returns() {
 
 #[tokio::test(start_paused = true)]
 async fn a_large_room_is_told_only_how_many_and_once_a_second() {
-    let mut members = Members::new(SETTINGS);
+    let mut members = Members::new(SETTINGS, Tally::default());
     for (number, name) in ["ann", "bob", "cid", "dot"].into_iter().enumerate() {
         members.enter(number as u64, &user(name));
     }
@@ -135,7 +135,7 @@ fn strings(names: &[&str]) -> Vec<String> {
 
 #[tokio::test(start_paused = true)]
 async fn a_user_on_several_servers_is_a_member_until_it_is_on_none() {
-    let mut members = Members::new(SETTINGS);
+    let mut members = Members::new(SETTINGS, Tally::default());
     members.enter(1, &user("ann"));
     members.tick(&room());
     tokio::time::advance(INTERVAL).await;
@@ -153,7 +153,7 @@ async fn a_user_on_several_servers_is_a_member_until_it_is_on_none() {
 
 #[tokio::test(start_paused = true)]
 async fn members_of_a_server_that_is_not_listed_stay_while_it_is_kept() {
-    let mut members = Members::new(SETTINGS);
+    let mut members = Members::new(SETTINGS, Tally::default());
     members.enter(1, &user("ann"));
     members.read(news(&[&["bob"]], None));
     members.tick(&room());
@@ -166,7 +166,7 @@ async fn members_of_a_server_that_is_not_listed_stay_while_it_is_kept() {
 
 #[tokio::test(start_paused = true)]
 async fn the_first_joiner_is_not_told_of_members_in_its_answer() {
-    let mut members = Members::new(SETTINGS);
+    let mut members = Members::new(SETTINGS, Tally::default());
     members.read(news(&[&["bob"]], None));
     members.enter(1, &user("ann"));
     assert_eq!(names(&members.listed()), ["ann", "bob"]);
@@ -175,7 +175,7 @@ async fn the_first_joiner_is_not_told_of_members_in_its_answer() {
 
 #[tokio::test(start_paused = true)]
 async fn a_roster_names_the_users_here_and_goes_out_once_in_an_interval() {
-    let mut members = Members::new(SETTINGS);
+    let mut members = Members::new(SETTINGS, Tally::default());
     members.read(news(&[&["bob"]], None));
     assert_eq!(members.take_roster(Instant::now()), None);
     members.enter(1, &user("ann"));
@@ -196,7 +196,7 @@ async fn a_roster_names_the_users_here_and_goes_out_once_in_an_interval() {
 
 #[tokio::test(start_paused = true)]
 async fn a_large_rooms_roster_is_a_count_and_counts_of_other_servers_add_up() {
-    let mut members = Members::new(SETTINGS);
+    let mut members = Members::new(SETTINGS, Tally::default());
     for (number, name) in ["ann", "bob", "cid", "dot"].into_iter().enumerate() {
         members.enter(number as u64, &user(name));
     }

@@ -40,10 +40,13 @@ use super::{
     search_store::SearchStore,
     tables::PROBE,
 };
-use crate::model::{
-    Change, Committed, Draft, Followed, Latest, ListedRoom, Mark, Marked, Message, Read, Revision,
-    RoomChange, RoomChanged, RoomId, RoomMember, RoomRefusal, RoomSettings, Seq, Standing, Stored,
-    UserId,
+use crate::{
+    metrics::{self, Connections},
+    model::{
+        Change, Committed, Draft, Followed, Latest, ListedRoom, Mark, Marked, Message, Read,
+        Revision, RoomChange, RoomChanged, RoomId, RoomMember, RoomRefusal, RoomSettings, Seq,
+        Standing, Stored, UserId,
+    },
 };
 
 /// The log on a Postgres server.
@@ -98,7 +101,8 @@ impl MessageStore for PostgresStore {
         to: Seq,
         page: Page,
     ) -> Result<Vec<Message>, StoreError> {
-        revised::read_replies(&self.pools, room, to, page).await
+        let reading = revised::read_replies(&self.pools, room, to, page);
+        self.pools.metrics().read(reading).await
     }
 
     async fn read_changes(
@@ -107,15 +111,18 @@ impl MessageStore for PostgresStore {
         after: Revision,
         limit: usize,
     ) -> Result<Vec<Message>, StoreError> {
-        revised::read_changes(&self.pools, room, after, limit).await
+        let reading = revised::read_changes(&self.pools, room, after, limit);
+        self.pools.metrics().read(reading).await
     }
 
     async fn read(&self, room: &RoomId, page: Page) -> Result<Vec<Message>, StoreError> {
-        read::read(&self.pools, room, page).await
+        let reading = read::read(&self.pools, room, page);
+        self.pools.metrics().read(reading).await
     }
 
     async fn load(&self, room: &RoomId, limit: usize) -> Result<Loaded, StoreError> {
-        read::load(&self.pools, room, limit).await
+        let reading = read::load(&self.pools, room, limit);
+        self.pools.metrics().read(reading).await
     }
 
     async fn heads(&self, rooms: &[RoomId]) -> Result<HashMap<RoomId, Head>, StoreError> {
@@ -127,7 +134,8 @@ impl MessageStore for PostgresStore {
         places: &[(RoomId, Seq)],
         limit: usize,
     ) -> Result<Vec<Message>, StoreError> {
-        tails::read(&self.pools, places, limit).await
+        let reading = tails::read(&self.pools, places, limit);
+        self.pools.metrics().read(reading).await
     }
 
     fn memberships(&self) -> &dyn MembershipStore {
@@ -144,6 +152,14 @@ impl MessageStore for PostgresStore {
 
     fn search(&self) -> Option<&dyn SearchStore> {
         Some(self)
+    }
+
+    fn metrics(&self) -> metrics::Store {
+        self.pools.metrics().clone()
+    }
+
+    fn connections(&self) -> Connections {
+        self.pools.connections()
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -28,6 +28,7 @@ use super::{
     schema::Schema,
     work::Work,
 };
+use crate::metrics::{self, Connections};
 
 /// A connection idle for longer is pinged before use. To ping it each time would cost every batch
 /// and every read a round trip.
@@ -40,12 +41,15 @@ pub(super) type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgre
 pub(super) struct Pools {
     writers: PgPool,
     readers: PgPool,
+    /// True when both are one pool.
+    is_shared: bool,
     schema: Option<Schema>,
     /// The options of a connection through a pooler.
     plain: PgConnectOptions,
     /// Set once a pooler is found in between. Then a connection is lent for one transaction at a
     /// time, and keeps no settings and no prepared statements.
     behind_pooler: Arc<AtomicBool>,
+    metrics: metrics::Store,
 }
 
 impl Pools {
@@ -61,6 +65,7 @@ impl Pools {
         let direct =
             |work: Work| direct::marked(plain.clone().options(work.settings(schema.as_ref())));
         let writers = pool(writing, behind_pooler.clone()).connect_lazy_with(direct(Work::Write));
+        let is_shared = max_connections == writing;
         let readers = match max_connections - writing {
             0 => writers.clone(),
             reading => pool(reading, behind_pooler.clone()).connect_lazy_with(direct(Work::Read)),
@@ -68,9 +73,11 @@ impl Pools {
         Self {
             writers,
             readers,
+            is_shared,
             schema,
             plain,
             behind_pooler,
+            metrics: metrics::Store::default(),
         }
     }
 
@@ -95,7 +102,7 @@ impl Pools {
     /// be read-only for its whole life, as with `default_transaction_read_only`. A new one may
     /// serve.
     async fn fetch_once(&self, work: Work, query: Query<'_>) -> Result<Vec<PgRow>, sqlx::Error> {
-        let mut connection = self.pool(work).acquire().await?;
+        let mut connection = self.acquire(work).await?;
         let answer = in_time(
             STATEMENT_TIMEOUT,
             self.fetch_on(&mut connection, work, query),
@@ -127,7 +134,7 @@ impl Pools {
     pub(super) async fn begin(&self, work: Work) -> Result<Session, sqlx::Error> {
         let is_prepared = !self.is_behind_pooler();
         let mut session = Session {
-            connection: Some(self.pool(work).acquire().await?),
+            connection: Some(self.acquire(work).await?),
             is_prepared,
         };
         let begin = if is_prepared {
@@ -137,6 +144,32 @@ impl Pools {
         };
         session.run(begin).await?;
         Ok(session)
+    }
+
+    async fn acquire(&self, work: Work) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+        self.metrics.wait(self.pool(work).acquire()).await
+    }
+
+    /// Returns the figures of the reads.
+    pub(super) fn metrics(&self) -> &metrics::Store {
+        &self.metrics
+    }
+
+    /// Returns the use of both pools; a small one serves for both.
+    pub(super) fn connections(&self) -> Connections {
+        let is_shared = self.is_shared;
+        let pools = [
+            Some(&self.writers),
+            Some(&self.readers).filter(|_| !is_shared),
+        ];
+        let pools = pools.into_iter().flatten();
+        pools
+            .map(|pool| Connections {
+                max: pool.options().get_max_connections() as usize,
+                open: pool.size() as usize,
+                idle: pool.num_idle(),
+            })
+            .sum()
     }
 
     fn pool(&self, work: Work) -> &PgPool {

@@ -29,16 +29,17 @@ use super::{
     membership_store::{ListPlace, MembershipStore},
     message_store::MessageStore,
     page::{Head, Page, saturated},
-    reading::Reading,
     room_store::RoomStore,
-    row,
     search_store::SearchStore,
     tables::PROBE,
 };
-use crate::model::{
-    Change, Committed, Draft, Followed, Latest, ListedRoom, Mark, Marked, Message, Read, Revision,
-    RoomChange, RoomChanged, RoomId, RoomMember, RoomRefusal, RoomSettings, Seq, Standing, Stored,
-    UserId,
+use crate::{
+    metrics::{self, Connections},
+    model::{
+        Change, Committed, Draft, Followed, Latest, ListedRoom, Mark, Marked, Message, Read,
+        Revision, RoomChange, RoomChanged, RoomId, RoomMember, RoomRefusal, RoomSettings, Seq,
+        Standing, Stored, UserId,
+    },
 };
 
 /// The lock timeout of a writer while another process writes to the same file.
@@ -57,6 +58,7 @@ pub struct SqliteStore {
     readers: SqlitePool,
     /// One connection for probes: a probe waits for the write lock like a writer.
     prober: SqlitePool,
+    metrics: metrics::Store,
 }
 
 impl SqliteStore {
@@ -93,13 +95,15 @@ impl SqliteStore {
             prober: pool(1, &place, false).connect_lazy_with(probing),
             options: options.create_if_missing(true),
             place,
+            metrics: metrics::Store::default(),
         })
     }
 
     /// Takes the writing connection, and checks the file's place.
     async fn writer(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
         self.place.check()?;
-        self.writer.acquire().await.map_err(fault::classify)
+        let acquired = self.metrics.wait(self.writer.acquire()).await;
+        acquired.map_err(fault::classify)
     }
 
     /// Notes the outcome of a write, and checks the file's place again.
@@ -167,7 +171,8 @@ impl MessageStore for SqliteStore {
         page: Page,
     ) -> Result<Vec<Message>, StoreError> {
         self.place.check()?;
-        change::read_replies(&self.readers, room, to, page).await
+        let reading = change::read_replies(&self.readers, room, to, page);
+        self.metrics.read(reading).await
     }
 
     async fn read_changes(
@@ -177,7 +182,8 @@ impl MessageStore for SqliteStore {
         limit: usize,
     ) -> Result<Vec<Message>, StoreError> {
         self.place.check()?;
-        change::read(&self.readers, room, after, limit).await
+        let reading = change::read(&self.readers, room, after, limit);
+        self.metrics.read(reading).await
     }
 
     async fn heads(&self, rooms: &[RoomId]) -> Result<HashMap<RoomId, Head>, StoreError> {
@@ -187,15 +193,8 @@ impl MessageStore for SqliteStore {
 
     async fn read(&self, room: &RoomId, page: Page) -> Result<Vec<Message>, StoreError> {
         self.place.check()?;
-        let mut reading = Reading::new(page);
-        while let Some(page) = reading.rest() {
-            let rows = read::select(room, page)
-                .fetch_all(&self.readers)
-                .await
-                .map_err(fault::classify)?;
-            reading.take(&rows, |row| row::seq(row), read::message)?;
-        }
-        reading.finish()
+        let reading = read::read(&self.readers, room, page);
+        self.metrics.read(reading).await
     }
 
     fn memberships(&self) -> &dyn MembershipStore {
@@ -212,6 +211,22 @@ impl MessageStore for SqliteStore {
 
     fn search(&self) -> Option<&dyn SearchStore> {
         Some(self)
+    }
+
+    fn metrics(&self) -> metrics::Store {
+        self.metrics.clone()
+    }
+
+    fn connections(&self) -> Connections {
+        let pools = [&self.writer, &self.readers, &self.prober];
+        let pools = pools.into_iter();
+        pools
+            .map(|pool| Connections {
+                max: pool.options().get_max_connections() as usize,
+                open: pool.size() as usize,
+                idle: pool.num_idle(),
+            })
+            .sum()
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -8,6 +8,7 @@ use super::super::{
     error::StoreError,
     fault,
     page::{Head, Keep, Page, saturated},
+    reading::Reading,
     row,
 };
 use crate::model::{Body, Message, RoomId};
@@ -51,7 +52,24 @@ pub(super) async fn heads(
     Ok(heads)
 }
 
-pub(super) fn select(
+/// Reads a part of a room's log.
+pub(super) async fn read(
+    readers: &SqlitePool,
+    room: &RoomId,
+    page: Page,
+) -> Result<Vec<Message>, StoreError> {
+    let mut reading = Reading::new(page);
+    while let Some(page) = reading.rest() {
+        let rows = select(room, page)
+            .fetch_all(readers)
+            .await
+            .map_err(fault::classify)?;
+        reading.take(&rows, |row| row::seq(row), message)?;
+    }
+    reading.finish()
+}
+
+fn select(
     room: &RoomId,
     page: Page,
 ) -> sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments> {

@@ -86,12 +86,14 @@ impl House {
             fanout: Arc::new(Nobody),
             history_limit: DEFAULT_LIMIT,
             presence,
+            metrics: Default::default(),
         };
         let (writer, _) = Writer::spawn(
             store.clone(),
             DEADLINE,
             Box::new(drop),
             CancellationToken::new(),
+            Default::default(),
         );
         let limits = Limits {
             max_message_bytes: 8192,
@@ -108,6 +110,7 @@ impl House {
             rooms: rooms.clone(),
             bus: None,
             delivery: Arc::new(Nobody),
+            metrics: Default::default(),
         }));
         tokio::spawn(inbox.clone().run(CancellationToken::new()));
         let chat = Chat::new(rooms, writer, store.clone(), inbox, limits);

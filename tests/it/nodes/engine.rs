@@ -78,7 +78,7 @@ impl Engine {
             },
             Self::Redis(redis) => on_redis(redis.url(), "parlor", schema),
         };
-        bus::open(&settings).unwrap().unwrap()
+        bus::open(&settings, Default::default()).unwrap().unwrap()
     }
 
     /// Ends the connections of all listeners, and returns their number.

@@ -29,7 +29,7 @@ fn flag(redis: &Redis) -> String {
 }
 
 fn open(settings: &Settings) -> Arc<dyn Bus> {
-    bus::open(settings).unwrap().unwrap()
+    bus::open(settings, Default::default()).unwrap().unwrap()
 }
 
 /// Opens two ends of a bus, and waits until they hear each other.

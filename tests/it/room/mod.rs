@@ -115,10 +115,17 @@ impl House {
             fanout,
             history_limit,
             presence,
+            metrics: Default::default(),
         });
         let observer = rooms.clone();
         let observe = Box::new(move |outcome| observer.observe(outcome));
-        let (writer, _) = Writer::spawn(store.clone(), DEADLINE, observe, CancellationToken::new());
+        let (writer, _) = Writer::spawn(
+            store.clone(),
+            DEADLINE,
+            observe,
+            CancellationToken::new(),
+            Default::default(),
+        );
         let limits = Limits {
             max_message_bytes: 8192,
             search: false,
@@ -133,6 +140,7 @@ impl House {
             rooms: rooms.clone(),
             bus: None,
             delivery: sent.clone(),
+            metrics: Default::default(),
         }));
         tokio::spawn(inbox.clone().run(CancellationToken::new()));
         let chat = Chat::new(rooms.clone(), writer, store.clone(), inbox, limits);

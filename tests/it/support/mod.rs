@@ -5,6 +5,7 @@ pub mod client;
 pub mod database;
 pub mod engine;
 pub mod faulty;
+pub mod figures;
 pub mod gate;
 pub mod haproxy;
 pub mod http;

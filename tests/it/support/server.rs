@@ -7,11 +7,12 @@ use parlor::{App, Config, store::MessageStore, testing::bus::Bus};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{Client, Database, RawClient, within_deadline};
+use super::{Client, Database, RawClient, figures::Figures, within_deadline};
 
 /// A running server; stopped when dropped.
 pub struct Server {
     address: SocketAddr,
+    metrics: Option<SocketAddr>,
     stop: CancellationToken,
     serving: JoinHandle<anyhow::Result<()>>,
     /// Outlives the server.
@@ -104,11 +105,12 @@ impl Server {
     }
 
     fn run(app: App, database: Database) -> Self {
-        let address = app.local_addr().unwrap();
+        let (address, metrics) = (app.local_addr().unwrap(), app.metrics_addr().unwrap());
         let stop = CancellationToken::new();
         let serving = tokio::spawn(app.serve_until(stop.clone().cancelled_owned()));
         Self {
             address,
+            metrics,
             stop,
             serving,
             database,
@@ -118,6 +120,16 @@ impl Server {
     /// Returns its address.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Returns the address of the listener for Prometheus.
+    pub fn metrics_address(&self) -> SocketAddr {
+        self.metrics.expect("a listener for Prometheus")
+    }
+
+    /// Scrapes its figures.
+    pub async fn figures(&self) -> Figures {
+        Figures::scrape(self.metrics_address()).await
     }
 
     /// Returns `http://…`, without a path.
