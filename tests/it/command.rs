@@ -319,4 +319,10 @@ async fn a_port_in_use_is_named() {
     let port = taken.local_addr().unwrap().port().to_string();
     let line = only_line(&parlor(&[], &[("PORT", &port)]).await, FAILURE);
     assert!(line.contains("PORT") && line.contains(&port), "{line}");
+    let address = format!("127.0.0.1:{port}");
+    let line = only_line(&parlor(&[], &[("METRICS_ADDR", &address)]).await, FAILURE);
+    assert!(
+        line.contains("METRICS_ADDR") && line.contains(&address),
+        "{line}"
+    );
 }
