@@ -18,8 +18,7 @@ mod store;
 mod tally;
 mod writer;
 
-use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
+use prometheus_client::metrics::{counter::Counter, gauge::Gauge, histogram::Histogram};
 
 use self::counters::Counters;
 pub use self::{

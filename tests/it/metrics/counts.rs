@@ -1,12 +1,15 @@
 //! Figures after known traffic.
 
 use serde_json::{Value, json};
+use sqlx::{Connection, PgConnection};
 
 use crate::support::{
     Client, Database, FLOODED, RawClient, Server,
     engine::{Endpoint, Polling},
     eventually,
     figures::{SCRAPED, Since},
+    gate::Gate,
+    http::HttpConnection,
     log,
 };
 
@@ -279,12 +282,64 @@ async fn refused_clients_are_counted_by_code() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_without_a_slot_is_counted_as_refused() {
     let server = Server::on(Database::sqlite(), &[SCRAPED, "--max-connections=1"]).await;
-    let _only = server.raw("ann").await;
-    let mut refused = crate::support::http::HttpConnection::open(server.address()).await;
-    refused.ended().await;
+    // The connection of the wait for the start may still be ending.
+    let mut only = HttpConnection::open(server.address()).await;
+    while only.ask("/healthz", "").await != Some(200) {
+        only = HttpConnection::open(server.address()).await;
+    }
+    let before = since(&server).await;
+    HttpConnection::open(server.address()).await.ended().await;
+    before
+        .until(&[("parlor_refused_connections_total", 1.0)])
+        .await;
     let figures = server.figures().await;
     assert_eq!(figures.get("parlor_connections"), 1.0);
-    assert!(figures.get("parlor_refused_connections_total") >= 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn locked_rooms_and_failed_attempts_show_while_sends_wait() {
+    let mut gate = Gate::shut_at_first();
+    gate.open();
+    let direct = Database::postgres().await;
+    let server = Server::on(direct.shared().through(&gate), &[SCRAPED]).await;
+    let mut ann = server.raw("ann").await;
+    ann.call("joinRoom", json!({ "roomId": "r" })).await;
+    ann.call("sendMessage", message("first")).await;
+    let since = since(&server).await;
+
+    let mut session = PgConnection::connect(direct.url()).await.unwrap();
+    let mut lock = session.begin().await.unwrap();
+    let locked = "SELECT FROM rooms WHERE room_id = 'r' FOR UPDATE";
+    sqlx::query(locked).execute(&mut *lock).await.unwrap();
+    let waiting = ann
+        .emit("sendMessage", &message("waits for the lock"))
+        .await;
+    ann.flush().await;
+    let parked = async || server.figures().await.get("parlor_parked_rooms");
+    eventually("the room to be parked", async || parked().await == 1.0).await;
+    lock.rollback().await.unwrap();
+    ann.until_ack(waiting).await;
+    eventually("no parked room", async || parked().await == 0.0).await;
+    assert_eq!(since.grown("parlor_commit_failures_total").await, 0.0);
+
+    gate.shut().await;
+    let waiting = ann
+        .emit("sendMessage", &message("waits for the database"))
+        .await;
+    ann.flush().await;
+    eventually("a failed attempt", async || {
+        since.grown("parlor_commit_failures_total").await >= 1.0
+    })
+    .await;
+    let figures = server.figures().await;
+    assert_eq!(figures.get("parlor_storing"), 0.0);
+    assert!(figures.get("parlor_queue_bytes") > 0.0);
+    gate.open();
+    let (_, sent) = ann.until_ack(waiting).await;
+    assert_eq!(sent["status"], "ok", "{sent}");
+    let figures = server.figures().await;
+    assert_eq!(figures.get("parlor_storing"), 1.0);
+    assert_eq!(figures.get("parlor_queue_entries"), 0.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
