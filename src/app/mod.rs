@@ -99,8 +99,8 @@ impl App {
             config.into(),
             metrics.sessions.clone(),
         );
-        let sources = parts.sources(admission, bus_settings.engine());
-        let exporter = scraped.map(|listener| Exporter::new(listener, &metrics, sources));
+        let sources = || parts.sources(admission, bus_settings.engine());
+        let exporter = scraped.map(|listener| Exporter::new(listener, &metrics, sources()));
         let router = http::router(
             engine,
             config.allowed_origins.clone(),

@@ -82,7 +82,8 @@ impl Engine {
         peer: &Peer,
         request: &Request,
     ) -> Result<Session, Refusal> {
-        let slots = self.admission.admit(peer.address, request.headers())?;
+        let admitted = self.admission.admit(peer.address, request.headers());
+        let slots = admitted.inspect_err(|_| _ = self.metrics.refused.inc())?;
         let version = opening.parameters.version;
         let (settings, metrics) = (self.settings.clone(), self.metrics.clone());
         Ok(Session::new(carrier, version, settings, slots, metrics))

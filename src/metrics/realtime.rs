@@ -24,9 +24,17 @@ pub enum Transport {
     Polling,
 }
 
-/// The open sessions, by transport.
+/// The handles of the Engine.IO layer.
 #[derive(Debug, Clone, Default)]
 pub struct Sessions {
+    /// The refused ones.
+    pub refused: Counter,
+    open: OpenSessions,
+}
+
+/// The gauges of the open sessions.
+#[derive(Debug, Clone, Default)]
+struct OpenSessions {
     websocket: Gauge,
     polling: Gauge,
 }
@@ -35,8 +43,8 @@ impl Sessions {
     /// Adds to the sessions of a transport; a closed session has none.
     pub fn count(&self, transport: Option<Transport>, more: i64) {
         match transport {
-            Some(Transport::WebSocket) => _ = self.websocket.inc_by(more),
-            Some(Transport::Polling) => _ = self.polling.inc_by(more),
+            Some(Transport::WebSocket) => _ = self.open.websocket.inc_by(more),
+            Some(Transport::Polling) => _ = self.open.polling.inc_by(more),
             None => {}
         }
     }
@@ -45,12 +53,17 @@ impl Sessions {
         exposition.add(
             "sessions",
             "Open Engine.IO sessions, by transport",
-            self.clone(),
+            self.open.clone(),
+        );
+        exposition.add(
+            "refused_sessions",
+            "Sessions refused with status 429: too many, or too fast, altogether or of one address",
+            self.refused.clone(),
         );
     }
 }
 
-impl EncodeMetric for Sessions {
+impl EncodeMetric for OpenSessions {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
         for (transport, gauge) in [("websocket", &self.websocket), ("polling", &self.polling)] {
             gauge.encode(encoder.encode_family(&[("transport", transport)])?)?;
