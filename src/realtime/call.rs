@@ -12,11 +12,14 @@ use socketioxide::{
 
 use super::{
     client::{Client, session},
-    protocol::{self, SendMessage},
+    protocol,
     reply::Reply,
     turn::Turn,
 };
-use crate::{contract, error::Error};
+use crate::{
+    contract::{self, SendMessage},
+    error::Error,
+};
 
 /// A handler of an event, by its name.
 pub type Handler = fn(Call) -> BoxFuture<'static, ()>;

@@ -31,8 +31,7 @@ use super::{
 use crate::{
     auth::Verifier,
     chat::Chat,
-    contract,
-    engine,
+    contract, engine,
     error::Error,
     metrics::{self, Tally},
     room::Departure,

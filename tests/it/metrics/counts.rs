@@ -215,18 +215,24 @@ async fn changes_are_counted_by_kind_and_repeats_are_none() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stored_read_marks_are_counted() {
     for server in on_each_kind().await {
-        let (ann, bob) = (server.client("ann").await, server.client("bob").await);
-        ann.join("r").await;
-        bob.join("r").await;
+        let (ann, bob, eve) = (
+            server.client("ann").await,
+            server.client("bob").await,
+            server.client("eve").await,
+        );
+        for client in [&ann, &bob, &eve] {
+            client.join("r").await;
+        }
         ann.send("r", "hello").await;
         // The mark of the first message's author.
         eventually("the author's mark", async || {
             server.figures().await.get("parlor_receipts_flushed_total") == 1.0
         })
         .await;
-        bob.ok("markRead", at(1)).await;
+        // Both ride in the next statement.
+        tokio::join!(bob.ok("markRead", at(1)), eve.ok("markRead", at(1)));
         let figures = server.figures().await;
-        assert_eq!(figures.get("parlor_receipts_flushed_total"), 2.0);
+        assert_eq!(figures.get("parlor_receipts_flushed_total"), 3.0);
     }
 }
 
@@ -297,10 +303,15 @@ async fn a_session_beyond_the_rate_of_its_address_is_counted_as_refused() {
 async fn a_connection_without_a_slot_is_counted_as_refused() {
     let server = Server::on(Database::sqlite(), &[SCRAPED, "--max-connections=1"]).await;
     // The connection of the wait for the start may still be ending.
-    let mut only = HttpConnection::open(server.address()).await;
-    while only.ask("/healthz", "").await != Some(200) {
-        only = HttpConnection::open(server.address()).await;
-    }
+    let taking = async {
+        loop {
+            let mut only = HttpConnection::open(server.address()).await;
+            if only.ask("/healthz", "").await == Some(200) {
+                return only;
+            }
+        }
+    };
+    let _only = within_deadline("the only slot", taking).await;
     let before = since(&server).await;
     HttpConnection::open(server.address()).await.ended().await;
     before

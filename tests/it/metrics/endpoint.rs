@@ -75,7 +75,7 @@ async fn the_listener_has_few_connections_and_takes_none_of_the_clients() {
         scrapers.push(scraper);
     }
     let mut one_more = HttpConnection::open(server.metrics_address()).await;
-    one_more.ended().await;
+    assert_eq!(one_more.ask("/metrics", "").await, None);
     server.client("ann").await.join("r").await;
     drop(scrapers);
     eventually("a free connection", async || {
