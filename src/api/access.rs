@@ -8,12 +8,22 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use tracing::Instrument;
 
 use super::Api;
-use crate::{auth::Service, error::Error};
+use crate::{auth::Service, engine, error::Error};
 
 /// The wait before a request that found no place is tried again.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Counts the answers, and gives the log the trace of the request.
+pub async fn count(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    let trace_id = engine::trace_id(request.headers());
+    let span = tracing::info_span!("request", method = %request.method(), path = request.uri().path(), trace_id);
+    let response = next.run(request).instrument(span).await;
+    api.metrics.note_answer(response.status().as_str());
+    response
+}
 
 /// Admits a request of a service, which its handler finds as [`Caller`].
 pub async fn admit(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {

@@ -48,7 +48,7 @@ pub async fn send_message(
     Ok(send(&api, &service, key, &json).await?)
 }
 
-/// Sends a message.
+/// Sends a message, and counts it.
 ///
 /// # Errors
 ///
@@ -59,6 +59,23 @@ pub async fn send(
     key: IdempotencyKey,
     json: &Json,
 ) -> Result<Answer, Error> {
+    let sent = store(api, service, key, json).await;
+    let result = sent.as_ref().map(|stored| stored.duplicate);
+    api.metrics.sends.note(result);
+    let stored = sent?;
+    let status = match stored.duplicate {
+        true => StatusCode::OK,
+        false => StatusCode::CREATED,
+    };
+    Ok(Answer::new(status, &stored))
+}
+
+async fn store(
+    api: &Api,
+    service: &Service,
+    key: IdempotencyKey,
+    json: &Json,
+) -> Result<MessageSent, Error> {
     let send: SendMessage = json.read()?;
     let author = json.read::<Actor>()?.required()?;
     let content = Content {
@@ -69,12 +86,7 @@ pub async fn send(
     };
     let author = service.acting_for(&author);
     let queued = api.chat.publish(&author, send.room_id, content)?;
-    let stored = queued.settled().await?;
-    let status = match stored.duplicate {
-        true => StatusCode::OK,
-        false => StatusCode::CREATED,
-    };
-    Ok(Answer::new(status, &stored))
+    queued.settled().await
 }
 
 /// Reads a page of a room's messages, oldest first.

@@ -26,6 +26,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     auth::{Identity, Service, Services},
     chat::{Chat, Participant},
+    metrics,
     model::UserId,
     rates::{Limiter, Rate},
 };
@@ -57,6 +58,7 @@ pub struct Api {
     /// The places for work on the archive.
     archives: Arc<Semaphore>,
     max_body_bytes: usize,
+    metrics: metrics::Api,
     /// A graceful shutdown waits for the requests in flight.
     unanswered: TaskTracker,
 }
@@ -75,7 +77,12 @@ impl Api {
 }
 
 /// Returns the routes of the API; none where nobody can be a service.
-pub fn router(settings: Settings, chat: Arc<Chat>, unanswered: TaskTracker) -> Option<Router> {
+pub fn router(
+    settings: Settings,
+    chat: Arc<Chat>,
+    unanswered: TaskTracker,
+    metrics: metrics::Api,
+) -> Option<Router> {
     if settings.services.is_empty() {
         return None;
     }
@@ -87,6 +94,7 @@ pub fn router(settings: Settings, chat: Arc<Chat>, unanswered: TaskTracker) -> O
         archives: Arc::new(Semaphore::new(archive::AT_ONCE)),
         max_body_bytes: request::max_body_bytes(settings.max_message_bytes),
         unanswered,
+        metrics,
     });
     let (routes, document) = documented_routes().split_for_parts();
     let document = openapi::route(document);
@@ -96,6 +104,7 @@ pub fn router(settings: Settings, chat: Arc<Chat>, unanswered: TaskTracker) -> O
         .fallback(answer::no_route)
         .method_not_allowed_fallback(answer::no_method)
         .layer(middleware::map_response(answer::finish))
+        .layer(middleware::from_fn_with_state(api.clone(), access::count))
         .with_state(api);
     Some(Router::new().nest(PATH, routes))
 }

@@ -105,7 +105,7 @@ impl App {
             engine,
             config.allowed_origins.clone(),
             parts.readiness(),
-            parts.api(api),
+            parts.api(api, metrics.api.clone()),
         );
         Ok(Self {
             listener,

@@ -19,7 +19,7 @@ use crate::{
     config::Config,
     http::Readiness,
     inbox::{Inbox, InboxContext},
-    metrics::Metrics,
+    metrics::{self, Metrics},
     net::Admission,
     realtime::Realtime,
     retention::Retention,
@@ -131,8 +131,13 @@ impl Parts {
     }
 
     /// Returns the routes for backends; none where nobody can be one.
-    pub(super) fn api(&self, settings: api::Settings) -> Option<Router> {
-        api::router(settings, self.chat.clone(), self.unanswered.clone())
+    pub(super) fn api(&self, settings: api::Settings, metrics: metrics::Api) -> Option<Router> {
+        api::router(
+            settings,
+            self.chat.clone(),
+            self.unanswered.clone(),
+            metrics,
+        )
     }
 
     /// Returns the parts with figures of their own.

@@ -8,6 +8,7 @@
 //! [`Metrics::register`]. Figures that exist anyway are not counted twice: a scrape reads them by
 //! [`Exposition::gauge`] and [`Exposition::counter`].
 
+mod api;
 mod bus;
 mod counters;
 mod exposition;
@@ -22,6 +23,7 @@ use prometheus_client::metrics::{counter::Counter, gauge::Gauge, histogram::Hist
 
 use self::counters::Counters;
 pub use self::{
+    api::Api,
     bus::{Bus, Payload},
     exposition::{CONTENT_TYPE, Exposition},
     realtime::{Realtime, Sessions, Transport},
@@ -38,6 +40,8 @@ pub struct Metrics {
     pub sessions: Sessions,
     /// Socket.IO's.
     pub realtime: Realtime,
+    /// The API's.
+    pub api: Api,
     /// The writer's.
     pub writer: Writer,
     /// The rooms'.
@@ -50,10 +54,11 @@ pub struct Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
-        let changes = Changes::default();
+        let (changes, realtime) = (Changes::default(), Realtime::default());
         Self {
             sessions: Sessions::default(),
-            realtime: Realtime::default(),
+            api: Api::new(realtime.sends.clone()),
+            realtime,
             writer: Writer::new(changes.clone()),
             rooms: Rooms::new(changes),
             inbox: Inbox::default(),
@@ -67,6 +72,7 @@ impl Metrics {
     pub fn register(&self, exposition: &mut Exposition) {
         self.sessions.register(exposition);
         self.realtime.register(exposition);
+        self.api.register(exposition);
         self.writer.register(exposition);
         self.rooms.register(exposition);
         self.inbox.register(exposition);

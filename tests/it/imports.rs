@@ -21,7 +21,10 @@ pub const MODULES: &[(&str, &str)] = &[
         "realtime",
         "contract chat inbox room engine auth model json_error metrics error",
     ),
-    ("api", "http contract chat archive auth rates model error"),
+    (
+        "api",
+        "http engine contract chat archive auth rates model metrics error",
+    ),
     ("http", "chat engine auth model metrics error"),
     ("engine", "net rates metrics error"),
     ("net", "rates error"),

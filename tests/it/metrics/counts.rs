@@ -3,14 +3,17 @@
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 
-use crate::support::{
-    Client, Database, FLOODED, RawClient, Server,
-    engine::{Endpoint, Polling},
-    eventually,
-    figures::{SCRAPED, Since},
-    gate::Gate,
-    http::HttpConnection,
-    log, within_deadline,
+use crate::{
+    api::{Backend, WITH_KEY},
+    support::{
+        Client, Database, FLOODED, RawClient, Server,
+        engine::{Endpoint, Polling},
+        eventually,
+        figures::{SCRAPED, Since},
+        gate::Gate,
+        http::HttpConnection,
+        log, within_deadline,
+    },
 };
 
 async fn since(server: &Server) -> Since {
@@ -474,4 +477,34 @@ async fn a_server_without_a_bus_says_so() {
     let client: Client = server.client("ann").await;
     client.join("r").await;
     assert_eq!(server.figures().await.get("parlor_members"), 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_requests_of_backends_are_counted_by_their_statuses() {
+    let server = Server::on(Database::sqlite(), &[SCRAPED, WITH_KEY]).await;
+    let (backend, since) = (Backend::of(&server), since(&server).await);
+    let mut send = message("hello");
+    send["userId"] = "system".into();
+    send["clientMessageId"] = "1".into();
+    for status in [201, 200] {
+        let sent = backend.write("POST", "/messages", send.clone()).await;
+        assert_eq!(sent.status, status);
+    }
+    backend
+        .write("POST", "/messages", message("nobody's"))
+        .await;
+    backend.get("/nothing", &[]).await;
+    Backend::with(&server, "no key").get("/messages", &[]).await;
+    since
+        .until(&[
+            (r#"parlor_api_requests_total{status="201"}"#, 1.0),
+            (r#"parlor_api_requests_total{status="200"}"#, 1.0),
+            (r#"parlor_api_requests_total{status="400"}"#, 1.0),
+            (r#"parlor_api_requests_total{status="401"}"#, 1.0),
+            (r#"parlor_api_requests_total{status="404"}"#, 1.0),
+            (r#"parlor_sends_total{result="ok"}"#, 1.0),
+            (r#"parlor_sends_total{result="duplicate"}"#, 1.0),
+            (r#"parlor_sends_total{result="INVALID_PAYLOAD"}"#, 1.0),
+        ])
+        .await;
 }
