@@ -28,12 +28,14 @@ pub(super) trait RoomTables: Send {
     /// Writes the room's settings and revision.
     async fn write(&mut self, room: &RoomId, settings: &RoomSettings) -> Result<(), StoreError>;
 
-    /// Writes memberships, and puts the room into the users' lists or takes it out of them.
+    /// Writes memberships as of a revision, and puts the room into the users' lists or takes it out of
+    /// them.
     async fn write_members(
         &mut self,
         room: &RoomId,
         users: &[&UserId],
         membership: Membership,
+        revision: Revision,
     ) -> Result<(), StoreError>;
 }
 
@@ -94,7 +96,10 @@ pub(super) async fn change(
         tables.write(room, &changed.settings).await?;
         for (users, membership) in effects.members {
             let named = Vec::from_iter(&users);
-            tables.write_members(room, &named, membership).await?;
+            let revision = changed.settings.revision;
+            tables
+                .write_members(room, &named, membership, revision)
+                .await?;
             changed.users.extend(users);
         }
     }

@@ -11,6 +11,7 @@ use super::{
     page::{Head, Keep, Loaded, Page},
     room_store::RoomStore,
     search_store::SearchStore,
+    webhook_store::WebhookStore,
 };
 use crate::{
     metrics::{self, Connections},
@@ -159,6 +160,11 @@ pub trait MessageStore: Send + Sync + 'static {
     /// Returns the use of the connections.
     fn connections(&self) -> Connections {
         Connections::default()
+    }
+
+    /// Returns the state of webhooks, if the store keeps it.
+    fn webhooks(&self) -> Option<&dyn WebhookStore> {
+        None
     }
 
     /// Checks that the database answers and would take a message, as far as possible without

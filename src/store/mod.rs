@@ -29,6 +29,7 @@ mod row;
 mod search_store;
 mod sqlite;
 mod tables;
+mod webhook_store;
 mod words;
 
 use std::sync::Arc;
@@ -45,6 +46,9 @@ pub use self::{
     room_store::RoomStore,
     search_store::SearchStore,
     sqlite::SqliteStore,
+    webhook_store::{
+        Cursor, EndpointId, EndpointStatus, Results, RoomEvent, RoomState, WebhookStore,
+    },
     words::Words,
 };
 

@@ -9,6 +9,7 @@ use super::{
     archive_store::{MembershipOf, ReactionBy},
     error::StoreError,
     governing::Present,
+    webhook_store::{EndpointStatus, Results, RoomEvent, RoomState},
 };
 use crate::model::{
     Access, FromStore, Membership, Message, Read, Revision, RoomId, RoomInfo, RoomMember,
@@ -295,6 +296,51 @@ where
     Ok(RoomMember {
         user_id: parsed(row, "user_id")?,
         role: membership(row, "role")?.role().unwrap_or_default(),
+    })
+}
+
+/// Reads a change of a room's settings or members: a row without a user is the settings.
+pub(super) fn room_event<R>(row: &R) -> Result<RoomEvent, StoreError>
+where
+    R: Row,
+    Option<i64>: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+    String: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+    Option<String>: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+    &'static str: ColumnIndex<R>,
+{
+    let state = match optional(row, "user_id")? {
+        Some(user) => RoomState::Member(user, membership(row, "role")?.role()),
+        None => RoomState::Settings(room_info(row)?),
+    };
+    Ok(RoomEvent {
+        revision: revision(row)?,
+        state,
+    })
+}
+
+/// Reads the state of an endpoint, whose times are read by the database's own function.
+pub(super) fn endpoint_status<R>(
+    row: &R,
+    time: impl Fn(&R, &'static str) -> Result<Option<DateTime<Utc>>, StoreError>,
+) -> Result<EndpointStatus, StoreError>
+where
+    R: Row,
+    i64: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+    String: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+    Option<String>: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+    &'static str: ColumnIndex<R>,
+{
+    let text = |column| -> Result<Option<String>, StoreError> { value(row, column) };
+    Ok(EndpointStatus {
+        url: value(row, "url")?,
+        disabled: time(row, "disabled")?.zip(text("reason")?),
+        results: Results {
+            succeeded: time(row, "succeeded")?,
+            failed: time(row, "failed")?.zip(text("error")?),
+        },
+        rooms: value(row, "rooms")?,
+        events: value(row, "events")?,
+        oldest: time(row, "oldest")?,
     })
 }
 

@@ -34,7 +34,7 @@ INSERT INTO _sqlx_migrations (version, description, success, checksum, execution
 /// The only encoding with room for every message.
 const ENCODING: &str = "UTF8";
 
-fn steps() -> [Migration; 8] {
+fn steps() -> [Migration; 9] {
     [
         migration(
             1,
@@ -75,6 +75,11 @@ fn steps() -> [Migration; 8] {
             8,
             "rooms",
             include_str!("../../../migrations/postgres/0008_rooms.sql"),
+        ),
+        migration(
+            9,
+            "webhooks",
+            include_str!("../../../migrations/postgres/0009_webhooks.sql"),
         ),
     ]
 }

@@ -15,6 +15,7 @@ mod rooms;
 mod schema;
 mod search;
 mod tails;
+mod webhooks;
 mod work;
 
 use std::{collections::HashMap, sync::Arc};
@@ -39,6 +40,7 @@ use super::{
     room_store::RoomStore,
     search_store::SearchStore,
     tables::PROBE,
+    webhook_store::WebhookStore,
 };
 use crate::{
     metrics::{self, Connections},
@@ -160,6 +162,10 @@ impl MessageStore for PostgresStore {
 
     fn connections(&self) -> Connections {
         self.pools.connections()
+    }
+
+    fn webhooks(&self) -> Option<&dyn WebhookStore> {
+        Some(self)
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -34,18 +34,25 @@ SELECT r.last_seq AS seq, s.title, s.metadata, s.access,
 FROM rooms r LEFT JOIN room_settings s USING (room_id) WHERE r.room_id = $1"#;
 
 const WRITE: &str = r#"
-INSERT INTO room_settings (room_id, revision, title, metadata, access, created)
-VALUES ($1, $2, $3, $4, $5, now())
+INSERT INTO room_settings AS old (room_id, revision, title, metadata, access, created, settings_revision, changed)
+VALUES ($1, $2, $3, $4, $5, now(), $2, now())
 ON CONFLICT (room_id) DO UPDATE
-SET revision = excluded.revision, title = excluded.title, metadata = excluded.metadata, access = excluded.access"#;
+SET revision = excluded.revision, title = excluded.title, metadata = excluded.metadata, access = excluded.access,
+    changed = excluded.changed, settings_revision = CASE
+        WHEN (old.title, old.metadata, old.access) IS DISTINCT FROM (excluded.title, excluded.metadata, excluded.access)
+        THEN excluded.revision ELSE old.settings_revision END"#;
 
 const COUNT: &str = "UPDATE revisions SET last_revision = $2 WHERE room_id = $1";
 
 const ADD: &str = r#"
-INSERT INTO room_members (room_id, user_id, role, since) SELECT $1, user_id, $3, now() FROM unnest($2::text[]) AS new (user_id)
-ON CONFLICT (room_id, user_id) DO UPDATE SET role = excluded.role"#;
+INSERT INTO room_members (room_id, user_id, role, since, revision)
+SELECT $1, user_id, $3, now(), $4 FROM unnest($2::text[]) AS new (user_id)
+ON CONFLICT (room_id, user_id) DO UPDATE SET role = excluded.role, revision = excluded.revision"#;
 
-const LEAVE: &str = "DELETE FROM room_members WHERE room_id = $1 AND user_id = ANY($2)";
+const LEAVE: &str = r#"
+WITH left_behind AS (DELETE FROM room_members WHERE room_id = $1 AND user_id = ANY($2))
+INSERT INTO room_departures (room_id, user_id, revision) SELECT $1, user_id, $3 FROM unnest($2::text[]) AS gone (user_id)
+ON CONFLICT (room_id, user_id) DO UPDATE SET revision = excluded.revision"#;
 
 const FOLLOW: &str = r#"
 INSERT INTO memberships (room_id, user_id, read_seq, follows, muted, since)
@@ -165,6 +172,7 @@ impl RoomTables for Tables {
         room: &RoomId,
         users: &[&UserId],
         membership: Membership,
+        revision: Revision,
     ) -> Result<(), StoreError> {
         let room = room.as_str();
         let users: Vec<_> = users.iter().map(|user| user.as_str()).collect();
@@ -175,7 +183,7 @@ impl RoomTables for Tables {
             }
             None => (sqlx::query(LEAVE).bind(room).bind(users.clone()), false),
         };
-        self.fetch(writing).await?;
+        self.fetch(writing.bind(revision.get())).await?;
         let listing = if follows {
             sqlx::query(FOLLOW).bind(room).bind(users).bind(LIMIT)
         } else {

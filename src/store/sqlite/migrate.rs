@@ -97,5 +97,10 @@ fn migrator() -> Migrator {
             "rooms",
             include_str!("../../../migrations/sqlite/0006_rooms.sql"),
         ),
+        migration(
+            7,
+            "webhooks",
+            include_str!("../../../migrations/sqlite/0007_webhooks.sql"),
+        ),
     ])
 }

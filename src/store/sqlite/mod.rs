@@ -9,6 +9,7 @@ mod place;
 mod read;
 mod rooms;
 mod search;
+mod webhooks;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -32,6 +33,7 @@ use super::{
     room_store::RoomStore,
     search_store::SearchStore,
     tables::PROBE,
+    webhook_store::WebhookStore,
 };
 use crate::{
     metrics::{self, Connections},
@@ -227,6 +229,10 @@ impl MessageStore for SqliteStore {
                 idle: pool.num_idle(),
             })
             .sum()
+    }
+
+    fn webhooks(&self) -> Option<&dyn WebhookStore> {
+        Some(self)
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -33,14 +33,21 @@ SELECT r.last_seq AS seq, s.title, s.metadata, s.access,
 FROM rooms AS r LEFT JOIN room_settings AS s USING (room_id) WHERE r.room_id = ?1"#;
 
 const WRITE: &str = r#"
-INSERT INTO room_settings (room_id, revision, title, metadata, access, created)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+INSERT INTO room_settings AS old (room_id, revision, title, metadata, access, created, settings_revision, changed)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?2, ?6)
 ON CONFLICT (room_id) DO UPDATE
-SET revision = excluded.revision, title = excluded.title, metadata = excluded.metadata, access = excluded.access"#;
+SET revision = excluded.revision, title = excluded.title, metadata = excluded.metadata, access = excluded.access,
+    changed = excluded.changed, settings_revision = CASE
+        WHEN (old.title, old.metadata, old.access) IS NOT (excluded.title, excluded.metadata, excluded.access)
+        THEN excluded.revision ELSE old.settings_revision END"#;
 
 const ADD: &str = r#"
-INSERT INTO room_members (room_id, user_id, role, since) VALUES (?1, ?2, ?3, ?4)
-ON CONFLICT (room_id, user_id) DO UPDATE SET role = excluded.role"#;
+INSERT INTO room_members (room_id, user_id, revision, role, since) VALUES (?1, ?2, ?3, ?4, ?5)
+ON CONFLICT (room_id, user_id) DO UPDATE SET role = excluded.role, revision = excluded.revision"#;
+
+const DEPART: &str = r#"
+INSERT INTO room_departures (room_id, user_id, revision) VALUES (?1, ?2, ?3)
+ON CONFLICT (room_id, user_id) DO UPDATE SET revision = excluded.revision"#;
 
 const LEAVE: &str = "DELETE FROM room_members WHERE room_id = ?1 AND user_id = ?2";
 
@@ -144,6 +151,7 @@ impl RoomTables for Tables<'_> {
         room: &RoomId,
         users: &[&UserId],
         membership: Membership,
+        revision: Revision,
     ) -> Result<(), StoreError> {
         let now = Utc::now().timestamp_millis();
         let at = |sql, user: &UserId| {
@@ -151,12 +159,17 @@ impl RoomTables for Tables<'_> {
             sqlx::query(sql).bind(room).bind(user)
         };
         for user in users {
-            let (writing, listing) = match membership.name() {
-                Some(role) => (at(ADD, user).bind(role).bind(now), membership.role()),
-                None => (at(LEAVE, user), None),
-            };
-            self.fetch(writing).await?;
-            let listing = match listing {
+            match membership.name() {
+                Some(role) => {
+                    let adding = at(ADD, user).bind(revision.get()).bind(role).bind(now);
+                    self.fetch(adding).await?;
+                }
+                None => {
+                    self.fetch(at(LEAVE, user)).await?;
+                    self.fetch(at(DEPART, user).bind(revision.get())).await?;
+                }
+            }
+            let listing = match membership.role() {
                 Some(_) => at(FOLLOW, user).bind(LIMIT).bind(now),
                 None => at(UNFOLLOW, user),
             };
