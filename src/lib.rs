@@ -56,6 +56,7 @@ pub mod store;
 mod telemetry;
 #[doc(hidden)]
 pub mod testing;
+mod webhooks;
 mod writer;
 
 pub use self::{app::App, commands::run, config::Config};

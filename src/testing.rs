@@ -85,6 +85,11 @@ pub mod telemetry {
     pub use crate::telemetry::start;
 }
 
+/// Webhooks.
+pub mod webhooks {
+    pub use crate::webhooks::{AT_ONCE, Endpoint, Timing};
+}
+
 /// Group commit.
 pub mod writer {
     pub use crate::writer::{

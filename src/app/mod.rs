@@ -2,6 +2,7 @@
 
 mod exporter;
 mod parts;
+mod webhooks;
 
 use std::{net::SocketAddr, pin::pin, sync::Arc};
 
@@ -83,6 +84,7 @@ impl App {
         }
         let metrics = Metrics::default();
         let verifier = config.verifier().map_err(anyhow::Error::msg)?.map(Arc::new);
+        config.webhooks().map_err(anyhow::Error::msg)?;
         let api = config.api(verifier.clone());
         let (socket_io, realtime) = realtime::prepare(
             config.into(),

@@ -10,7 +10,10 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::exporter::{Exporting, Sources};
+use super::{
+    exporter::{Exporting, Sources},
+    webhooks::{self, Listeners},
+};
 use crate::{
     api,
     auth::Verifier,
@@ -26,6 +29,7 @@ use crate::{
     room::{RoomContext, Rooms, Tailer},
     search::Search,
     store::{MessageStore, MigrateError},
+    webhooks::Webhooks,
     writer::{Observer, Writer},
 };
 
@@ -51,6 +55,7 @@ pub(super) struct Parts {
     chat: Arc<Chat>,
     pub(super) rooms: Rooms,
     bus: Option<Arc<dyn Bus>>,
+    webhooks: Option<Arc<Webhooks>>,
     /// The tailer of the other servers' messages, the keeper of the rosters, and the end of old
     /// messages.
     followers: TaskTracker,
@@ -82,8 +87,13 @@ impl Parts {
     ) -> Self {
         let (rooms, inbox) = rooms_and_inbox(config, &store, bus.as_ref(), &realtime, metrics);
         let background = Background::default();
+        let webhooks = webhooks::open(config, &store, &rooms);
+        if let Some(webhooks) = webhooks.clone() {
+            background.spawn(|stop| webhooks.run(stop));
+        }
         if let Some(bus) = &bus {
-            let tailer = Tailer::new(rooms.clone(), store.clone(), bus.clone(), inbox.clone());
+            let listeners = Arc::new(Listeners(inbox.clone(), webhooks.clone()));
+            let tailer = Tailer::new(rooms.clone(), store.clone(), bus.clone(), listeners);
             background.follow(tailer, &rooms);
         }
         if let Some(age) = config.retention() {
@@ -98,7 +108,7 @@ impl Parts {
         let (queue, writer) = Writer::spawn(
             store.clone(),
             config.send_timeout_ms,
-            observer(inbox.clone(), search, rooms.clone()),
+            observer(inbox.clone(), search, webhooks.clone(), rooms.clone()),
             answered.clone(),
             metrics.writer.clone(),
         );
@@ -116,6 +126,7 @@ impl Parts {
             chat,
             rooms,
             bus,
+            webhooks,
             followers: background.tasks,
             inbox: tokio::spawn(inbox.run(answered.clone())),
             writer,
@@ -179,7 +190,7 @@ impl Parts {
     /// The database's reason, if it is unusable, or not usable in time.
     pub(super) async fn prepare_database(&self) -> anyhow::Result<()> {
         let deadline = self.start_timeout.map(|timeout| Instant::now() + timeout);
-        let migrated = (|| self.store.migrate())
+        let migrated = (|| webhooks::prepare_tables(&*self.store, self.webhooks.as_deref()))
             .retry(DATABASE_BACKOFF)
             .when(|error| matches!(error, MigrateError::Unavailable(_)))
             .adjust(|_, delay| before(deadline, delay?))
@@ -314,11 +325,19 @@ impl Background {
 }
 
 /// Returns the writer's observer: the rooms come last, as they take the outcome.
-fn observer(inbox: Arc<Inbox>, search: Option<Arc<Search>>, rooms: Rooms) -> Observer {
+fn observer(
+    inbox: Arc<Inbox>,
+    search: Option<Arc<Search>>,
+    webhooks: Option<Arc<Webhooks>>,
+    rooms: Rooms,
+) -> Observer {
     Box::new(move |outcome| {
         inbox.observe(&outcome);
         if let Some(search) = &search {
             search.observe(&outcome);
+        }
+        if let Some(webhooks) = &webhooks {
+            webhooks.observe(&outcome);
         }
         rooms.observe(outcome);
     })

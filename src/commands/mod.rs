@@ -4,6 +4,7 @@ mod archive;
 mod migrate;
 mod serve;
 mod token;
+mod webhooks;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -58,6 +59,9 @@ fn execute(config: &Config) -> Result<(), Failure> {
         Some(Command::Erase(request)) => with_database(config, async |_, store| {
             archive::erase(request, store).await
         }),
+        Some(Command::Webhooks(request)) => {
+            with_database(config, async |_, store| webhooks::run(request, store).await)
+        }
         Some(Command::Token(request)) => token::run(config, request).map_err(Failure::Setting),
     }
 }

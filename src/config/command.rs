@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::model::{RoomId, UserId};
@@ -18,6 +19,9 @@ pub enum Command {
     /// Erases what a user has said, and the user's reactions and memberships. Running servers show
     /// it within seconds; with SQLite, stop the server first.
     Erase(EraseRequest),
+    /// Prints the state of webhooks: the receivers, with events still to deliver and the latest
+    /// results. Also sends past events again, and enables a receiver again.
+    Webhooks(WebhooksRequest),
 }
 
 /// The subject of an export.
@@ -39,6 +43,27 @@ pub struct EraseRequest {
     /// Id of the user. Reads the whole database.
     #[arg(long, value_parser = |text: &str| UserId::try_from(text))]
     pub user: UserId,
+}
+
+/// A question or a request about webhooks.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct WebhooksRequest {
+    /// Sends all events from a time on again, such as `2026-01-31T12:00:00Z`, and enables disabled
+    /// receivers. The servers begin within seconds.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub replay_from: Option<DateTime<Utc>>,
+
+    /// URL of the receiver to send to again. Unset: all receivers.
+    #[arg(long, value_name = "URL", requires = "replay_from")]
+    pub endpoint: Option<String>,
+
+    /// URL of a disabled receiver to be enabled again. It gets all events that it has missed.
+    #[arg(long, value_name = "URL", conflicts_with = "replay_from")]
+    pub enable: Option<String>,
+}
+
+fn time(text: &str) -> Result<DateTime<Utc>, chrono::ParseError> {
+    DateTime::parse_from_rfc3339(text).map(|time| time.to_utc())
 }
 
 /// The claims of a token for experiments.

@@ -8,6 +8,7 @@ mod refusal;
 #[cfg(test)]
 mod tests;
 mod value;
+mod webhooks;
 
 use std::{
     env,
@@ -27,7 +28,7 @@ use tracing_subscriber::filter::Targets;
 
 use self::value::{count, events_per_second, millis, on_or_off, positive_millis, seconds, targets};
 pub use self::{
-    command::{Command, EraseRequest, ExportRequest, Role, TokenRequest},
+    command::{Command, EraseRequest, ExportRequest, Role, TokenRequest, WebhooksRequest},
     host::Host,
 };
 use crate::{
@@ -38,6 +39,7 @@ use crate::{
     net::TrustedProxies,
     store::{self, Schema},
     telemetry::LogFormat,
+    webhooks::{MAX_BATCH, Timing},
 };
 
 /// The default of `SHUTDOWN_TIMEOUT_MS` on a Heroku dyno, which has ten seconds to stop.
@@ -252,6 +254,28 @@ pub struct Config {
     /// Anybody who reaches it may read the figures. Unset: none.
     #[arg(long, env)]
     pub metrics_addr: Option<SocketAddr>,
+    /// URLs of other programs that hear of new messages, changes and members by HTTP, separated by
+    /// commas: `https://example.com/hook`. Needs `WEBHOOK_SECRET`.
+    #[arg(long, env, hide_env_values = true)]
+    pub webhooks: Option<SecretString>,
+
+    /// Secret of the signatures of webhooks: `whsec_` and the base64 of 24 to 64 random bytes. Two
+    /// of them, separated by a space or comma, both sign during a rotation.
+    #[arg(long, env, hide_env_values = true)]
+    pub webhook_secret: Option<SecretString>,
+
+    /// Most events in a webhook, 1 to 50. With more than 1, each webhook has the form of a batch.
+    #[arg(long, env, default_value_t = 1, value_parser = count(1, MAX_BATCH))]
+    pub webhook_batch: usize,
+
+    /// Webhooks to addresses of this host and of private networks, for receivers beside the server.
+    #[arg(long, env, default_value = "off", value_name = "on|off", action = ArgAction::Set, value_parser = on_or_off)]
+    pub webhook_allow_private: bool,
+
+    /// Intervals of webhooks, for tests.
+    #[doc(hidden)]
+    #[arg(skip)]
+    pub webhook_timing: Timing,
 
     /// Log filter: levels, or levels by crate, such as `info` or `parlor=debug`.
     #[arg(long, env, global = true, default_value = "info,sqlx=warn", value_parser = targets)]
@@ -324,6 +348,7 @@ impl Config {
                 .map_err(|error| format!("DATABASE_NOTIFY_URL: {error}"))?;
         }
         self.check_bus()?;
+        self.webhooks()?;
         if self.command.is_none() {
             self.host
                 .resolve()

@@ -78,6 +78,8 @@ fn secrets_are_redacted() {
         "--bus-url=redis://ann:pass@host",
         "--jwt-secret=pass-word",
         "--jwt-public-key=pass-key",
+        "--webhooks=https://a.example/pass",
+        "--webhook-secret=pass",
     ]);
     let config = config.unwrap();
     assert!(!format!("{config:?}").contains("pass"));

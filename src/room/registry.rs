@@ -7,7 +7,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use super::{
@@ -38,7 +38,12 @@ struct Registry {
     active: Mutex<HashMap<RoomId, WeakRoomHandle>>,
     questions: Questions,
     lifetime: Lifetime,
+    /// Hears of changes of rooms' settings and members by this node.
+    on_change: OnceLock<ChangeListener>,
 }
+
+/// A function that hears of a room's change, and never waits.
+type ChangeListener = Box<dyn Fn(&RoomId) + Send + Sync>;
 
 impl Rooms {
     /// Creates the registry of a node, without active rooms.
@@ -50,6 +55,7 @@ impl Rooms {
             active: Mutex::default(),
             questions: Questions::default(),
             lifetime: Lifetime::default(),
+            on_change: OnceLock::new(),
         }))
     }
 
@@ -178,9 +184,17 @@ impl Rooms {
         &self.0.questions
     }
 
+    /// Lets a function hear of changes of rooms' settings and members by this node. It must not wait.
+    pub fn listen_to_changes(&self, listener: impl Fn(&RoomId) + Send + Sync + 'static) {
+        self.0.on_change.set(Box::new(listener)).ok();
+    }
+
     /// Tells a room and the other servers that its settings or members have changed.
     pub fn changed(&self, room: &RoomId, revision: Revision) {
         self.metrics().changes.note(ChangeKind::Room);
+        if let Some(listener) = self.0.on_change.get() {
+            listener(room);
+        }
         self.wake_to_change(room, revision);
         if let Some(bus) = self.bus() {
             bus.tell_change(room, revision);

@@ -72,6 +72,18 @@ const BAD: &[(&str, &[&str])] = &[
         "TRUSTED_PROXIES",
         &["10.0.0.0/33", "example.com", "10.0.0.1,proxy"],
     ),
+    (
+        "WEBHOOKS",
+        &[
+            "example.com",
+            "ftp://example.com",
+            "https://ann:pass@example.com",
+            "https://example.com",
+        ],
+    ),
+    ("WEBHOOK_SECRET", &["hunter2", "whsec_", "whsec_c2hvcnQ="]),
+    ("WEBHOOK_BATCH", &["0", "51", "many"]),
+    ("WEBHOOK_ALLOW_PRIVATE", &["yes", "ON"]),
     ("TCP_USER_TIMEOUT_MS", &["-1", "25s"]),
     ("SEND_QUEUE_PACKETS", &["15", "1048577", "many"]),
     (
@@ -153,6 +165,8 @@ async fn help_names_every_variable_and_no_secret() {
         "BUS_URL",
         "JWT_SECRET",
         "JWT_PUBLIC_KEY",
+        "WEBHOOKS",
+        "WEBHOOK_SECRET",
     ]
     .map(|variable| (variable, "postgres://ann:hunter2@h/db"));
     let output = parlor(&["--help"], &secrets).await;

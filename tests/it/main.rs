@@ -53,4 +53,5 @@ mod storage;
 mod store;
 mod texts;
 mod unreadable;
+mod webhooks;
 mod writer;

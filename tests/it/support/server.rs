@@ -46,6 +46,22 @@ impl Server {
         server
     }
 
+    /// Starts with settings, as flags, and others that have none.
+    pub async fn configured(
+        database: Database,
+        flags: &[&str],
+        configure: impl FnOnce(&mut Config),
+    ) -> Self {
+        let url = format!("--database-url={}", database.url());
+        let fixed = ["parlor", "--host=127.0.0.1", "--port=0", &url];
+        let mut config = Config::try_parse_from([&fixed, flags].concat()).unwrap();
+        configure(&mut config);
+        let store = App::open_store(&config).unwrap();
+        let server = Self::serve(&config, store, database);
+        server.until_ready().await;
+        server
+    }
+
     /// Starts on a given port.
     pub async fn at(port: u16, database: Database) -> Self {
         let server = Self::bind(port, database, &[]).await;
