@@ -12,7 +12,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     exporter::{Exporting, Sources},
-    webhooks::{self, Listeners},
+    webhooks::{self, Listeners, UsersOf},
 };
 use crate::{
     api,
@@ -119,6 +119,9 @@ impl Parts {
             inbox.clone(),
             config.into(),
         ));
+        if let Some(webhooks) = webhooks.clone() {
+            chat.listen_to_users(Arc::new(UsersOf(webhooks)));
+        }
         let unanswered = TaskTracker::new();
         realtime.register(chat.clone(), verifier, unanswered.clone());
         Self {

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use crate::{
     bus::News,
+    chat::UserListener,
     config::Config,
     inbox::Inbox,
+    model::UserId,
     room::{NewsListener, Rooms},
     store::{MessageStore, MigrateError, StoreError},
     webhooks::Webhooks,
@@ -21,6 +23,19 @@ impl NewsListener for Listeners {
         if let Some(webhooks) = webhooks {
             webhooks.hear(news);
         }
+    }
+}
+
+/// The webhooks, as they hear of users' clients.
+pub(super) struct UsersOf(pub(super) Arc<Webhooks>);
+
+impl UserListener for UsersOf {
+    fn connected(&self, user: &UserId) {
+        self.0.connected(user);
+    }
+
+    fn disconnected(&self, user: &UserId) {
+        self.0.disconnected(user);
     }
 }
 

@@ -6,6 +6,7 @@ mod change;
 mod history;
 mod inbox;
 mod join;
+mod online;
 mod participant;
 mod presence;
 mod reading;
@@ -16,7 +17,7 @@ mod signal;
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use self::search::SEARCHES_AT_ONCE;
 pub use self::{
     change::{Changes, Changing, Version},
+    online::UserListener,
     participant::{Participant, READS_AT_ONCE},
     reading::{MAX_HISTORY, Range, Reading},
     search::Query,
@@ -81,6 +83,7 @@ pub struct Chat {
     requests: Limiter<UserId>,
     searches: Arc<Semaphore>,
     clients: AtomicU64,
+    users: OnceLock<Arc<dyn UserListener>>,
     stopping: CancellationToken,
 }
 
@@ -105,6 +108,7 @@ impl Chat {
             requests: Limiter::new(limits.requests),
             searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
             clients: AtomicU64::new(1),
+            users: OnceLock::new(),
             stopping: CancellationToken::new(),
         }
     }
@@ -116,7 +120,13 @@ impl Chat {
 
     /// Creates the participant of a new client.
     pub fn connect(&self, identity: Option<Identity>) -> Participant {
-        Participant::new(self.clients.fetch_add(1, Ordering::Relaxed), identity)
+        let client = self.clients.fetch_add(1, Ordering::Relaxed);
+        Participant::new(client, identity, self.users.get().cloned())
+    }
+
+    /// Lets somebody hear of the users of later clients.
+    pub fn listen_to_users(&self, listener: Arc<dyn UserListener>) {
+        self.users.set(listener).ok();
     }
 
     /// Refuses all further requests with [`Error::Unavailable`]; those in flight go on.

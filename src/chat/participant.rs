@@ -2,11 +2,13 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use tokio::sync::Semaphore;
 
+use super::online::{Online, UserListener};
 use crate::{
     auth::Identity,
     error::Error,
@@ -19,12 +21,21 @@ use crate::{
 pub const READS_AT_ONCE: usize = 2;
 
 /// A client's user, as it takes part in the chat.
-#[derive(Debug)]
 pub struct Participant {
     /// The client's number on this node.
     pub client: ClientId,
     identity: Mutex<Option<Identity>>,
     joined: Mutex<JoinedRooms>,
+    users: Option<Arc<dyn UserListener>>,
+    online: OnceLock<Online>,
+}
+
+impl fmt::Debug for Participant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Participant")
+            .field("client", &self.client)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The rooms of a client.
@@ -72,11 +83,27 @@ impl From<RoomHandle> for JoinedRoom {
 
 impl Participant {
     /// Creates a client's participant, in no room yet.
-    pub(super) fn new(client: ClientId, identity: Option<Identity>) -> Self {
-        Self {
+    pub(super) fn new(
+        client: ClientId,
+        identity: Option<Identity>,
+        users: Option<Arc<dyn UserListener>>,
+    ) -> Self {
+        let participant = Self {
             client,
             identity: Mutex::new(identity),
             joined: Mutex::default(),
+            users,
+            online: OnceLock::new(),
+        };
+        participant.report(participant.identity().as_ref());
+        participant
+    }
+
+    /// Reports the user once it is known.
+    fn report(&self, identity: Option<&Identity>) {
+        if let (Some(identity), Some(users)) = (identity, &self.users) {
+            let online = || Online::new(users.clone(), identity.user_id().clone());
+            self.online.get_or_init(online);
         }
     }
 
@@ -108,6 +135,7 @@ impl Participant {
         }
         if settled.is_none() {
             *settled = claim;
+            self.report(settled.as_ref());
         }
         settled.clone().ok_or_else(|| {
             Error::InvalidPayload(
@@ -133,6 +161,7 @@ impl Participant {
             .filter(|room| identity.may_enter(room).is_err())
             .cloned()
             .collect();
+        self.report(Some(&identity));
         *settled = Some(identity);
         Ok(lost)
     }

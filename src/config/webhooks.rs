@@ -30,6 +30,7 @@ impl Config {
             secrets,
             batch: self.webhook_batch,
             allow_private: self.webhook_allow_private,
+            grace: self.presence_grace_ms,
             timing: self.webhook_timing.clone(),
         }))
     }

@@ -47,7 +47,7 @@ pub use self::{
     search_store::SearchStore,
     sqlite::SqliteStore,
     webhook_store::{
-        Cursor, EndpointId, EndpointStatus, Results, RoomEvent, RoomState, WebhookStore,
+        Cursor, EndpointId, EndpointStatus, Lease, Results, RoomEvent, RoomState, WebhookStore,
     },
     words::Words,
 };

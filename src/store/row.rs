@@ -9,7 +9,7 @@ use super::{
     archive_store::{MembershipOf, ReactionBy},
     error::StoreError,
     governing::Present,
-    webhook_store::{EndpointStatus, Results, RoomEvent, RoomState},
+    webhook_store::{EndpointStatus, Lease, Results, RoomEvent, RoomState},
 };
 use crate::model::{
     Access, FromStore, Membership, Message, Read, Revision, RoomId, RoomInfo, RoomMember,
@@ -316,6 +316,24 @@ where
         revision: revision(row)?,
         state,
     })
+}
+
+/// Reads the answer to an attempt to take a lease.
+pub(super) fn lease<R>(row: Option<&R>) -> Result<Lease, StoreError>
+where
+    R: Row,
+    bool: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+    Option<i64>: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+    &'static str: ColumnIndex<R>,
+{
+    let Some(row) = row else {
+        return Ok(Lease::Elsewhere);
+    };
+    if value(row, "is_disabled")? {
+        return Ok(Lease::Disabled);
+    }
+    let epoch: Option<i64> = value(row, "epoch")?;
+    Ok(epoch.map_or(Lease::Elsewhere, Lease::Taken))
 }
 
 /// Reads the state of an endpoint, whose times are read by the database's own function.

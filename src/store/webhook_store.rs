@@ -79,6 +79,17 @@ impl RoomState {
     }
 }
 
+/// The answer to an attempt to take a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lease {
+    /// It is taken, and a new epoch has begun.
+    Taken(i64),
+    /// Another server has it.
+    Elsewhere,
+    /// The endpoint gets no events.
+    Disabled,
+}
+
 /// The latest results of deliveries.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Results {
@@ -131,12 +142,12 @@ pub trait WebhookStore: Send + Sync {
     ) -> Result<Option<RoomId>, StoreError>;
 
     /// Takes the lease of an endpoint for some time, unless it is disabled or another server has
-    /// it. Returns the new epoch.
+    /// it.
     ///
     /// # Errors
     ///
     /// See [`StoreError`].
-    async fn lease(&self, endpoint: EndpointId, time: Duration) -> Result<Option<i64>, StoreError>;
+    async fn lease(&self, endpoint: EndpointId, time: Duration) -> Result<Lease, StoreError>;
 
     /// Keeps a lease for some more time, and notes results. Returns false when it is lost.
     ///

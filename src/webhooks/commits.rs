@@ -11,6 +11,7 @@ use tokio::{
     time::sleep,
 };
 
+use super::database::Database;
 use crate::store::{Cursor, EndpointId, WebhookStore};
 
 /// The pause after a failed write.
@@ -33,9 +34,16 @@ impl Commits {
     }
 
     /// Writes places, until dropped. A failed write is repeated: places are states.
-    pub(super) async fn run(&self, store: &dyn WebhookStore, endpoint: EndpointId, epoch: i64) {
+    pub(super) async fn run(
+        &self,
+        store: &dyn WebhookStore,
+        database: &Database,
+        endpoint: EndpointId,
+        epoch: i64,
+    ) {
         loop {
             self.added.notified().await;
+            let _writing = database.write().await;
             let waiting = mem::take(&mut *self.waiting());
             let (cursors, written): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
             if cursors.is_empty() {

@@ -7,8 +7,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{
     client::{Answer, HttpClient, Post},
     commits::Commits,
+    database::Database,
     endpoint::Endpoint,
-    event,
+    event::{self, Event},
     pending::{self, Next},
     results::Tally,
     settings::Settings,
@@ -29,6 +30,7 @@ pub(super) struct Delivery<'a> {
     pub(super) webhooks: &'a dyn WebhookStore,
     pub(super) client: &'a HttpClient,
     pub(super) tally: &'a Tally,
+    pub(super) database: &'a Database,
     pub(super) commits: Commits,
 }
 
@@ -62,6 +64,7 @@ impl Delivery<'_> {
     }
 
     async fn attempt(&self, room: &RoomId) -> Result<(), End> {
+        let reading = self.database.read().await;
         let place = self.webhooks.place(self.endpoint.id(), room).await?;
         let Some((cursor, head)) = place.filter(|(cursor, head)| !cursor.is_at(*head)) else {
             return Ok(());
@@ -70,6 +73,7 @@ impl Delivery<'_> {
             return Err(End::Later { due, pause: None });
         }
         let pending = pending::read(self.store, self.webhooks, &cursor, head).await?;
+        drop(reading);
         let mut at = cursor;
         for events in self.requests(&pending.events) {
             at = self.send(at, events).await?;
@@ -86,11 +90,9 @@ impl Delivery<'_> {
 
     /// Sends a request, and moves the place. Returns the new place.
     async fn send(&self, from: Cursor, events: &[Next]) -> Result<Cursor, End> {
-        match self
-            .client
-            .post(self.endpoint.uri(), self.post(events))
-            .await
-        {
+        let sent: Vec<_> = events.iter().map(|next| &next.event).collect();
+        let post = post(self.settings, &sent);
+        match self.client.post(self.endpoint.uri(), post).await {
             Answer::Taken => {
                 self.tally.succeeded(self.endpoint);
                 let after = events.last().map_or(from, |next| next.after.clone());
@@ -158,19 +160,20 @@ impl Delivery<'_> {
             fits
         })
     }
+}
 
-    fn post(&self, events: &[Next]) -> Post {
-        let (id, body) = match events {
-            [next] if self.settings.batch == 1 => event::single(&next.event),
-            events => event::batch(&Vec::from_iter(events.iter().map(|next| &next.event))),
-        };
-        let (id, timestamp) = (id.to_string(), Utc::now().timestamp());
-        Post {
-            signature: self.settings.secrets.sign(&id, timestamp, &body),
-            id,
-            timestamp,
-            body,
-        }
+/// Returns a signed request with events.
+pub(super) fn post(settings: &Settings, events: &[&Event]) -> Post {
+    let (id, body) = match events {
+        [event] if settings.batch == 1 => event::single(event),
+        events => event::batch(events),
+    };
+    let (id, timestamp) = (id.to_string(), Utc::now().timestamp());
+    Post {
+        signature: settings.secrets.sign(&id, timestamp, &body),
+        id,
+        timestamp,
+        body,
     }
 }
 

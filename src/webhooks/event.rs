@@ -53,6 +53,14 @@ struct MemberChanged<'a> {
     role: Option<Role>,
 }
 
+/// The data of a user who came to a server or left it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct UserChanged<'a> {
+    user_id: &'a UserId,
+    server: Uuid,
+}
+
 impl Event {
     /// Returns the event of a new message, in its present state.
     pub(super) fn created(message: &Message) -> Self {
@@ -112,6 +120,26 @@ impl Event {
             timestamp: Utc::now(),
             data,
         }
+    }
+
+    /// Returns the event of a user who has clients on a server, or none any more.
+    pub(super) fn of_user(user_id: &UserId, server: Uuid, is_connected: bool) -> Self {
+        Self {
+            id: Uuid::now_v7(),
+            kind: if is_connected {
+                "user.connected"
+            } else {
+                "user.disconnected"
+            },
+            timestamp: Utc::now(),
+            data: json(&UserChanged { user_id, server }),
+        }
+    }
+
+    /// Returns the type.
+    #[cfg(test)]
+    pub(super) fn kind(&self) -> &'static str {
+        self.kind
     }
 
     /// Returns the bytes of the data.

@@ -1,20 +1,29 @@
 //! The keeper of an endpoint's lease: one server in the cluster sends to an endpoint.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    client::HttpClient,
-    delivery::Delivery,
+    client::{Answer, HttpClient},
+    database::Database,
+    delivery::{self, Delivery},
     endpoint::Endpoint,
+    event::Event,
     feed::Feed,
     results::Tally,
     sender::{Finish, Sender},
     settings::Settings,
+    users::UserEvents,
 };
-use crate::store::{MessageStore, WebhookStore};
+use crate::store::{Lease, MessageStore, WebhookStore};
 
 /// The longest wait for the database at the end of a sender.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -25,8 +34,12 @@ pub(super) struct Keeper {
     settings: Arc<Settings>,
     store: Arc<dyn MessageStore>,
     client: HttpClient,
+    database: Arc<Database>,
     feed: Feed,
     tally: Tally,
+    /// True while the endpoint is known to be disabled.
+    is_disabled: AtomicBool,
+    users: UserEvents,
 }
 
 impl Keeper {
@@ -35,14 +48,18 @@ impl Keeper {
         settings: Arc<Settings>,
         store: Arc<dyn MessageStore>,
         client: HttpClient,
+        database: Arc<Database>,
     ) -> Self {
         Self {
             endpoint,
             settings,
             store,
             client,
+            database,
             feed: Feed::default(),
             tally: Tally::default(),
+            is_disabled: AtomicBool::new(false),
+            users: UserEvents::default(),
         }
     }
 
@@ -54,6 +71,29 @@ impl Keeper {
         &self.feed
     }
 
+    /// Queues events of users, without the log and for one attempt.
+    pub(super) fn tell_users(&self, events: &[Arc<Event>]) {
+        if !self.is_disabled.load(Ordering::Relaxed) {
+            self.users.add(events);
+        }
+    }
+
+    /// Sends queued events of users, until dropped.
+    pub(super) async fn send_users(&self) {
+        loop {
+            let events = self.users.next(self.settings.batch).await;
+            let events: Vec<_> = events.iter().map(|event| &**event).collect();
+            let post = delivery::post(&self.settings, &events);
+            match self.client.post(self.endpoint.uri(), post).await {
+                Answer::Taken => {}
+                Answer::Gone => tracing::debug!(endpoint = %self.endpoint, "users not wanted"),
+                Answer::Failed { reason, .. } => {
+                    tracing::debug!(endpoint = %self.endpoint, reason, "events of users lost");
+                }
+            }
+        }
+    }
+
     /// Tries to take the lease, and sends while it lasts, until `stop`.
     pub(super) async fn run(&self, stop: &CancellationToken) {
         let Some(webhooks) = self.store.webhooks() else {
@@ -62,9 +102,14 @@ impl Keeper {
         let timing = &self.settings.timing;
         while !stop.is_cancelled() {
             let until = Instant::now() + timing.lease;
-            match webhooks.lease(self.endpoint.id(), timing.lease).await {
-                Ok(Some(epoch)) => self.hold(webhooks, epoch, until, stop).await,
-                Ok(None) => {}
+            let lease = webhooks.lease(self.endpoint.id(), timing.lease).await;
+            if let Ok(lease) = lease {
+                let is_disabled = lease == Lease::Disabled;
+                self.is_disabled.store(is_disabled, Ordering::Relaxed);
+            }
+            match lease {
+                Ok(Lease::Taken(epoch)) => self.hold(webhooks, epoch, until, stop).await,
+                Ok(Lease::Elsewhere | Lease::Disabled) => {}
                 Err(cause) => tracing::debug!(%cause, "lease of an endpoint not taken"),
             }
             stop.run_until_cancelled(sleep(timing.renewal)).await;
@@ -87,6 +132,7 @@ impl Keeper {
             webhooks,
             client: &self.client,
             tally: &self.tally,
+            database: &self.database,
             commits: Default::default(),
         };
         let feed = self.feed.open();

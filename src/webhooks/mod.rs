@@ -11,6 +11,7 @@
 mod address;
 mod client;
 mod commits;
+mod database;
 mod delivery;
 mod endpoint;
 mod event;
@@ -21,13 +22,14 @@ mod results;
 mod sender;
 mod settings;
 mod signing;
+mod users;
 
 use std::sync::Arc;
 
 use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
-use self::{client::HttpClient, feed::Feed, keeper::Keeper};
+use self::{client::HttpClient, database::Database, feed::Feed, keeper::Keeper, users::Users};
 pub use self::{
     endpoint::{Endpoint, Endpoints},
     sender::AT_ONCE,
@@ -36,7 +38,7 @@ pub use self::{
 };
 use crate::{
     bus::News,
-    model::{Outcome, RoomId},
+    model::{Outcome, RoomId, UserId},
     store::{MessageStore, StoreError},
 };
 
@@ -47,6 +49,7 @@ const ROOMS_AT_ONCE: usize = 1_000;
 pub struct Webhooks {
     store: Arc<dyn MessageStore>,
     keepers: Vec<Keeper>,
+    users: Users,
 }
 
 impl Webhooks {
@@ -55,12 +58,18 @@ impl Webhooks {
         store.webhooks()?;
         let settings = Arc::new(settings);
         let client = HttpClient::new(settings.allow_private, settings.timing.timeout);
+        let users = Users::new(settings.grace);
+        let database = Arc::<Database>::default();
         let keepers = settings.endpoints.iter().map(|endpoint| {
             let (settings, store, client) = (settings.clone(), store.clone(), client.clone());
-            Keeper::new(endpoint.clone(), settings, store, client)
+            Keeper::new(endpoint.clone(), settings, store, client, database.clone())
         });
         let keepers = Vec::from_iter(keepers);
-        (!keepers.is_empty()).then_some(Self { store, keepers })
+        (!keepers.is_empty()).then_some(Self {
+            store,
+            keepers,
+            users,
+        })
     }
 
     /// Makes the endpoints known to the database: a new one begins at the present end of each room.
@@ -91,7 +100,31 @@ impl Webhooks {
 
     /// Sends events until `stop`, in the endpoints' turns of this node.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        join_all(self.keepers.iter().map(|keeper| keeper.run(&stop))).await;
+        let sending = join_all(self.keepers.iter().map(|keeper| keeper.run(&stop)));
+        let telling = join_all(self.keepers.iter().map(Keeper::send_users));
+        let beside = async { tokio::join!(self.watch_users(), telling) };
+        tokio::join!(sending, stop.run_until_cancelled(beside));
+    }
+
+    /// Tells the endpoints of users who come and go.
+    async fn watch_users(&self) {
+        loop {
+            let events = self.users.next().await.into_iter().map(Arc::new);
+            let events = Vec::from_iter(events);
+            for keeper in self.keepers.iter().filter(|_| !events.is_empty()) {
+                keeper.tell_users(&events);
+            }
+        }
+    }
+
+    /// Notes a client of a user.
+    pub fn connected(&self, user: &UserId) {
+        self.users.add(user);
+    }
+
+    /// Notes the end of a client of a user.
+    pub fn disconnected(&self, user: &UserId) {
+        self.users.remove(user);
     }
 
     /// Notes the rooms of a commit.

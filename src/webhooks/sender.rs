@@ -16,10 +16,7 @@ use super::{
     delivery::{Delivery, End},
     feed::{Feed, Fresh},
 };
-use crate::{
-    model::RoomId,
-    store::{StoreError, WebhookStore},
-};
+use crate::{model::RoomId, store::StoreError};
 
 /// The most rooms with a request in flight to an endpoint.
 pub const AT_ONCE: usize = 16;
@@ -91,7 +88,8 @@ impl<'a> Sender<'a> {
     pub(super) async fn run(mut self, epoch: i64, stop: &CancellationToken) -> Finish {
         let delivery = self.delivery;
         let endpoint = delivery.endpoint.id();
-        let commits = delivery.commits.run(delivery.webhooks, endpoint, epoch);
+        let (webhooks, database) = (delivery.webhooks, delivery.database);
+        let commits = delivery.commits.run(webhooks, database, endpoint, epoch);
         tokio::select! {
             () = commits => Finish::Lost,
             finish = self.send(stop) => finish,
@@ -203,9 +201,12 @@ impl<'a> Sender<'a> {
     fn page_after(&mut self, last: Option<RoomId>) {
         let delivery = self.delivery;
         self.paging = Some(Box::pin(async move {
-            let (id, webhooks): (_, &dyn WebhookStore) =
-                (delivery.endpoint.id(), delivery.webhooks);
-            webhooks.behind(id, last.as_ref(), ROOMS_AT_ONCE).await
+            let _reading = delivery.database.read().await;
+            let behind =
+                delivery
+                    .webhooks
+                    .behind(delivery.endpoint.id(), last.as_ref(), ROOMS_AT_ONCE);
+            behind.await
         }));
     }
 

@@ -19,6 +19,8 @@ pub struct Settings {
     pub batch: usize,
     /// True when receivers may have addresses of this host and of private networks.
     pub allow_private: bool,
+    /// The time for which a user without a client still counts as connected.
+    pub grace: Duration,
     /// The intervals of time.
     pub timing: Timing,
 }

@@ -13,7 +13,8 @@ use super::{
         page::{Head, saturated},
         row,
         webhook_store::{
-            Cursor, EndpointId, EndpointStatus, Results, RoomEvent, WebhookStore, first_change_at,
+            Cursor, EndpointId, EndpointStatus, Lease, Results, RoomEvent, WebhookStore,
+            first_change_at,
         },
     },
     PostgresStore,
@@ -41,8 +42,11 @@ const STARTED: &str =
     "UPDATE webhook_endpoints SET registered = now() WHERE endpoint = $1 AND registered IS NULL";
 
 const LEASE: &str = r#"
-UPDATE webhook_endpoints SET epoch = epoch + 1, leased_until = now() + make_interval(secs => $2)
-WHERE endpoint = $1 AND disabled IS NULL AND (leased_until IS NULL OR leased_until < now()) RETURNING epoch"#;
+WITH taken AS (
+    UPDATE webhook_endpoints SET epoch = epoch + 1, leased_until = now() + make_interval(secs => $2)
+    WHERE endpoint = $1 AND disabled IS NULL AND (leased_until IS NULL OR leased_until < now()) RETURNING epoch
+)
+SELECT (SELECT epoch FROM taken) AS epoch, disabled IS NOT NULL AS is_disabled FROM webhook_endpoints WHERE endpoint = $1"#;
 
 const RENEW: &str = r#"
 UPDATE webhook_endpoints SET leased_until = now() + make_interval(secs => $3),
@@ -83,7 +87,7 @@ WITH held AS MATERIALIZED (
 )
 SELECT epoch FROM held"#;
 
-/// Of several changes with the cursor's own revision, those after its part count. Without a part there
+/// Among several changes with the cursor's own revision, those after its part count. Without a part there
 /// are none.
 const ROOM_EVENTS: &str = r#"
 SELECT * FROM (
@@ -166,14 +170,9 @@ impl WebhookStore for PostgresStore {
         Ok(last)
     }
 
-    async fn lease(
-        &self,
-        EndpointId(id): EndpointId,
-        time: Duration,
-    ) -> Result<Option<i64>, StoreError> {
+    async fn lease(&self, EndpointId(id): EndpointId, time: Duration) -> Result<Lease, StoreError> {
         let query = || sqlx::query(LEASE).bind(id).bind(time.as_secs_f64());
-        let rows = self.write(query).await?;
-        rows.first().map(|row| row::value(row, "epoch")).transpose()
+        row::lease(self.write(query).await?.first())
     }
 
     async fn renew(

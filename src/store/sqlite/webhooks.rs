@@ -14,7 +14,8 @@ use super::{
         page::{Head, saturated},
         row,
         webhook_store::{
-            Cursor, EndpointId, EndpointStatus, Results, RoomEvent, WebhookStore, first_change_at,
+            Cursor, EndpointId, EndpointStatus, Lease, Results, RoomEvent, WebhookStore,
+            first_change_at,
         },
     },
     SqliteStore,
@@ -37,7 +38,8 @@ const STARTED: &str =
     "UPDATE webhook_endpoints SET registered = ?2 WHERE endpoint = ?1 AND registered IS NULL";
 
 const LEASE: &str = r#"
-UPDATE webhook_endpoints SET epoch = epoch + 1 WHERE endpoint = ?1 AND disabled IS NULL RETURNING epoch"#;
+UPDATE webhook_endpoints SET epoch = epoch + (disabled IS NULL) WHERE endpoint = ?1
+RETURNING epoch, disabled IS NOT NULL AS is_disabled"#;
 
 const HELD: &str = r#"
 SELECT succeeded, failed FROM webhook_endpoints WHERE endpoint = ?1 AND epoch = ?2"#;
@@ -68,7 +70,7 @@ INSERT INTO webhook_cursors (room_id, endpoint, seq, revision, part, attempts, r
 ON CONFLICT (room_id, endpoint) DO UPDATE SET seq = excluded.seq, revision = excluded.revision, part = excluded.part,
     attempts = excluded.attempts, retry_at = excluded.retry_at"#;
 
-/// Of several changes with the cursor's own revision, those after its part count. Without a part there
+/// Among several changes with the cursor's own revision, those after its part count. Without a part there
 /// are none.
 const ROOM_EVENTS: &str = r#"
 SELECT settings_revision AS revision, NULL AS user_id, NULL AS role, title, metadata, access
@@ -152,9 +154,9 @@ impl WebhookStore for SqliteStore {
         Ok(last)
     }
 
-    async fn lease(&self, id: EndpointId, _: Duration) -> Result<Option<i64>, StoreError> {
-        let rows = self.write(sqlx::query(LEASE).bind(key(id))).await?;
-        rows.first().map(|row| row::value(row, "epoch")).transpose()
+    async fn lease(&self, id: EndpointId, _: Duration) -> Result<Lease, StoreError> {
+        let rows = self.write(sqlx::query(LEASE).bind(key(id)));
+        row::lease(rows.await?.first())
     }
 
     async fn renew(

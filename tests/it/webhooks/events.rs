@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Receiver, server};
-use crate::support::{Database, conformance};
+use crate::support::{Database, conformance, eventually};
 
 conformance!(
     messages_and_changes_arrive_in_order_and_with_their_state,
@@ -113,4 +113,33 @@ async fn rooms_and_members_arrive_as_states(database: Database) {
     bob.ok("removeMember", of("m02")).await;
     let taken = receiver.until_taken(next + 1).await;
     assert_eq!(parts(&taken[next]), ("member.removed", &of("m02")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_who_come_and_go_are_told_once_for_all_their_clients() {
+    let receiver = Receiver::start().await;
+    let flags = ["--presence-grace-ms=0"];
+    let server = server(Database::sqlite(), &[&receiver], &flags).await;
+    let clients = [server.client("ann").await, server.client("ann").await];
+    let told = async |count: usize| {
+        eventually("the users", async || receiver.users().len() >= count).await;
+        receiver.users()
+    };
+    let first = told(1).await.remove(0);
+    assert_eq!(first["type"], "user.connected");
+    assert_eq!(first["data"]["userId"], "ann");
+    let bob = server.client("bob").await;
+    assert_eq!(told(2).await[1]["data"]["userId"], "bob");
+    bob.disconnect().await;
+    for client in clients {
+        client.disconnect().await;
+    }
+    let mut gone = told(4).await.split_off(2);
+    gone.sort_by_key(|event| event["data"]["userId"].to_string());
+    for (event, user) in gone.iter().zip(["ann", "bob"]) {
+        assert_eq!(event["type"], "user.disconnected");
+        let data = json!({ "userId": user, "server": first["data"]["server"] });
+        assert_eq!(event["data"], data);
+    }
+    assert_eq!(told(4).await.len(), 4);
 }

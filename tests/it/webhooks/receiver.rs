@@ -68,6 +68,7 @@ struct Shared {
     secret: String,
     decide: Box<Decide>,
     requests: Mutex<Vec<Request>>,
+    users: Mutex<Vec<Value>>,
 }
 
 /// A running receiver; its connections are cut when it is dropped.
@@ -97,6 +98,7 @@ impl Receiver {
             secret: secret.to_owned(),
             decide: Box::new(decide),
             requests: Mutex::default(),
+            users: Mutex::default(),
         });
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -120,7 +122,12 @@ impl Receiver {
         format!("http://{}/hook?key=hunter2", self.address)
     }
 
-    /// Returns all requests so far.
+    /// Returns the events of users so far, which are none of the log's.
+    pub fn users(&self) -> Vec<Value> {
+        self.shared.users.lock().unwrap().clone()
+    }
+
+    /// Returns all requests with events of the log so far.
     pub fn requests(&self) -> Vec<Request> {
         self.shared.requests.lock().unwrap().clone()
     }
@@ -175,6 +182,14 @@ async fn receive(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: By
         reply: Reply::Hang,
     };
     assert!(!request.id.contains('.'));
+    let is_of_user =
+        |(_, event): &(String, Value)| event["type"].as_str().unwrap().starts_with("user.");
+    let (users, others): (Vec<_>, Vec<_>) = request.events().into_iter().partition(is_of_user);
+    if others.is_empty() {
+        let users = users.into_iter().map(|(_, event)| event);
+        shared.users.lock().unwrap().extend(users);
+        return StatusCode::NO_CONTENT.into_response();
+    }
     let reply = (shared.decide)(&request);
     request.reply = reply;
     shared.requests.lock().unwrap().push(request);

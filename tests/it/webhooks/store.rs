@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use chrono::{TimeDelta, Utc};
 use parlor::{
     model::{Access, NewSettings, Role, RoomAction, RoomChange, RoomId, RoomInfo, Seq},
-    store::{Cursor, EndpointId, MessageStore, Results, RoomState},
+    store::{Cursor, EndpointId, Lease, MessageStore, Results, RoomState},
 };
 use uuid::Uuid;
 
@@ -66,9 +66,14 @@ async fn register(store: &Arc<dyn MessageStore>) {
     );
 }
 
+/// Takes the lease, and returns the epoch.
 async fn lease(store: &Arc<dyn MessageStore>) -> Option<i64> {
     let webhooks = store.webhooks().unwrap();
-    webhooks.lease(ENDPOINT, LEASE).await.unwrap()
+    match webhooks.lease(ENDPOINT, LEASE).await.unwrap() {
+        Lease::Taken(epoch) => Some(epoch),
+        Lease::Elsewhere => None,
+        Lease::Disabled => panic!("it is on"),
+    }
 }
 
 async fn places_are_moved_by_the_holder_of_the_lease_alone(database: Database) {
@@ -115,6 +120,8 @@ async fn places_are_moved_by_the_holder_of_the_lease_alone(database: Database) {
     let both = [moved.clone(), at("s", 1)];
     assert!(webhooks.advance(ENDPOINT, second, &both).await.unwrap());
     assert_eq!(place().await, moved);
+    webhooks.disable(ENDPOINT, first, "late").await.unwrap();
+    assert_eq!(webhooks.statuses().await.unwrap()[0].disabled, None);
     // A move by hand begins a new epoch.
     while let Some(last) = webhooks.rewind(ENDPOINT, None, None, 10).await.unwrap() {
         assert_eq!(last, room("s"));
@@ -135,6 +142,12 @@ async fn places_are_moved_by_the_holder_of_the_lease_alone(database: Database) {
     );
     (moved.attempts, moved.retry_at) = (0, None);
     assert_eq!(place().await, moved);
+    let third = lease(&store).await.unwrap();
+    webhooks.disable(ENDPOINT, third, "gone").await.unwrap();
+    let disabled = webhooks.lease(ENDPOINT, LEASE).await.unwrap();
+    assert_eq!(disabled, Lease::Disabled);
+    assert!(webhooks.restart(ENDPOINT).await.unwrap());
+    assert!(lease(&store).await.unwrap() > third);
 }
 
 async fn a_room_without_a_place_is_at_its_beginning(database: Database) {
