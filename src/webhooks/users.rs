@@ -166,6 +166,7 @@ mod tests {
         users.add(&ann);
         assert_eq!(changes(), ["user.connected"]);
         users.remove(&ann);
+        tokio::time::advance(Duration::from_secs(9)).await;
         assert_eq!(changes(), [""; 0]);
         users.remove(&ann);
         assert_eq!(changes(), [""; 0]);

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{Receiver, parlor_webhooks, server, status, texts};
 use crate::support::{
-    Database, Process, Server, conformance,
+    Database, FLOODED, Process, Server, conformance,
     log::{append, append_old},
     within_deadline,
 };
@@ -16,6 +16,7 @@ conformance!(
     a_receiver_taken_away_and_put_back_gets_what_it_missed,
     past_events_are_sent_again_from_a_time_on,
     what_is_not_there_any_more_is_passed_over,
+    a_change_follows_its_message_however_many_are_before_it,
 );
 
 async fn a_new_receiver_hears_of_what_is_new(database: Database) {
@@ -111,6 +112,37 @@ async fn past_events_are_sent_again_from_a_time_on(database: Database) {
     let (database, _) = server.stop().await;
     assert_eq!(receiver.requests().len(), before + 6);
     assert_eq!(status(&database).await.events, 0);
+}
+
+async fn a_change_follows_its_message_however_many_are_before_it(database: Database) {
+    const MESSAGES: i64 = 120;
+    let receiver = Receiver::start().await;
+    let (database, _) = server(database, &[&receiver], &[]).await.stop().await;
+    let others = Server::on(database, &[FLOODED]).await;
+    let ann = others.client("ann").await;
+    ann.join("r").await;
+    for number in 1..=MESSAGES {
+        ann.send("r", "first").await;
+        if number % 60 == 0 {
+            let edit = json!({ "roomId": "r", "seq": number, "message": "second" });
+            ann.ok("editMessage", edit).await;
+        }
+    }
+    let (database, _) = others.stop().await;
+    let _server = server(database, &[&receiver], &[]).await;
+    let taken = receiver.until_taken(122).await;
+    let mut created = 0;
+    for (_, event) in &taken {
+        let data = &event["data"];
+        if event["type"] == "message.created" {
+            created += 1;
+            assert_eq!(data["seq"], created);
+        } else {
+            let seq = data["message"]["seq"].as_i64().unwrap();
+            assert!(seq <= created, "{seq} after {created}");
+        }
+    }
+    assert_eq!(created, MESSAGES);
 }
 
 /// Messages that are too old are removed, and others deleted, before they are delivered.
