@@ -118,6 +118,28 @@ async fn a_failed_request_comes_again_with_its_id_and_the_rest_of_its_room_waits
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_due_much_later_is_found_by_a_round() {
+    for database in Database::each_kind().await {
+        let receiver = first(&[Reply::Status(500)]).await;
+        let timing = Timing {
+            round: Duration::from_millis(100),
+            retries: vec![Duration::from_millis(600)],
+            ..quick()
+        };
+        let server = timed_server(database, &[&receiver], &[], timing).await;
+        let ann = server.client("ann").await;
+        ann.join("r").await;
+        ann.send("r", "hello").await;
+        receiver.until_asked(1).await;
+        let failed = Instant::now();
+        receiver.until_taken(1).await;
+        let waited = failed.elapsed();
+        assert!(waited > Duration::from_millis(500), "{waited:?}");
+        assert_eq!(receiver.requests().len(), 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_room_that_is_not_taken_delays_no_other() {
     let receiver = Receiver::deciding(|request| match room(request) {
         "bad" => Reply::Status(500),

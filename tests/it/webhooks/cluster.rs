@@ -1,7 +1,12 @@
 //! Several servers, one of which sends.
 
-use super::{Receiver, server, texts};
-use crate::support::Database;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tokio::time::Instant;
+
+use super::{Receiver, server, settings, texts};
+use crate::support::{Client, Database, Process};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_two_servers_sends_and_the_other_one_goes_on() {
@@ -25,4 +30,27 @@ async fn one_of_two_servers_sends_and_the_other_one_goes_on() {
     sent.push("end".into());
     assert_eq!(texts(&receiver.until_taken(41).await), sent);
     assert_eq!(receiver.requests().len(), 41);
+}
+
+/// The program itself, with its own intervals.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_server_goes_on_within_15_seconds_of_a_kill() {
+    let receiver = Receiver::start().await;
+    let database = Database::postgres().await;
+    let settings = settings(&[&receiver]);
+    let flags: Vec<_> = settings.iter().map(String::as_str).collect();
+    let first = Process::with(&database, &flags).await;
+    let second = Process::with(&database, &flags).await;
+    let ann = Client::connect(&format!("http://{}", second.address), "ann").await;
+    ann.join("r").await;
+    ann.send("r", "one").await;
+    receiver.until_taken(1).await;
+    first.signal(Signal::SIGKILL);
+    first.ended().await;
+    let killed = Instant::now();
+    ann.send("r", "two").await;
+    assert_eq!(texts(&receiver.until_taken(2).await), ["one", "two"]);
+    let waited = killed.elapsed();
+    println!("another server went on after {waited:?}");
+    assert!(waited < Duration::from_secs(15), "{waited:?}");
 }
