@@ -115,7 +115,7 @@ impl Chat {
 
     /// Returns the participant of a service's request, who needs to be in no room.
     pub fn serve(&self, identity: Identity) -> Participant {
-        Participant::new(SERVICE_CLIENT, Some(identity))
+        Participant::new(SERVICE_CLIENT, Some(identity), None)
     }
 
     /// Creates the participant of a new client.

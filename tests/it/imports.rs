@@ -11,7 +11,10 @@ use proc_macro2::{Ident, TokenStream, TokenTree};
 /// The modules from the roof to the ground, each with its possible imports. All of these are further
 /// down, so no circle is possible. `*` stands for everything below.
 pub const MODULES: &[(&str, &str)] = &[
-    ("commands", "app config telemetry webhooks archive auth store model"),
+    (
+        "commands",
+        "app config telemetry webhooks archive auth store model",
+    ),
     ("app", "*"),
     // It fills in the settings of the layers, and they do not know it.
     ("config", "*"),

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{TimeDelta, Utc};
 use parlor::{
-    model::{Access, NewSettings, Role, RoomAction, RoomChange, RoomId, RoomInfo, Seq},
+    model::{Access, Authority, NewSettings, Role, RoomAction, RoomChange, RoomId, RoomInfo, Seq},
     store::{Cursor, EndpointId, Lease, MessageStore, Results, RoomState},
 };
 use uuid::Uuid;
@@ -192,7 +192,7 @@ async fn change(store: &Arc<dyn MessageStore>, action: RoomAction) {
     let change = RoomChange {
         room_id: room("r"),
         user_id: "ann".try_into().unwrap(),
-        is_operator: false,
+        authority: Authority::User,
         action,
     };
     store.rooms().change(&change).await.unwrap().unwrap();
@@ -203,7 +203,15 @@ async fn members_are_read_on_within_a_revision(database: Database) {
     let user = |name: &str| name.try_into().unwrap();
     let members = vec![user("bob"), user("eve")];
     let settings = NewSettings::default();
-    change(&store, RoomAction::Create { settings, members }).await;
+    change(
+        &store,
+        RoomAction::Create {
+            settings,
+            owner: Some(user("ann")),
+            members,
+        },
+    )
+    .await;
     change(&store, RoomAction::Remove { user: user("eve") }).await;
     let webhooks = store.webhooks().unwrap();
     let read = async |revision: i64, part: Option<&str>, limit| {
@@ -276,9 +284,10 @@ async fn change_settings(store: &Arc<dyn MessageStore>) {
     let change = RoomChange {
         room_id: room("r"),
         user_id: "ann".try_into().unwrap(),
-        is_operator: true,
+        authority: Authority::Operator,
         action: RoomAction::Create {
             settings: NewSettings::default(),
+            owner: None,
             members: vec![],
         },
     };
