@@ -1,4 +1,4 @@
-//! What a room or a user has left: its export and its end.
+//! Exports of rooms and users, and the erasure of users.
 
 use std::sync::Arc;
 
