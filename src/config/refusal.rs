@@ -12,7 +12,7 @@ pub(super) fn line(error: &clap::Error) -> Option<String> {
     bad_value(error).or_else(|| bad_encoding(error))
 }
 
-/// Reports a bad value: the variable, the value and the reason.
+/// Reports a bad value: the variable, the value unless it is secret, and the reason.
 fn bad_value(error: &clap::Error) -> Option<String> {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
@@ -26,9 +26,13 @@ fn bad_value(error: &clap::Error) -> Option<String> {
         .get_arguments()
         .find(|known| known.get_long() == Some(flag))?;
     let variable = known.get_env()?.to_string_lossy().into_owned();
+    let shown = match known.is_hide_env_values_set() {
+        true => "the value".to_owned(),
+        false => format!("{value:?}"),
+    };
     let reason = std::error::Error::source(error).map(|source| format!(" ({source})"));
     Some(format!(
-        "{variable}: {value:?} is not valid{}",
+        "{variable}: {shown} is not valid{}",
         reason.unwrap_or_default()
     ))
 }

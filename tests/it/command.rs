@@ -47,6 +47,16 @@ const BAD: &[(&str, &[&str])] = &[
     ),
     ("JWT_ISSUER", &["us"]),
     ("JWT_AUDIENCE", &["chat"]),
+    (
+        "API_KEYS",
+        &[
+            "hunter2",
+            "31 bytes are one byte too few..",
+            "a key of visible characters and spaces",
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        ],
+    ),
+    ("API_REQUESTS_PER_SECOND", &["-1", "many"]),
     ("MAX_MESSAGE_BYTES", &["0", "1048577", "8k"]),
     ("EDIT_WINDOW_SECONDS", &["-1", "1d"]),
     ("SEARCH", &["yes", "ON", "1"]),
@@ -167,6 +177,7 @@ async fn help_names_every_variable_and_no_secret() {
         "JWT_PUBLIC_KEY",
         "WEBHOOKS",
         "WEBHOOK_SECRET",
+        "API_KEYS",
     ]
     .map(|variable| (variable, "postgres://ann:hunter2@h/db"));
     let output = parlor(&["--help"], &secrets).await;
@@ -244,15 +255,17 @@ async fn a_password_is_not_shown_when_the_database_is_unusable() {
 
 #[tokio::test]
 async fn a_bad_key_is_not_shown() {
-    let long = "hunter2".repeat(5);
+    let (long, spaced) = ("hunter2".repeat(5), "hunter2 ".repeat(5));
     for variables in [
         &[("JWT_SECRET", "hunter2")][..],
         &[("JWT_PUBLIC_KEY", "hunter2")],
         &[("JWT_SECRET", &long), ("JWT_PUBLIC_KEY", &long)],
+        &[("API_KEYS", "hunter2")],
+        &[("API_KEYS", &spaced)],
     ] {
         let line = only_line(&parlor(&[], variables).await, USAGE);
         assert!(
-            line.starts_with("parlor: JWT_") && !line.contains("hunter2"),
+            line.starts_with("parlor: ") && !line.contains("hunter2"),
             "{line}"
         );
     }
