@@ -565,29 +565,38 @@ async fn the_types_allow_the_contract_and_forbid_mistakes() {
     run(TSC, &["-p", "tests/clients", "--noEmit"]).await;
 }
 
+/// The folders of examples, each with the pages that quote them.
+const QUOTED: [(&str, &[&str]); 2] = [
+    ("examples/clients", &["README.md", "docs/clients.md"]),
+    ("examples/backends", &["docs/backends.md"]),
+];
+
 /// A quotation is a fenced block after a line like `<!-- examples/clients/node.mjs -->`.
 #[test]
 fn the_docs_quote_every_example_as_it_is() {
-    let pages =
-        ["README.md", "docs/clients.md"].map(|page| fs::read_to_string(repository(page)).unwrap());
-    let mut quoted: Vec<_> = pages.iter().flat_map(|page| quotations(page)).collect();
-    quoted.sort();
-    let files = fs::read_dir(repository("examples/clients"))
-        .unwrap()
-        .map(|file| file.unwrap().path());
-    let mut examples: Vec<_> = files
-        .map(|file| (name(&file), fs::read_to_string(file).unwrap()))
-        .collect();
-    examples.sort();
-    let names = |files: &[(String, String)]| {
-        files
+    for (folder, pages) in QUOTED {
+        let pages = pages
             .iter()
-            .map(|(name, _)| name.clone())
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(names(&quoted), names(&examples));
-    for (quotation, example) in quoted.iter().zip(&examples) {
-        assert_eq!(quotation, example);
+            .map(|page| fs::read_to_string(repository(page)).unwrap());
+        let mut quoted: Vec<_> = pages.flat_map(|page| quotations(folder, &page)).collect();
+        quoted.sort();
+        let files = fs::read_dir(repository(folder))
+            .unwrap()
+            .map(|file| file.unwrap().path());
+        let mut examples: Vec<_> = files
+            .map(|file| (name(&file), fs::read_to_string(file).unwrap()))
+            .collect();
+        examples.sort();
+        let names = |files: &[(String, String)]| {
+            files
+                .iter()
+                .map(|(name, _)| name.clone())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(names(&quoted), names(&examples));
+        for (quotation, example) in quoted.iter().zip(&examples) {
+            assert_eq!(quotation, example);
+        }
     }
 }
 
@@ -595,9 +604,10 @@ fn name(file: &Path) -> String {
     file.file_name().unwrap().to_str().unwrap().to_owned()
 }
 
-/// Returns a text's quotations of examples: each file, and the content of its block.
-fn quotations(text: &str) -> impl Iterator<Item = (String, String)> {
-    text.split("<!-- examples/clients/").skip(1).map(|rest| {
+/// Returns a text's quotations of examples in a folder: each file, and the content of its block.
+fn quotations(folder: &str, text: &str) -> Vec<(String, String)> {
+    let marker = format!("<!-- {folder}/");
+    let quotations = text.split(marker.as_str()).skip(1).map(|rest| {
         let (name, rest) = rest.split_once(" -->\n").expect("the marker's end");
         let (_, block) = rest
             .trim_start()
@@ -607,5 +617,6 @@ fn quotations(text: &str) -> impl Iterator<Item = (String, String)> {
             .expect("a block");
         let (block, _) = block.split_once("```").expect("the block's end");
         (name.to_owned(), block.to_owned())
-    })
+    });
+    quotations.collect()
 }

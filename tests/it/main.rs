@@ -5,6 +5,7 @@ mod support;
 mod admission;
 mod api;
 mod archive;
+mod backends;
 #[cfg(target_os = "linux")]
 mod bounds;
 mod changes;

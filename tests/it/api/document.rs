@@ -1,6 +1,6 @@
 //! The OpenAPI document, and the API as a stranger's tool finds it by the document.
 
-use std::process::Stdio;
+use std::{fs, process::Stdio};
 
 use reqwest::Method;
 use serde_json::Value;
@@ -56,6 +56,23 @@ async fn the_document_names_nothing_that_it_does_not_have() {
             assert!(answer.is_object(), "{method} {path} {status}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_for_backends_lists_the_routes_of_the_document() {
+    let (_server, backend) = server_on(Database::sqlite()).await;
+    let document = backend.get("/openapi.json", &[]).await.body;
+    let operations = operations(&document).into_iter();
+    let mut routes: Vec<_> = operations
+        .map(|(method, path)| format!("{method} {path}"))
+        .collect();
+    routes.sort();
+    let page = fs::read_to_string("docs/backends.md").unwrap();
+    let rows = page.lines().filter_map(|row| row.strip_prefix("| `"));
+    let names = rows.filter_map(|row| Some(row.split_once("` |")?.0));
+    let mut listed: Vec<_> = names.filter(|name| name.contains(" /")).collect();
+    listed.sort_unstable();
+    assert_eq!(listed, routes);
 }
 
 /// Schema-valid requests may be refused: JSON Schema counts characters where an identifier's bound is in

@@ -32,11 +32,12 @@ const STEP_DEADLINE: Duration = Duration::from_secs(DEADLINE.as_secs() * 2 / 3);
 pub const TSC: &str = "../../node_modules/typescript/bin/tsc";
 
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
-const PACKAGES: [&str; 5] = [
+const PACKAGES: [&str; 6] = [
     "socket.io-client",
     "socket.io-client-v2",
     "playwright-core",
     "axe-core",
+    "standardwebhooks",
     "typescript",
 ];
 
