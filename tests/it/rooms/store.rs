@@ -36,12 +36,16 @@ async fn change(
 }
 
 fn create(access: Access) -> RoomAction {
+    create_for("ann", access)
+}
+
+fn create_for(owner: &str, access: Access) -> RoomAction {
     RoomAction::Create {
         settings: NewSettings {
             access: Some(access),
             ..NewSettings::default()
         },
-        owner: Some(user("ann")),
+        owner: Some(user(owner)),
         members: vec![user("bob")],
     }
 }
@@ -79,7 +83,12 @@ async fn one_of_many_creates_a_room(database: Database) {
     let stores = [database.store().await, database.store().await];
     let creating = (0..40).map(async |number: usize| {
         let name = format!("user {number}");
-        let created = change(&stores[number % 2], &name, create(Access::Members)).await;
+        let created = change(
+            &stores[number % 2],
+            &name,
+            create_for(&name, Access::Members),
+        )
+        .await;
         created.is_ok().then_some(name)
     });
     let winners: Vec<_> = join_all(creating).await.into_iter().flatten().collect();
