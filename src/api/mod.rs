@@ -15,6 +15,7 @@ mod presence;
 mod request;
 mod rooms;
 mod search;
+mod stream;
 
 use std::sync::Arc;
 
@@ -23,9 +24,13 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+pub use self::stream::Streams;
+use self::stream::{Places, Tickets};
 use crate::{
     auth::{Identity, Service, Services},
     chat::{Chat, Participant},
+    engine::ForwardedHeaders,
+    http::{self, AllowedOrigins},
     metrics,
     model::UserId,
     rates::{Limiter, Rate},
@@ -47,6 +52,26 @@ pub struct Settings {
     pub rate: Rate,
     /// The most bytes of UTF-8 in a message.
     pub max_message_bytes: usize,
+    /// The most streams at once.
+    pub max_streams: usize,
+    /// The most streams at once of users at one address; none for no limit.
+    pub max_streams_per_address: Option<usize>,
+    /// The pages that may read streams.
+    pub origins: AllowedOrigins,
+}
+
+/// The parts of a node that the API stands on.
+pub struct Context {
+    /// The use cases.
+    pub chat: Arc<Chat>,
+    /// The fan-out to streams.
+    pub streams: Arc<Streams>,
+    /// A graceful shutdown waits for the requests in flight.
+    pub unanswered: TaskTracker,
+    /// The reader of proxies' headers.
+    pub forwarded: ForwardedHeaders,
+    /// The figures.
+    pub metrics: metrics::Api,
 }
 
 /// The API of a node.
@@ -58,6 +83,9 @@ pub struct Api {
     /// The places for work on the archive.
     archives: Arc<Semaphore>,
     max_body_bytes: usize,
+    streams: Arc<Streams>,
+    stream_places: Places,
+    tickets: Tickets,
     metrics: metrics::Api,
     /// A graceful shutdown waits for the requests in flight.
     unanswered: TaskTracker,
@@ -77,15 +105,17 @@ impl Api {
 }
 
 /// Returns the routes of the API; none where nobody can be a service.
-pub fn router(
-    settings: Settings,
-    chat: Arc<Chat>,
-    unanswered: TaskTracker,
-    metrics: metrics::Api,
-) -> Option<Router> {
+pub fn router(settings: Settings, context: Context) -> Option<Router> {
     if settings.services.is_empty() {
         return None;
     }
+    let Context {
+        chat,
+        streams,
+        unanswered,
+        forwarded,
+        metrics,
+    } = context;
     let api = Arc::new(Api {
         chat,
         rates: Limiter::new(settings.rate),
@@ -94,13 +124,22 @@ pub fn router(
         archives: Arc::new(Semaphore::new(archive::AT_ONCE)),
         max_body_bytes: request::max_body_bytes(settings.max_message_bytes),
         unanswered,
+        streams,
+        stream_places: Places::new(
+            settings.max_streams,
+            settings.max_streams_per_address,
+            forwarded.clone(),
+        ),
+        tickets: Tickets::default(),
         metrics,
     });
-    let (routes, document) = documented_routes().split_for_parts();
-    let document = openapi::route(document);
-    let routes = routes
+    let (for_services, mut document) = documented_routes().split_for_parts();
+    let (streams, of_streams) = documented_streams().split_for_parts();
+    document.merge(of_streams);
+    let routes = for_services
         .layer(middleware::from_fn_with_state(api.clone(), access::admit))
-        .merge(document)
+        .merge(http::for_pages(streams, settings.origins, forwarded))
+        .merge(openapi::route(document))
         .fallback(answer::no_route)
         .method_not_allowed_fallback(answer::no_method)
         .layer(middleware::map_response(answer::finish))
@@ -143,4 +182,12 @@ fn documented_routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(archive::export))
         .routes(routes!(archive::erase))
         .routes(routes!(batch::run))
+}
+
+/// Returns the routes of streams, for users' pages too, with their part of the document.
+fn documented_streams() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::default()
+        .routes(routes!(stream::room_events))
+        .routes(routes!(stream::activity))
+        .routes(routes!(stream::create_ticket))
 }

@@ -1,6 +1,7 @@
 //! The server: its parts are built, run, and stopped in order.
 
 mod exporter;
+mod fanout;
 mod parts;
 mod webhooks;
 
@@ -103,12 +104,9 @@ impl App {
         );
         let sources = || parts.sources(admission, bus_settings.engine());
         let exporter = scraped.map(|listener| Exporter::new(listener, &metrics, sources()));
-        let router = http::router(
-            engine,
-            config.allowed_origins.clone(),
-            parts.readiness(),
-            parts.api(api, metrics.api.clone()),
-        );
+        let api = parts.api(api, engine.forwarded().clone(), metrics.api.clone());
+        let origins = config.allowed_origins.clone();
+        let router = http::router(engine, origins, parts.readiness(), api);
         Ok(Self {
             listener,
             router,

@@ -12,14 +12,16 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     exporter::{Exporting, Sources},
+    fanout::NodeFanout,
     webhooks::{self, Listeners, UsersOf},
 };
 use crate::{
-    api,
+    api::{self, Streams},
     auth::Verifier,
     bus::Bus,
     chat::Chat,
     config::Config,
+    engine::ForwardedHeaders,
     http::Readiness,
     inbox::{Inbox, InboxContext},
     metrics::{self, Metrics},
@@ -63,6 +65,7 @@ pub(super) struct Parts {
     writer: JoinHandle<()>,
     queue: Writer,
     realtime: Realtime,
+    streams: Arc<Streams>,
     /// The events of clients in flight.
     unanswered: TaskTracker,
     /// Cancelled once the database's tables are up to date.
@@ -85,7 +88,12 @@ impl Parts {
         verifier: Option<Arc<Verifier>>,
         metrics: &Metrics,
     ) -> Self {
-        let (rooms, inbox) = rooms_and_inbox(config, &store, bus.as_ref(), &realtime, metrics);
+        let streams = Arc::<Streams>::default();
+        let fanout = NodeFanout {
+            sockets: realtime.fanout(),
+            streams: streams.clone(),
+        };
+        let (rooms, inbox) = rooms_and_inbox(config, &store, bus.as_ref(), fanout, metrics);
         let background = Background::default();
         let webhooks = webhooks::open(config, &store, &rooms);
         if let Some(webhooks) = webhooks.clone() {
@@ -135,6 +143,7 @@ impl Parts {
             writer,
             queue,
             realtime,
+            streams,
             unanswered,
             migrated: background.migrated,
             stopping: background.stopping,
@@ -145,13 +154,20 @@ impl Parts {
     }
 
     /// Returns the routes for backends; none where nobody can be one.
-    pub(super) fn api(&self, settings: api::Settings, metrics: metrics::Api) -> Option<Router> {
-        api::router(
-            settings,
-            self.chat.clone(),
-            self.unanswered.clone(),
+    pub(super) fn api(
+        &self,
+        settings: api::Settings,
+        forwarded: ForwardedHeaders,
+        metrics: metrics::Api,
+    ) -> Option<Router> {
+        let context = api::Context {
+            chat: self.chat.clone(),
+            streams: self.streams.clone(),
+            unanswered: self.unanswered.clone(),
+            forwarded,
             metrics,
-        )
+        };
+        api::router(settings, context)
     }
 
     /// Returns the parts with figures of their own.
@@ -275,10 +291,10 @@ fn rooms_and_inbox(
     config: &Config,
     store: &Arc<dyn MessageStore>,
     bus: Option<&Arc<dyn Bus>>,
-    realtime: &Realtime,
+    fanout: NodeFanout,
     metrics: &Metrics,
 ) -> (Rooms, Arc<Inbox>) {
-    let fanout = Arc::new(realtime.fanout());
+    let fanout = Arc::new(fanout);
     let rooms = Rooms::new(RoomContext {
         store: store.clone(),
         bus: bus.cloned(),

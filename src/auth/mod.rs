@@ -2,13 +2,15 @@
 //! them.
 
 mod bearer;
+mod expiry;
 mod identity;
 mod service;
 mod token;
 
 pub use self::{
     bearer::bearer,
+    expiry::expired,
     identity::Identity,
-    service::{ApiKeys, Service, Services},
+    service::{ApiKeys, Caller, Credentials, Service, Services},
     token::{Grant, MAX_TOKEN_BYTES, OPERATOR, SERVICE, TokenClaims, Verifier},
 };

@@ -2,6 +2,7 @@
 
 use std::{str::FromStr, sync::Arc};
 
+use chrono::{DateTime, Utc};
 use headers::HeaderMap;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
@@ -90,6 +91,15 @@ impl Service {
         self.0.clone()
     }
 
+    /// Returns the identity of a user for whom the service vouches, in the rooms of its token: the user's own
+    /// rights, not those of the service.
+    pub fn vouch_for(&self, user: Identity) -> Identity {
+        Identity {
+            rooms: self.0.rooms.clone(),
+            ..user
+        }
+    }
+
     /// Returns the identity of the service as it acts for a user or an operator.
     pub fn acting_for(&self, user: &Identity) -> Identity {
         Identity {
@@ -115,21 +125,39 @@ impl Services {
         self.keys.is_empty() && self.verifier.is_none()
     }
 
-    /// Authenticates the caller of a request by its `Authorization` header.
+    /// Authenticates the service that makes a request, by its `Authorization` header.
     ///
     /// # Errors
     ///
     /// [`Error::Unauthorized`], [`Error::TokenExpired`]; [`Error::Forbidden`] for the token of somebody
     /// else than a service.
     pub fn authenticate(&self, headers: &HeaderMap) -> Result<Service, Error> {
+        match self.identify(headers)?.caller {
+            Caller::Service(service) => Ok(service),
+            Caller::User(_) => {
+                let why = format!("token: role: must be {SERVICE:?}");
+                Err(Error::Forbidden(why))
+            }
+        }
+    }
+
+    /// Authenticates the service or the user that makes a request, by its `Authorization` header.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unauthorized`], [`Error::TokenExpired`].
+    pub fn identify(&self, headers: &HeaderMap) -> Result<Credentials, Error> {
         let bearer = bearer(headers).ok_or_else(|| {
-            let why = "an API key or a service's token is required: Authorization: Bearer ...";
+            let why = "an API key or a token is required: Authorization: Bearer ...";
             Error::Unauthorized(why.into())
         })?;
         if let Some(place) = self.keys.place_of(bearer.token()) {
             let name = UserId::try_from(format!("api-key-{place}"));
             let name = name.expect("the name is short and visible");
-            return Ok(Service(Identity::service(name)));
+            return Ok(Credentials {
+                caller: Caller::Service(Service(Identity::service(name))),
+                expires_at: None,
+            });
         }
         let Some(verifier) = &self.verifier else {
             return Err(Error::Unauthorized("the API key is not valid".into()));
@@ -137,17 +165,39 @@ impl Services {
         let Grant {
             identity,
             is_service,
-            ..
+            expires_at,
         } = verifier.check(bearer.token())?;
-        if !is_service {
-            let why = format!("token: role: must be {SERVICE:?}");
-            return Err(Error::Forbidden(why));
-        }
-        Ok(Service(Identity {
-            service: true,
-            ..identity
-        }))
+        let service = true;
+        let caller = match is_service {
+            true => Caller::Service(Service(Identity {
+                service,
+                ..identity
+            })),
+            false => Caller::User(identity),
+        };
+        Ok(Credentials {
+            caller,
+            expires_at: Some(expires_at),
+        })
     }
+}
+
+/// The maker of a request.
+#[derive(Debug, Clone)]
+pub enum Caller {
+    /// A backend.
+    Service(Service),
+    /// A user or an operator.
+    User(Identity),
+}
+
+/// Valid credentials of a request.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// The maker of the request.
+    pub caller: Caller,
+    /// The end of the credentials; API keys have none.
+    pub expires_at: Option<DateTime<Utc>>,
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 mod archive;
 mod change;
+mod feed;
 mod history;
 mod inbox;
 mod join;
@@ -29,12 +30,14 @@ use tokio_util::sync::CancellationToken;
 use self::search::SEARCHES_AT_ONCE;
 pub use self::{
     change::{Changes, Changing, Version},
+    feed::{FEED_READS_AT_ONCE, Feed, FeedChange, Live, Watching},
     online::UserListener,
     participant::{Participant, READS_AT_ONCE},
     reading::{MAX_HISTORY, Range, Reading},
     search::Query,
     send::{Content, Sent},
 };
+pub use crate::store::Head;
 use crate::{
     auth::Identity,
     error::Error,
@@ -82,6 +85,8 @@ pub struct Chat {
     marks: Limiter<UserId>,
     requests: Limiter<UserId>,
     searches: Arc<Semaphore>,
+    /// The reads of all feeds.
+    feed_reads: Semaphore,
     clients: AtomicU64,
     users: OnceLock<Arc<dyn UserListener>>,
     stopping: CancellationToken,
@@ -107,6 +112,7 @@ impl Chat {
             marks: Limiter::new(limits.messages),
             requests: Limiter::new(limits.requests),
             searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
+            feed_reads: Semaphore::new(FEED_READS_AT_ONCE),
             clients: AtomicU64::new(1),
             users: OnceLock::new(),
             stopping: CancellationToken::new(),

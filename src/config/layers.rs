@@ -109,6 +109,9 @@ impl Config {
                 burst: NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN),
             },
             max_message_bytes: self.max_message_bytes,
+            max_streams: self.max_streams,
+            max_streams_per_address: Some(self.max_streams_per_address).filter(|max| *max > 0),
+            origins: self.allowed_origins.clone(),
         }
     }
 }

@@ -142,6 +142,15 @@ pub struct Config {
     #[arg(long, env, default_value_t = 1000)]
     pub api_requests_per_second: u32,
 
+    /// Streams of events at once.
+    #[arg(long, env, default_value_t = 1000, value_parser = count(1, 1_048_576))]
+    pub max_streams: usize,
+
+    /// Streams of users at once per address, or per IPv6 network of 64 bits; 0 lifts the limit. Behind a
+    /// proxy, raise it or set `TRUSTED_PROXIES`.
+    #[arg(long, env, default_value_t = 16)]
+    pub max_streams_per_address: usize,
+
     /// Size limit of a message in bytes of UTF-8, up to 1048576.
     #[arg(long, env, default_value_t = 8192, value_parser = count(1, 1_048_576))]
     pub max_message_bytes: usize,

@@ -1,6 +1,7 @@
 //! The requests and answers of the contract, the same on every transport.
 
 mod changes;
+mod events;
 mod inbox;
 mod messages;
 mod payload;
@@ -12,7 +13,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use self::rooms::FirstMembers;
-pub use self::{changes::*, inbox::*, messages::*, payload::parse, rooms::*, search::*};
+pub use self::{changes::*, events::*, inbox::*, messages::*, payload::parse, rooms::*, search::*};
 use crate::model::{Changed, EncodedMessage, Stored, WholeNumber};
 
 /// The answer to `sendMessage`.

@@ -35,7 +35,7 @@ impl ForwardedHeaders {
     ///
     /// Each proxy appends its peer's address to the header. Anything before the last address of an
     /// untrusted machine is only a client's claim.
-    pub(super) fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    pub fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
         for hop in hops(headers.get_all(FORWARDED_FOR).iter()).rev() {
             if !self.proxies.contains(client) {

@@ -37,7 +37,7 @@ pub use self::{
     metrics::metrics_router,
     origins::AllowedOrigins,
 };
-use crate::engine::Engine;
+use crate::engine::{Engine, ForwardedHeaders};
 
 /// The smallest poll answer to compress; a smaller one fits one TCP packet anyhow.
 const MIN_COMPRESSED_BYTES: u16 = 1024;
@@ -79,15 +79,20 @@ async fn require_one_host(request: Request, next: Next) -> Response {
 /// Returns a protocol's endpoint at `path`, with or without a slash at its end, behind the check of
 /// the request's origin.
 pub fn endpoint(path: &str, engine: Engine, origins: AllowedOrigins) -> Router {
-    let guard = OriginGuard::new(origins, engine.forwarded().clone());
-    engine
-        .routes(path)
-        .layer(compression())
-        .layer(origin::cors())
-        .layer(middleware::from_fn_with_state(
-            Arc::new(guard),
-            origin::check,
-        ))
+    let forwarded = engine.forwarded().clone();
+    let routes = engine.routes(path).layer(compression());
+    for_pages(routes, origins, forwarded)
+}
+
+/// Lets pages of these origins use routes, and refuses all other pages.
+pub fn for_pages<S: Clone + Send + Sync + 'static>(
+    routes: Router<S>,
+    origins: AllowedOrigins,
+    forwarded: ForwardedHeaders,
+) -> Router<S> {
+    let guard = OriginGuard::new(origins, forwarded);
+    let check = middleware::from_fn_with_state(Arc::new(guard), origin::check);
+    routes.layer(origin::cors()).layer(check)
 }
 
 /// Compresses larger answers if the client accepts it: a page of history by polling shrinks to a

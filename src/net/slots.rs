@@ -26,7 +26,7 @@ pub struct Slot {
 
 impl Slots {
     /// Creates slots, all of them free; without `max_per_address`, one address may take all.
-    pub(super) fn new(max: usize, max_per_address: Option<usize>) -> Self {
+    pub fn new(max: usize, max_per_address: Option<usize>) -> Self {
         let addresses = Addresses {
             max: max_per_address,
             counts: Mutex::default(),

@@ -1,11 +1,7 @@
 //! Authenticates clients, and disconnects them when their tokens expire.
 
-use std::{
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::sync::{Arc, Weak};
 
-use chrono::Utc;
 use socketioxide::socket::Socket;
 
 use super::{
@@ -18,10 +14,6 @@ use crate::{
     auth::{self, Grant, Identity, Verifier},
     error::Error,
 };
-
-/// The longest sleep before the clock is read again: it may be set meanwhile, and no timer reaches
-/// to the end of time.
-const LONGEST_SLEEP: Duration = Duration::from_secs(2);
 
 /// Returns a client's identity, if known yet, and the lease of its token; guests have none.
 ///
@@ -61,12 +53,7 @@ pub fn watch(socket: &Arc<Socket>, lease: &Lease) {
 }
 
 async fn expire(socket: Weak<Socket>, at: i64) {
-    while let Some(left) = u64::try_from(at - Utc::now().timestamp_millis())
-        .ok()
-        .filter(|left| *left > 0)
-    {
-        tokio::time::sleep(Duration::from_millis(left).min(LONGEST_SLEEP)).await;
-    }
+    auth::expired(at).await;
     if let Some(socket) = socket.upgrade() {
         disconnect(socket, &Error::TokenExpired);
     }

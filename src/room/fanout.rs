@@ -30,6 +30,16 @@ pub trait Fanout: Send + Sync + 'static {
     /// Tells the other users' clients in the room that a user started or stopped typing. Delivery is
     /// best effort.
     fn typing(&self, room: &RoomId, user: &UserId, is_typing: bool);
+
+    /// Returns true while somebody follows the room who is no member.
+    fn is_followed(&self, _: &RoomId) -> bool {
+        false
+    }
+
+    /// Returns the users who follow the room without being members: they must be allowed to.
+    fn followers(&self, _: &RoomId) -> Vec<UserId> {
+        vec![]
+    }
 }
 
 /// New positions of readers.

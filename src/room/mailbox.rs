@@ -17,6 +17,7 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
+    following::Begin,
     joining::{Done, Join, Joining, Step},
     members::{ClientId, Departure, Present, RostersRead},
 };
@@ -38,6 +39,8 @@ const MAX_READS: usize = 3;
 pub(super) enum Command {
     /// Let a client in.
     Join(Box<Joining>, Done),
+    /// Let somebody follow the room, who is no member.
+    Follow(Begin),
     /// Let a client out; the sender is dropped when that is done. The handle can hold the task
     /// beyond the last client.
     Leave(ClientId, Departure, RoomHandle, oneshot::Sender<()>),
@@ -182,6 +185,16 @@ impl RoomHandle {
             return Err(Error::Unavailable);
         }
         reply.await.unwrap_or(Err(Error::Unavailable))
+    }
+
+    /// Queues a command, and waits for a place in the mailbox.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] when the room has ended.
+    pub(super) async fn queue(&self, command: Command) -> Result<(), Error> {
+        let queued = self.commands.send(command).await;
+        queued.map_err(|_| Error::Unavailable)
     }
 
     /// Returns true when somebody created the room, as far as it knows.

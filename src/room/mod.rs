@@ -10,6 +10,7 @@ mod budget;
 mod confirming;
 mod context;
 mod fanout;
+mod following;
 mod guard;
 mod joining;
 mod lifetime;
@@ -36,6 +37,7 @@ pub use self::{
         Fanout, Joined, MAX_LISTED, MessageChanged, Presence, Reads, Reset, SettingsChanged,
         Welcome,
     },
+    following::Followed,
     joining::Join,
     mailbox::{MAILBOX_BYTES, MAILBOX_CAPACITY, RoomHandle},
     members::{ClientId, Departure, INTERVAL, PresenceSettings, Present},

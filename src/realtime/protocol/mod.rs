@@ -17,28 +17,17 @@ pub use self::{
     packet::{event_name, first_argument},
     requests::*,
 };
+pub use crate::contract::{Removed, Reset};
 use crate::error::{ErrorBody, shortened};
 
 /// The names of the server's events.
 pub mod event {
-    /// A message in a room.
-    pub const NEW_MESSAGE: &str = "newMessage";
-    /// A message changed.
-    pub const MESSAGE_CHANGED: &str = "messageChanged";
-    /// The room's settings changed.
-    pub const ROOM_CHANGED: &str = "roomChanged";
-    /// The client was put out of the room.
-    pub const REMOVED: &str = "removed";
+    pub use crate::contract::event::*;
+
     /// Users have read the room up to some messages.
     pub const READ: &str = "read";
-    /// Something new in a room that the user follows.
-    pub const ROOM_ACTIVITY: &str = "roomActivity";
     /// A user started or stopped typing.
     pub const TYPING: &str = "typing";
-    /// The answer to a join without an ack, and a room's reset.
-    pub const HISTORY: &str = "history";
-    /// Users came or went.
-    pub const PRESENCE: &str = "presence";
     /// The failure of a request without an ack, or the expiry of the client's token.
     pub const ERROR: &str = "error";
     /// The event named by an [`ERROR`] about an expired token; clients cannot send an event of this

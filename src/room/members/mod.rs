@@ -210,9 +210,9 @@ impl Members {
         }
     }
 
-    /// Takes in the rosters of other servers. With no client here, there is nobody to be told of
-    /// the changes.
-    pub(super) fn read(&mut self, rosters: RostersRead) {
+    /// Takes in the rosters of other servers. With no client and no follower here, there is nobody to be
+    /// told of the changes.
+    pub(super) fn read(&mut self, rosters: RostersRead, is_followed: bool) {
         let before = self.elsewhere.replace(rosters);
         for user in self.elsewhere.names() {
             let pending = &mut self.pending;
@@ -235,7 +235,7 @@ impl Members {
         if std::mem::replace(&mut self.unnamed, unnamed) != unnamed {
             self.pending.recount();
         }
-        if self.clients.is_empty() {
+        if self.clients.is_empty() && !is_followed {
             self.pending.forget();
         }
     }

@@ -139,13 +139,13 @@ async fn a_user_on_several_servers_is_a_member_until_it_is_on_none() {
     members.enter(1, &user("ann"));
     members.tick(&room());
     tokio::time::advance(INTERVAL).await;
-    members.read(news(&[&["ann", "bob"], &["bob"]], None));
+    members.read(news(&[&["ann", "bob"], &["bob"]], None), false);
     assert_eq!(told(&mut members), (strings(&["bob"]), vec![], 2));
     tokio::time::advance(INTERVAL).await;
-    members.read(news(&[&[], &["bob"]], None));
+    members.read(news(&[&[], &["bob"]], None), false);
     assert_eq!(members.tick(&room()), None);
     members.enter(2, &user("bob"));
-    members.read(news(&[&[], &[]], None));
+    members.read(news(&[&[], &[]], None), false);
     assert_eq!(members.tick(&room()), None);
     members.leave(2, Departure::Left);
     assert_eq!(told(&mut members), (vec![], strings(&["bob"]), 1));
@@ -155,19 +155,19 @@ async fn a_user_on_several_servers_is_a_member_until_it_is_on_none() {
 async fn members_of_a_server_that_is_not_listed_stay_while_it_is_kept() {
     let mut members = Members::new(SETTINGS, Tally::default());
     members.enter(1, &user("ann"));
-    members.read(news(&[&["bob"]], None));
+    members.read(news(&[&["bob"]], None), false);
     members.tick(&room());
     tokio::time::advance(INTERVAL).await;
-    members.read(news(&[], Some(server(1))));
+    members.read(news(&[], Some(server(1))), false);
     assert_eq!((members.tick(&room()), members.count()), (None, 2));
-    members.read(news(&[], None));
+    members.read(news(&[], None), false);
     assert_eq!(told(&mut members), (vec![], strings(&["bob"]), 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_first_joiner_is_not_told_of_members_in_its_answer() {
     let mut members = Members::new(SETTINGS, Tally::default());
-    members.read(news(&[&["bob"]], None));
+    members.read(news(&[&["bob"]], None), false);
     members.enter(1, &user("ann"));
     assert_eq!(names(&members.listed()), ["ann", "bob"]);
     assert_eq!(told(&mut members), (strings(&["ann"]), vec![], 2));
@@ -176,7 +176,7 @@ async fn the_first_joiner_is_not_told_of_members_in_its_answer() {
 #[tokio::test(start_paused = true)]
 async fn a_roster_names_the_users_here_and_goes_out_once_in_an_interval() {
     let mut members = Members::new(SETTINGS, Tally::default());
-    members.read(news(&[&["bob"]], None));
+    members.read(news(&[&["bob"]], None), false);
     assert_eq!(members.take_roster(Instant::now()), None);
     members.enter(1, &user("ann"));
     members.enter(2, &user("ann"));
@@ -206,10 +206,13 @@ async fn a_large_rooms_roster_is_a_count_and_counts_of_other_servers_add_up() {
     );
     members.tick(&room());
     let rosters = vec![(server(1), Roster::Counted(300))];
-    members.read(RostersRead {
-        rosters,
-        kept: Arc::default(),
-    });
+    members.read(
+        RostersRead {
+            rosters,
+            kept: Arc::default(),
+        },
+        false,
+    );
     tokio::time::advance(LARGE_INTERVAL).await;
     assert_eq!(told(&mut members), (vec![], vec![], 304));
 }

@@ -42,10 +42,15 @@ impl RosterLink {
         }
     }
 
-    /// Takes in the rosters of other servers.
-    pub(in crate::room) fn read(&mut self, members: &mut Members, rosters: RostersRead) {
+    /// Takes in the rosters of other servers, for a room that may be followed from outside.
+    pub(in crate::room) fn read(
+        &mut self,
+        members: &mut Members,
+        rosters: RostersRead,
+        is_followed: bool,
+    ) {
         self.wait_until = None;
-        members.read(rosters);
+        members.read(rosters, is_followed);
     }
 
     /// Returns true while joiners should wait for the rosters of other servers.

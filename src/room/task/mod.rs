@@ -1,30 +1,32 @@
 //! A room's task.
 
+mod following;
+mod welcoming;
+
 use std::sync::Arc;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::following::Waiters;
 use super::{
-    answer::Answer,
     budget::Budget,
     context::RoomContext,
-    fanout::{Joined, Reset},
+    fanout::Reset,
     guard::{Excluded, Guard},
-    joining::{Done, Join, Joining, Proof, Step, ToProve, ToRead},
     lifetime::Lifetime,
     mailbox::{self, Command, Inbox, RoomHandle, WeakRoomHandle},
-    members::{Departure, Members, RostersRead},
+    members::{Members, RostersRead},
     reading::Unread,
     reads::Reads,
     rosters::{RosterLink, RosterQueue},
-    tail::{History, Missed, Tail},
-    waiting::{Waiting, WaitingList, sleep_until},
+    tail::Tail,
+    waiting::{WaitingList, sleep_until},
 };
 use crate::{
     error::Error,
     metrics::Tally,
-    model::{Revision, RoomId, Seq, Signal},
+    model::{RoomId, Signal},
 };
 
 /// Starts a room's task; it calls `ended` when it is over.
@@ -59,6 +61,8 @@ struct Room {
     /// None on a single server.
     rosters: Option<RosterLink>,
     waiting: WaitingList,
+    /// Those who wait to follow the room.
+    followers: Waiters,
 }
 
 impl Room {
@@ -82,6 +86,7 @@ impl Room {
             context,
             inbox,
             waiting: WaitingList::default(),
+            followers: Waiters::default(),
         }
     }
 
@@ -105,6 +110,7 @@ impl Room {
                 self.tail.look_for_all();
             }
             self.answer_waiting();
+            self.let_follow();
             self.tail.keep_up();
             self.tail.tell_changes();
             self.keep_guard();
@@ -141,6 +147,7 @@ impl Room {
     fn handle(&mut self, command: Command) {
         match command {
             Command::Join(joining, done) => self.join(joining, done),
+            Command::Follow(begin) => self.followers.push(begin),
             Command::Leave(client, how, handle, done) => {
                 self.waiting.forget(client);
                 self.members.leave(client, how);
@@ -172,13 +179,14 @@ impl Room {
     /// Checks the users here when the settings are new, and answers those who wait for it.
     fn keep_guard(&mut self) {
         let settings = self.tail.settings().map(|settings| settings.revision);
-        let users = || self.members.users_here();
+        let (fanout, members) = (&self.context.fanout, &self.members);
+        let users = || [members.users_here(), fanout.followers(&self.id)].concat();
         self.guard.keep_up(settings, users, &self.id, &self.context);
-        let (tail, is_empty) = (&self.tail, self.members.is_empty_here());
+        let (tail, is_empty) = (&self.tail, members.is_empty_here());
         self.guard
             .answer(settings, |revision| match tail.loaded_cursors() {
                 Some((_, reached)) => reached >= revision,
-                None => is_empty && !tail.is_reading(),
+                None => is_empty && !tail.is_reading() && !fanout.is_followed(&self.id),
             });
     }
 
@@ -192,7 +200,8 @@ impl Room {
 
     fn read_rosters(&mut self, rosters: RostersRead) {
         if let Some(link) = &mut self.rosters {
-            link.read(&mut self.members, rosters);
+            let is_followed = self.context.fanout.is_followed(&self.id);
+            link.read(&mut self.members, rosters, is_followed);
         }
     }
 
@@ -231,145 +240,11 @@ impl Room {
                 let error = Error::from(cause);
                 if !self.tail.is_loaded() {
                     self.waiting.refuse_all(&error);
+                    self.followers.refuse_all();
                 }
             }
             Err(Unread::TimedOut) => {}
         }
-    }
-
-    fn join(&mut self, joining: Box<Joining>, done: Done) {
-        if let Some(newest) = joining.newest_read() {
-            self.tail.seen(newest.seq, newest.id);
-        }
-        self.answer_or_wait(Waiting {
-            joining,
-            done,
-            looked: false,
-        });
-    }
-
-    /// Answers the waiting joiners once no read is in flight, and any joiner at its deadline.
-    fn answer_waiting(&mut self) {
-        let is_time = |deadline| deadline <= Instant::now();
-        if !self.tail.is_reading() || self.waiting.next_deadline().is_some_and(is_time) {
-            for waiting in self.waiting.take() {
-                self.answer_or_wait(waiting);
-            }
-        }
-    }
-
-    fn answer_or_wait(&mut self, mut waiting: Waiting) {
-        if self.has_to_wait(&mut waiting) && Instant::now() < waiting.deadline() {
-            self.waiting.push(waiting, self.tail.is_reading());
-        } else {
-            self.answer(waiting);
-        }
-    }
-
-    /// Returns true when a joiner has to wait for a read by the room or for the rosters of other
-    /// servers, and begins that read if need be. A joiner with a page of its own does not wait again.
-    fn has_to_wait(&mut self, waiting: &mut Waiting) -> bool {
-        let Joining { join, own, .. } = &*waiting.joining;
-        if self.tail.is_loaded() {
-            if own.is_some() {
-                return false;
-            }
-            if !std::mem::replace(&mut waiting.looked, true) {
-                self.tail.look_for(join.known.last_seq.unwrap_or(Seq::ZERO));
-            }
-        }
-        let awaits_rosters = self.rosters.as_ref().is_some_and(RosterLink::is_waiting);
-        self.tail.prepare() || awaits_rosters
-    }
-
-    fn answer(&mut self, Waiting { joining, done, .. }: Waiting) {
-        if let Some(revision) = self.unproved(&joining) {
-            let proof = ToProve {
-                joining: *joining,
-                store: self.context.store.clone(),
-                room: self.id.clone(),
-                revision,
-            };
-            done.send(Ok(Step::Prove(Box::new(proof)))).ok();
-            return;
-        }
-        let Joining {
-            join,
-            own,
-            proof,
-            has_read,
-        } = *joining;
-        let step = match self.tail.history(join.known, join.limit, own) {
-            None => Err(Error::Unavailable),
-            Some(History::Answer(answer, missed)) => {
-                let welcomed = self.welcome(join, proof, answer, missed);
-                welcomed.map(|()| {
-                    self.context.metrics.note_join(has_read);
-                    Step::Welcomed
-                })
-            }
-            Some(History::Read(page, hold, revision)) => Ok(Step::Read(Box::new(ToRead {
-                join,
-                proof,
-                store: self.context.store.clone(),
-                room: self.id.clone(),
-                page,
-                hold,
-                revision,
-            }))),
-        };
-        done.send(step).ok();
-    }
-
-    /// Returns the revision of the room's settings unless the joiner has proved to be allowed in as of
-    /// them.
-    fn unproved(&self, joining: &Joining) -> Option<Revision> {
-        let settings = self.tail.settings().map(|settings| settings.revision);
-        settings.filter(|revision| joining.proof.revision < *revision)
-    }
-
-    /// Makes a joiner a member and answers it.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unavailable`] when the client is gone.
-    fn welcome(
-        &mut self,
-        join: Join,
-        proof: Proof,
-        (messages, has_more): Answer,
-        missed: Missed,
-    ) -> Result<(), Error> {
-        // If the client is gone already, a new user leaves at once; a known one gets the grace
-        // period.
-        let gone = if self.members.is_here(&join.user_id) {
-            Departure::Broken
-        } else {
-            Departure::Left
-        };
-        self.members.enter(join.client, &join.user_id);
-        self.guard.let_in(&join.user_id);
-        let joined = Joined {
-            room_id: self.id.clone(),
-            user_id: join.user_id,
-            messages,
-            last_seq: self.tail.cursor(),
-            has_more,
-            members: self.members.listed(),
-            member_count: self.members.count(),
-            last_revision: missed.last_revision,
-            room: self.tail.settings().cloned(),
-            role: proof.role,
-            read_seq: join.read_seq,
-            more_changes: missed.changes.is_some().then_some(missed.more),
-            changes: missed.changes,
-            changes_reset: missed.reset,
-        };
-        if (join.welcome)(joined) {
-            return Ok(());
-        }
-        self.members.leave(join.client, gone);
-        Err(Error::Unavailable)
     }
 
     /// Sends the members a log that was read anew.
