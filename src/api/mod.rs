@@ -136,6 +136,8 @@ pub fn router(settings: Settings, context: Context) -> Option<Router> {
     let (for_services, mut document) = documented_routes().split_for_parts();
     let (streams, of_streams) = documented_streams().split_for_parts();
     document.merge(of_streams);
+    // Before the layers for pages, which answer preflights: https://fetch.spec.whatwg.org/#cors-preflight-fetch
+    let streams = streams.method_not_allowed_fallback(answer::no_method);
     let routes = for_services
         .layer(middleware::from_fn_with_state(api.clone(), access::admit))
         .merge(http::for_pages(streams, settings.origins, forwarded))

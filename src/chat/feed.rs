@@ -165,24 +165,25 @@ impl Feed {
         Ok((changes, reached))
     }
 
-    /// Reads the room anew, for a reader who has more than the log: it went back.
+    /// Reads the room anew, for a reader who has more than the log: it went back, to `head`.
     ///
     /// # Errors
     ///
     /// As [`Feed::head`].
-    pub async fn reset(&self) -> Result<Reset, Error> {
+    pub async fn reset(&self, head: Head) -> Result<Reset, Error> {
         let limit = self.chat.limits.history_limit;
         let loaded = self
             .read(self.chat.store.load(&self.room, limit + 1))
             .await?;
         let present = self.chat.rooms.presence(&self.room).await?;
         let last_seq = loaded.messages.last().map(|message| message.seq);
+        let last_seq = last_seq.unwrap_or_default().max(head.seq);
         let messages = loaded.messages.iter().map(EncodedMessage::from);
         let (messages, has_more) = fit(messages, limit, Keep::Newest);
         Ok(Reset {
             room_id: self.room.clone(),
             messages,
-            last_seq: last_seq.unwrap_or_default(),
+            last_seq,
             has_more,
             members: present.members,
             member_count: present.member_count,

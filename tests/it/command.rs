@@ -75,6 +75,8 @@ const BAD: &[(&str, &[&str])] = &[
     ("SHUTDOWN_TIMEOUT_MS", &["0", "-1"]),
     ("HANDSHAKE_TIMEOUT_MS", &["0", "15s"]),
     ("MAX_CONNECTIONS", &["0", "-1", "many"]),
+    ("MAX_STREAMS", &["0", "-1", "many"]),
+    ("MAX_STREAMS_PER_ADDRESS", &["-1", "many"]),
     ("MAX_CONNECTIONS_PER_ADDRESS", &["-1", "many"]),
     ("CONNECTS_PER_SECOND", &["-1", "many"]),
     ("CONNECT_BURST", &["0", "many"]),

@@ -52,6 +52,7 @@ mod start;
 mod starting;
 mod storage;
 mod store;
+mod stream;
 mod texts;
 mod unreadable;
 mod webhooks;

@@ -89,9 +89,9 @@ impl Frames {
     /// Adds an event. JSON has no line breaks, so its data is one line.
     pub fn add(&mut self, id: Option<EventId>, name: &str, json: &str) {
         if let Some(id) = id {
-            write!(self.0, "id: {id}\n").ok();
+            writeln!(self.0, "id: {id}").ok();
         }
-        write!(self.0, "event: {name}\ndata: {json}\n\n").ok();
+        writeln!(self.0, "event: {name}\ndata: {json}\n").ok();
     }
 
     /// Returns the events, or none if there are none.

@@ -93,7 +93,7 @@ impl RoomEvents {
         if self.goal.is_none() && self.live.is_none() {
             let is_ahead = place.seq > goal.seq || place.revision > goal.revision;
             if is_ahead {
-                return self.start_anew().await;
+                return self.start_anew(goal).await;
             }
         }
         self.goal = Some(goal);
@@ -108,8 +108,8 @@ impl RoomEvents {
     }
 
     /// Tells a reader who has more than the log that the log went back.
-    async fn start_anew(&mut self) -> Result<Frames, Error> {
-        let room = &self.feed.reset().await?;
+    async fn start_anew(&mut self, head: Head) -> Result<Frames, Error> {
+        let room = &self.feed.reset(head).await?;
         self.is_behind = false;
         let place = EventId {
             seq: room.last_seq,

@@ -90,6 +90,8 @@ async fn schemathesis_finds_no_answer_beside_the_document() {
         .args(["--header", &format!("Authorization: Bearer {KEY}")])
         .args(["--phases", "examples,coverage,fuzzing"])
         .args(["--exclude-checks", "positive_data_acceptance"])
+        // These answers have no end.
+        .args(["--exclude-path-regex", "^/(events|activity)$"])
         .args(["--max-examples", "15", "--no-color"])
         .current_dir(folder.path())
         .stdin(Stdio::null());

@@ -48,9 +48,14 @@ impl Backend {
 
     /// A backend with other credentials.
     pub fn with(server: &Server, credentials: &str) -> Self {
+        Self::at(&server.url(), credentials)
+    }
+
+    /// A backend of the server at a URL.
+    pub fn at(url: &str, credentials: &str) -> Self {
         Self {
             http: Client::new(),
-            base: format!("{}/api/v1", server.url()),
+            base: format!("{url}/api/v1"),
             credentials: credentials.into(),
         }
     }

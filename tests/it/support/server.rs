@@ -3,7 +3,11 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use clap::Parser;
-use parlor::{App, Config, store::MessageStore, testing::bus::Bus};
+use parlor::{
+    App, Config,
+    store::MessageStore,
+    testing::{bus::Bus, room::Rooms},
+};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +18,7 @@ pub struct Server {
     address: SocketAddr,
     metrics: Option<SocketAddr>,
     stop: CancellationToken,
+    rooms: Rooms,
     serving: JoinHandle<anyhow::Result<()>>,
     /// Outlives the server.
     pub database: Database,
@@ -122,15 +127,21 @@ impl Server {
 
     fn run(app: App, database: Database) -> Self {
         let (address, metrics) = (app.local_addr().unwrap(), app.metrics_addr().unwrap());
-        let stop = CancellationToken::new();
+        let (stop, rooms) = (CancellationToken::new(), app.rooms().clone());
         let serving = tokio::spawn(app.serve_until(stop.clone().cancelled_owned()));
         Self {
             address,
             metrics,
             stop,
+            rooms,
             serving,
             database,
         }
+    }
+
+    /// Returns the number of its active rooms.
+    pub fn active_rooms(&self) -> usize {
+        self.rooms.count()
     }
 
     /// Returns its address.
