@@ -51,6 +51,11 @@ impl Stream {
 
     /// Returns the next event, or none at the stream's end.
     pub async fn next(&mut self) -> Option<Event> {
+        // Heartbeats do not count.
+        within_deadline("an event", self.read()).await
+    }
+
+    async fn read(&mut self) -> Option<Event> {
         loop {
             if let Some(end) = self.unread.windows(2).position(|two| two == b"\n\n") {
                 let block: Vec<_> = self.unread.drain(..end + 2).collect();
@@ -59,9 +64,9 @@ impl Stream {
                 }
                 continue;
             }
-            let chunk = within_deadline("an event", self.response.chunk()).await;
             // The connection of a slow reader breaks.
-            self.unread.extend(chunk.ok().flatten()?);
+            let chunk = self.response.chunk().await.ok().flatten();
+            self.unread.extend(chunk?);
         }
     }
 
