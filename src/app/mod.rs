@@ -1,5 +1,6 @@
 //! The server: its parts are built, run, and stopped in order.
 
+mod background;
 mod exporter;
 mod fanout;
 mod parts;

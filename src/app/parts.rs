@@ -11,6 +11,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    background::Background,
     exporter::{Exporting, Sources},
     fanout::NodeFanout,
     webhooks::{self, Listeners, UsersOf},
@@ -311,36 +312,6 @@ fn rooms_and_inbox(
         metrics: metrics.inbox.clone(),
     });
     (rooms, Arc::new(inbox))
-}
-
-/// The tasks beside the requests.
-#[derive(Default)]
-struct Background {
-    tasks: TaskTracker,
-    migrated: CancellationToken,
-    stopping: CancellationToken,
-}
-
-impl Background {
-    /// Starts a task that waits until the tables are up to date, and ends at the stop.
-    fn spawn<F>(&self, run: impl FnOnce(CancellationToken) -> F + Send + 'static)
-    where
-        F: Future<Output = ()> + Send,
-    {
-        let (tables, stop) = (self.migrated.clone(), self.stopping.clone());
-        self.tasks.spawn(async move {
-            stop.run_until_cancelled(tables.cancelled()).await;
-            run(stop).await;
-        });
-    }
-
-    /// Starts the tasks that follow the other servers: the tailer, and the keeper of the rosters.
-    fn follow(&self, tailer: Tailer, rooms: &Rooms) {
-        self.tasks.spawn(tailer.run(self.stopping.clone()));
-        if let Some(keeper) = rooms.roster_keeper() {
-            self.spawn(|stop| keeper.run(stop));
-        }
-    }
 }
 
 /// Returns the writer's observer: the rooms come last, as they take the outcome.

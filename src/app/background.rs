@@ -1,0 +1,35 @@
+//! The tasks beside the requests.
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::room::{Rooms, Tailer};
+
+/// The tasks beside the requests.
+#[derive(Default)]
+pub(super) struct Background {
+    pub(super) tasks: TaskTracker,
+    pub(super) migrated: CancellationToken,
+    pub(super) stopping: CancellationToken,
+}
+
+impl Background {
+    /// Starts a task that waits until the tables are up to date, and ends at the stop.
+    pub(super) fn spawn<F>(&self, run: impl FnOnce(CancellationToken) -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send,
+    {
+        let (tables, stop) = (self.migrated.clone(), self.stopping.clone());
+        self.tasks.spawn(async move {
+            stop.run_until_cancelled(tables.cancelled()).await;
+            run(stop).await;
+        });
+    }
+
+    /// Starts the tasks that follow the other servers: the tailer, and the keeper of the rosters.
+    pub(super) fn follow(&self, tailer: Tailer, rooms: &Rooms) {
+        self.tasks.spawn(tailer.run(self.stopping.clone()));
+        if let Some(keeper) = rooms.roster_keeper() {
+            self.spawn(|stop| keeper.run(stop));
+        }
+    }
+}
