@@ -11,6 +11,8 @@ const TEMPORARY = [429, 502, 503, 504];
 const ATTEMPTS = 8;
 const MAX_BODY_BYTES = 1024 * 1024;
 const MAX_SEEN = 10_000;
+const PAGE = new URL("page.html", import.meta.url);
+const NO_STORE = { "cache-control": "no-store" };
 const webhook = new Webhook(WEBHOOK_SECRET);
 const seen = new Set(); // the newest ids of webhooks
 
@@ -72,8 +74,9 @@ function take(body, headers) {
   if (type === "message.created") console.log(`${data.roomId}: ${data.userId}: ${data.message}`);
 }
 
-function signedIn({ headers }) {
-  const [user, password] = Buffer.from(headers.authorization?.slice("Basic ".length) ?? "", "base64").toString().split(":");
+function signedIn({ headers: { authorization = "" } }) {
+  const credentials = authorization.replace(/^Basic /, "");
+  const [user, password] = Buffer.from(credentials, "base64").toString().split(":");
   return Object.hasOwn(PASSWORDS, user) && PASSWORDS[user] === password && user;
 }
 
@@ -82,7 +85,7 @@ async function read(request) {
   let bytes = 0;
   for await (const chunk of request) {
     chunks.push(chunk);
-    if ((bytes += chunk.length) > MAX_BODY_BYTES) throw new Error("the body is too large");
+    if ((bytes += chunk.length) > MAX_BODY_BYTES) return undefined;
   }
   return Buffer.concat(chunks).toString();
 }
@@ -91,6 +94,7 @@ async function answer(request) {
   const route = `${request.method} ${request.url}`;
   if (route === "POST /webhooks") {
     const body = await read(request);
+    if (body === undefined) return [413];
     try {
       take(body, request.headers);
     } catch {
@@ -100,8 +104,8 @@ async function answer(request) {
   }
   const user = signedIn(request);
   if (!user) return [401, "sign in", { "www-authenticate": "Basic" }];
-  if (route === "GET /") return [200, await readFile(new URL("page.html", import.meta.url)), { "content-type": "text/html" }];
-  if (route === "POST /token") return [200, JSON.stringify({ token: chatToken(user) }), { "cache-control": "no-store" }];
+  if (route === "GET /") return [200, await readFile(PAGE), { "content-type": "text/html" }];
+  if (route === "POST /token") return [200, JSON.stringify({ token: chatToken(user) }), NO_STORE];
   const [, order] = route.match(/^POST \/orders\/(\w+)$/) ?? [];
   if (!order) return [404];
   await confirm(order, user);

@@ -4,6 +4,7 @@ use std::{
     collections::VecDeque,
     fs,
     net::SocketAddr,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Output, Stdio},
     sync::{Arc, Mutex},
@@ -15,7 +16,7 @@ use reqwest::RequestBuilder;
 use rust_socketio::TransportType;
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines},
     net::{TcpListener, TcpStream},
@@ -26,8 +27,15 @@ use tokio::{
 
 use crate::{
     api::{Backend, KEY, WITH_KEY},
-    support::{Client, Database, HOW_TO_GET_TOOLS, Server, node::assert_packages, within_deadline},
+    support::{
+        Client, Database, HOW_TO_GET_TOOLS, Server, free_port,
+        node::{assert_packages, run},
+        within_deadline,
+    },
 };
+
+/// The address in the examples.
+const ADDRESS: &str = "http://localhost:3000";
 
 const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/.venv/bin/python");
 
@@ -186,6 +194,23 @@ async fn a_signed_webhook_is_taken_once_and_others_are_refused(language: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_page_leads_from_the_log_in_to_the_first_message() {
+    let port = free_port();
+    let origin = format!("--allowed-origins=http://127.0.0.1:{port}");
+    let server = parlor(&[origin.as_str()]).await;
+    let folder = TempDir::new().unwrap();
+    let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join("node_modules");
+    symlink(packages, folder.path().join("node_modules")).unwrap();
+    let backend = folder.path().join("node.mjs");
+    fs::copy(example("node.mjs"), &backend).unwrap();
+    let page = fs::read_to_string(example("page.html")).unwrap();
+    let page = page.replace(ADDRESS, &server.url());
+    fs::write(folder.path().join("page.html"), page).unwrap();
+    let shop = Shop::run("node", &backend, port, &server.url()).await;
+    run("backend_page.mjs", &[&shop.url, ANN.0, ANN.1]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_shell_mints_tokens_governs_rooms_posts_and_reads() {
     let server = parlor(&[]).await;
     let shell = async |arguments: &[&str]| shell(&server.url(), arguments).await;
@@ -291,26 +316,24 @@ struct Shop {
 impl Shop {
     /// Starts an example before a server of chat.
     async fn start(language: &str, parlor: &str) -> Self {
-        let mut command = match language {
-            "node" => {
-                assert_packages();
-                let mut node = Command::new("node");
-                node.arg(example("node.mjs"));
-                node
-            }
-            _ => {
-                let mut python = Command::new(PYTHON);
-                python.arg(example("python.py"));
-                python
-            }
-        };
+        match language {
+            "node" => Self::run("node", &example("node.mjs"), 0, parlor).await,
+            _ => Self::run(PYTHON, &example("python.py"), 0, parlor).await,
+        }
+    }
+
+    /// Runs a file of a backend on a port, 0 for a free one.
+    async fn run(program: &str, file: &Path, port: u16, parlor: &str) -> Self {
+        assert_packages();
+        let mut command = Command::new(program);
+        command.arg(file);
         let complaints = NamedTempFile::new().unwrap();
         command
             .env("PARLOR_URL", parlor)
             .env("API_KEY", KEY)
             .env("JWT_SECRET", JWT_SECRET)
             .env("WEBHOOK_SECRET", WEBHOOK_SECRET)
-            .env("PORT", "0")
+            .env("PORT", port.to_string())
             .kill_on_drop(true)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
