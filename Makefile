@@ -1,6 +1,9 @@
 # rustup's directory, for shells opened before its installation.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
+# Most tests wait for other programs and for timers, so more of them at once take less time.
+TEST_THREADS ?= $(shell expr 2 '*' "$$(getconf _NPROCESSORS_ONLN)")
+
 .DEFAULT_GOAL := help
 .PHONY: help setup run build test bench check check-format check-language check-lints check-docs check-dependencies client test-packages bench-packages rust
 
@@ -17,7 +20,7 @@ setup: ## Install the system packages of the tests, as root or by sudo
 	@scripts/setup
 
 test: rust setup test-packages bench-packages ## Install the tests' packages and run all tests (ARGS="name of a test")
-	cargo test --locked --workspace $(ARGS)
+	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --locked --workspace $(ARGS)
 	cargo test --locked --workspace --tests $(ARGS) -- --ignored --test-threads=1
 
 bench: rust client bench-packages ## Measure Parlor beside a Node server and write bench/RESULTS.md (ARGS="--only idle")
