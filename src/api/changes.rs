@@ -12,7 +12,7 @@ use super::{
     request::{Actor, Json, Query},
 };
 use crate::{
-    auth::{Identity, Service},
+    auth::Service,
     chat::{Participant, Version},
     contract::{
         ChangesPage, DeleteMessage, EditMessage, GetChanges, MessageChanged, SetPinned, SetReaction,
@@ -73,19 +73,17 @@ pub async fn edit(api: &Api, service: &Service, json: &Json) -> Result<Answer, E
     Ok(Answer::ok(&changed))
 }
 
-/// Erases a message for ever.
+/// Erases a message for ever. A service may erase any message in its rooms.
 #[utoipa::path(
-    delete, path = "/messages", tag = "messages", params(DeleteMessage, Actor),
+    delete, path = "/messages", tag = "messages", params(DeleteMessage),
     responses((status = 200, description = "The message is deleted.", body = MessageChanged), Refused)
 )]
 pub async fn delete_message(
     State(api): State<Arc<Api>>,
     Caller(service): Caller,
     Query(delete): Query<DeleteMessage>,
-    Query(user): Query<Actor>,
 ) -> Result<Answer, Error> {
-    let user = user.identity()?;
-    delete_as(&api, &service, delete, user).await
+    erase(&api, &service, delete).await
 }
 
 /// Erases a message.
@@ -94,20 +92,14 @@ pub async fn delete_message(
 ///
 /// As [`Chat::change`](crate::chat::Chat::change).
 pub async fn delete(api: &Api, service: &Service, json: &Json) -> Result<Answer, Error> {
-    let user = json.read::<Actor>()?.identity()?;
-    delete_as(api, service, json.read()?, user).await
+    erase(api, service, json.read()?).await
 }
 
-async fn delete_as(
-    api: &Api,
-    service: &Service,
-    delete: DeleteMessage,
-    user: Option<Identity>,
-) -> Result<Answer, Error> {
+async fn erase(api: &Api, service: &Service, delete: DeleteMessage) -> Result<Answer, Error> {
     let DeleteMessage { room_id, seq } = delete;
     tracing::info!(service = %service.name(), room = %room_id, seq = seq.get(), "deletes a message");
-    let user = api.acting(service, user);
-    change(api, &user, room_id, seq, Action::Delete).await
+    let service = api.participant(service.itself());
+    change(api, &service, room_id, seq, Action::Delete).await
 }
 
 /// Sets a user's reaction to a message, or takes it back.
