@@ -1,5 +1,10 @@
 //! Internals for this repository's tests and benchmarks; no part of the API.
 
+/// REST.
+pub mod api {
+    pub use crate::api::REQUESTS_AT_ONCE;
+}
+
 /// Identities and tokens.
 pub mod auth {
     pub use crate::auth::{Grant, Identity, MAX_TOKEN_BYTES, TokenClaims, Verifier};

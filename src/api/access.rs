@@ -8,10 +8,14 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use tokio::time::timeout;
 use tracing::Instrument;
 
-use super::Api;
+use super::{Api, request};
 use crate::{auth::Service, engine, error::Error};
+
+/// The time for a request to wait for others.
+const PLACE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The wait before a request that found no place is tried again.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -32,7 +36,11 @@ pub async fn admit(State(api): State<Arc<Api>>, mut request: Request, next: Next
         Err(error) => return error.into_response(),
     };
     request.extensions_mut().insert(Caller(service));
-    let Ok(_place) = api.places.acquire().await else {
+    let request = match request::arrived(&api, request).await {
+        Ok(request) => request,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let Ok(Ok(_place)) = timeout(PLACE_TIMEOUT, api.places.acquire()).await else {
         return Error::Unavailable.into_response();
     };
     api.unanswered.track_future(next.run(request)).await

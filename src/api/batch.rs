@@ -148,11 +148,11 @@ pub async fn run(
     Ok(Answer::new(StatusCode::OK, &Answers { answers }))
 }
 
-/// Carries out the requests in order. Neighbours that write messages share a commit; their order is
-/// settled as they are queued, one after another.
+/// Carries out the requests in order. Neighbours of one queue share a commit; their order is settled as
+/// they are queued, one after another.
 async fn answers(api: &Api, service: &Service, requests: Vec<Operation>) -> Vec<OneAnswer> {
     let mut answers = Vec::with_capacity(requests.len());
-    let alike = requests.chunk_by(|one, next| one.is_queued() && next.is_queued());
+    let alike = requests.chunk_by(|one, next| one.queue().is_some() && one.queue() == next.queue());
     for group in alike {
         let group = group.iter().map(|one| one.answer(api, service));
         answers.extend(join_all(group).await);
@@ -160,10 +160,23 @@ async fn answers(api: &Api, service: &Service, requests: Vec<Operation>) -> Vec<
     answers
 }
 
+/// The queues in which writes wait for a commit that they share.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Queue {
+    /// That of messages and their changes.
+    Writer,
+    /// That of read marks.
+    Marks,
+}
+
 impl Operation {
-    /// Returns true for a write of messages, which goes through the writer's queue.
-    fn is_queued(&self) -> bool {
-        matches!(self.path, Path::Messages | Path::Reactions | Path::Pins)
+    /// Returns the queue of a write; none for one that is carried out at once.
+    fn queue(&self) -> Option<Queue> {
+        match self.path {
+            Path::Messages | Path::Reactions | Path::Pins => Some(Queue::Writer),
+            Path::Reads => Some(Queue::Marks),
+            Path::Rooms | Path::Members | Path::Follows => None,
+        }
     }
 
     async fn answer(&self, api: &Api, service: &Service) -> OneAnswer {

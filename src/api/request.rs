@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use url::form_urlencoded;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Api, answer::Refusal};
+use super::{Api, answer::Refusal, batch};
 use crate::{
     auth::Identity,
     contract,
@@ -70,26 +70,49 @@ impl FromRequest<Arc<Api>> for Json {
     }
 }
 
-/// Reads a body of JSON.
+/// Waits until a request has arrived with all of its body.
 ///
 /// # Errors
 ///
-/// Status 415 for a body of another type, 413 for one over the limit, 408 for one that does not arrive in
-/// time, and 400 for one that is no UTF-8.
-pub async fn read_json(request: Request, limit: usize) -> Result<Json, Refusal> {
-    if !is_json(&request) {
-        let why = "content-type: must be application/json";
-        return Err(Refusal::with(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
-    }
-    let body = timeout(BODY_TIMEOUT, to_bytes(request.into_body(), limit)).await;
+/// Status 413 for a body over the limit, 408 for one that does not arrive in time, and 503 when the server
+/// stops meanwhile.
+pub async fn arrived(api: &Api, request: Request) -> Result<Request, Refusal> {
+    let (parts, body) = request.into_parts();
+    let limit = match parts.uri.path().ends_with("/batch") {
+        true => batch::MAX_BYTES,
+        false => api.max_body_bytes,
+    };
+    let body = tokio::select! {
+        body = timeout(BODY_TIMEOUT, to_bytes(body, limit)) => body,
+        () = api.chat.stopped() => return Err(Error::Unavailable.into()),
+    };
     let Ok(body) = body else {
         let why = "the body did not arrive in time";
         return Err(Refusal::with(StatusCode::REQUEST_TIMEOUT, why));
     };
     let Ok(body) = body else {
-        let why = format!("the body must be at most {limit} bytes");
-        return Err(Refusal::with(StatusCode::PAYLOAD_TOO_LARGE, &why));
+        return Err(too_large(limit));
     };
+    Ok(Request::from_parts(parts, body.into()))
+}
+
+fn too_large(limit: usize) -> Refusal {
+    let why = format!("the body must be at most {limit} bytes");
+    Refusal::with(StatusCode::PAYLOAD_TOO_LARGE, &why)
+}
+
+/// Reads a body of JSON.
+///
+/// # Errors
+///
+/// Status 415 for a body of another type, 413 for one over the limit, and 400 for one that is no UTF-8.
+pub async fn read_json(request: Request, limit: usize) -> Result<Json, Refusal> {
+    if !is_json(&request) {
+        let why = "content-type: must be application/json";
+        return Err(Refusal::with(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
+    }
+    let body = to_bytes(request.into_body(), limit).await;
+    let body = body.map_err(|_| too_large(limit))?;
     let text = String::from_utf8(body.into());
     let text = text.map_err(|_| Error::InvalidPayload("the body must be UTF-8".into()))?;
     Ok(Json(text))

@@ -1,8 +1,17 @@
 //! The tasks beside the requests.
 
+use std::sync::Arc;
+
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::room::{Rooms, Tailer};
+use crate::{
+    config::Config,
+    retention::Retention,
+    room::{Rooms, Tailer},
+    search::Search,
+    store::MessageStore,
+    webhooks::Webhooks,
+};
 
 /// The tasks beside the requests.
 #[derive(Default)]
@@ -30,6 +39,27 @@ impl Background {
         self.tasks.spawn(tailer.run(self.stopping.clone()));
         if let Some(keeper) = rooms.roster_keeper() {
             self.spawn(|stop| keeper.run(stop));
+        }
+    }
+
+    /// Starts the tasks that keep the database: webhooks, the end of old messages, and the index of words.
+    pub(super) fn keep(
+        &self,
+        config: &Config,
+        store: &Arc<dyn MessageStore>,
+        rooms: &Rooms,
+        webhooks: Option<Arc<Webhooks>>,
+        search: Option<Arc<Search>>,
+    ) {
+        if let Some(webhooks) = webhooks {
+            self.spawn(|stop| webhooks.run(stop));
+        }
+        if let Some(age) = config.retention() {
+            let retention = Retention::new(store.clone(), rooms.clone(), age);
+            self.spawn(|stop| retention.run(stop));
+        }
+        if let Some(search) = search {
+            self.spawn(|stop| search.run(stop));
         }
     }
 }

@@ -28,7 +28,6 @@ use crate::{
     metrics::{self, Metrics},
     net::Admission,
     realtime::Realtime,
-    retention::Retention,
     room::{RoomContext, Rooms, Tailer},
     search::Search,
     store::{MessageStore, MigrateError},
@@ -95,24 +94,15 @@ impl Parts {
             streams: streams.clone(),
         };
         let (rooms, inbox) = rooms_and_inbox(config, &store, bus.as_ref(), fanout, metrics);
-        let background = Background::default();
         let webhooks = webhooks::open(config, &store, &rooms);
-        if let Some(webhooks) = webhooks.clone() {
-            background.spawn(|stop| webhooks.run(stop));
-        }
+        let search = config.search.then(|| Arc::new(Search::new(store.clone())));
+        let background = Background::default();
         if let Some(bus) = &bus {
             let listeners = Arc::new(Listeners(inbox.clone(), webhooks.clone()));
             let tailer = Tailer::new(rooms.clone(), store.clone(), bus.clone(), listeners);
             background.follow(tailer, &rooms);
         }
-        if let Some(age) = config.retention() {
-            let retention = Retention::new(store.clone(), rooms.clone(), age);
-            background.spawn(|stop| retention.run(stop));
-        }
-        let search = config.search.then(|| Arc::new(Search::new(store.clone())));
-        if let Some(search) = search.clone() {
-            background.spawn(|stop| search.run(stop));
-        }
+        background.keep(config, &store, &rooms, webhooks.clone(), search.clone());
         let answered = CancellationToken::new();
         let (queue, writer) = Writer::spawn(
             store.clone(),

@@ -97,9 +97,12 @@ impl Chat {
     ///
     /// # Errors
     ///
-    /// As [`Chat::follow`], except [`Error::Forbidden`].
+    /// As [`Chat::follow`]; [`Error::Forbidden`] only for a service whose token is for other rooms.
     pub async fn unfollow(&self, participant: &Participant, room: &RoomId) -> Result<(), Error> {
         let follower = self.requester(participant)?;
+        if follower.is_service() {
+            follower.may_enter(room)?;
+        }
         self.inbox.unfollow(follower.user_id(), room).await
     }
 

@@ -133,6 +133,9 @@ impl WatchRooms {
     pub const EVENT: &str = "watchRooms";
 }
 
+/// The times of cursors, in microseconds since 1970: until the year 9999. Databases know others than we do.
+const TIMES: std::ops::Range<i64> = 0..253_402_300_800_000_000;
+
 /// A place in a list of rooms: a text without a meaning for clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor(pub ListPlace);
@@ -148,8 +151,12 @@ impl<'de> Deserialize<'de> for Cursor {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let place = text.split_once(':').and_then(|(micros, room)| {
+            let micros = micros
+                .parse()
+                .ok()
+                .filter(|micros| TIMES.contains(micros))?;
             Some(ListPlace {
-                active_at: chrono::DateTime::from_timestamp_micros(micros.parse().ok()?)?,
+                active_at: chrono::DateTime::from_timestamp_micros(micros)?,
                 room_id: room.try_into().ok()?,
             })
         });
@@ -179,6 +186,9 @@ mod tests {
             r#""x:r""#,
             r#""99999999999999999999:r""#,
             r#""9223372036854775807:r""#,
+            r#""253402300800000000:r""#,
+            r#""-1:r""#,
+            r#""-210866803200000001:r""#,
             "1",
             "null",
         ] {

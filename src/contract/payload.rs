@@ -27,11 +27,14 @@ pub fn parse<T: DeserializeOwned>(json: &str) -> Result<T, Error> {
     }
     let json = repaired(json);
     let deserializer = &mut serde_json::Deserializer::from_str(&json);
-    serde_path_to_error::deserialize(deserializer).map_err(|error| {
+    let parsed = serde_path_to_error::deserialize(&mut *deserializer).map_err(|error| {
         let path = error.path().to_string();
         let path = if path == "." { "" } else { &path };
         Error::InvalidPayload(json_error::explain(path, error.inner()))
-    })
+    })?;
+    let is_all = deserializer.end();
+    is_all.map_err(|error| Error::InvalidPayload(json_error::explain("", &error)))?;
+    Ok(parsed)
 }
 
 /// Replaces each half of a character, as of an emoji cut in the middle, by U+FFFD. Browsers do the

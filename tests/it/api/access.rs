@@ -149,6 +149,7 @@ async fn the_rooms_of_a_services_token_bound_it() {
     for (path, query) in [
         ("/messages", vec![("roomId", "other"), ("seq", "1")]),
         ("/members", vec![("roomId", "other"), ("userId", "system")]),
+        ("/follows", vec![("roomId", "other"), ("userId", "system")]),
     ] {
         let refused = bounded.delete(path, &query).await;
         assert_eq!(refused.refusal(), (403, "FORBIDDEN"), "{path}");

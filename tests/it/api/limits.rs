@@ -2,11 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use parlor::testing::api::REQUESTS_AT_ONCE;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{Backend, WITH_KEY, answer, server_on, with_json};
-use crate::support::{Database, FLOODED, Server, gate::Gate};
+use super::{Backend, KEY, WITH_KEY, answer, server_on, with_json};
+use crate::support::{Database, FLOODED, Server, gate::Gate, http::HttpConnection};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_have_bounds_and_a_type() {
@@ -30,6 +31,10 @@ async fn bodies_have_bounds_and_a_type() {
         ),
         (json("/messages").body("{"), (400, "INVALID_PAYLOAD")),
         (json("/messages").body("[]"), (400, "INVALID_PAYLOAD")),
+        (
+            json("/messages").body(r#"{"roomId":"r","userId":"u","message":"x"} {}"#),
+            (400, "INVALID_PAYLOAD"),
+        ),
         (json("/messages").body("5"), (400, "INVALID_PAYLOAD")),
         (json("/messages").body(""), (400, "INVALID_PAYLOAD")),
         (
@@ -86,6 +91,7 @@ async fn queries_are_checked_like_bodies() {
         ("/presence?roomId=r&userId=u", "exactly one"),
         ("/follows", "userId: is required"),
         ("/follows?userId=u&cursor=x", "cursor: "),
+        ("/follows?userId=u&cursor=-210866803200000001:r", "cursor: "),
         ("/export", "exactly one"),
         ("/search?roomId=r&query=", "query: "),
     ] {
@@ -230,4 +236,20 @@ async fn a_database_that_is_away_is_told_and_a_repeat_is_stored_once() {
     while answer(send()).await.status == 503 {}
     let page = backend.get("/messages", &[("roomId", "r")]).await.body;
     assert_eq!(page["messages"].as_array().unwrap().len(), 2, "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_whose_bodies_do_not_arrive_keep_nobody_waiting() {
+    let (server, backend) = server_on(Database::sqlite()).await;
+    let head = format!(
+        "POST /api/v1/messages HTTP/1.1\r\nhost: parlor\r\nauthorization: Bearer {KEY}\r\n\
+         content-type: application/json\r\ncontent-length: 50\r\n\r\n{{"
+    );
+    let mut stalled = vec![];
+    for _ in 0..2 * REQUESTS_AT_ONCE {
+        let mut connection = HttpConnection::open(server.address()).await;
+        connection.send(&head).await.unwrap();
+        stalled.push(connection);
+    }
+    backend.send("r", "system", "hello").await;
 }
