@@ -2,7 +2,7 @@
 
 /// REST.
 pub mod api {
-    pub use crate::api::REQUESTS_AT_ONCE;
+    pub use crate::api::WRITES_AT_ONCE;
 }
 
 /// Identities and tokens.

@@ -4,14 +4,17 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::{FromRequestParts, Request, State},
-    http::request::Parts,
+    http::{Method, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use tokio::time::timeout;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
 use tracing::Instrument;
 
-use super::{Api, request};
+use super::{Api, answer::Refusal, request};
 use crate::{auth::Service, engine, error::Error};
 
 /// The time for a request to wait for others.
@@ -36,14 +39,36 @@ pub async fn admit(State(api): State<Arc<Api>>, mut request: Request, next: Next
         Err(error) => return error.into_response(),
     };
     request.extensions_mut().insert(Caller(service));
-    let request = match request::arrived(&api, request).await {
-        Ok(request) => request,
-        Err(refusal) => return refusal.into_response(),
+    let answered = match *request.method() {
+        Method::GET | Method::HEAD => read(&api, request, next).await,
+        _ => write(&api, request, next).await,
     };
-    let Ok(Ok(_place)) = timeout(PLACE_TIMEOUT, api.places.acquire()).await else {
-        return Error::Unavailable.into_response();
-    };
-    api.unanswered.track_future(next.run(request)).await
+    answered.unwrap_or_else(IntoResponse::into_response)
+}
+
+async fn read(api: &Api, request: Request, next: Next) -> Result<Response, Refusal> {
+    let _place = place(&api.reads, 1).await?;
+    Ok(api.unanswered.track_future(next.run(request)).await)
+}
+
+/// Handles a request once its body has arrived, so that no body keeps others waiting.
+async fn write(api: &Api, request: Request, next: Next) -> Result<Response, Refusal> {
+    let limit = request::body_limit(api, &request);
+    let kib = u32::try_from(limit.div_ceil(1024)).unwrap_or(u32::MAX);
+    let _memory = place(&api.bodies, kib).await?;
+    let request = request::arrived(api, request, limit).await?;
+    let _place = place(&api.writes, 1).await?;
+    Ok(api.unanswered.track_future(next.run(request)).await)
+}
+
+/// Waits for places.
+///
+/// # Errors
+///
+/// [`Error::Unavailable`] when others keep them for [`PLACE_TIMEOUT`].
+pub async fn place(places: &Semaphore, count: u32) -> Result<SemaphorePermit<'_>, Error> {
+    let place = timeout(PLACE_TIMEOUT, places.acquire_many(count)).await;
+    place.ok().and_then(Result::ok).ok_or(Error::Unavailable)
 }
 
 fn authenticate(api: &Api, request: &Request) -> Result<Service, Error> {

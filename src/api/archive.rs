@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
+    Extension,
     body::Body,
     extract::State,
     http::header::CONTENT_TYPE,
@@ -23,6 +24,7 @@ use crate::{
     archive::{Erased, LINES_AT_ONCE, Subject},
     error::Error,
     model::{RoomId, UserId},
+    net::Peer,
 };
 
 /// The exports and erasures that a node carries out at once: each may read the whole database.
@@ -61,6 +63,7 @@ impl GetExport {
 pub async fn export(
     State(api): State<Arc<Api>>,
     Caller(service): Caller,
+    Extension(peer): Extension<Peer>,
     Query(asked): Query<GetExport>,
 ) -> Result<Response, Error> {
     let subject = asked.subject()?;
@@ -74,7 +77,12 @@ pub async fn export(
     let chat = api.chat.clone();
     let exporting = tokio::spawn(api.unanswered.track_future(async move {
         let _place = place;
-        chat.export(&subject, sender).await
+        let exported = chat.export(&subject, sender).await;
+        if chat.is_stopping() {
+            // Its reader may not read, and the server would wait for it.
+            peer.connection.close();
+        }
+        exported
     }));
     let lines = stream::unfold(lines, async |mut lines| {
         let line = lines.recv().await?;
@@ -97,8 +105,9 @@ pub struct EraseRequest {
     user_id: UserId,
 }
 
-/// Erases what a user has said, and the user's reactions and memberships. Takes as long as reading all
-/// rooms does; after a failure, another request goes on.
+/// Erases what a user has said, and the user's reactions and memberships. A message's place, time and
+/// `userId` stay. Takes as long as reading all rooms does, also if the request is given up; after a failure,
+/// another request goes on.
 #[utoipa::path(
     post, path = "/erase", tag = "archive", request_body = EraseRequest,
     responses((status = 200, description = "The numbers of things erased.", body = Erased), Refused)
@@ -110,9 +119,17 @@ pub async fn erase(
 ) -> Result<Answer, Refusal> {
     let EraseRequest { user_id } = json.read()?;
     service.check_all_rooms()?;
-    let _place = place(&api.archives)?;
+    let place = place(&api.archives)?;
     tracing::info!(service = %service.name(), user = %user_id, "erases a user");
-    let erased = api.chat.erase(&user_id).await?;
+    let chat = api.chat.clone();
+    // It goes on when the backend waits no longer.
+    let erasing = tokio::spawn(api.unanswered.track_future(async move {
+        let _place = place;
+        chat.erase(&user_id).await
+    }));
+    let erased = erasing
+        .await
+        .unwrap_or_else(|panic| Err(Error::internal(panic)))?;
     Ok(Answer::ok(&erased))
 }
 

@@ -1,6 +1,6 @@
 //! Batches: several writes in one request, in order.
 
-use std::{num::NonZeroU32, sync::Arc};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use axum::{
     extract::{Request, State},
@@ -9,6 +9,7 @@ use axum::{
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
+use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use super::{
@@ -26,6 +27,9 @@ pub const MAX_REQUESTS: usize = 100;
 /// The most bytes of a batch.
 pub const MAX_BYTES: usize = 1024 * 1024;
 
+/// The time after which the rest of a batch is answered with 503: proxies wait half a minute or more.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
 /// A batch of writes.
 #[derive(Deserialize, ToSchema)]
 pub struct Batch {
@@ -36,6 +40,7 @@ pub struct Batch {
 
 /// A write, as its own request would make it.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 struct Operation {
     /// The method.
     method: Method,
@@ -153,7 +158,13 @@ pub async fn run(
 async fn answers(api: &Api, service: &Service, requests: Vec<Operation>) -> Vec<OneAnswer> {
     let mut answers = Vec::with_capacity(requests.len());
     let alike = requests.chunk_by(|one, next| one.queue().is_some() && one.queue() == next.queue());
+    let deadline = Instant::now() + TIMEOUT;
     for group in alike {
+        if Instant::now() >= deadline {
+            let late = || Err(Error::Unavailable).into();
+            answers.extend(group.iter().map(|_| late()));
+            continue;
+        }
         let group = group.iter().map(|one| one.answer(api, service));
         answers.extend(join_all(group).await);
     }

@@ -39,9 +39,15 @@ use crate::{
 /// The path of the API.
 pub const PATH: &str = "/api/v1";
 
-/// The requests that a node handles at once, so that a flood leaves the chat its place in the
-/// writer's queue.
-pub const REQUESTS_AT_ONCE: usize = 64;
+/// The most memory of all bodies on a node, in KiB: each takes as much as it may have, from its first byte
+/// to its answer.
+const BODIES_KIB: usize = 64 * 1024;
+
+/// The writes that a node handles at once, so that a flood leaves the chat its place in the writer's queue.
+pub const WRITES_AT_ONCE: usize = 64;
+/// The reads that a node handles at once. They have places of their own: writes to a room that is locked
+/// may wait long.
+pub const READS_AT_ONCE: usize = 32;
 
 /// The settings of a deployment.
 #[derive(Debug, Clone)]
@@ -79,7 +85,10 @@ pub struct Api {
     chat: Arc<Chat>,
     services: Services,
     rates: Limiter<UserId>,
-    places: Semaphore,
+    /// The memory left for bodies, in KiB.
+    bodies: Semaphore,
+    writes: Semaphore,
+    reads: Semaphore,
     /// The places for work on the archive.
     archives: Arc<Semaphore>,
     max_body_bytes: usize,
@@ -120,7 +129,9 @@ pub fn router(settings: Settings, context: Context) -> Option<Router> {
         chat,
         rates: Limiter::new(settings.rate),
         services: settings.services,
-        places: Semaphore::new(REQUESTS_AT_ONCE),
+        bodies: Semaphore::new(BODIES_KIB),
+        writes: Semaphore::new(WRITES_AT_ONCE),
+        reads: Semaphore::new(READS_AT_ONCE),
         archives: Arc::new(Semaphore::new(archive::AT_ONCE)),
         max_body_bytes: request::max_body_bytes(settings.max_message_bytes),
         unanswered,

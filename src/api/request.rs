@@ -7,6 +7,7 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Request},
     http::{StatusCode, header::CONTENT_TYPE, request::Parts},
 };
+use http_body_util::LengthLimitError;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Number, json};
 use tokio::time::timeout;
@@ -70,18 +71,22 @@ impl FromRequest<Arc<Api>> for Json {
     }
 }
 
+/// Returns the most bytes of a request's body.
+pub fn body_limit(api: &Api, request: &Request) -> usize {
+    match request.uri().path().ends_with("/batch") {
+        true => batch::MAX_BYTES,
+        false => api.max_body_bytes,
+    }
+}
+
 /// Waits until a request has arrived with all of its body.
 ///
 /// # Errors
 ///
-/// Status 413 for a body over the limit, 408 for one that does not arrive in time, and 503 when the server
-/// stops meanwhile.
-pub async fn arrived(api: &Api, request: Request) -> Result<Request, Refusal> {
+/// Status 413 for a body over the limit, 408 for one that does not arrive in time, 400 for one that breaks
+/// off, and 503 when the server stops meanwhile.
+pub async fn arrived(api: &Api, request: Request, limit: usize) -> Result<Request, Refusal> {
     let (parts, body) = request.into_parts();
-    let limit = match parts.uri.path().ends_with("/batch") {
-        true => batch::MAX_BYTES,
-        false => api.max_body_bytes,
-    };
     let body = tokio::select! {
         body = timeout(BODY_TIMEOUT, to_bytes(body, limit)) => body,
         () = api.chat.stopped() => return Err(Error::Unavailable.into()),
@@ -90,10 +95,13 @@ pub async fn arrived(api: &Api, request: Request) -> Result<Request, Refusal> {
         let why = "the body did not arrive in time";
         return Err(Refusal::with(StatusCode::REQUEST_TIMEOUT, why));
     };
-    let Ok(body) = body else {
-        return Err(too_large(limit));
-    };
-    Ok(Request::from_parts(parts, body.into()))
+    match body {
+        Ok(body) => Ok(Request::from_parts(parts, body.into())),
+        Err(error) => Err(match error.into_inner().is::<LengthLimitError>() {
+            true => too_large(limit),
+            false => Error::InvalidPayload("the body breaks off".into()).into(),
+        }),
+    }
 }
 
 fn too_large(limit: usize) -> Refusal {
@@ -220,10 +228,14 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
-        let Some(header) = parts.headers.get("idempotency-key") else {
+        let refused = |why: String| Error::InvalidPayload(format!("Idempotency-Key: {why}"));
+        let mut headers = parts.headers.get_all("idempotency-key").iter();
+        let Some(header) = headers.next() else {
             return Ok(Self(None));
         };
-        let refused = |why: String| Error::InvalidPayload(format!("Idempotency-Key: {why}"));
+        if headers.next().is_some() {
+            return Err(refused("is given twice".into()));
+        }
         let text = str::from_utf8(header.as_bytes());
         let text = text.map_err(|_| refused("must be UTF-8".into()))?;
         let key = ClientMessageId::try_from(text).map_err(|error| refused(error.to_string()))?;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use super::webhooks::Listeners;
 use crate::{
+    bus::Bus,
     config::Config,
     retention::Retention,
     room::{Rooms, Tailer},
@@ -34,8 +36,19 @@ impl Background {
         });
     }
 
-    /// Starts the tasks that follow the other servers: the tailer, and the keeper of the rosters.
-    pub(super) fn follow(&self, tailer: Tailer, rooms: &Rooms) {
+    /// Starts the tasks that follow the other servers, if there can be any: the tailer, and the keeper of the
+    /// rosters.
+    pub(super) fn follow(
+        &self,
+        bus: Option<Arc<dyn Bus>>,
+        store: &Arc<dyn MessageStore>,
+        rooms: &Rooms,
+        listeners: Listeners,
+    ) {
+        let Some(bus) = bus else {
+            return;
+        };
+        let tailer = Tailer::new(rooms.clone(), store.clone(), bus, Arc::new(listeners));
         self.tasks.spawn(tailer.run(self.stopping.clone()));
         if let Some(keeper) = rooms.roster_keeper() {
             self.spawn(|stop| keeper.run(stop));

@@ -28,7 +28,7 @@ use crate::{
     metrics::{self, Metrics},
     net::Admission,
     realtime::Realtime,
-    room::{RoomContext, Rooms, Tailer},
+    room::{RoomContext, Rooms},
     search::Search,
     store::{MessageStore, MigrateError},
     webhooks::Webhooks,
@@ -97,11 +97,8 @@ impl Parts {
         let webhooks = webhooks::open(config, &store, &rooms);
         let search = config.search.then(|| Arc::new(Search::new(store.clone())));
         let background = Background::default();
-        if let Some(bus) = &bus {
-            let listeners = Arc::new(Listeners(inbox.clone(), webhooks.clone()));
-            let tailer = Tailer::new(rooms.clone(), store.clone(), bus.clone(), listeners);
-            background.follow(tailer, &rooms);
-        }
+        let listeners = Listeners(inbox.clone(), webhooks.clone());
+        background.follow(bus.clone(), &store, &rooms, listeners);
         background.keep(config, &store, &rooms, webhooks.clone(), search.clone());
         let answered = CancellationToken::new();
         let (queue, writer) = Writer::spawn(

@@ -15,10 +15,20 @@ use crate::{
 pub struct Identity {
     pub(super) user: UserId,
     pub(super) operator: bool,
-    /// True for a backend, which acts for itself or for a user.
-    pub(super) service: bool,
+    pub(super) agent: Agent,
     /// The rooms open to the user; none: all rooms.
     pub(super) rooms: Option<Arc<[RoomPattern]>>,
+}
+
+/// The maker of requests in the name of an identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Agent {
+    /// The user's own client.
+    Client,
+    /// A backend, for itself.
+    Service,
+    /// A backend, for the user.
+    ServiceForUser,
 }
 
 /// A room's id, or a prefix of ids, with `*` at its end.
@@ -40,7 +50,7 @@ impl Identity {
         Self {
             user,
             operator: false,
-            service: false,
+            agent: Agent::Client,
             rooms: None,
         }
     }
@@ -56,7 +66,7 @@ impl Identity {
     /// Returns the identity of a backend that acts for itself.
     pub(super) fn service(name: UserId) -> Self {
         Self {
-            service: true,
+            agent: Agent::Service,
             ..Self::user(name)
         }
     }
@@ -118,15 +128,20 @@ impl Identity {
 
     /// Returns true for a backend, whoever it acts for.
     pub fn is_service(&self) -> bool {
-        self.service
+        self.agent != Agent::Client
+    }
+
+    /// Returns true for a backend that acts for itself, and not for a user.
+    pub fn is_service_itself(&self) -> bool {
+        self.agent == Agent::Service
     }
 
     /// Returns the rights in rooms that somebody created, beyond those of a member.
     pub fn authority(&self) -> Authority {
-        match self {
-            Self { service: true, .. } => Authority::Service,
-            Self { operator: true, .. } => Authority::Operator,
-            _ => Authority::User,
+        match self.agent {
+            Agent::Service | Agent::ServiceForUser => Authority::Service,
+            Agent::Client if self.operator => Authority::Operator,
+            Agent::Client => Authority::User,
         }
     }
 

@@ -9,13 +9,16 @@ use subtle::ConstantTimeEq;
 
 use super::{
     bearer,
-    identity::Identity,
+    identity::{Agent, Identity},
     token::{Grant, SERVICE, Verifier},
 };
 use crate::{error::Error, model::UserId};
 
 /// The fewest bytes of an API key.
 const MIN_KEY_BYTES: usize = 32;
+
+/// The beginning of the names of services with API keys.
+const KEY_NAME: &str = "api-key-";
 
 /// The API keys of a deployment. Several are valid at once, so that one can be replaced.
 #[derive(Debug, Clone, Default)]
@@ -68,6 +71,22 @@ impl FromStr for ApiKeys {
 pub struct Service(Identity);
 
 impl Service {
+    /// Returns the service of a token.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unauthorized`] for the name of an API key: logs and rates would take one for the other.
+    fn from_token(identity: Identity) -> Result<Self, Error> {
+        if identity.user.as_str().starts_with(KEY_NAME) {
+            let why = format!("token: sub: must not begin with {KEY_NAME:?} for a service");
+            return Err(Error::Unauthorized(why));
+        }
+        Ok(Self(Identity {
+            agent: Agent::Service,
+            ..identity
+        }))
+    }
+
     /// Returns the name: a token's `sub`, or `api-key-1` for the first key.
     pub fn name(&self) -> &UserId {
         &self.0.user
@@ -104,7 +123,7 @@ impl Service {
     pub fn acting_for(&self, user: &Identity) -> Identity {
         Identity {
             rooms: self.0.rooms.clone(),
-            service: true,
+            agent: Agent::ServiceForUser,
             ..user.clone()
         }
     }
@@ -152,7 +171,7 @@ impl Services {
             Error::Unauthorized(why.into())
         })?;
         if let Some(place) = self.keys.place_of(bearer.token()) {
-            let name = UserId::try_from(format!("api-key-{place}"));
+            let name = UserId::try_from(format!("{KEY_NAME}{place}"));
             let name = name.expect("the name is short and visible");
             return Ok(Credentials {
                 caller: Caller::Service(Service(Identity::service(name))),
@@ -167,12 +186,8 @@ impl Services {
             is_service,
             expires_at,
         } = verifier.check(bearer.token())?;
-        let service = true;
         let caller = match is_service {
-            true => Caller::Service(Service(Identity {
-                service,
-                ..identity
-            })),
+            true => Caller::Service(Service::from_token(identity)?),
             false => Caller::User(identity),
         };
         Ok(Credentials {

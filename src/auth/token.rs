@@ -9,7 +9,7 @@ use jsonwebtoken::{
 };
 use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 
-use super::identity::{Identity, RoomPattern};
+use super::identity::{Agent, Identity, RoomPattern};
 use crate::{
     error::{Error, MAX_CAUSE_CHARS, shortened},
     json_error,
@@ -79,7 +79,7 @@ impl Claims {
         let identity = Identity {
             user,
             operator,
-            service: false,
+            agent: Agent::Client,
             rooms: self.rooms.map(Arc::from),
         };
         // A time after the calendar's end counts as its end.

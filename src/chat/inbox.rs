@@ -122,9 +122,9 @@ impl Chat {
         let limit = limit.unwrap_or(MAX_LISTED).clamp(1, MAX_LISTED);
         let reads = participant.reads();
         let _one_of_few = reads.acquire().await;
-        let (mut rooms, next) = self.inbox.list(user.user_id(), after, limit).await?;
-        rooms.retain(|room| user.may_enter(&room.room_id).is_ok());
-        Ok((rooms, next))
+        let permits = |room: &RoomId| user.may_enter(room).is_ok();
+        let listing = self.inbox.list(user.user_id(), after, limit, permits);
+        listing.await
     }
 
     /// Begins or ends to tell a client of activity in the rooms that its user follows. Nothing

@@ -140,6 +140,11 @@ impl Chat {
         self.stopping.cancel();
     }
 
+    /// Returns true after [`Chat::stop`].
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.is_cancelled()
+    }
+
     /// Waits for [`Chat::stop`].
     pub async fn stopped(&self) {
         self.stopping.cancelled().await;
@@ -162,7 +167,7 @@ impl Chat {
     }
 
     fn check_running(&self) -> Result<(), Error> {
-        if self.stopping.is_cancelled() {
+        if self.is_stopping() {
             return Err(Error::Unavailable);
         }
         Ok(())

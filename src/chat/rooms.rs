@@ -260,7 +260,7 @@ impl Chat {
         room: &RoomId,
     ) -> Result<Option<Role>, Error> {
         user.may_enter(room)?;
-        if user.is_service() {
+        if user.is_service_itself() {
             return Ok(Some(Role::Owner));
         }
         let place = (room.clone(), user.user_id().clone());

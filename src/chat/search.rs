@@ -64,7 +64,7 @@ impl Chat {
         if let Some(room) = &query.room {
             self.standing(&user, room).await?;
         }
-        let sees_all = user.is_service() && query.room.is_some();
+        let sees_all = user.is_service_itself();
         let reads = participant.reads();
         let _one_of_few = reads.acquire().await;
         let (before, limit) = (

@@ -31,8 +31,8 @@ use crate::{
     error::Error,
     metrics,
     model::{
-        Clients, EncodedMessage, FromStore, MAX_FOLLOWED, Mark, Marked, Outcome, Read, RoomId, Seq,
-        Signal, UserId,
+        Clients, EncodedMessage, FromStore, ListedRoom, MAX_FOLLOWED, Mark, Marked, Outcome, Read,
+        RoomId, Seq, Signal, UserId,
     },
     room::{NewsListener, READ_TIMEOUT, Reads, Rooms},
     store::{MembershipStore, MessageStore, StoreError},
@@ -186,8 +186,8 @@ impl Inbox {
         Ok(())
     }
 
-    /// Reads a page of a user's rooms, the latest activity first. Returns the place of the next page,
-    /// too, if there may be one. The user's queued marks count.
+    /// Reads a page of a user's rooms, the latest activity first, of those that `permits` allows. Returns
+    /// the place of the next page, too, if there may be one. The user's queued marks count.
     ///
     /// # Errors
     ///
@@ -197,13 +197,37 @@ impl Inbox {
         user: &UserId,
         after: Option<&ListPlace>,
         limit: usize,
+        permits: impl Fn(&RoomId) -> bool + Send,
     ) -> Result<(Vec<RoomSummary>, Option<ListPlace>), Error> {
-        let mut listed = in_time(self.context.memberships().list(user, after, limit)).await?;
+        let mut listed = in_time(self.page_of(user, after.cloned(), limit, permits)).await?;
         for room in &mut listed {
             let queued = self.marks.queued(&room.room_id, user).min(room.last_seq);
             room.read_seq = room.read_seq.max(queued);
         }
         Ok(summary::page(listed, limit))
+    }
+
+    /// Reads on until the page is full: the place of its end must not name a room that is not permitted.
+    async fn page_of(
+        &self,
+        user: &UserId,
+        mut after: Option<ListPlace>,
+        limit: usize,
+        permits: impl Fn(&RoomId) -> bool + Send,
+    ) -> Result<Vec<ListedRoom>, StoreError> {
+        let (mut found, mut step) = (vec![], limit);
+        loop {
+            let page = self.context.memberships().list(user, after.as_ref(), step);
+            let page = page.await?;
+            let is_last = page.len() < step;
+            after = page.last().map(ListPlace::from);
+            found.extend(page.into_iter().filter(|room| permits(&room.room_id)));
+            if is_last || found.len() >= limit {
+                found.truncate(limit);
+                return Ok(found);
+            }
+            step = MAX_LISTED;
+        }
     }
 
     /// Tells everyone concerned that a room's settings have changed, and that the room has come into the

@@ -60,9 +60,6 @@ pub(super) fn page(listed: Vec<ListedRoom>, limit: usize) -> (Vec<RoomSummary>, 
     }
     let is_last = listed.len() < limit && rooms.len() == listed.len();
     let last = rooms.len().checked_sub(1).map(|last| &listed[last]);
-    let next = last.filter(|_| !is_last).map(|last| ListPlace {
-        active_at: last.active_at,
-        room_id: last.room_id.clone(),
-    });
+    let next = last.filter(|_| !is_last).map(ListPlace::from);
     (rooms, next)
 }

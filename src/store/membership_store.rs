@@ -21,6 +21,15 @@ pub struct ListPlace {
     pub room_id: RoomId,
 }
 
+impl From<&ListedRoom> for ListPlace {
+    fn from(room: &ListedRoom) -> Self {
+        Self {
+            active_at: room.active_at,
+            room_id: room.room_id.clone(),
+        }
+    }
+}
+
 /// The memberships, as the rest of the program sees them.
 #[async_trait]
 pub trait MembershipStore: Send + Sync {

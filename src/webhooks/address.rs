@@ -110,9 +110,19 @@ fn source_for(address: IpAddr) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
+    fn assert_refused(kind: &str, addresses: &[&str]) {
+        for address in addresses {
+            let parsed = address.parse().unwrap();
+            assert!(
+                is_special(parsed) && is_refused(parsed),
+                "{kind}: {address}"
+            );
+        }
+    }
+
     #[test]
     fn addresses_outside_the_public_internet_are_refused() {
-        for (refused, addresses) in [
+        for (kind, addresses) in [
             ("unspecified", &["0.0.0.0", "0.1.2.3", "::"][..]),
             ("loopback", &["127.0.0.1", "127.255.255.255", "::1"]),
             (
@@ -143,7 +153,18 @@ mod tests {
                 "unique local",
                 &["fc00::1", "fdff::1", "fd00:ec2::254", "fd20:ce::254"],
             ),
-            ("multicast", &["224.0.0.1", "239.255.255.255", "ff02::1"]),
+        ] {
+            assert_refused(kind, addresses);
+        }
+    }
+
+    #[test]
+    fn addresses_for_other_than_single_hosts_are_refused() {
+        for (kind, addresses) in [
+            (
+                "multicast",
+                &["224.0.0.1", "239.255.255.255", "ff02::1"][..],
+            ),
             ("broadcast, reserved", &["255.255.255.255", "240.0.0.1"]),
             (
                 "documentation",
@@ -166,13 +187,22 @@ mod tests {
                     "100::1",
                 ],
             ),
+            ("others", &["fec0::1", "5f00::1"]),
+        ] {
+            assert_refused(kind, addresses);
+        }
+    }
+
+    #[test]
+    fn other_forms_of_refused_addresses_are_refused() {
+        for (kind, addresses) in [
             (
                 "mapped",
                 &[
                     "::ffff:127.0.0.1",
                     "::ffff:10.0.0.1",
                     "::ffff:169.254.169.254",
-                ],
+                ][..],
             ),
             ("compatible", &["::127.0.0.1", "::10.0.0.1"]),
             ("translated", &["::ffff:0:10.0.0.1"]),
@@ -184,15 +214,8 @@ mod tests {
                 "6to4",
                 &["2002:7f00:1::", "2002:a00:1::1", "2002:a9fe:a9fe::"],
             ),
-            ("others", &["fec0::1", "5f00::1"]),
         ] {
-            for address in addresses {
-                let parsed = address.parse().unwrap();
-                assert!(
-                    is_special(parsed) && is_refused(parsed),
-                    "{refused}: {address}"
-                );
-            }
+            assert_refused(kind, addresses);
         }
     }
 

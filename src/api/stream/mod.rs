@@ -33,7 +33,7 @@ use self::{
 };
 pub use self::{hub::Streams, reader::Places, tickets::Tickets};
 use super::{
-    Api,
+    Api, access,
     answer::{Answer, Refusal, Refused},
     request::{Actor, Json, Query},
 };
@@ -120,7 +120,7 @@ pub async fn room_events(
     let room = query.room_id;
     reader.check_room(&room)?;
     let place = api.stream_places.take(&reader, &peer, &headers)?;
-    let _one_of_few = api.places.acquire().await;
+    let _one_of_few = access::place(&api.reads, 1).await?;
     let feed = api.chat.feed(reader.identity.clone(), room).await?;
     let events = room::RoomEvents::new(feed, api.streams.clone(), reader.identity, peer, last);
     let chat = api.chat.clone();
@@ -141,7 +141,7 @@ pub async fn activity(
 ) -> Result<Response, Error> {
     let identity = reader.of_user(query.user_id)?;
     let place = api.stream_places.take(&reader, &peer, &headers)?;
-    let _one_of_few = api.places.acquire().await;
+    let _one_of_few = access::place(&api.reads, 1).await?;
     let subscription = api.streams.watch(identity.clone(), &peer);
     let watching = api.chat.watch_feed(identity).await?;
     let events = activity::ActivityEvents::new(subscription, watching);

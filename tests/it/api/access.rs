@@ -178,3 +178,45 @@ async fn the_document_is_open_to_all() {
     let document = answer(reqwest::Client::new().request(Method::GET, url)).await;
     assert_eq!(document.body["openapi"], "3.1.0");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_names_no_room_that_the_token_is_not_for_not_even_as_its_place() {
+    let server = server(&[&format!("--jwt-secret={SECRET}")]).await;
+    let free = Backend::with(&server, &token(json!({ "role": "service" })));
+    let claims = json!({ "role": "service", "rooms": ["team-*"] });
+    let bounded = Backend::with(&server, &token(claims));
+    for room in [
+        "other-1", "team-1", "other-2", "other-3", "team-2", "other-4",
+    ] {
+        free.ok(
+            "PUT",
+            "/follows",
+            json!({ "roomId": room, "userId": "ann" }),
+        )
+        .await;
+    }
+    let (mut listed, mut cursor) = (vec![], None::<String>);
+    loop {
+        let mut query = vec![("userId", "ann"), ("limit", "1")];
+        query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
+        let page = bounded.get("/follows", &query).await.body;
+        assert!(!page.to_string().contains("other"), "{page}");
+        let rooms = page["rooms"].as_array().unwrap().iter();
+        listed.extend(rooms.map(|room| room["roomId"].as_str().unwrap().to_owned()));
+        cursor = page["cursor"].as_str().map(str::to_owned);
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(listed, ["team-2", "team-1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_cannot_take_the_name_of_a_key() {
+    let server = server(&[&format!("--jwt-secret={SECRET}"), WITH_KEY]).await;
+    let claims = json!({ "role": "service", "sub": "api-key-1" });
+    let refused = Backend::with(&server, &token(claims))
+        .get("/rooms", &[("roomId", "r")])
+        .await;
+    assert_eq!(refused.refusal(), (401, "UNAUTHORIZED"));
+}

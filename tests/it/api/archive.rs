@@ -1,9 +1,12 @@
 //! Exports and erasure by backends.
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::{Backend, server_on};
-use crate::support::{Database, Process, conformance, gate::Gate, log::append, within_deadline};
+use super::{Backend, KEY, WITH_KEY, server_on};
+use crate::support::{
+    Database, Process, conformance, gate::Gate, http::HttpConnection, log::append, within_deadline,
+};
 
 conformance!(
     an_export_is_that_of_the_command,
@@ -144,4 +147,24 @@ async fn exports_are_few_at_once_and_break_off_when_the_database_goes_away() {
         }
     };
     assert_eq!(whole.len(), 4_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_that_is_not_read_holds_up_no_stop() {
+    let database = Database::sqlite();
+    database.store().await;
+    let text = "x".repeat(4_000);
+    append(&database, "r", "ann", &vec![text.as_str(); 4_000]).await;
+    let process = Process::with(&database, &[WITH_KEY]).await;
+    let mut unread = HttpConnection::open(process.address).await;
+    let head = format!(
+        "GET /api/v1/export?roomId=r HTTP/1.1\r\nhost: parlor\r\nauthorization: Bearer {KEY}\r\n\r\n"
+    );
+    unread.send(head).await.unwrap();
+    let status = unread.status().await;
+    assert_eq!(status, Some(200));
+    process.signal(Signal::SIGTERM);
+    let (status, log) = process.ended().await;
+    assert!(status.success(), "{log}");
+    assert!(!log.contains("connections open"), "{log}");
 }

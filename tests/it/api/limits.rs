@@ -2,9 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use parlor::testing::api::REQUESTS_AT_ONCE;
+use parlor::testing::api::WRITES_AT_ONCE;
 use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::{Connection, Executor, PgConnection};
 
 use super::{Backend, KEY, WITH_KEY, answer, server_on, with_json};
 use crate::support::{Database, FLOODED, Server, gate::Gate, http::HttpConnection};
@@ -121,6 +122,7 @@ async fn batches_are_bounded() {
         json!({ "method": "POST", "path": "/erase", "body": {} }),
         json!({ "method": "POST", "path": "/messages", "body": [] }),
         json!({ "method": "POST", "path": "/messages" }),
+        json!({ "method": "PUT", "path": "/pins", "body": {}, "headers": {} }),
     ] {
         let refused = backend
             .write("POST", "/batch", json!({ "requests": [bad] }))
@@ -246,10 +248,63 @@ async fn requests_whose_bodies_do_not_arrive_keep_nobody_waiting() {
          content-type: application/json\r\ncontent-length: 50\r\n\r\n{{"
     );
     let mut stalled = vec![];
-    for _ in 0..2 * REQUESTS_AT_ONCE {
+    for _ in 0..2 * WRITES_AT_ONCE {
         let mut connection = HttpConnection::open(server.address()).await;
         connection.send(&head).await.unwrap();
         stalled.push(connection);
     }
     backend.send("r", "system", "hello").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_to_a_locked_room_keep_no_read_waiting() {
+    let (server, backend) = server_on(Database::postgres().await).await;
+    backend.send("locked", "system", "first").await;
+    let mut lock = PgConnection::connect(server.database.url()).await.unwrap();
+    lock.execute("BEGIN").await.unwrap();
+    lock.execute("SELECT * FROM rooms WHERE room_id = 'locked' FOR UPDATE")
+        .await
+        .unwrap();
+    let send = || {
+        with_json(
+            backend.request(Method::POST, "/messages"),
+            &json!({ "roomId": "locked", "userId": "system", "message": "waits" }),
+        )
+    };
+    let sends: Vec<_> = (0..WRITES_AT_ONCE)
+        .map(|_| tokio::spawn(answer(send())))
+        .collect();
+    let free = json!({ "roomId": "free", "userId": "system", "message": "no place" });
+    let refused = loop {
+        let refused = backend.write("POST", "/messages", free.clone()).await;
+        if refused.status != 201 {
+            break refused;
+        }
+    };
+    assert_eq!(refused.refusal(), (503, "UNAVAILABLE"));
+    assert_eq!(
+        backend.get("/messages", &[("roomId", "free")]).await.status,
+        200
+    );
+    lock.execute("ROLLBACK").await.unwrap();
+    for send in sends {
+        assert_eq!(send.await.unwrap().status, 201);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_breaks_off_and_a_key_given_twice_are_bad_requests() {
+    let (server, backend) = server_on(Database::sqlite()).await;
+    let mut connection = HttpConnection::open(server.address()).await;
+    let broken = format!(
+        "POST /api/v1/messages HTTP/1.1\r\nhost: parlor\r\nauthorization: Bearer {KEY}\r\n\
+         content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n{{"
+    );
+    connection.send(&broken).await.unwrap();
+    assert_eq!(connection.status().await, Some(400));
+    let message = json!({ "roomId": "r", "userId": "u", "message": "x" });
+    let twice = with_json(backend.request(Method::POST, "/messages"), &message)
+        .header("idempotency-key", "a")
+        .header("idempotency-key", "b");
+    assert_eq!(answer(twice).await.refusal(), (400, "INVALID_PAYLOAD"));
 }

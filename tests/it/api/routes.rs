@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{answer, server_on, with_json};
-use crate::support::{Database, conformance};
+use crate::support::{Database, conformance, eventually};
 
 conformance!(
     a_backend_sends_to_a_room_that_it_is_not_in,
@@ -11,6 +11,7 @@ conformance!(
     a_backend_changes_messages_for_their_users,
     a_backend_creates_rooms_and_governs_them,
     a_backend_marks_and_follows_for_its_users,
+    a_removed_user_reads_and_follows_nothing_by_a_backend_either,
     ids_of_all_kinds_pass_every_route,
     a_batch_is_carried_out_in_order_and_answered_one_by_one,
 );
@@ -410,4 +411,57 @@ async fn a_batch_is_carried_out_in_order_and_answered_one_by_one(database: Datab
     let room = backend.get("/messages", &[("roomId", "team")]).await.body;
     assert_eq!(room["messages"].as_array().unwrap().len(), 1);
     assert!(room["messages"][0]["deletedAt"].is_string(), "{room}");
+}
+
+async fn a_removed_user_reads_and_follows_nothing_by_a_backend_either(database: Database) {
+    let (_server, backend) = server_on(database).await;
+    let room = json!({ "roomId": "club", "access": "members", "members": ["ann", "mal"] });
+    backend.ok("POST", "/rooms", room).await;
+    backend.send("club", "ann", "a secret").await;
+    backend
+        .delete("/members", &[("roomId", "club"), ("userId", "mal")])
+        .await;
+    let refused = [
+        backend
+            .get(
+                "/search",
+                &[("roomId", "club"), ("userId", "mal"), ("query", "secret")],
+            )
+            .await,
+        backend
+            .write(
+                "PUT",
+                "/follows",
+                json!({ "roomId": "club", "userId": "mal" }),
+            )
+            .await,
+        backend
+            .write(
+                "PUT",
+                "/reads",
+                json!({ "roomId": "club", "userId": "mal", "seq": 1 }),
+            )
+            .await,
+    ];
+    for answer in &refused {
+        assert_eq!(answer.refusal(), (403, "FORBIDDEN"));
+    }
+    // The index follows the sends a moment later.
+    eventually("the words to be found", async || {
+        let found = [
+            backend
+                .get("/search", &[("roomId", "club"), ("query", "secret")])
+                .await,
+            backend
+                .get(
+                    "/search",
+                    &[("roomId", "club"), ("userId", "ann"), ("query", "secret")],
+                )
+                .await,
+        ];
+        found
+            .iter()
+            .all(|found| found.body["messages"].as_array().unwrap().len() == 1)
+    })
+    .await;
 }
