@@ -94,7 +94,7 @@ impl Parts {
             streams: streams.clone(),
         };
         let (rooms, inbox) = rooms_and_inbox(config, &store, bus.as_ref(), fanout, metrics);
-        let webhooks = webhooks::open(config, &store, &rooms);
+        let webhooks = webhooks::open(config, &store, &rooms, metrics);
         let search = config.search.then(|| Arc::new(Search::new(store.clone())));
         let background = Background::default();
         let listeners = Listeners(inbox.clone(), webhooks.clone());

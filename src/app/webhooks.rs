@@ -7,6 +7,7 @@ use crate::{
     chat::UserListener,
     config::Config,
     inbox::Inbox,
+    metrics::Metrics,
     model::UserId,
     room::{NewsListener, Rooms},
     store::{MessageStore, MigrateError, StoreError},
@@ -44,10 +45,15 @@ pub(super) fn open(
     config: &Config,
     store: &Arc<dyn MessageStore>,
     rooms: &Rooms,
+    metrics: &Metrics,
 ) -> Option<Arc<Webhooks>> {
     // Checked at the start.
     let settings = config.webhooks().ok().flatten()?;
-    let webhooks = Arc::new(Webhooks::new(settings, store.clone())?);
+    let webhooks = Arc::new(Webhooks::new(
+        settings,
+        store.clone(),
+        metrics.webhooks.clone(),
+    )?);
     let hearing = webhooks.clone();
     rooms.listen_to_changes(move |room| hearing.changed(room));
     Some(webhooks)

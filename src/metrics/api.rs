@@ -1,6 +1,6 @@
 //! The handles of the API for backends.
 
-use super::{Counters, Exposition, realtime::Sends};
+use super::{Counters, Exposition, Gauge, realtime::Sends};
 
 /// The statuses of answers, and the rest of them.
 const STATUSES: [&str; 14] = [
@@ -13,6 +13,8 @@ const STATUSES: [&str; 14] = [
 pub struct Api {
     /// The sends, those of sockets included.
     pub sends: Sends,
+    /// The open streams.
+    pub streams: Gauge,
     answers: Counters,
 }
 
@@ -21,6 +23,7 @@ impl Api {
     pub(super) fn new(sends: Sends) -> Self {
         Self {
             sends,
+            streams: Gauge::default(),
             answers: Counters::new("status", STATUSES),
         }
     }
@@ -35,6 +38,11 @@ impl Api {
             "api_requests",
             "Requests of backends, by the status of the answer",
             self.answers.clone(),
+        );
+        exposition.add(
+            "streams",
+            "Open streams of server-sent events",
+            self.streams.clone(),
         );
     }
 }

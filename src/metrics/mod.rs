@@ -17,6 +17,7 @@ mod realtime;
 mod rooms;
 mod store;
 mod tally;
+mod webhooks;
 mod writer;
 
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge, histogram::Histogram};
@@ -30,6 +31,7 @@ pub use self::{
     rooms::{Inbox, Rooms},
     store::{Connections, Store},
     tally::Tally,
+    webhooks::{FAILED, GONE, TAKEN, Webhooks},
     writer::{ChangeKind, Changes, Writer},
 };
 
@@ -50,6 +52,8 @@ pub struct Metrics {
     pub inbox: Inbox,
     /// The bus's.
     pub bus: Bus,
+    /// The webhooks'.
+    pub webhooks: Webhooks,
 }
 
 impl Default for Metrics {
@@ -63,6 +67,7 @@ impl Default for Metrics {
             rooms: Rooms::new(changes),
             inbox: Inbox::default(),
             bus: Bus::default(),
+            webhooks: Webhooks::default(),
         }
     }
 }
@@ -77,6 +82,7 @@ impl Metrics {
         self.rooms.register(exposition);
         self.inbox.register(exposition);
         self.bus.register(exposition);
+        self.webhooks.register(exposition);
     }
 }
 

@@ -12,6 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use http_body_util::{BodyExt, Full};
 use hyper::{
     HeaderMap, Request, Response, StatusCode, Uri,
@@ -30,6 +31,7 @@ use tokio::time::timeout;
 use tower_service::Service;
 
 use super::address;
+use crate::metrics::{self, FAILED, GONE, TAKEN};
 
 /// The most bytes read of an answer, so that its connection can be used again.
 const MAX_ANSWER_BYTES: usize = 4_096;
@@ -79,10 +81,11 @@ pub(super) struct HttpClient {
     client: Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>,
     allow_private: bool,
     timeout: Duration,
+    metrics: metrics::Webhooks,
 }
 
 impl HttpClient {
-    pub(super) fn new(allow_private: bool, timeout: Duration) -> Self {
+    pub(super) fn new(allow_private: bool, timeout: Duration, metrics: metrics::Webhooks) -> Self {
         let mut connector = HttpConnector::new_with_resolver(Resolver { allow_private });
         connector.enforce_http(false);
         connector.set_nodelay(true);
@@ -99,15 +102,28 @@ impl HttpClient {
             client,
             allow_private,
             timeout,
+            metrics,
         }
     }
 
     /// Sends a request, and waits for the answer.
     pub(super) async fn post(&self, uri: &Uri, post: Post) -> Answer {
-        match timeout(self.timeout, self.exchange(uri, post)).await {
+        let answer = match timeout(self.timeout, self.exchange(uri, post)).await {
             Ok(answer) => answer,
             Err(_) => Answer::failed(format!("no answer within {:?}", self.timeout)),
-        }
+        };
+        self.metrics.note_attempt(match answer {
+            Answer::Taken => TAKEN,
+            Answer::Gone => GONE,
+            Answer::Failed { .. } => FAILED,
+        });
+        answer
+    }
+
+    /// Notes the time from an event to its delivery, which is now.
+    pub(super) fn note_delay(&self, event: DateTime<Utc>) {
+        let delay = (Utc::now() - event).to_std();
+        self.metrics.note_delay(delay.unwrap_or_default());
     }
 
     async fn exchange(&self, uri: &Uri, post: Post) -> Answer {

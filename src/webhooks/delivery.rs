@@ -95,6 +95,8 @@ impl Delivery<'_> {
         match self.client.post(self.endpoint.uri(), post).await {
             Answer::Taken => {
                 self.tally.succeeded(self.endpoint);
+                sent.iter()
+                    .for_each(|event| self.client.note_delay(event.timestamp()));
                 let after = events.last().map_or(from, |next| next.after.clone());
                 self.advance(after.clone()).await?;
                 Ok(after)

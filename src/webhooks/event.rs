@@ -62,6 +62,11 @@ struct UserChanged<'a> {
 }
 
 impl Event {
+    /// Returns the time of the event.
+    pub(super) fn timestamp(&self) -> DateTime<Utc> {
+        self.timestamp
+    }
+
     /// Returns the event of a new message, in its present state.
     pub(super) fn created(message: &Message) -> Self {
         Self {

@@ -38,6 +38,7 @@ pub use self::{
 };
 use crate::{
     bus::News,
+    metrics,
     model::{Outcome, RoomId, UserId},
     store::{MessageStore, StoreError},
 };
@@ -54,10 +55,14 @@ pub struct Webhooks {
 
 impl Webhooks {
     /// Creates the senders of a node; none without endpoints, or on a store that keeps no places.
-    pub fn new(settings: Settings, store: Arc<dyn MessageStore>) -> Option<Self> {
+    pub fn new(
+        settings: Settings,
+        store: Arc<dyn MessageStore>,
+        metrics: metrics::Webhooks,
+    ) -> Option<Self> {
         store.webhooks()?;
         let settings = Arc::new(settings);
-        let client = HttpClient::new(settings.allow_private, settings.timing.timeout);
+        let client = HttpClient::new(settings.allow_private, settings.timing.timeout, metrics);
         let users = Users::new(settings.grace);
         let database = Arc::<Database>::default();
         let keepers = settings.endpoints.iter().map(|endpoint| {

@@ -34,7 +34,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("contract", "chat inbox room model json_error error"),
     ("retention", "room store model"),
     ("search", "store model"),
-    ("webhooks", "store bus model"),
+    ("webhooks", "store bus model metrics"),
     (
         "chat",
         "archive inbox room writer auth rates store model error",

@@ -13,7 +13,7 @@ use futures_util::{StreamExt, stream};
 use tokio::time::timeout;
 
 use super::{event::Frames, reader::Place};
-use crate::{auth, chat::Chat, error::Error};
+use crate::{api::Api, auth, chat::Chat, error::Error, metrics::Tally};
 
 /// The longest silence of a stream: proxies end a connection after a minute without a byte.
 pub const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -34,6 +34,7 @@ struct Open<E> {
     chat: Arc<Chat>,
     expires_at: Option<DateTime<Utc>>,
     _place: Place,
+    _tally: Tally,
 }
 
 impl<E: Events> Open<E> {
@@ -65,15 +66,16 @@ impl<E: Events> Open<E> {
 /// Answers with a stream, which ends with the reader's credentials and at the stop of the server.
 pub fn respond(
     events: impl Events,
-    chat: Arc<Chat>,
+    api: &Api,
     expires_at: Option<DateTime<Utc>>,
     place: Place,
 ) -> Response {
     let open = Open {
         events,
-        chat,
+        chat: api.chat.clone(),
         expires_at,
         _place: place,
+        _tally: Tally::of_one(api.metrics.streams.clone()),
     };
     let events = stream::unfold(open, async |mut open| {
         let bytes = open.next().await?;

@@ -123,8 +123,7 @@ pub async fn room_events(
     let _one_of_few = access::place(&api.reads, 1).await?;
     let feed = api.chat.feed(reader.identity.clone(), room).await?;
     let events = room::RoomEvents::new(feed, api.streams.clone(), reader.identity, peer, last);
-    let chat = api.chat.clone();
-    Ok(body::respond(events, chat, reader.expires_at, place))
+    Ok(body::respond(events, &api, reader.expires_at, place))
 }
 
 /// Tells of the activity in the rooms that a user follows.
@@ -145,8 +144,7 @@ pub async fn activity(
     let subscription = api.streams.watch(identity.clone(), &peer);
     let watching = api.chat.watch_feed(identity).await?;
     let events = activity::ActivityEvents::new(subscription, watching);
-    let chat = api.chat.clone();
-    Ok(body::respond(events, chat, reader.expires_at, place))
+    Ok(body::respond(events, &api, reader.expires_at, place))
 }
 
 /// Gives out a ticket, which opens one stream of a user within a minute. A user asks for itself, and a

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use super::{Backend, KEY, WITH_KEY, server_on};
 use crate::support::{
-    Database, Process, conformance, gate::Gate, http::HttpConnection, log::append, within_deadline,
+    Database, Process, conformance, eventually, gate::Gate, http::HttpConnection, log::append,
+    within_deadline,
 };
 
 conformance!(
@@ -163,6 +164,15 @@ async fn an_export_that_is_not_read_holds_up_no_stop() {
     unread.send(head).await.unwrap();
     let status = unread.status().await;
     assert_eq!(status, Some(200));
+    // The server is to wait for its reader: nothing more arrives at many looks.
+    let (mut arrived, mut looks) = (0, 0);
+    eventually("the buffers to be full", async || {
+        let now = unread.waiting().await;
+        looks = if now == arrived { looks + 1 } else { 0 };
+        arrived = now;
+        looks == 50
+    })
+    .await;
     process.signal(Signal::SIGTERM);
     let (status, log) = process.ended().await;
     assert!(status.success(), "{log}");

@@ -6,7 +6,10 @@ use serde_json::json;
 use super::{Stream, open, server, ticket, token};
 use crate::{
     api::{Backend, answer},
-    support::Server,
+    support::{
+        Server, eventually,
+        figures::{SCRAPED, Since},
+    },
 };
 
 /// Opens a stream, and returns the refusal.
@@ -218,4 +221,20 @@ async fn pages_of_listed_origins_alone_read_streams() {
     let rest = request(Method::GET, "/messages?roomId=r", "https://shop.example");
     let rest = rest.send().await.unwrap();
     assert!(!rest.headers().contains_key("access-control-allow-origin"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn open_streams_are_a_figure() {
+    let (server, backend) = server(&[SCRAPED]).await;
+    let since = Since::now(server.metrics_address()).await;
+    let streams = [
+        open(&backend, "r", None).await,
+        open(&backend, "r", None).await,
+    ];
+    since.until(&[("parlor_streams", 2.0)]).await;
+    drop(streams);
+    eventually("the streams to be gone", async || {
+        since.grown("parlor_streams").await == 0.0
+    })
+    .await;
 }

@@ -86,6 +86,13 @@ impl HttpConnection {
         Some(std::str::from_utf8(&status[..3]).unwrap().parse().unwrap())
     }
 
+    /// Returns the number of bytes that have arrived and are not read yet.
+    pub async fn waiting(&self) -> usize {
+        let mut arrived = vec![0; 32 * 1024 * 1024];
+        let peeking = self.0.peek(&mut arrived);
+        within_deadline("bytes", peeking).await.unwrap()
+    }
+
     /// Reads until the server ends the connection.
     pub async fn rest(&mut self) -> String {
         let mut rest = vec![];

@@ -17,7 +17,11 @@ use super::{
     receiver::{Reply, Request},
     server, settings, status, texts, timed_server,
 };
-use crate::support::{Database, Server, eventually, log::append};
+use crate::support::{
+    Database, Server, eventually,
+    figures::{SCRAPED, Since},
+    log::append,
+};
 
 /// Starts a receiver that answers its first requests in its own way, then takes everything.
 async fn first(replies: &'static [Reply]) -> Receiver {
@@ -358,4 +362,30 @@ async fn a_dead_receiver_slows_neither_the_chat_nor_another_receiver() {
         alive.until_taken(ROOMS * SENDS).await;
         assert_eq!(dead.requests().len(), AT_ONCE);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attempts_are_counted_by_their_results_and_the_delay_of_each_event_is_known() {
+    let receiver = first(&[Reply::Status(500), Reply::Status(302)]).await;
+    let flags = [SCRAPED];
+    let server = server(Database::sqlite(), &[&receiver], &flags).await;
+    let since = Since::now(server.metrics_address()).await;
+    let ann = server.client("ann").await;
+    ann.join("r").await;
+    ann.send("r", "one").await;
+    ann.send("r", "two").await;
+    receiver.until_taken(2).await;
+    since
+        .until(&[
+            ("parlor_webhook_delay_seconds_count", 2.0),
+            (r#"parlor_webhook_attempts_total{result="failed"}"#, 2.0),
+        ])
+        .await;
+    assert!(
+        since
+            .grown(r#"parlor_webhook_attempts_total{result="taken"}"#)
+            .await
+            >= 2.0
+    );
+    assert!(since.grown("parlor_webhook_delay_seconds_sum").await > 0.0);
 }
