@@ -150,12 +150,15 @@ impl ReadingChanges<'_> {
             let heads = self.store.heads(slice::from_ref(room)).await?;
             let head = heads.get(room).map(|head| head.revision);
             let head = head.unwrap_or_default();
+            let changes = if self.is_reset(head) {
+                vec![]
+            } else {
+                let (after, limit) = (self.after, self.limit + 1);
+                self.store.read_changes(room, after, limit).await?
+            };
+            // Read last: they are at least as new as the changes.
             let settings = self.store.rooms().settings(room).await?;
-            if self.is_reset(head) {
-                return Ok((vec![], head, settings));
-            }
-            let changes = self.store.read_changes(room, self.after, self.limit + 1);
-            Ok((changes.await?, head, settings))
+            Ok((changes, head, settings))
         };
         let read: Result<_, StoreError> = timeout(READ_TIMEOUT, reading)
             .await

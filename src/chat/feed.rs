@@ -136,33 +136,47 @@ impl Feed {
         Ok(messages.iter().map(EncodedMessage::from).collect())
     }
 
-    /// Reads the changes after a revision and up to another one that the room has reached, in order.
-    /// Returns the revision reached, too, as at most [`FEED_PAGE`] messages are read. A state that has
-    /// changed again beyond `through` is left out: it is still to come.
+    /// Reads the changes after a place, in order, in their present states. Returns the revision up to
+    /// which the reader then has everything: at most [`FEED_PAGE`] messages are read. The room has reached
+    /// `goal` before.
     ///
     /// # Errors
     ///
     /// As [`Feed::head`].
     pub async fn changes(
         &self,
-        after: Revision,
-        through: Revision,
+        after: Head,
+        goal: Revision,
     ) -> Result<(Vec<FeedChange>, Revision), Error> {
         let store = &self.chat.store;
         let reading = async {
+            let changes = store
+                .read_changes(&self.room, after.revision, FEED_PAGE)
+                .await?;
             let settings = store.rooms().settings(&self.room).await?;
-            let changes = store.read_changes(&self.room, after, FEED_PAGE).await?;
-            Ok((settings, changes))
+            Ok((changes, settings))
         };
-        let (settings, messages) = self.read(reading).await?;
-        let last = messages.last().filter(|_| messages.len() == FEED_PAGE);
-        let reached = last.map_or(through, |last| last.revision().min(through));
-        let messages = messages.iter().map(EncodedMessage::from);
-        let mut changes: Vec<_> = messages.map(FeedChange::Message).collect();
-        changes.extend(settings.map(FeedChange::Settings));
-        changes.retain(|change| change.revision() > after && change.revision() <= reached);
-        changes.sort_by_key(FeedChange::revision);
-        Ok((changes, reached))
+        let (messages, settings) = self.read(reading).await?;
+        // A message comes before its changes.
+        let known = messages
+            .iter()
+            .take_while(|message| message.seq <= after.seq);
+        let mut changes: Vec<_> = known
+            .map(EncodedMessage::from)
+            .map(FeedChange::Message)
+            .collect();
+        let is_whole = changes.len() == messages.len() && messages.len() < FEED_PAGE;
+        let read = changes.last().map_or(after.revision, FeedChange::revision);
+        let seen = if is_whole { read.max(goal) } else { read };
+        match settings.filter(|settings| settings.revision > after.revision) {
+            // Changes that were not read yet may come before.
+            Some(later) if later.revision > seen => Ok((changes, read)),
+            settings => {
+                changes.extend(settings.map(FeedChange::Settings));
+                changes.sort_by_key(FeedChange::revision);
+                Ok((changes, seen))
+            }
+        }
     }
 
     /// Reads the room anew, for a reader who has more than the log: it went back, to `head`.

@@ -144,7 +144,11 @@ impl RoomEvents {
 
     async fn read_changes(&mut self, goal: Head) -> Result<Frames, Error> {
         let (mut place, mut frames) = (self.place(), Frames::default());
-        let (changes, reached) = self.feed.changes(place.revision, goal.revision).await?;
+        let after = Head {
+            seq: place.seq,
+            revision: place.revision,
+        };
+        let (changes, reached) = self.feed.changes(after, goal.revision).await?;
         for change in changes {
             let (room_id, previous) = (self.feed.room().clone(), place.revision);
             let revision = change.revision();
@@ -172,6 +176,10 @@ impl RoomEvents {
         }
         place.revision = reached;
         self.place = Some(place);
+        if reached < goal.revision {
+            // Messages may come first by now.
+            self.goal = None;
+        }
         Ok(frames)
     }
 

@@ -4,6 +4,7 @@
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
+    pin::pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -12,8 +13,9 @@ use std::{
 };
 
 use fastrand::Rng;
+use futures_util::future::select;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, copy},
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{
         TcpListener, TcpStream,
         tcp::{ReadHalf, WriteHalf},
@@ -34,7 +36,7 @@ pub enum Cut {
     Finish,
     /// Both ends see an error (RST).
     Reset,
-    /// One end sees its end; the other direction goes on for a while.
+    /// One direction ends; the other one goes on for a while.
     HalfClose,
     /// Nothing passes for a while; then both ends see an error.
     Stall,
@@ -135,20 +137,17 @@ impl Line {
         let mut server = TcpStream::connect(address).await?;
         let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
             (client.split(), server.split());
-        let cut = tokio::select! {
-            cut = self.pass(&mut from_client, &mut to_server) => cut?,
-            cut = self.pass(&mut from_server, &mut to_client) => cut?,
-        };
-        match cut {
-            None | Some(Cut::Finish) => return Ok(()),
-            Some(Cut::Reset) => {}
-            Some(Cut::HalfClose) if self.chance() < 0.5 => {
-                half_close(&mut to_client, &mut from_client, &mut to_server).await?
+        {
+            let up = pin!(self.pass(&mut from_client, &mut to_server));
+            let down = pin!(self.pass(&mut from_server, &mut to_client));
+            let (cut, other) = select(up, down).await.factor_first();
+            match cut? {
+                None | Some(Cut::Finish) => return Ok(()),
+                Some(Cut::Reset) => {}
+                // The other direction loses nothing: bytes missing in its middle are no cut.
+                Some(Cut::HalfClose) => _ = timeout(MAX_STALL, other).await,
+                Some(Cut::Stall) => sleep(MAX_STALL.mul_f64(self.chance())).await,
             }
-            Some(Cut::HalfClose) => {
-                half_close(&mut to_server, &mut from_server, &mut to_client).await?
-            }
-            Some(Cut::Stall) => sleep(MAX_STALL.mul_f64(self.chance())).await,
         }
         client.set_zero_linger()?;
         server.set_zero_linger()
@@ -174,6 +173,9 @@ impl Line {
             self.done[cut as usize].fetch_add(1, Ordering::Relaxed);
             self.move_on();
             to.write_all(&buffer[..before]).await?;
+            if cut == Cut::HalfClose {
+                to.shutdown().await?;
+            }
             return Ok(Some(cut));
         }
     }
@@ -188,18 +190,6 @@ impl Line {
     fn chance(&self) -> f64 {
         self.next.lock().unwrap().random.f64()
     }
-}
-
-/// Ends one direction, and relays the other for a while.
-async fn half_close(
-    ended: &mut WriteHalf<'_>,
-    from: &mut ReadHalf<'_>,
-    to: &mut WriteHalf<'_>,
-) -> io::Result<()> {
-    ended.shutdown().await?;
-    timeout(MAX_STALL, copy(from, to))
-        .await
-        .map_or(Ok(()), |copied| copied.map(drop))
 }
 
 /// The plan of a line's next cut.
