@@ -8,6 +8,7 @@ mod answer;
 mod archive;
 mod batch;
 mod changes;
+mod conversations;
 mod inbox;
 mod messages;
 mod openapi;
@@ -190,6 +191,11 @@ fn documented_routes() -> OpenApiRouter<Arc<Api>> {
             inbox::follow_room,
             inbox::unfollow_room
         ))
+        .routes(routes!(conversations::list_conversations))
+        .routes(routes!(conversations::claim_conversation))
+        .routes(routes!(conversations::release_conversation))
+        .routes(routes!(conversations::transfer_conversation))
+        .routes(routes!(conversations::close_conversation))
         .routes(routes!(presence::get_presence))
         .routes(routes!(presence::disconnect))
         .routes(routes!(archive::export))

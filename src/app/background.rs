@@ -7,6 +7,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::webhooks::Listeners;
 use crate::{
     bus::Bus,
+    chat::{Absence, Chat},
     config::Config,
     retention::Retention,
     room::{Rooms, Tailer},
@@ -52,6 +53,19 @@ impl Background {
         self.tasks.spawn(tailer.run(self.stopping.clone()));
         if let Some(keeper) = rooms.roster_keeper() {
             self.spawn(|stop| keeper.run(stop));
+        }
+    }
+
+    /// Starts the look for operators who are away, if they can lose anything.
+    pub(super) fn look_for_operators(
+        &self,
+        config: &Config,
+        chat: &Arc<Chat>,
+        store: &Arc<dyn MessageStore>,
+    ) {
+        if let Some(away) = config.conversations.away() {
+            let absence = Absence::new(chat.clone(), store.clone(), away);
+            self.spawn(|stop| absence.run(stop));
         }
     }
 

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use crate::{
     api::Streams,
     inbox::{Delivery, RoomActivity},
-    model::{Clients, EncodedMessage, Exclusion, RoomId, UserId},
+    model::{Clients, EncodedMessage, Exclusion, Queued, RoomId, UserId},
     realtime::SocketIoFanout,
     room::{Fanout, MessageChanged, Presence, Reads, Reset, SettingsChanged},
 };
@@ -72,6 +72,10 @@ impl Delivery for NodeFanout {
     fn activity(&self, user: &UserId, activity: &RoomActivity) {
         self.sockets.activity(user, activity);
         self.streams.activity(user, activity);
+    }
+
+    fn conversation(&self, room: &RoomId, queued: &Queued) {
+        self.sockets.conversation(room, queued);
     }
 
     fn clients(&self, user: &UserId) -> Clients {

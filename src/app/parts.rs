@@ -115,6 +115,7 @@ impl Parts {
             inbox.clone(),
             config.into(),
         ));
+        background.look_for_operators(config, &chat, &store);
         if let Some(webhooks) = webhooks.clone() {
             chat.listen_to_users(Arc::new(UsersOf(webhooks)));
         }

@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
-
 use crate::{
     error::Error,
-    model::{Authority, RoomId, UserId},
+    model::{Authority, RoomId, RoomPattern, Speaker, UserId},
 };
 
 /// The user a client acts as. Fixed for the client's life; a new token may change its role and
@@ -14,10 +12,21 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     pub(super) user: UserId,
-    pub(super) operator: bool,
+    pub(super) rank: Rank,
     pub(super) agent: Agent,
     /// The rooms open to the user; none: all rooms.
     pub(super) rooms: Option<Arc<[RoomPattern]>>,
+}
+
+/// The rank of a user in support. A higher one includes the lower ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank {
+    /// A customer, or any other user.
+    User,
+    /// Answers customers.
+    Operator,
+    /// Answers in the conversations of other operators, too, and hands them on.
+    Supervisor,
 }
 
 /// The maker of requests in the name of an identity.
@@ -31,25 +40,12 @@ pub(super) enum Agent {
     ServiceForUser,
 }
 
-/// A room's id, or a prefix of ids, with `*` at its end.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(super) struct RoomPattern(String);
-
-impl RoomPattern {
-    fn matches(&self, room: &RoomId) -> bool {
-        match self.0.strip_suffix('*') {
-            Some(prefix) => room.as_str().starts_with(prefix),
-            None => room.as_str() == self.0,
-        }
-    }
-}
-
 impl Identity {
     /// Returns the identity of an ordinary user.
     pub fn user(user: UserId) -> Self {
         Self {
             user,
-            operator: false,
+            rank: Rank::User,
             agent: Agent::Client,
             rooms: None,
         }
@@ -58,7 +54,7 @@ impl Identity {
     /// Returns the identity of a user acting as an operator.
     pub fn operator(user: UserId) -> Self {
         Self {
-            operator: true,
+            rank: Rank::Operator,
             ..Self::user(user)
         }
     }
@@ -89,7 +85,7 @@ impl Identity {
     /// the rank.
     pub fn covers(&self, claim: &Self) -> Result<(), Error> {
         self.check_user(&claim.user)?;
-        if claim.operator && !self.operator {
+        if claim.rank > self.rank {
             return Err(Error::Forbidden(
                 "operatorId: this client does not act as an operator".into(),
             ));
@@ -140,8 +136,11 @@ impl Identity {
     pub fn authority(&self) -> Authority {
         match self.agent {
             Agent::Service | Agent::ServiceForUser => Authority::Service,
-            Agent::Client if self.operator => Authority::Operator,
-            Agent::Client => Authority::User,
+            Agent::Client => match self.rank {
+                Rank::User => Authority::User,
+                Rank::Operator => Authority::Operator,
+                Rank::Supervisor => Authority::Supervisor,
+            },
         }
     }
 
@@ -150,8 +149,24 @@ impl Identity {
         &self.user
     }
 
+    /// Returns true for a user who acts as an operator.
+    pub fn is_operator(&self) -> bool {
+        self.rank >= Rank::Operator
+    }
+
+    /// Returns the part of the user's messages in conversations; none for a backend that speaks for
+    /// itself.
+    pub fn speaker(&self) -> Option<Speaker> {
+        match (self.agent, self.rank) {
+            (Agent::Service, _) => None,
+            (_, Rank::User) => Some(Speaker::Customer),
+            (Agent::Client, Rank::Operator) => Some(Speaker::Operator),
+            (_, Rank::Operator | Rank::Supervisor) => Some(Speaker::Supervisor),
+        }
+    }
+
     /// Returns the user's id if the user acts as an operator.
     pub fn operator_id(&self) -> Option<&UserId> {
-        self.operator.then_some(&self.user)
+        self.is_operator().then_some(&self.user)
     }
 }

@@ -12,5 +12,5 @@ pub use self::{
     expiry::expired,
     identity::Identity,
     service::{ApiKeys, Caller, Credentials, Service, Services},
-    token::{Grant, MAX_TOKEN_BYTES, OPERATOR, SERVICE, TokenClaims, Verifier},
+    token::{Grant, MAX_TOKEN_BYTES, OPERATOR, SERVICE, SUPERVISOR, TokenClaims, Verifier},
 };

@@ -9,11 +9,11 @@ use jsonwebtoken::{
 };
 use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 
-use super::identity::{Agent, Identity, RoomPattern};
+use super::identity::{Agent, Identity, Rank};
 use crate::{
     error::{Error, MAX_CAUSE_CHARS, shortened},
     json_error,
-    model::UserId,
+    model::{RoomPattern, UserId},
 };
 
 /// The fewest bytes of a secret for HS256, the length of its hash:
@@ -60,6 +60,9 @@ struct Claims {
 /// The `role` of operators.
 pub const OPERATOR: &str = "operator";
 
+/// The `role` of operators who lead others.
+pub const SUPERVISOR: &str = "supervisor";
+
 /// The `role` of backends.
 pub const SERVICE: &str = "service";
 
@@ -74,11 +77,15 @@ impl Claims {
     fn grant(self) -> Result<Grant, Error> {
         let user = UserId::try_from(self.sub)
             .map_err(|error| Error::Unauthorized(format!("token: sub: {error}")))?;
-        let is = |role| self.role.as_deref() == Some(role);
-        let (operator, is_service) = (is(OPERATOR), is(SERVICE));
+        let role = self.role.as_deref();
+        let rank = match role {
+            Some(OPERATOR) => Rank::Operator,
+            Some(SUPERVISOR) => Rank::Supervisor,
+            _ => Rank::User,
+        };
         let identity = Identity {
             user,
-            operator,
+            rank,
             agent: Agent::Client,
             rooms: self.rooms.map(Arc::from),
         };
@@ -91,7 +98,7 @@ impl Claims {
         Ok(Grant {
             identity,
             expires_at,
-            is_service,
+            is_service: role == Some(SERVICE),
         })
     }
 }
@@ -233,7 +240,7 @@ pub struct TokenClaims<'a> {
     pub sub: &'a UserId,
     /// The end of its validity, in seconds since 1970.
     pub exp: i64,
-    /// [`OPERATOR`] or [`SERVICE`], or none for an ordinary user.
+    /// [`OPERATOR`], [`SUPERVISOR`] or [`SERVICE`], or none for an ordinary user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<&'static str>,
     /// Room ids and patterns; none: all rooms.

@@ -1,8 +1,10 @@
-//! The use cases: join, leave, send, change, read history, type, mark as read, follow, govern rooms. Knows neither
+//! The use cases: join, leave, send, change, read history, type, mark as read, follow, govern rooms, hand conversations over. Knows neither
 //! sockets nor HTTP.
 
+mod absence;
 mod archive;
 mod change;
+mod conversations;
 mod feed;
 mod history;
 mod inbox;
@@ -29,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::search::SEARCHES_AT_ONCE;
 pub use self::{
+    absence::Absence,
     change::{Changes, Changing, Version},
     feed::{FEED_READS_AT_ONCE, Feed, FeedChange, Live, Watching},
     online::UserListener,
@@ -42,7 +45,7 @@ use crate::{
     auth::Identity,
     error::Error,
     inbox::Inbox,
-    model::UserId,
+    model::{RoomPatterns, UserId},
     rates::{Limiter, Rate},
     room::{ClientId, Rooms},
     store::MessageStore,
@@ -53,7 +56,7 @@ use crate::{
 const SERVICE_CLIENT: ClientId = 0;
 
 /// The limits of a deployment.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Limits {
     /// The most bytes of UTF-8 in a message.
     pub max_message_bytes: usize,
@@ -63,6 +66,8 @@ pub struct Limits {
     pub max_rooms: usize,
     /// False when nobody can search.
     pub search: bool,
+    /// The rooms with conversations between customers and operators.
+    pub conversations: RoomPatterns,
     /// The time in which an author may edit a message; none for ever.
     pub edit_window: Option<Duration>,
     /// The rate of a user's messages and changes together and, each counted apart, of its typing
@@ -106,11 +111,11 @@ impl Chat {
             writer,
             store,
             inbox,
-            limits,
             messages: Limiter::new(limits.messages),
             typing: Limiter::new(limits.messages),
             marks: Limiter::new(limits.messages),
             requests: Limiter::new(limits.requests),
+            limits,
             searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
             feed_reads: Semaphore::new(FEED_READS_AT_ONCE),
             clients: AtomicU64::new(1),

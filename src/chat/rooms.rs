@@ -118,7 +118,7 @@ impl Chat {
     /// - [`Error::RateLimited`] for too many changes;
     /// - [`Error::Unavailable`] when the database or another server does not answer, or the server is
     ///   stopping; the change may be stored, and can be repeated.
-    async fn change_room(
+    pub(super) async fn change_room(
         &self,
         participant: &Participant,
         room: RoomId,
@@ -169,12 +169,15 @@ impl Chat {
         if changed.changed {
             self.rooms.changed(room, changed.settings.revision);
             self.inbox.room_changed(room, &changed.users);
+            if let Some(queued) = &changed.queued {
+                self.inbox.tell_conversation(room, queued);
+            }
         }
         let may_shut_out = match &change.action {
             RoomAction::Create { settings, .. } | RoomAction::Set(settings) => {
                 settings.access == Some(Access::Members)
             }
-            RoomAction::Add { .. } => false,
+            RoomAction::Add { .. } | RoomAction::HandOver(_) => false,
             // A repeat waits, too, except of those who stay away by themselves.
             RoomAction::Remove { user } => {
                 let is_own = *user == change.user_id && change.authority != Authority::Service;

@@ -70,6 +70,7 @@ impl Chat {
             body,
             content.client_message_id,
         );
+        draft.speaker = self.speaker(author, &draft.room_id);
         draft.reply_to = content.reply_to;
         draft.metadata = content.metadata.filter(|metadata| !metadata.is_empty());
         self.writer.enqueue(draft)

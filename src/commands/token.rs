@@ -4,7 +4,7 @@ use chrono::Utc;
 use secrecy::ExposeSecret;
 
 use crate::{
-    auth::{OPERATOR, SERVICE, TokenClaims},
+    auth::{OPERATOR, SERVICE, SUPERVISOR, TokenClaims},
     config::{Config, Role, TokenRequest},
 };
 
@@ -29,6 +29,7 @@ fn sign(config: &Config, request: &TokenRequest) -> Result<String, String> {
         exp: Utc::now().timestamp().saturating_add(seconds),
         role: request.role.map(|role| match role {
             Role::Operator => OPERATOR,
+            Role::Supervisor => SUPERVISOR,
             Role::Service => SERVICE,
         }),
         rooms: &request.rooms,

@@ -92,6 +92,8 @@ pub struct TokenRequest {
 pub enum Role {
     /// Marks the user's messages as an operator's.
     Operator,
+    /// Leads operators: takes and hands on any conversation.
+    Supervisor,
     /// Opens the REST API to a backend.
     Service,
 }

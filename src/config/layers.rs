@@ -79,6 +79,7 @@ impl From<&Config> for Limits {
         Self {
             max_message_bytes: config.max_message_bytes,
             search: config.search,
+            conversations: config.conversations.conversations.clone(),
             edit_window: Some(config.edit_window_seconds).filter(|window| !window.is_zero()),
             history_limit: config.history_limit,
             max_rooms: config.max_rooms_per_socket,
@@ -148,7 +149,10 @@ impl Config {
     /// One line with the name of the bad variable, without its value.
     pub fn verifier(&self) -> Result<Option<Verifier>, String> {
         let mut verifier = match (&self.jwt_secret, &self.jwt_public_key) {
-            (None, None) => return self.check_unused_claims().map(|()| None),
+            (None, None) => {
+                self.check_unused_claims()?;
+                return self.check_conversations().map(|()| None);
+            }
             (Some(_), Some(_)) => {
                 return Err("JWT_SECRET: set it or JWT_PUBLIC_KEY, not both".into());
             }

@@ -2,6 +2,7 @@
 
 mod bus_url;
 mod command;
+mod conversations;
 mod host;
 mod layers;
 mod refusal;
@@ -29,6 +30,7 @@ use tracing_subscriber::filter::Targets;
 use self::value::{count, events_per_second, millis, on_or_off, positive_millis, seconds, targets};
 pub use self::{
     command::{Command, EraseRequest, ExportRequest, Role, TokenRequest, WebhooksRequest},
+    conversations::Conversations,
     host::Host,
 };
 use crate::{
@@ -158,6 +160,10 @@ pub struct Config {
     /// Time in seconds in which an author may edit a message; 0 for ever.
     #[arg(long, env, default_value = "0", value_parser = seconds)]
     pub edit_window_seconds: Duration,
+
+    /// Conversations between customers and operators.
+    #[command(flatten)]
+    pub conversations: Conversations,
 
     /// Search of messages by their words, which a server indexes beside the sends.
     #[arg(long, env, default_value = "on", value_name = "on|off", action = ArgAction::Set, value_parser = on_or_off)]

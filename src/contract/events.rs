@@ -20,6 +20,8 @@ pub mod event {
     pub const REMOVED: &str = "removed";
     /// Something new in a room that the user follows.
     pub const ROOM_ACTIVITY: &str = "roomActivity";
+    /// A conversation changed, or moved in the queue.
+    pub const CONVERSATION_ACTIVITY: &str = "conversationActivity";
     /// A room's reset; to sockets also the answer to a join without an ack.
     pub const HISTORY: &str = "history";
     /// Users came or went.

@@ -1,6 +1,7 @@
 //! The requests and answers of the contract, the same on every transport.
 
 mod changes;
+mod conversations;
 mod events;
 mod inbox;
 mod messages;
@@ -13,7 +14,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use self::rooms::FirstMembers;
-pub use self::{changes::*, events::*, inbox::*, messages::*, payload::parse, rooms::*, search::*};
+pub use self::{
+    changes::*, conversations::*, events::*, inbox::*, messages::*, payload::parse, rooms::*,
+    search::*,
+};
 use crate::model::{Changed, EncodedMessage, Stored, WholeNumber};
 
 /// The answer to `sendMessage`.

@@ -14,9 +14,10 @@ use super::{Cursor, FirstMembers};
 use crate::{
     inbox::RoomSummary,
     model::{
-        Access, Changed, ClientMessageId, EncodedMessage, MAX_FIRST_MEMBERS, MAX_IDENTIFIER_BYTES,
-        MAX_REACTION_BYTES, MAX_TITLE_BYTES, Metadata, Reaction, Read, Revision, Role, RoomId,
-        RoomMember, RoomSettings, Seq, Stored, Title, UserId, WholeNumber,
+        Access, Changed, ClientMessageId, Conversation, EncodedMessage, MAX_FIRST_MEMBERS,
+        MAX_IDENTIFIER_BYTES, MAX_REACTION_BYTES, MAX_TITLE_BYTES, Metadata, Queued, Reaction,
+        Read, Revision, Role, RoomId, RoomMember, RoomSettings, Seq, Status, Stored, Title, UserId,
+        WholeNumber,
     },
 };
 
@@ -101,8 +102,39 @@ struct SettingsSchema {
     #[schema(nullable = false)]
     metadata: Option<Metadata>,
     access: Access,
-    /// The room's revision when the settings or the members changed last.
+    #[schema(nullable = false)]
+    conversation: Option<Conversation>,
+    /// The room's revision when the settings, the members or the conversation changed last.
     revision: Revision,
+}
+
+/// A conversation of operators with a customer.
+#[derive(ToSchema)]
+#[schema(as = Conversation, rename_all = "camelCase")]
+#[expect(dead_code, reason = "it only describes the JSON")]
+struct ConversationSchema {
+    state: Status,
+    /// The operator who has claimed it.
+    #[schema(nullable = false)]
+    operator_id: Option<UserId>,
+    /// Counts the changes, from 1 on.
+    version: WholeNumber,
+    #[schema(format = DateTime)]
+    changed_at: String,
+    /// The user who made the last change; not there for the server itself.
+    #[schema(nullable = false)]
+    changed_by: Option<UserId>,
+}
+
+/// A conversation with its place in the queue.
+#[derive(ToSchema)]
+#[schema(as = QueuedConversation, rename_all = "camelCase")]
+#[expect(dead_code, reason = "it only describes the JSON")]
+struct QueuedSchema {
+    conversation: Conversation,
+    /// The time of the oldest message of a customer without an answer; not there when all are answered.
+    #[schema(format = DateTime, nullable = false)]
+    waiting_since: Option<String>,
 }
 
 /// A member of a room that somebody created.
@@ -171,6 +203,8 @@ described_by! {
     EncodedMessage => MessageSchema,
     RoomSummary => SummarySchema,
     RoomSettings => SettingsSchema,
+    Conversation => ConversationSchema,
+    Queued => QueuedSchema,
     RoomMember => MemberSchema,
     Read => ReadSchema,
     Stored<EncodedMessage> => SentSchema,
@@ -205,6 +239,7 @@ schemas! {
         .additional_properties(Some(AdditionalProperties::FreeForm(true)))
         .description(Some("An object of the sender's own, at most 4,096 bytes of JSON.")),
     Access: choice(&["open", "members"], "Those who may be in the room: all but the removed, or the members only."),
+    Status: choice(&["open", "claimed", "closed"], "The state of a conversation: no operator has it, one has it, it has ended."),
     Role: choice(&["member", "moderator", "owner"], "A member's rights. A higher role includes the lower ones."),
 }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::summary::RoomSummary;
 use crate::{
-    model::{Clients, RoomId, UserId},
+    model::{Clients, Queued, RoomId, UserId},
     room::Reads,
 };
 
@@ -14,6 +14,8 @@ pub trait Delivery: Send + Sync + 'static {
     fn read(&self, reads: &Reads);
     /// Tells the watching clients of a user of a room's activity.
     fn activity(&self, user: &UserId, activity: &RoomActivity);
+    /// Tells the watching operators of a conversation.
+    fn conversation(&self, room: &RoomId, queued: &Queued);
     /// Returns the clients of a user.
     fn clients(&self, user: &UserId) -> Clients;
     /// Ends the connections of a user's clients.

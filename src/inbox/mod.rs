@@ -31,8 +31,8 @@ use crate::{
     error::Error,
     metrics,
     model::{
-        Clients, EncodedMessage, FromStore, ListedRoom, MAX_FOLLOWED, Mark, Marked, Outcome, Read,
-        RoomId, Seq, Signal, UserId,
+        Clients, EncodedMessage, FromStore, ListedRoom, MAX_FOLLOWED, Mark, Marked, Outcome,
+        Queued, Read, RoomId, Seq, Signal, UserId,
     },
     room::{NewsListener, READ_TIMEOUT, Reads, Rooms},
     store::{MembershipStore, MessageStore, StoreError},
@@ -100,6 +100,7 @@ impl Inbox {
                 messages,
                 authors,
                 changes,
+                conversations,
             } => {
                 for (stored, author) in messages.iter().zip(authors) {
                     if !stored.duplicate {
@@ -108,6 +109,10 @@ impl Inbox {
                 }
                 for revised in changes {
                     self.watch.active(&revised.room_id);
+                }
+                for changed in conversations {
+                    self.watch.active(&changed.room_id);
+                    self.tell_conversation(&changed.room_id, &changed.queued);
                 }
             }
             Outcome::Unknown(rooms) => rooms.iter().for_each(|room| self.watch.active(room)),
@@ -239,6 +244,19 @@ impl Inbox {
         }
     }
 
+    /// Tells the watching operators on all servers of a conversation.
+    pub fn tell_conversation(&self, room: &RoomId, queued: &Queued) {
+        self.context.delivery.conversation(room, queued);
+        if let Some(bus) = &self.context.bus {
+            bus.signal(room, &Signal::Conversation(queued.clone()));
+        }
+    }
+
+    /// Returns true when a user has a client here.
+    pub fn is_here(&self, user: &UserId) -> bool {
+        self.context.delivery.clients(user).connections > 0
+    }
+
     /// Begins to tell a user's clients of the activity in the followed rooms. Call
     /// [`Inbox::unwatch`] once for each success.
     ///
@@ -355,6 +373,7 @@ impl NewsListener for Inbox {
             match signal {
                 Signal::Read { user_id, seq } => self.tell_own(room, user_id, *seq),
                 Signal::Followed { user_id } => self.watch.changed(user_id),
+                Signal::Conversation(queued) => self.context.delivery.conversation(room, queued),
                 Signal::Find {
                     id,
                     user_id,

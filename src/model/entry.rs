@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     change::{Change, Refusal, Revised},
+    conversation::ConversationChanged,
     ids::{RoomId, UserId},
     message::{Changed, Draft, EncodedMessage, Message, Stored},
 };
@@ -61,6 +62,8 @@ pub struct Committed {
     pub changes: Vec<Result<Changed<Arc<Message>>, Refusal>>,
     /// The rooms with changes in the batch.
     pub rooms: Vec<Revised<Arc<Message>>>,
+    /// The conversations that the messages have changed.
+    pub conversations: Vec<ConversationChanged>,
 }
 
 /// An entry's outcome.
@@ -83,6 +86,8 @@ pub enum Outcome {
         authors: Vec<UserId>,
         /// The rooms with changes.
         changes: Vec<Revised<EncodedMessage>>,
+        /// The conversations that the messages have changed.
+        conversations: Vec<ConversationChanged>,
     },
     /// Entries may have been committed to these rooms, or may be yet; their senders wait no longer.
     /// Reported again once no such commit is possible any more.
@@ -96,6 +101,7 @@ impl From<Vec<Stored<EncodedMessage>>> for Outcome {
             messages,
             authors: vec![],
             changes: vec![],
+            conversations: vec![],
         }
     }
 }

@@ -8,6 +8,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
 use super::{
+    conversation::Speaker,
     ids::{ClientMessageId, RoomId, Seq, UserId},
     state::{Metadata, Revision, State},
     visible,
@@ -82,6 +83,8 @@ pub struct Draft {
     pub reply_to: Option<Seq>,
     /// The sender's own data.
     pub metadata: Option<Metadata>,
+    /// The author's part in the room's conversation; none in a room without conversations.
+    pub speaker: Option<Speaker>,
 }
 
 impl Draft {
@@ -103,12 +106,18 @@ impl Draft {
             client_message_id,
             reply_to: None,
             metadata: None,
+            speaker: None,
         }
     }
 
     /// Returns true for a draft with a text and nothing else.
     pub fn is_plain(&self) -> bool {
         self.reply_to.is_none() && self.metadata.is_none()
+    }
+
+    /// Returns true for a draft that changes nothing but the log.
+    pub fn is_alone(&self) -> bool {
+        self.is_plain() && self.speaker.is_none()
     }
 
     /// Returns the state of the draft's message besides its text.

@@ -1,11 +1,13 @@
 //! Values parsed at the edge: all code inside can trust them.
 
 mod change;
+mod conversation;
 mod entry;
 mod ids;
 mod membership;
 mod message;
 mod number;
+mod pattern;
 mod room;
 mod signal;
 mod state;
@@ -13,11 +15,16 @@ mod visible;
 
 pub use self::{
     change::{Action, Change, Edit, Refusal, Revised},
+    conversation::{
+        Conversation, ConversationChanged, Handover, ListedConversation, Queued, Speaker, Status,
+        Step,
+    },
     entry::{Committed, Entry, Outcome, Settled},
     ids::{ClientMessageId, InvalidIdentifier, MAX_IDENTIFIER_BYTES, RoomId, Seq, UserId},
     membership::{Followed, Latest, ListedRoom, MAX_FOLLOWED, Mark, Marked, Read},
     message::{Body, Changed, Draft, EncodedMessage, Message, Stored},
     number::WholeNumber,
+    pattern::{RoomPattern, RoomPatterns},
     room::{
         Access, Authority, Exclusion, MAX_FIRST_MEMBERS, MAX_TITLE_BYTES, Membership, NewSettings,
         Role, RoomAction, RoomChange, RoomChanged, RoomInfo, RoomMember, RoomRefusal, RoomSettings,

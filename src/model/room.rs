@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    conversation::{Conversation, Handover, Queued},
     ids::{FromStore, InvalidIdentifier, RoomId, UserId, check_characters},
     state::{Metadata, Revision},
     visible,
@@ -198,6 +199,9 @@ pub struct RoomInfo {
     pub metadata: Option<Metadata>,
     /// The users who may be in the room.
     pub access: Access,
+    /// The conversation, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<Conversation>,
 }
 
 impl RoomInfo {
@@ -214,6 +218,7 @@ impl RoomInfo {
             metadata: metadata
                 .map_or_else(|| self.metadata.clone(), |json| Some(json).filter(is_any)),
             access: access.unwrap_or(self.access),
+            conversation: self.conversation.clone(),
         }
     }
 
@@ -229,7 +234,8 @@ impl RoomInfo {
     pub fn size(&self) -> usize {
         let title = self.title.as_ref().map_or(0, |title| title.0.len());
         let metadata = self.metadata.as_ref().map_or(0, |json| json.as_str().len());
-        title + metadata + 64
+        let conversation = self.conversation.as_ref().map_or(0, |_| 256);
+        title + metadata + conversation + 64
     }
 }
 
@@ -274,7 +280,9 @@ pub enum Authority {
     User,
     /// A moderator's, and an owner's where no owner is left.
     Operator,
-    /// An owner's, and the last owner need not stay.
+    /// An operator's, and those of every conversation's operator.
+    Supervisor,
+    /// An owner's, and the last owner need not stay; and a supervisor's.
     Service,
 }
 
@@ -304,6 +312,8 @@ pub enum RoomAction {
         /// The member.
         user: UserId,
     },
+    /// Changes the conversation.
+    HandOver(Handover),
 }
 
 /// A stored change of a room.
@@ -315,6 +325,8 @@ pub struct RoomChanged {
     pub changed: bool,
     /// The users whose lists of rooms have changed.
     pub users: Vec<UserId>,
+    /// The conversation, after a change of it.
+    pub queued: Option<Queued>,
 }
 
 /// The reason why a change of a room is refused. Nothing of it is stored.
@@ -324,6 +336,10 @@ pub enum RoomRefusal {
     NotFound,
     /// The room exists already, with these settings.
     Exists(RoomInfo),
+    /// There is no conversation in the room.
+    NoConversation,
+    /// Somebody was faster; the present conversation.
+    Held(Conversation),
     /// The user may not; the text says why.
     Forbidden(&'static str),
 }
@@ -332,7 +348,11 @@ impl From<RoomRefusal> for Error {
     fn from(refusal: RoomRefusal) -> Self {
         match refusal {
             RoomRefusal::NotFound => Self::NotFound("roomId: nobody created this room".into()),
+            RoomRefusal::NoConversation => {
+                Self::NotFound("roomId: there is no conversation in this room".into())
+            }
             RoomRefusal::Exists(info) => Self::Conflict(Current::new(&info)),
+            RoomRefusal::Held(conversation) => Self::Conflict(Current::new(&conversation)),
             RoomRefusal::Forbidden(why) => Self::Forbidden(why.into()),
         }
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
+    conversation::Queued,
     ids::{RoomId, Seq, UserId},
     state::Revision,
 };
@@ -39,6 +40,8 @@ pub enum Signal {
         /// The user.
         user_id: UserId,
     },
+    /// The room's conversation has changed, or has moved in the queue: the watching operators are told.
+    Conversation(Queued),
     /// A server asks the others to confirm that nobody is in the room there who may not be.
     Confirm {
         /// The question.

@@ -125,6 +125,15 @@ impl Client {
         }
     }
 
+    /// Begins or ends the client's subscription to the news of conversations.
+    pub fn hear_conversations(&self, socket: &Socket, on: bool) {
+        if on {
+            hear(socket, WATCHERS.to_owned());
+        } else {
+            socket.leave(WATCHERS);
+        }
+    }
+
     /// Ends the client's subscription to a room's packets.
     pub fn unsubscribe(&self, socket: &Socket, room: &RoomId) {
         socket.leave(room.to_string());
@@ -143,6 +152,9 @@ fn hear(socket: &Socket, room: String) -> bool {
     }
     true
 }
+
+/// The Socket.IO room of the operators who watch the conversations. No room of the chat can have its name.
+pub const WATCHERS: &str = "\u{4}";
 
 /// Returns the name of the Socket.IO room for the packets to a user's own clients. No room of the
 /// chat can have it.

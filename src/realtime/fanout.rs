@@ -8,16 +8,18 @@ use socketioxide::{BroadcastError, SendError, SocketError, SocketIo, extract::So
 
 use super::{
     backlog::Backlogs,
-    client::{Client, activity_of, own_packets},
+    client::{Client, WATCHERS, activity_of, own_packets},
     credentials::disconnect,
     overflow::{count_bytes, count_packet, cut, has_overflowed},
     protocol::{self, Removed, UserTyping, event},
     users::Users,
 };
 use crate::{
+    auth::Identity,
+    contract::ConversationActivity,
     error::Error,
     inbox::{Delivery, RoomActivity},
-    model::{Clients, EncodedMessage, Exclusion, RoomId, UserId},
+    model::{Clients, EncodedMessage, Exclusion, Queued, RoomId, UserId},
     room::{Fanout, MessageChanged, Presence, Reads, Reset, SettingsChanged},
 };
 
@@ -65,13 +67,29 @@ impl SocketIoFanout {
         data: &T,
         bytes: usize,
     ) {
+        self.emit_to(own, room, event, data, bytes, |_| true);
+    }
+
+    /// Sends a packet about a room to the clients in a Socket.IO room of another kind, each if its token is
+    /// for the room and its identity may hear of it.
+    fn emit_to<T: Serialize>(
+        &self,
+        listeners: String,
+        room: &RoomId,
+        event: &str,
+        data: &T,
+        bytes: usize,
+        may_hear: impl Fn(&Identity) -> bool,
+    ) {
         let Some(namespace) = self.io.of("/") else {
             return;
         };
-        for socket in namespace.within(own).sockets() {
+        for socket in namespace.within(listeners).sockets() {
             let client = Client::from_socket(&socket);
             let identity = client.participant.identity();
-            if identity.is_none_or(|identity| identity.may_enter(room).is_err()) {
+            let hears =
+                |identity: Identity| identity.may_enter(room).is_ok() && may_hear(&identity);
+            if !identity.is_some_and(hears) {
                 continue;
             }
             send(&client, &socket, event, data, bytes);
@@ -238,6 +256,20 @@ impl Delivery for SocketIoFanout {
         let bytes = PACKET_BYTES + message.map_or(0, |message| message.json().len());
         let (own, room) = (activity_of(user), activity.room_id());
         self.emit_to_own(own, room, event::ROOM_ACTIVITY, activity, bytes);
+    }
+
+    fn conversation(&self, room_id: &RoomId, queued: &Queued) {
+        let activity = ConversationActivity { room_id, queued };
+        let (watchers, event) = (WATCHERS.to_owned(), event::CONVERSATION_ACTIVITY);
+        let bytes = 8 * PACKET_BYTES;
+        self.emit_to(
+            watchers,
+            room_id,
+            event,
+            &activity,
+            bytes,
+            Identity::is_operator,
+        );
     }
 
     fn clients(&self, user: &UserId) -> Clients {

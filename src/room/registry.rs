@@ -89,13 +89,21 @@ impl Rooms {
     pub fn observe(&self, outcome: Outcome) {
         match outcome {
             Outcome::Stored {
-                messages, changes, ..
+                messages,
+                changes,
+                conversations,
+                ..
             } => {
                 for (room, stored) in by_room(messages) {
                     self.stored(&room, stored);
                 }
                 for revised in changes {
                     self.revised(revised);
+                }
+                for changed in conversations {
+                    if let Some(revision) = changed.revision {
+                        self.changed(&changed.room_id, revision);
+                    }
                 }
             }
             Outcome::Unknown(rooms) => {

@@ -5,8 +5,11 @@ use std::{
     sync::Arc,
 };
 
+use uuid::Uuid;
+
 use super::{
-    batch::Distinct,
+    batch::{Answers, Distinct},
+    conversing::{self, Talk, Talks},
     error::StoreError,
     ledger::Ledger,
     present::{Place, Present, Questions, Reacted, Subject},
@@ -19,6 +22,9 @@ use crate::model::{
 pub(super) trait Tables: Send {
     /// Returns those of the messages that exist.
     async fn existing(&mut self, places: &BTreeSet<Place>) -> Result<HashSet<Place>, StoreError>;
+
+    /// Finds the messages of drafts that are stored already.
+    async fn held(&mut self, drafts: &[&Draft]) -> Result<Answers, StoreError>;
 
     /// Stores drafts without repeats among them, and returns their messages in order.
     async fn append(&mut self, drafts: &[&Draft]) -> Result<Vec<Message>, StoreError>;
@@ -67,6 +73,12 @@ pub(super) trait Tables: Send {
 
     /// Writes the newest revisions of rooms.
     async fn count(&mut self, rooms: &BTreeMap<&RoomId, Revision>) -> Result<(), StoreError>;
+
+    /// Reads the conversations of rooms.
+    async fn conversations(&mut self, rooms: &BTreeSet<&RoomId>) -> Result<Talks, StoreError>;
+
+    /// Writes a room's conversation.
+    async fn write_conversation(&mut self, room: &RoomId, talk: &Talk) -> Result<(), StoreError>;
 }
 
 /// Stores a batch: its messages, then its changes. A room's changes are numbered under the lock of
@@ -80,12 +92,22 @@ pub(super) async fn commit(
     drafts: &[Draft],
     changes: &[Change],
 ) -> Result<Committed, StoreError> {
+    let talks = conversing::talks(tables, drafts).await?;
     let mut committed = Committed {
-        messages: append(tables, drafts).await?,
+        messages: append(tables, drafts, &talks).await?,
         ..Committed::default()
     };
+    let questions = Questions::new(changes);
+    let hearing = conversing::hear(
+        tables,
+        drafts,
+        &committed.messages,
+        &talks,
+        &questions.rooms,
+    );
+    committed.conversations = hearing.await?;
     if !changes.is_empty() {
-        let present = look(tables, &Questions::new(changes)).await?;
+        let present = look(tables, &questions).await?;
         let mut ledger = Ledger::new(present);
         ledger.apply(changes);
         write(tables, &mut ledger).await?;
@@ -94,28 +116,64 @@ pub(super) async fn commit(
     Ok(committed)
 }
 
-/// Stores the drafts that answer no message, or one that exists.
-async fn append(tables: &mut impl Tables, drafts: &[Draft]) -> Result<Vec<Answer>, StoreError> {
+/// Stores the drafts that the room accepts.
+async fn append(
+    tables: &mut impl Tables,
+    drafts: &[Draft],
+    talks: &Talks,
+) -> Result<Vec<Answer>, StoreError> {
     let answered: BTreeSet<_> = drafts.iter().filter_map(answered_by).collect();
     let existing = if answered.is_empty() {
         HashSet::new()
     } else {
         tables.existing(&answered).await?
     };
-    let is_accepted =
-        |draft: &Draft| answered_by(draft).is_none_or(|place| existing.contains(&place));
-    let accepted = drafts.iter().filter(|draft| is_accepted(draft));
-    let accepted: Vec<_> = accepted.cloned().collect();
+    let barred = barred(tables, drafts, talks).await?;
+    let refusal = |draft: &Draft| match answered_by(draft) {
+        Some(place) if !existing.contains(&place) => {
+            let why = "replyTo: there is no such message";
+            Some(Refusal::NotFound(why.into()))
+        }
+        _ => barred.get(&draft.id).cloned(),
+    };
+    let refusals: Vec<_> = drafts.iter().map(refusal).collect();
+    let accepted = drafts.iter().zip(&refusals);
+    let accepted = accepted.filter(|(_, refusal)| refusal.is_none());
+    let accepted: Vec<_> = accepted.map(|(draft, _)| draft.clone()).collect();
     let distinct = Distinct::new(&accepted);
     let messages = tables.append(distinct.drafts()).await?;
     let stored = distinct.answer(&accepted, messages);
     write_new_states(tables, &stored).await?;
     let mut stored = stored.into_iter();
-    let answers = drafts.iter().map(|draft| {
-        let stored = is_accepted(draft).then(|| stored.next()).flatten();
-        stored.ok_or_else(|| Refusal::NotFound("replyTo: there is no such message".into()))
+    let answers = refusals.into_iter().map(|refusal| match refusal {
+        Some(refusal) => Err(refusal),
+        None => Ok(stored.next().expect("every accepted draft has an answer")),
     });
     Ok(answers.collect())
+}
+
+/// Returns the refusals of drafts whose authors have to leave the answers to others. A repeat of a stored
+/// message is answered, whoever has the conversation by now.
+async fn barred(
+    tables: &mut impl Tables,
+    drafts: &[Draft],
+    talks: &Talks,
+) -> Result<HashMap<Uuid, Refusal>, StoreError> {
+    let refused = |draft: &Draft| Some((draft.id, conversing::refusal(draft, talks)?));
+    let mut barred: HashMap<_, _> = drafts.iter().filter_map(refused).collect();
+    if barred.is_empty() {
+        return Ok(barred);
+    }
+    let asked = drafts.iter().filter(|draft| barred.contains_key(&draft.id));
+    let asked: Vec<_> = asked.collect();
+    let held = tables.held(&asked).await?;
+    let new: HashSet<_> = held
+        .missing(&asked)
+        .into_iter()
+        .map(|draft| draft.id)
+        .collect();
+    barred.retain(|id, _| new.contains(id));
+    Ok(barred)
 }
 
 type Answer = Result<Stored<Arc<Message>>, Refusal>;

@@ -6,16 +6,18 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::error::StoreError;
-use crate::model::{Followed, Latest, ListedRoom, Mark, Marked, Read, RoomId, Seq, UserId};
+use crate::model::{
+    Followed, Latest, ListedConversation, ListedRoom, Mark, Marked, Read, RoomId, Seq, UserId,
+};
 
 /// The newest messages of a room among which the user's own is looked for: it counts as read, and
 /// so do the messages before it. A user with more unread messages has too many to count exactly.
 pub const OWN_AMONG: i64 = 200;
 
-/// A place in the list of a user's rooms.
+/// A place in a list of rooms by a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListPlace {
-    /// The last activity of the room before it.
+    /// The time of the room before it.
     pub active_at: DateTime<Utc>,
     /// The room before it.
     pub room_id: RoomId,
@@ -26,6 +28,15 @@ impl From<&ListedRoom> for ListPlace {
         Self {
             active_at: room.active_at,
             room_id: room.room_id.clone(),
+        }
+    }
+}
+
+impl From<&ListedConversation> for ListPlace {
+    fn from(listed: &ListedConversation) -> Self {
+        Self {
+            active_at: listed.queued_at(),
+            room_id: listed.room_id.clone(),
         }
     }
 }

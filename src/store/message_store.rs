@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::{
     archive_store::ArchiveStore,
+    conversation_store::ConversationStore,
     error::{MigrateError, StoreError},
     membership_store::MembershipStore,
     page::{Head, Keep, Loaded, Page},
@@ -141,6 +142,11 @@ pub trait MessageStore: Send + Sync + 'static {
 
     /// Returns the settings and members of rooms, kept beside the log.
     fn rooms(&self) -> &dyn RoomStore;
+
+    /// Returns the conversations, if the store has any.
+    fn conversations(&self) -> Option<&dyn ConversationStore> {
+        None
+    }
 
     /// Returns the archive, if the store has one.
     fn archive(&self) -> Option<&dyn ArchiveStore> {

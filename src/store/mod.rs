@@ -13,6 +13,8 @@
 mod archive_store;
 mod batch;
 mod changing;
+mod conversation_store;
+mod conversing;
 mod error;
 mod fault;
 mod governing;
@@ -37,6 +39,7 @@ use std::sync::Arc;
 pub(crate) use self::postgres::{connect_options as postgres_options, direct};
 pub use self::{
     archive_store::{ArchiveStore, MembershipOf, ReactionBy},
+    conversation_store::{ConversationQuery, ConversationStore},
     error::{Cause, MigrateError, StoreError},
     limits::{ACQUIRE_TIMEOUT, STATEMENT_TIMEOUT},
     membership_store::{ListPlace, MembershipStore},

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{error::StoreError, page::Head};
-use crate::model::{Revision, Role, RoomId, RoomInfo, Seq, UserId};
+use crate::model::{Conversation, Revision, Role, RoomId, RoomInfo, Seq, UserId};
 
 /// An endpoint's key: a hash of its URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,7 +24,7 @@ pub struct Cursor {
     /// The newest change delivered.
     pub revision: Revision,
     /// The last one delivered of several changes with this revision: an empty text for the
-    /// settings, else a member's name. None when all are delivered.
+    /// settings or the conversation, else a member's name. None when all are delivered.
     pub part: Option<String>,
     /// The failed attempts to deliver the next event.
     pub attempts: u32,
@@ -51,7 +51,7 @@ impl Cursor {
     }
 }
 
-/// A change of a room's settings or members.
+/// A change of a room's settings, members or conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoomEvent {
     /// The room's revision with it.
@@ -65,6 +65,8 @@ pub struct RoomEvent {
 pub enum RoomState {
     /// The settings.
     Settings(RoomInfo),
+    /// The conversation.
+    Conversation(Conversation),
     /// A user's role; none for one who is no member any more.
     Member(UserId, Option<Role>),
 }
@@ -73,7 +75,7 @@ impl RoomState {
     /// Returns the name of the part, see [`Cursor::part`].
     pub fn part(&self) -> &str {
         match self {
-            Self::Settings(_) => "",
+            Self::Settings(_) | Self::Conversation(_) => "",
             Self::Member(user, _) => user.as_str(),
         }
     }

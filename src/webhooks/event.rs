@@ -8,7 +8,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use uuid::{Builder, Uuid};
 
 use crate::{
-    model::{Message, Revision, Role, RoomId, RoomInfo, UserId, iso8601_millis},
+    model::{Conversation, Message, Revision, Role, RoomId, RoomInfo, UserId, iso8601_millis},
     store::{RoomEvent, RoomState},
 };
 
@@ -41,6 +41,15 @@ struct RoomChanged<'a> {
     room_id: &'a RoomId,
     revision: Revision,
     room: &'a RoomInfo,
+}
+
+/// The data of a changed conversation.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ConversationChanged<'a> {
+    room_id: &'a RoomId,
+    revision: Revision,
+    conversation: &'a Conversation,
 }
 
 /// The data of a changed member; a removed one has no role.
@@ -96,7 +105,7 @@ impl Event {
         }
     }
 
-    /// Returns the event of a room's changed settings or member.
+    /// Returns the event of a room's changed settings, conversation or member.
     pub(super) fn of_room(room_id: &RoomId, event: &RoomEvent) -> Self {
         let revision = event.revision;
         let (kind, data) = match &event.state {
@@ -107,6 +116,14 @@ impl Event {
                     room,
                 };
                 ("room.changed", json(&data))
+            }
+            RoomState::Conversation(conversation) => {
+                let data = ConversationChanged {
+                    room_id,
+                    revision,
+                    conversation,
+                };
+                ("conversation.changed", json(&data))
             }
             RoomState::Member(user_id, role) => {
                 let data = MemberChanged {

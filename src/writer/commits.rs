@@ -162,7 +162,7 @@ impl Commits {
         drafts: &[Draft],
         changes: &[Change],
     ) -> Result<Committed, StoreError> {
-        if !changes.is_empty() || !drafts.iter().all(Draft::is_plain) {
+        if !changes.is_empty() || !drafts.iter().all(Draft::is_alone) {
             return self.store.commit(drafts, changes).await;
         }
         let stored = self.store.append(drafts).await?;
@@ -196,6 +196,7 @@ impl Commits {
                 .map(|stored| stored.message.user_id.clone())
                 .collect(),
             changes: committed.rooms.iter().map(Revised::encode).collect(),
+            conversations: committed.conversations.clone(),
         });
         let mut messages = messages.into_iter();
         let mut changes = committed.changes.iter().map(|answer| match answer {

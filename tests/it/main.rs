@@ -15,6 +15,7 @@ mod comebacks;
 mod command;
 mod connections;
 mod contract;
+mod conversations;
 mod credentials;
 mod deploy;
 mod docs;

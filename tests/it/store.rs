@@ -390,12 +390,14 @@ async fn migrations_may_run_at_once_and_again(database: Database) {
 }
 
 /// The way back to the tables before the second migration.
-const FIRST_SCHEMA: [&str; 17] = [
+const FIRST_SCHEMA: [&str; 19] = [
     "DROP TABLE room_settings",
     "DROP TABLE room_members",
     "DROP TABLE room_departures",
     "DROP TABLE webhook_endpoints",
     "DROP TABLE webhook_cursors",
+    "DROP TABLE conversations",
+    "DROP TABLE holders",
     "DROP TABLE search_documents",
     "DROP TABLE search_cursors",
     "DROP TABLE memberships",
@@ -441,7 +443,7 @@ async fn a_log_of_the_first_schema_is_kept_and_recognizes_repeats(database: Data
 /// The way back to the tables before the fourth migration, and to an index whose build broke off.
 const THIRD_SCHEMA: [&str; 6] = [
     "DROP TABLE room_settings, room_members, room_departures",
-    "DROP TABLE webhook_endpoints, webhook_cursors",
+    "DROP TABLE webhook_endpoints, webhook_cursors, conversations, holders",
     "DROP TABLE revisions, message_states, reactions, memberships, search_documents, search_cursors",
     "DROP INDEX messages_id_in_room",
     "CREATE UNIQUE INDEX messages_id ON messages (id) WHERE client_message_id IS NULL",
@@ -490,6 +492,7 @@ async fn every_unique_index_of_a_rooms_rows_begins_with_the_room() {
         "room_members",
         "room_departures",
         "webhook_cursors",
+        "conversations",
     ] {
         let all = format!(
             "SELECT 1 / (count(*) > 0 AND bool_and(attname = 'room_id'))::int FROM pg_index \

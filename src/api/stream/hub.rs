@@ -9,7 +9,7 @@ use crate::{
     auth::Identity,
     contract::{self, Removed, event},
     inbox::{Delivery, RoomActivity},
-    model::{Clients, EncodedMessage, Exclusion, Revision, RoomId, Seq, UserId},
+    model::{Clients, EncodedMessage, Exclusion, Queued, Revision, RoomId, Seq, UserId},
     net::Peer,
     room::{Fanout, MessageChanged, Presence, Reads, Reset, SettingsChanged},
 };
@@ -167,6 +167,8 @@ impl Delivery for Streams {
             self.users.send(user, &outlets, packet);
         }
     }
+
+    fn conversation(&self, _: &RoomId, _: &Queued) {}
 
     fn clients(&self, _: &UserId) -> Clients {
         Clients::default()

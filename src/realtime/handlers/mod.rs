@@ -4,6 +4,7 @@
 //! in the `handler` of one file here.
 
 mod changes;
+mod conversations;
 mod credentials;
 mod inbox;
 mod messages;
@@ -46,6 +47,7 @@ fn handle(call: Call) -> impl Future<Output = ()> {
         .or_else(|| inbox::handler(event))
         .or_else(|| search::handler(event))
         .or_else(|| settings::handler(event))
+        .or_else(|| conversations::handler(event))
         .or_else(|| presence::handler(event))
         .or_else(|| credentials::handler(event));
     Either::Right(match handler {

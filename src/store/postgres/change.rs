@@ -12,12 +12,14 @@ use super::{
     super::{
         batch::Answers,
         changing::{self, Tables},
+        conversing::{Talk, Talks},
         error::StoreError,
         fault,
         present::{OPERATORS_AMONG, Place, Reacted, Subject},
         row,
     },
     append::{self, ByRoom},
+    conversations,
     pools::{Pools, Query, Session},
     read::message,
     work::{STATEMENTS_TIMEOUT, Work},
@@ -212,12 +214,18 @@ impl Tables for PostgresTables {
         rows.iter().map(place).collect()
     }
 
-    async fn append(&mut self, drafts: &[&Draft]) -> Result<Vec<Message>, StoreError> {
+    async fn held(&mut self, drafts: &[&Draft]) -> Result<Answers, StoreError> {
+        let rows = self.fetch(append::held(drafts)).await?;
         let mut answers = Answers::new(drafts.len());
-        if self.look {
-            let rows = self.fetch(append::held(drafts)).await?;
-            append::take_held(&rows, &mut answers)?;
-        }
+        append::take_held(&rows, &mut answers)?;
+        Ok(answers)
+    }
+
+    async fn append(&mut self, drafts: &[&Draft]) -> Result<Vec<Message>, StoreError> {
+        let answers = match self.look {
+            true => self.held(drafts).await?,
+            false => Answers::new(drafts.len()),
+        };
         let fresh = answers.missing(drafts);
         if fresh.is_empty() {
             return answers.complete(vec![]);
@@ -341,5 +349,14 @@ impl Tables for PostgresTables {
             .bind(names(rooms.keys().copied()))
             .bind(revisions.collect::<Vec<_>>());
         self.fetch(query).await.map(drop)
+    }
+
+    async fn conversations(&mut self, rooms: &BTreeSet<&RoomId>) -> Result<Talks, StoreError> {
+        let rooms = names(rooms.iter().copied());
+        conversations::talks(&self.fetch(conversations::select(rooms)).await?)
+    }
+
+    async fn write_conversation(&mut self, room: &RoomId, talk: &Talk) -> Result<(), StoreError> {
+        self.fetch(conversations::write(room, talk)).await.map(drop)
     }
 }

@@ -285,7 +285,7 @@ pub(super) async fn latest(
 }
 
 /// Reads the newest message of a row, if there is one and it is readable.
-fn newest(row: &PgRow) -> Result<Option<Message>, StoreError> {
+pub(super) fn newest(row: &PgRow) -> Result<Option<Message>, StoreError> {
     let seq: Option<i64> = row::value(row, "seq")?;
     Ok(seq.and_then(|_| message(row).ok()))
 }

@@ -34,7 +34,7 @@ INSERT INTO _sqlx_migrations (version, description, success, checksum, execution
 /// The only encoding with room for every message.
 const ENCODING: &str = "UTF8";
 
-fn steps() -> [Migration; 9] {
+fn steps() -> [Migration; 10] {
     [
         migration(
             1,
@@ -80,6 +80,11 @@ fn steps() -> [Migration; 9] {
             9,
             "webhooks",
             include_str!("../../../migrations/postgres/0009_webhooks.sql"),
+        ),
+        migration(
+            10,
+            "conversations",
+            include_str!("../../../migrations/postgres/0010_conversations.sql"),
         ),
     ]
 }

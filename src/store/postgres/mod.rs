@@ -3,6 +3,7 @@
 mod append;
 mod archive;
 mod change;
+mod conversations;
 pub(crate) mod direct;
 mod index;
 mod memberships;
@@ -32,6 +33,7 @@ use self::{pools::Pools, work::Work};
 use super::{
     archive_store::ArchiveStore,
     batch::Distinct,
+    conversation_store::ConversationStore,
     error::{MigrateError, StoreError},
     fault,
     membership_store::{ListPlace, MembershipStore},
@@ -146,6 +148,10 @@ impl MessageStore for PostgresStore {
 
     fn rooms(&self) -> &dyn RoomStore {
         self
+    }
+
+    fn conversations(&self) -> Option<&dyn ConversationStore> {
+        Some(self)
     }
 
     fn archive(&self) -> Option<&dyn ArchiveStore> {

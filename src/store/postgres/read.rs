@@ -41,13 +41,13 @@ const LOAD: &str = r#"
 SELECT room_id, seq, id, user_id, operator_id, message, client_message_id, "timestamp",
     (SELECT state FROM message_states s WHERE s.room_id = m.room_id AND s.seq = m.seq) AS state,
     (SELECT last_revision FROM revisions WHERE room_id = $1) AS revision,
-    EXISTS (SELECT FROM room_settings WHERE room_id = $1) AS is_created
+    EXISTS (SELECT FROM room_settings WHERE room_id = $1) OR EXISTS (SELECT FROM conversations WHERE room_id = $1) AS has_settings
 FROM messages m WHERE room_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq DESC LIMIT $4"#;
 
 /// The same two of a room without messages.
 const EMPTY: &str = r#"
 SELECT (SELECT last_revision FROM revisions WHERE room_id = $1) AS revision,
-    EXISTS (SELECT FROM room_settings WHERE room_id = $1) AS is_created"#;
+    EXISTS (SELECT FROM room_settings WHERE room_id = $1) OR EXISTS (SELECT FROM conversations WHERE room_id = $1) AS has_settings"#;
 
 /// Reads the newest messages, oldest first, with the room's newest change and its settings.
 pub(super) async fn load(pools: &Pools, room: &RoomId, limit: usize) -> Result<Loaded, StoreError> {
@@ -67,11 +67,11 @@ pub(super) async fn load(pools: &Pools, room: &RoomId, limit: usize) -> Result<L
         reading.take(&rows, |row| row::seq(row), message)?;
     }
     let messages = reading.finish()?;
-    let (revision, is_created) = match state {
+    let (revision, has_settings) = match state {
         Some(state) => state,
         None => empty(pools, room).await?,
     };
-    let settings = match is_created {
+    let settings = match has_settings {
         true => rooms::settings(pools, room).await?,
         false => None,
     };
@@ -82,7 +82,7 @@ pub(super) async fn load(pools: &Pools, room: &RoomId, limit: usize) -> Result<L
     })
 }
 
-/// Reads the newest change of a room without messages, and whether somebody created it.
+/// Reads the newest change of a room without messages, and whether it has settings.
 async fn empty(pools: &Pools, room: &RoomId) -> Result<(Revision, bool), StoreError> {
     let query = || sqlx::query(EMPTY).bind(room.as_str());
     let rows = pools.fetch(Work::Read, query).await;
@@ -91,7 +91,7 @@ async fn empty(pools: &Pools, room: &RoomId) -> Result<(Revision, bool), StoreEr
 }
 
 fn room_state(row: &PgRow) -> Result<(Revision, bool), StoreError> {
-    Ok((row::revision(row)?, row::value(row, "is_created")?))
+    Ok((row::revision(row)?, row::value(row, "has_settings")?))
 }
 
 /// Reads a page, oldest first.

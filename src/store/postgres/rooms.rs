@@ -7,12 +7,14 @@ use tokio::time::timeout;
 
 use super::{
     super::{
+        conversing::Talk,
         error::StoreError,
         fault,
         governing::{self, Present, RoomTables},
         row,
     },
     change::{LOCK, OPEN},
+    conversations::{self, time},
     memberships::{LIMIT, fetch},
     pools::{Pools, Query, Session},
     work::{STATEMENTS_TIMEOUT, Work},
@@ -27,11 +29,12 @@ const CREATE: &str =
     "INSERT INTO rooms (room_id, last_seq) VALUES ($1, 0) ON CONFLICT (room_id) DO NOTHING";
 
 const PRESENT: &str = r#"
-SELECT r.last_seq AS seq, s.title, s.metadata, s.access,
+SELECT r.last_seq AS seq, s.title, s.metadata, s.access, c.revision AS talk_revision, c.status, c.holder, c.version, c.changed,
+    c.changed_by, c.waiting, c.answered_seq,
     (SELECT role FROM room_members WHERE room_id = $1 AND user_id = $2) AS own,
     (SELECT role FROM room_members WHERE room_id = $1 AND user_id = $3) AS other,
     (SELECT count(*) FROM room_members WHERE room_id = $1 AND role = 'owner') AS owners
-FROM rooms r LEFT JOIN room_settings s USING (room_id) WHERE r.room_id = $1"#;
+FROM rooms r LEFT JOIN room_settings s USING (room_id) LEFT JOIN conversations c USING (room_id) WHERE r.room_id = $1"#;
 
 const WRITE: &str = r#"
 INSERT INTO room_settings AS old (room_id, revision, title, metadata, access, created, settings_revision, changed)
@@ -65,8 +68,13 @@ ORDER BY new.user_id COLLATE "C" ON CONFLICT (room_id, user_id) DO UPDATE SET fo
 const UNFOLLOW: &str =
     "UPDATE memberships SET follows = false WHERE room_id = $1 AND user_id = ANY($2) AND follows";
 
-const SETTINGS: &str =
-    "SELECT revision, title, metadata, access FROM room_settings WHERE room_id = $1";
+/// A conversation needs no settings.
+const SETTINGS: &str = r#"
+SELECT greatest(s.revision, c.revision) AS revision, title, metadata, coalesce(access, 'open') AS access,
+    status, holder, version, c.changed, changed_by
+FROM (SELECT $1 COLLATE "C" AS room_id) AS asked
+LEFT JOIN room_settings s USING (room_id) LEFT JOIN conversations c USING (room_id)
+WHERE s.room_id IS NOT NULL OR c.room_id IS NOT NULL"#;
 
 const STANDINGS: &str = r#"
 SELECT place.room_id, place.user_id, s.access, (
@@ -147,7 +155,7 @@ impl RoomTables for Tables {
             .bind(user.as_str())
             .bind(other.as_str());
         let rows = self.fetch(query).await?;
-        row::present(rows.first())
+        row::present(rows.first(), time)
     }
 
     async fn write(
@@ -191,6 +199,14 @@ impl RoomTables for Tables {
         };
         self.fetch(listing).await.map(drop)
     }
+
+    async fn write_conversation(&mut self, room: &RoomId, talk: &Talk) -> Result<(), StoreError> {
+        self.fetch(conversations::write(room, talk)).await?;
+        let counting = sqlx::query(COUNT).bind(room.as_str());
+        self.fetch(counting.bind(talk.revision.get()))
+            .await
+            .map(drop)
+    }
 }
 
 /// Returns a room's settings.
@@ -200,7 +216,8 @@ pub(super) async fn settings(
 ) -> Result<Option<RoomSettings>, StoreError> {
     let query = || sqlx::query(SETTINGS).bind(room.as_str());
     let rows = fetch(pools, Work::Read, query).await?;
-    rows.first().map(row::room_settings).transpose()
+    let settings = rows.first().map(|row| row::room_settings(row, time));
+    settings.transpose()
 }
 
 /// Returns the standing of users in rooms.

@@ -18,6 +18,7 @@ use super::{
         },
     },
     PostgresStore,
+    conversations::time,
     memberships::fetch,
     pools::Query,
     work::Work,
@@ -91,14 +92,18 @@ SELECT epoch FROM held"#;
 /// are none.
 const ROOM_EVENTS: &str = r#"
 SELECT * FROM (
-    SELECT settings_revision AS revision, NULL AS user_id, NULL AS role, title, metadata, access
+    SELECT settings_revision AS revision, NULL AS user_id, NULL AS role, title, metadata, access,
+        NULL AS status, NULL AS holder, NULL::bigint AS version, NULL::timestamptz AS changed, NULL AS changed_by
     FROM room_settings WHERE room_id = $1 AND settings_revision > $2
+    UNION ALL
+    SELECT revision, NULL, NULL, NULL, NULL, '', status, holder, version, changed, changed_by
+    FROM conversations WHERE room_id = $1 AND revision > $2
     UNION ALL (
-        SELECT revision, user_id, role, NULL, NULL, '' FROM room_members
+        SELECT revision, user_id, role, NULL, NULL, '', NULL, NULL, NULL, NULL, NULL FROM room_members
         WHERE room_id = $1 AND revision >= $2 AND (revision > $2 OR user_id > $3) ORDER BY revision, user_id LIMIT $4
     )
     UNION ALL (
-        SELECT revision, user_id, NULL, NULL, NULL, '' FROM room_departures
+        SELECT revision, user_id, NULL, NULL, NULL, '', NULL, NULL, NULL, NULL, NULL FROM room_departures
         WHERE room_id = $1 AND revision >= $2 AND (revision > $2 OR user_id > $3) ORDER BY revision, user_id LIMIT $4
     )
 ) AS events
@@ -255,12 +260,11 @@ impl WebhookStore for PostgresStore {
                 .bind(saturated(limit))
         };
         let rows = fetch(&self.pools, Work::Read, query).await?;
-        rows.iter().map(row::room_event).collect()
+        rows.iter().map(|row| row::room_event(row, time)).collect()
     }
 
     async fn statuses(&self) -> Result<Vec<EndpointStatus>, StoreError> {
         let rows = fetch(&self.pools, Work::Read, || sqlx::query(STATUSES)).await?;
-        let time = |row: &PgRow, column| row::value::<_, Option<DateTime<Utc>>>(row, column);
         rows.iter()
             .map(|row| row::endpoint_status(row, time))
             .collect()

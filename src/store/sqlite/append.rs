@@ -99,7 +99,10 @@ pub(super) async fn append(
 }
 
 /// Finds the drafts' messages in the log.
-async fn held(connection: &mut SqliteConnection, drafts: &[&Draft]) -> Result<Answers, StoreError> {
+pub(super) async fn held(
+    connection: &mut SqliteConnection,
+    drafts: &[&Draft],
+) -> Result<Answers, StoreError> {
     let rows = sqlx::query(HELD)
         .bind(json(drafts)?)
         .fetch_all(connection)

@@ -9,7 +9,9 @@ use sqlx::{
 
 use super::{
     super::{
+        batch::Answers,
         changing::{self, Tables},
+        conversing::{Talk, Talks},
         error::StoreError,
         fault,
         page::{Keep, Page, saturated},
@@ -17,6 +19,7 @@ use super::{
         row,
     },
     append,
+    conversations::{self, TALK, time},
     read::message,
 };
 use crate::model::{
@@ -185,6 +188,10 @@ impl Tables for SqliteTables<'_> {
         Ok(existing)
     }
 
+    async fn held(&mut self, drafts: &[&Draft]) -> Result<Answers, StoreError> {
+        append::held(self.connection, drafts).await
+    }
+
     async fn append(&mut self, drafts: &[&Draft]) -> Result<Vec<Message>, StoreError> {
         append::append(self.connection, drafts).await
     }
@@ -311,5 +318,19 @@ impl Tables for SqliteTables<'_> {
             self.fetch(query).await?;
         }
         Ok(())
+    }
+
+    async fn conversations(&mut self, rooms: &BTreeSet<&RoomId>) -> Result<Talks, StoreError> {
+        let mut talks = Talks::new();
+        for room in rooms {
+            let rows = self.fetch(sqlx::query(TALK).bind(room.as_str())).await?;
+            let talk = rows.first().map(|row| row::talk(row, time)).transpose()?;
+            talks.extend(talk.flatten().map(|talk| ((*room).clone(), talk)));
+        }
+        Ok(talks)
+    }
+
+    async fn write_conversation(&mut self, room: &RoomId, talk: &Talk) -> Result<(), StoreError> {
+        self.fetch(conversations::write(room, talk)).await.map(drop)
     }
 }

@@ -102,5 +102,10 @@ fn migrator() -> Migrator {
             "webhooks",
             include_str!("../../../migrations/sqlite/0007_webhooks.sql"),
         ),
+        migration(
+            8,
+            "conversations",
+            include_str!("../../../migrations/sqlite/0008_conversations.sql"),
+        ),
     ])
 }

@@ -3,6 +3,7 @@
 mod append;
 mod archive;
 mod change;
+mod conversations;
 mod memberships;
 mod migrate;
 mod place;
@@ -24,6 +25,7 @@ use self::place::Place;
 use super::{
     archive_store::ArchiveStore,
     batch::Distinct,
+    conversation_store::ConversationStore,
     error::{MigrateError, StoreError},
     fault,
     limits::ACQUIRE_TIMEOUT,
@@ -205,6 +207,10 @@ impl MessageStore for SqliteStore {
 
     fn rooms(&self) -> &dyn RoomStore {
         self
+    }
+
+    fn conversations(&self) -> Option<&dyn ConversationStore> {
+        Some(self)
     }
 
     fn archive(&self) -> Option<&dyn ArchiveStore> {

@@ -8,12 +8,14 @@ use sqlx::{Connection, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
 use super::{
     super::{
+        conversing::Talk,
         error::StoreError,
         fault,
         governing::{self, Present, RoomTables},
         row,
     },
     change::{COUNT, OPEN, Query, REVISION},
+    conversations::{self, time},
     memberships::LIMIT,
 };
 use crate::model::{
@@ -26,11 +28,12 @@ const CREATE: &str =
     "INSERT INTO rooms (room_id, last_seq) VALUES (?1, 0) ON CONFLICT (room_id) DO NOTHING";
 
 const PRESENT: &str = r#"
-SELECT r.last_seq AS seq, s.title, s.metadata, s.access,
+SELECT r.last_seq AS seq, s.title, s.metadata, s.access, c.revision AS talk_revision, c.status, c.holder, c.version, c.changed,
+    c.changed_by, c.waiting, c.answered_seq,
     (SELECT role FROM room_members WHERE room_id = ?1 AND user_id = ?2) AS own,
     (SELECT role FROM room_members WHERE room_id = ?1 AND user_id = ?3) AS other,
     (SELECT count(*) FROM room_members WHERE room_id = ?1 AND role = 'owner') AS owners
-FROM rooms AS r LEFT JOIN room_settings AS s USING (room_id) WHERE r.room_id = ?1"#;
+FROM rooms AS r LEFT JOIN room_settings AS s USING (room_id) LEFT JOIN conversations AS c USING (room_id) WHERE r.room_id = ?1"#;
 
 const WRITE: &str = r#"
 INSERT INTO room_settings AS old (room_id, revision, title, metadata, access, created, settings_revision, changed)
@@ -59,8 +62,13 @@ ON CONFLICT (room_id, user_id) DO UPDATE SET follows = true"#;
 const UNFOLLOW: &str =
     "UPDATE memberships SET follows = false WHERE room_id = ?1 AND user_id = ?2 AND follows";
 
-const SETTINGS: &str =
-    "SELECT revision, title, metadata, access FROM room_settings WHERE room_id = ?1";
+/// A conversation needs no settings.
+const SETTINGS: &str = r#"
+SELECT max(coalesce(s.revision, 0), coalesce(c.revision, 0)) AS revision, title, metadata, coalesce(access, 'open') AS access,
+    status, holder, version, c.changed, changed_by
+FROM (SELECT ?1 AS room_id) AS asked
+LEFT JOIN room_settings AS s USING (room_id) LEFT JOIN conversations AS c USING (room_id)
+WHERE s.room_id IS NOT NULL OR c.room_id IS NOT NULL"#;
 
 const STANDINGS: &str = r#"
 SELECT s.room_id, value ->> 1 AS user_id, s.access,
@@ -125,7 +133,7 @@ impl RoomTables for Tables<'_> {
             .bind(user.as_str())
             .bind(other.as_str());
         let rows = self.fetch(query).await?;
-        row::present(rows.first())
+        row::present(rows.first(), time)
     }
 
     async fn write(
@@ -177,6 +185,14 @@ impl RoomTables for Tables<'_> {
         }
         Ok(())
     }
+
+    async fn write_conversation(&mut self, room: &RoomId, talk: &Talk) -> Result<(), StoreError> {
+        self.fetch(conversations::write(room, talk)).await?;
+        let counting = sqlx::query(COUNT).bind(room.as_str());
+        self.fetch(counting.bind(talk.revision.get()))
+            .await
+            .map(drop)
+    }
 }
 
 /// Returns a room's settings.
@@ -187,7 +203,8 @@ pub(super) async fn settings(
     let asking = sqlx::query(SETTINGS).bind(room.as_str());
     let row = asking.fetch_optional(readers).await;
     let row = row.map_err(fault::classify)?;
-    row.as_ref().map(row::room_settings).transpose()
+    let settings = row.as_ref().map(|row| row::room_settings(row, time));
+    settings.transpose()
 }
 
 /// Returns the standing of users in rooms.

@@ -19,6 +19,7 @@ use super::{
         },
     },
     SqliteStore,
+    conversations::time,
 };
 use crate::model::{Revision, RoomId};
 
@@ -73,13 +74,17 @@ ON CONFLICT (room_id, endpoint) DO UPDATE SET seq = excluded.seq, revision = exc
 /// Among several changes with the cursor's own revision, those after its part count. Without a part there
 /// are none.
 const ROOM_EVENTS: &str = r#"
-SELECT settings_revision AS revision, NULL AS user_id, NULL AS role, title, metadata, access
+SELECT settings_revision AS revision, NULL AS user_id, NULL AS role, title, metadata, access,
+    NULL AS status, NULL AS holder, NULL AS version, NULL AS changed, NULL AS changed_by
 FROM room_settings WHERE room_id = ?1 AND settings_revision > ?2
 UNION ALL
-SELECT revision, user_id, role, NULL, NULL, '' FROM room_members
+SELECT revision, NULL, NULL, NULL, NULL, '', status, holder, version, changed, changed_by
+FROM conversations WHERE room_id = ?1 AND revision > ?2
+UNION ALL
+SELECT revision, user_id, role, NULL, NULL, '', NULL, NULL, NULL, NULL, NULL FROM room_members
 WHERE room_id = ?1 AND revision >= ?2 AND (revision > ?2 OR user_id > ?3)
 UNION ALL
-SELECT revision, user_id, NULL, NULL, NULL, '' FROM room_departures
+SELECT revision, user_id, NULL, NULL, NULL, '', NULL, NULL, NULL, NULL, NULL FROM room_departures
 WHERE room_id = ?1 AND revision >= ?2 AND (revision > ?2 OR user_id > ?3)
 ORDER BY 1, 2 LIMIT ?4"#;
 
@@ -248,7 +253,7 @@ impl WebhookStore for SqliteStore {
             .bind(after.part.as_deref())
             .bind(saturated(limit));
         let rows = self.rows(query).await?;
-        rows.iter().map(row::room_event).collect()
+        rows.iter().map(|row| row::room_event(row, time)).collect()
     }
 
     async fn statuses(&self) -> Result<Vec<EndpointStatus>, StoreError> {
@@ -353,11 +358,6 @@ fn millis(time: DateTime<Utc>) -> i64 {
 
 fn now() -> i64 {
     millis(Utc::now())
-}
-
-fn time(row: &SqliteRow, column: &'static str) -> Result<Option<DateTime<Utc>>, StoreError> {
-    let millis: Option<i64> = row::value(row, column)?;
-    Ok(millis.map(|millis| row::time(millis.saturating_mul(1000))))
 }
 
 fn last_room(rows: &[SqliteRow]) -> Result<Option<RoomId>, StoreError> {

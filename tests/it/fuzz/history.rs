@@ -3,7 +3,7 @@
 use std::{collections::HashMap, ops::RangeInclusive, sync::Arc};
 
 use parlor::{
-    model::{Clients, EncodedMessage, Exclusion, RoomId, Seq, UserId},
+    model::{Clients, EncodedMessage, Exclusion, Queued, RoomId, RoomPatterns, Seq, UserId},
     store::{Keep, MessageStore, Page},
     testing::{
         auth::Identity,
@@ -53,6 +53,8 @@ impl Delivery for Nobody {
 
     fn activity(&self, _: &UserId, _: &RoomActivity) {}
 
+    fn conversation(&self, _: &RoomId, _: &Queued) {}
+
     fn clients(&self, _: &UserId) -> Clients {
         Clients::default()
     }
@@ -96,6 +98,7 @@ impl House {
             Default::default(),
         );
         let limits = Limits {
+            conversations: RoomPatterns::default(),
             max_message_bytes: 8192,
             search: false,
             edit_window: None,

@@ -49,6 +49,7 @@ fn observe(house: &House, committed: &Committed) {
     house.rooms.observe(Outcome::Stored {
         messages: vec![],
         authors: vec![],
+        conversations: vec![],
         changes: committed.rooms.iter().map(|room| room.encode()).collect(),
     });
 }

@@ -15,7 +15,8 @@ use std::{
 use futures_util::future::join_all;
 use parlor::{
     model::{
-        Body, Clients, Draft, EncodedMessage, Exclusion, Outcome, RoomId, Seq, Stored, UserId,
+        Body, Clients, Draft, EncodedMessage, Exclusion, Outcome, Queued, RoomId, RoomPatterns,
+        Seq, Stored, UserId,
     },
     store::MessageStore,
     testing::{
@@ -79,6 +80,8 @@ impl Delivery for Recorder {
 
     fn activity(&self, _: &UserId, _: &RoomActivity) {}
 
+    fn conversation(&self, _: &RoomId, _: &Queued) {}
+
     fn clients(&self, _: &UserId) -> Clients {
         Clients::default()
     }
@@ -127,6 +130,7 @@ impl House {
             Default::default(),
         );
         let limits = Limits {
+            conversations: RoomPatterns::default(),
             max_message_bytes: 8192,
             search: false,
             edit_window: None,

@@ -11,7 +11,10 @@ use std::{
 use async_trait::async_trait;
 use parlor::{
     model::{Change, Committed, Draft, Message, Revision, RoomId, Seq, Stored},
-    store::{Head, MembershipStore, MessageStore, MigrateError, Page, RoomStore, StoreError},
+    store::{
+        ConversationStore, Head, MembershipStore, MessageStore, MigrateError, Page, RoomStore,
+        StoreError,
+    },
 };
 use tokio::sync::{Semaphore, watch};
 
@@ -183,6 +186,10 @@ impl MessageStore for FaultyStore {
 
     fn rooms(&self) -> &dyn RoomStore {
         self.inner.rooms()
+    }
+
+    fn conversations(&self) -> Option<&dyn ConversationStore> {
+        self.inner.conversations()
     }
 
     fn memberships(&self) -> &dyn MembershipStore {

@@ -1,10 +1,13 @@
 //! Columns of a row, read into parsed values.
 
+mod conversations;
+
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
+pub(super) use self::conversations::{Time, conversation, listed, talk};
 use super::{
     archive_store::{MembershipOf, ReactionBy},
     error::StoreError,
@@ -231,11 +234,12 @@ where
             .transpose()
             .map_err(|error| unreadable("metadata", error))?,
         access: access(row)?,
+        conversation: None,
     })
 }
 
 /// Reads a room's settings with their revision.
-pub(super) fn room_settings<R>(row: &R) -> Result<RoomSettings, StoreError>
+pub(super) fn room_settings<R>(row: &R, time: impl Time<R>) -> Result<RoomSettings, StoreError>
 where
     R: Row,
     Option<i64>: for<'r> Decode<'r, R::Database> + Type<R::Database>,
@@ -244,15 +248,19 @@ where
     &'static str: ColumnIndex<R>,
 {
     Ok(RoomSettings {
-        info: room_info(row)?,
+        info: RoomInfo {
+            conversation: conversation(row, time)?,
+            ..room_info(row)?
+        },
         revision: revision(row)?,
     })
 }
 
 /// Reads the state of a room before a change.
-pub(super) fn present<R>(row: Option<&R>) -> Result<Present, StoreError>
+pub(super) fn present<R>(row: Option<&R>, time: impl Time<R>) -> Result<Present, StoreError>
 where
     R: Row,
+    Option<i64>: for<'r> Decode<'r, R::Database> + Type<R::Database>,
     i64: for<'r> Decode<'r, R::Database> + Type<R::Database>,
     String: for<'r> Decode<'r, R::Database> + Type<R::Database>,
     Option<String>: for<'r> Decode<'r, R::Database> + Type<R::Database>,
@@ -266,6 +274,7 @@ where
         own: membership(row, "own")?,
         other: membership(row, "other")?,
         owners: value(row, "owners")?,
+        talk: talk(row, time)?,
     })
 }
 
@@ -300,7 +309,7 @@ where
 }
 
 /// Reads a change of a room's settings or members: a row without a user is the settings.
-pub(super) fn room_event<R>(row: &R) -> Result<RoomEvent, StoreError>
+pub(super) fn room_event<R>(row: &R, time: impl Time<R>) -> Result<RoomEvent, StoreError>
 where
     R: Row,
     Option<i64>: for<'r> Decode<'r, R::Database> + Type<R::Database>,
@@ -310,7 +319,10 @@ where
 {
     let state = match optional(row, "user_id")? {
         Some(user) => RoomState::Member(user, membership(row, "role")?.role()),
-        None => RoomState::Settings(room_info(row)?),
+        None => match conversation(row, time)? {
+            Some(conversation) => RoomState::Conversation(conversation),
+            None => RoomState::Settings(room_info(row)?),
+        },
     };
     Ok(RoomEvent {
         revision: revision(row)?,

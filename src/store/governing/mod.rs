@@ -1,6 +1,10 @@
-//! The rules of rooms' settings and members, the same for all databases.
+//! The rules of rooms' settings, members and conversations, the same for all databases.
 
-use super::error::StoreError;
+mod handover;
+#[cfg(test)]
+mod tests;
+
+use super::{conversing::Talk, error::StoreError};
 use crate::model::{
     Access, Authority, Membership, NewSettings, Revision, Role, RoomAction, RoomChange,
     RoomChanged, RoomId, RoomInfo, RoomRefusal, RoomSettings, Seq, UserId,
@@ -37,6 +41,9 @@ pub(super) trait RoomTables: Send {
         membership: Membership,
         revision: Revision,
     ) -> Result<(), StoreError>;
+
+    /// Writes the room's conversation, and the room's revision as that of the conversation.
+    async fn write_conversation(&mut self, room: &RoomId, talk: &Talk) -> Result<(), StoreError>;
 }
 
 /// The state of a room before a change.
@@ -51,6 +58,8 @@ pub(super) struct Present {
     pub(super) other: Membership,
     /// The number of owners.
     pub(super) owners: i64,
+    /// The conversation, if there is one.
+    pub(super) talk: Option<Talk>,
 }
 
 /// The effects of a change.
@@ -75,21 +84,41 @@ pub(super) async fn change(
     };
     let other = match &change.action {
         RoomAction::Add { user, .. } | RoomAction::Remove { user } => user,
-        RoomAction::Create { .. } | RoomAction::Set(_) => &change.user_id,
+        RoomAction::Create { .. } | RoomAction::Set(_) | RoomAction::HandOver(_) => &change.user_id,
     };
     let present = tables.present(room, &change.user_id, other).await?;
-    let effects = match decide(change, &present) {
-        Ok(effects) => effects,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-    let settings = RoomSettings {
-        info: effects.info,
-        revision,
-    };
+    match &change.action {
+        RoomAction::HandOver(handover) => {
+            let talk = match handover::decide(change, handover, &present) {
+                Ok(talk) => talk,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            hand_over(tables, room, revision, present, talk)
+                .await
+                .map(Ok)
+        }
+        _ => match decide(change, &present) {
+            Ok(effects) => govern(tables, room, revision, effects).await.map(Ok),
+            Err(refusal) => Ok(Err(refusal)),
+        },
+    }
+}
+
+/// Writes a change of the settings or the members.
+async fn govern(
+    tables: &mut impl RoomTables,
+    room: &RoomId,
+    revision: Revision,
+    effects: Effects,
+) -> Result<RoomChanged, StoreError> {
     let mut changed = RoomChanged {
-        settings,
+        settings: RoomSettings {
+            info: effects.info,
+            revision,
+        },
         changed: effects.changed,
         users: vec![],
+        queued: None,
     };
     if changed.changed {
         changed.settings.revision = revision.next();
@@ -103,7 +132,37 @@ pub(super) async fn change(
             changed.users.extend(users);
         }
     }
-    Ok(Ok(changed))
+    Ok(changed)
+}
+
+/// Writes a change of the conversation, if there is one.
+async fn hand_over(
+    tables: &mut impl RoomTables,
+    room: &RoomId,
+    revision: Revision,
+    present: Present,
+    new: Option<Talk>,
+) -> Result<RoomChanged, StoreError> {
+    let changed = new.is_some();
+    let talk = new.map(|talk| Talk {
+        revision: revision.next(),
+        ..talk
+    });
+    if let Some(talk) = &talk {
+        tables.write_conversation(room, talk).await?;
+    }
+    let talk = talk.or(present.talk);
+    let mut info = present.info.unwrap_or_default();
+    info.conversation = talk.as_ref().map(|talk| talk.conversation.clone());
+    Ok(RoomChanged {
+        settings: RoomSettings {
+            info,
+            revision: talk.as_ref().map_or(revision, |talk| talk.revision),
+        },
+        changed,
+        users: vec![],
+        queued: talk.map(Talk::queued),
+    })
 }
 
 /// Works out the effects of a change.
@@ -122,12 +181,14 @@ fn decide(change: &RoomChange, present: &Present) -> Result<Effects, RoomRefusal
     };
     let operating = match change.authority {
         Authority::User => None,
-        Authority::Operator if present.owners > 0 => Some(Role::Moderator),
-        Authority::Operator | Authority::Service => Some(Role::Owner),
+        Authority::Operator | Authority::Supervisor if present.owners > 0 => Some(Role::Moderator),
+        Authority::Operator | Authority::Supervisor | Authority::Service => Some(Role::Owner),
     };
     let rank = present.own.role().max(operating);
     match &change.action {
-        RoomAction::Create { .. } => Err(RoomRefusal::Exists(info.clone())),
+        RoomAction::Create { .. } | RoomAction::HandOver(_) => {
+            Err(RoomRefusal::Exists(info.clone()))
+        }
         RoomAction::Set(new) => set(info, rank, new),
         RoomAction::Add { user, role } => {
             let after = Membership::Member(*role);
@@ -257,137 +318,5 @@ impl Effects {
             members: vec![(vec![user.clone()], after)],
             changed: before != after,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn user(name: &str) -> UserId {
-        name.try_into().unwrap()
-    }
-
-    fn decided(
-        own: Membership,
-        other: Membership,
-        is_operator: bool,
-        action: RoomAction,
-    ) -> Result<(Membership, bool), RoomRefusal> {
-        let authority = match is_operator {
-            true => Authority::Operator,
-            false => Authority::User,
-        };
-        decided_by(authority, own, other, action)
-    }
-
-    fn decided_by(
-        authority: Authority,
-        own: Membership,
-        other: Membership,
-        action: RoomAction,
-    ) -> Result<(Membership, bool), RoomRefusal> {
-        let change = RoomChange {
-            room_id: "r".try_into().unwrap(),
-            user_id: user("ann"),
-            authority,
-            action,
-        };
-        let present = Present {
-            last_seq: Seq::ZERO,
-            info: Some(RoomInfo {
-                access: Access::Members,
-                ..RoomInfo::default()
-            }),
-            own,
-            other,
-            owners: 1,
-        };
-        let effects = decide(&change, &present)?;
-        Ok((effects.members[0].1, effects.changed))
-    }
-
-    const MEMBER: Membership = Membership::Member(Role::Member);
-    const MODERATOR: Membership = Membership::Member(Role::Moderator);
-    const OWNER: Membership = Membership::Member(Role::Owner);
-    const ALL: [Membership; 5] = [
-        Membership::Outsider,
-        Membership::Removed,
-        MEMBER,
-        MODERATOR,
-        OWNER,
-    ];
-
-    #[test]
-    fn each_role_may_add_and_remove_those_below_it() {
-        for own in ALL {
-            for other in ALL {
-                for is_operator in [false, true] {
-                    let rank = own.role().max(is_operator.then_some(Role::Moderator));
-                    let add = |role| {
-                        let user = user("bob");
-                        decided(own, other, is_operator, RoomAction::Add { user, role })
-                    };
-                    let is_plain = other.role() <= Some(Role::Member);
-                    let may_add = rank >= Some(Role::Moderator) && is_plain;
-                    // The only owner stays one.
-                    let may_demote = rank == Some(Role::Owner) && other != OWNER;
-                    assert_eq!(
-                        add(Role::Member).is_ok(),
-                        may_add || may_demote,
-                        "{own:?} {other:?}"
-                    );
-                    let may_promote = rank == Some(Role::Owner)
-                        || rank == Some(Role::Moderator) && other == OWNER;
-                    assert_eq!(add(Role::Owner).is_ok(), may_promote, "{own:?} {other:?}");
-                    let removed = decided(
-                        own,
-                        other,
-                        is_operator,
-                        RoomAction::Remove { user: user("bob") },
-                    );
-                    let may_remove = may_add || rank == Some(Role::Owner);
-                    assert_eq!(removed.is_ok(), may_remove, "{own:?} {other:?}");
-                    if let Ok((after, changed)) = removed {
-                        assert_eq!(after.role(), None);
-                        assert_eq!(changed, other.role().is_some());
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_service_governs_every_room_even_its_last_owner_and_a_user_of_its_name() {
-        for other in ALL {
-            // Ann is the service's own name, too.
-            for name in ["ann", "bob"] {
-                let user = || user(name);
-                let add = |role| {
-                    let action = RoomAction::Add { user: user(), role };
-                    decided_by(Authority::Service, Membership::Outsider, other, action)
-                };
-                assert_eq!(add(Role::Member), Ok((MEMBER, other != MEMBER)));
-                assert_eq!(add(Role::Owner), Ok((OWNER, other != OWNER)));
-                let action = RoomAction::Remove { user: user() };
-                let (after, _) =
-                    decided_by(Authority::Service, Membership::Outsider, other, action).unwrap();
-                let stays_away = other != Membership::Outsider;
-                assert_eq!(after == Membership::Removed, stays_away, "{other:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn members_leave_by_themselves_and_the_last_owner_stays() {
-        let leave = |own| decided(own, own, false, RoomAction::Remove { user: user("ann") });
-        assert_eq!(leave(MEMBER), Ok((Membership::Outsider, true)));
-        assert_eq!(leave(MODERATOR), Ok((Membership::Outsider, true)));
-        assert_eq!(leave(Membership::Removed), Ok((Membership::Removed, false)));
-        assert_eq!(
-            leave(Membership::Outsider),
-            Ok((Membership::Outsider, false))
-        );
-        assert_eq!(leave(OWNER), Err(RoomRefusal::Forbidden(NEEDS_OWNER)));
     }
 }

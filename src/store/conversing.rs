@@ -1,0 +1,172 @@
+//! The effect of a batch's messages on the conversations of their rooms, the same for all databases.
+//!
+//! A customer's message opens a conversation, opens a closed one again, and waits for an answer. An
+//! operator's message is the answer.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use chrono::{DateTime, Utc};
+
+use super::{changing::Tables, error::StoreError};
+use crate::model::{
+    Conversation, ConversationChanged, Draft, Message, Queued, Refusal, Revision, RoomId, Seq,
+    Speaker, Status, Stored,
+};
+
+/// A conversation in the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Talk {
+    /// The room's revision with the last change.
+    pub(super) revision: Revision,
+    /// The conversation.
+    pub(super) conversation: Conversation,
+    /// The time of the oldest message of a customer without an answer.
+    pub(super) waiting: Option<DateTime<Utc>>,
+    /// The messages up to this one are answered.
+    pub(super) answered_seq: Seq,
+}
+
+impl Talk {
+    /// Returns the conversation with its place in the queue.
+    pub(super) fn queued(self) -> Queued {
+        Queued {
+            conversation: self.conversation,
+            waiting_since: self.waiting,
+        }
+    }
+}
+
+/// The conversations of rooms.
+pub(super) type Talks = HashMap<RoomId, Talk>;
+
+/// A stored message of a speaker.
+struct Said<'a> {
+    speaker: Speaker,
+    message: &'a Message,
+}
+
+/// Refuses a draft of an operator when another one has the conversation.
+pub(super) fn refusal(draft: &Draft, talks: &Talks) -> Option<Refusal> {
+    let talk = talks.get(&draft.room_id)?;
+    let holder = talk.conversation.operator_id.as_ref()?;
+    let is_other = draft.speaker == Some(Speaker::Operator) && *holder != draft.user_id;
+    is_other.then(|| Refusal::Forbidden(format!("roomId: {holder} has this conversation")))
+}
+
+/// Reads the conversations of the rooms of speakers.
+pub(super) async fn talks(tables: &mut impl Tables, drafts: &[Draft]) -> Result<Talks, StoreError> {
+    let spoken = drafts.iter().filter(|draft| draft.speaker.is_some());
+    let rooms: BTreeSet<_> = spoken.map(|draft| &draft.room_id).collect();
+    if rooms.is_empty() {
+        return Ok(Talks::new());
+    }
+    tables.conversations(&rooms).await
+}
+
+/// Changes the conversations as the stored messages ask for it, under the locks of their rooms and of the
+/// rooms of `changing`, which are locked next: all locks of a batch are taken in one order.
+pub(super) async fn hear(
+    tables: &mut impl Tables,
+    drafts: &[Draft],
+    stored: &[Result<Stored<Arc<Message>>, Refusal>],
+    talks: &Talks,
+    changing: &BTreeSet<&RoomId>,
+) -> Result<Vec<ConversationChanged>, StoreError> {
+    let said = said(drafts, stored);
+    let affected = heard(&said, talks);
+    if affected.is_empty() {
+        return Ok(vec![]);
+    }
+    let rooms: BTreeSet<_> = affected.keys().copied().collect();
+    let locked = changing.union(&rooms).copied().collect();
+    let revisions = tables.lock(&locked).await?;
+    let talks = tables.conversations(&rooms).await?;
+    let mut new = heard(&said, &talks);
+    let mut counted = BTreeMap::new();
+    for (room, talk) in &mut new {
+        let before = talks.get(*room).map(|talk| talk.conversation.version);
+        if before != Some(talk.conversation.version) {
+            talk.revision = revisions.get(*room).copied().unwrap_or_default().next();
+            counted.insert(*room, talk.revision);
+        }
+    }
+    if !counted.is_empty() {
+        tables.count(&counted).await?;
+    }
+    for (room, talk) in &new {
+        tables.write_conversation(room, talk).await?;
+    }
+    let changed = new.into_iter().map(|(room, talk)| ConversationChanged {
+        room_id: room.clone(),
+        revision: counted.get(room).copied(),
+        queued: talk.queued(),
+    });
+    Ok(changed.collect())
+}
+
+/// Returns the new messages of speakers, by room.
+fn said<'a>(
+    drafts: &[Draft],
+    stored: &'a [Result<Stored<Arc<Message>>, Refusal>],
+) -> BTreeMap<&'a RoomId, Vec<Said<'a>>> {
+    let mut said = BTreeMap::<_, Vec<_>>::new();
+    for (draft, stored) in drafts.iter().zip(stored) {
+        if let (Some(speaker), Ok(stored)) = (draft.speaker, stored)
+            && !stored.duplicate
+        {
+            let message = &*stored.message;
+            let of_room = said.entry(&message.room_id).or_default();
+            of_room.push(Said { speaker, message });
+        }
+    }
+    said
+}
+
+/// Returns the conversations that are others after what was said.
+fn heard<'a>(
+    said: &BTreeMap<&'a RoomId, Vec<Said<'_>>>,
+    talks: &Talks,
+) -> BTreeMap<&'a RoomId, Talk> {
+    let after = said.iter().filter_map(|(room, said)| {
+        let before = talks.get(*room);
+        let after = said.iter().fold(before.cloned(), after);
+        (after.as_ref() != before).then_some((*room, after?))
+    });
+    after.collect()
+}
+
+/// Returns the conversation after a message. One that was answered, or came before the end, changes
+/// nothing: its first attempt was stored long ago.
+fn after(talk: Option<Talk>, Said { speaker, message }: &Said<'_>) -> Option<Talk> {
+    let author = &message.user_id;
+    let Some(mut talk) = talk else {
+        let is_customer = *speaker == Speaker::Customer;
+        return is_customer.then(|| Talk {
+            revision: Revision::ZERO,
+            conversation: Conversation::begun_by(author),
+            waiting: Some(message.timestamp),
+            answered_seq: Seq::ZERO,
+        });
+    };
+    if message.seq <= talk.answered_seq {
+        return Some(talk);
+    }
+    match speaker {
+        Speaker::Customer => {
+            if talk.conversation.state == Status::Closed {
+                let by = Some(author.clone());
+                talk.conversation = talk.conversation.changed(Status::Open, None, by);
+            }
+            talk.waiting = talk.waiting.or(Some(message.timestamp));
+        }
+        Speaker::Operator | Speaker::Supervisor if talk.waiting.is_some() => {
+            talk.waiting = None;
+            talk.answered_seq = message.seq;
+        }
+        Speaker::Operator | Speaker::Supervisor => {}
+    }
+    Some(talk)
+}
