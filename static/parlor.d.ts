@@ -218,6 +218,76 @@ export interface RoomInfo {
   /** The application's own data. */
   metadata?: Record<string, unknown>;
   access: Access;
+  /** Only in a support room. */
+  conversation?: Conversation;
+}
+
+/** A conversation of operators with a customer. */
+export interface Conversation {
+  state: "open" | "claimed" | "closed";
+  /** The operator of a claimed one. */
+  operatorId?: string;
+  /** Counts the changes, from 1 on. */
+  version: number;
+  changedAt: string;
+  /** The user who made the last change; absent when the server did, as its operator was away. */
+  changedBy?: string;
+}
+
+/** Asks for a change of a conversation; for operators. Of several at once, one succeeds, and the others get `CONFLICT`. */
+export interface ChangeConversation {
+  roomId: string;
+  /** The version that you know: `CONFLICT` if it is another one. */
+  ifVersion?: number | undefined;
+}
+
+/** Takes a conversation. */
+export interface ClaimConversation extends ChangeConversation {
+  /** For supervisors: takes it from another operator. */
+  force?: boolean | undefined;
+}
+
+/** Gives a conversation to another operator. */
+export interface TransferConversation extends ChangeConversation {
+  to: string;
+}
+
+export interface ConversationChanged {
+  conversation: Conversation;
+  /** False when it was so already. */
+  changed: boolean;
+}
+
+export interface ConversationActivity {
+  roomId: string;
+  conversation: Conversation;
+  /** The time of the oldest message of a customer without an answer. */
+  waitingSince?: string;
+}
+
+/** A conversation in the list. */
+export interface ListedConversation extends ConversationActivity {
+  title?: string;
+  lastSeq: number;
+  lastMessage: Message | null;
+}
+
+/** Reads the conversations of one state; for operators. */
+export interface ListConversations {
+  /** `open` when absent. */
+  state?: Conversation["state"] | undefined;
+  operatorId?: string | undefined;
+  /** 1 to 100. */
+  limit?: number | undefined;
+  /** From the answer before. */
+  cursor?: string | undefined;
+}
+
+export interface ConversationsPage {
+  /** The longest waiting first; of the closed ones, the last closed. */
+  conversations: ListedConversation[];
+  /** Null after the last page. */
+  cursor: string | null;
 }
 
 /** The settings of a room, with the room's revision when they or the members changed last: keep the ones with the larger revision. */
@@ -578,6 +648,7 @@ export interface ServerToClientEvents {
   read: (reads: Reads) => void;
   /** Something is new in a room of your list, while you watch. */
   roomActivity: (activity: RoomActivity) => void;
+  conversationActivity: (activity: ConversationActivity) => void;
   /** Users came or went. */
   presence: (presence: Presence) => void;
   /** Another user is typing, or has stopped. */
@@ -613,6 +684,12 @@ export interface ClientToServerEvents {
   unfollowRoom: (payload: UnfollowRoom, ack: (answer: Ack<RoomName>) => void) => void;
   listRooms: (payload: ListRooms, ack: (answer: Ack<RoomsPage>) => void) => void;
   watchRooms: (payload: WatchRooms, ack: (answer: Ack<object>) => void) => void;
+  claimConversation: (payload: ClaimConversation, ack: (answer: Ack<ConversationChanged, Conversation>) => void) => void;
+  releaseConversation: (payload: ChangeConversation, ack: (answer: Ack<ConversationChanged, Conversation>) => void) => void;
+  transferConversation: (payload: TransferConversation, ack: (answer: Ack<ConversationChanged, Conversation>) => void) => void;
+  closeConversation: (payload: ChangeConversation, ack: (answer: Ack<ConversationChanged, Conversation>) => void) => void;
+  listConversations: (payload: ListConversations, ack: (answer: Ack<ConversationsPage>) => void) => void;
+  watchConversations: (payload: { on: boolean }, ack: (answer: Ack<object>) => void) => void;
   searchMessages: (payload: SearchMessages, ack: (answer: Ack<FoundMessages>) => void) => void;
   typing: (payload: Typing) => void;
   refreshAuth: (payload: RefreshAuth, ack: (answer: Ack<Refreshed>) => void) => void;

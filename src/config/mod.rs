@@ -1,6 +1,7 @@
 //! Settings: each is a flag and an environment variable of the same name, with a default.
 
 mod bus_url;
+mod check;
 mod command;
 mod conversations;
 mod host;
@@ -24,7 +25,7 @@ use clap::{
     builder::{ArgPredicate, NonEmptyStringValueParser, Resettable},
     error::ErrorKind,
 };
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use tracing_subscriber::filter::Targets;
 
 use self::value::{count, events_per_second, millis, on_or_off, positive_millis, seconds, targets};
@@ -39,7 +40,7 @@ use crate::{
     chat::MAX_HISTORY,
     http::AllowedOrigins,
     net::TrustedProxies,
-    store::{self, Schema},
+    store::Schema,
     telemetry::LogFormat,
     webhooks::{MAX_BATCH, Timing},
 };
@@ -339,44 +340,6 @@ impl Config {
         let secret = self.jwt_secret.as_ref().map(|_| "JWT_SECRET");
         secret.or(self.jwt_public_key.as_ref().map(|_| "JWT_PUBLIC_KEY"))
     }
-
-    /// Returns true when the database is a Postgres.
-    fn has_postgres(&self) -> bool {
-        is_postgres(&self.database_url)
-    }
-
-    /// Rejects values that contradict each other or name nothing.
-    fn check(&self) -> Result<(), String> {
-        if self.dyno.is_some() && self.database_url.expose_secret().starts_with("sqlite:") {
-            return Err(
-                "DATABASE_URL: must name a Postgres, as a Heroku dyno loses its disk at every restart".into()
-            );
-        }
-        if let Some(notify) = &self.database_notify_url {
-            if !self.has_postgres() {
-                return Err("DATABASE_NOTIFY_URL: needs a Postgres in DATABASE_URL".into());
-            }
-            if !is_postgres(notify) {
-                return Err("DATABASE_NOTIFY_URL: must start with postgres://".into());
-            }
-            store::postgres_options(notify.expose_secret(), self.into())
-                .map_err(|error| format!("DATABASE_NOTIFY_URL: {error}"))?;
-        }
-        self.check_bus()?;
-        self.webhooks()?;
-        if self.command.is_none() {
-            self.host
-                .resolve()
-                .map_err(|reason| format!("HOST: {reason}"))?;
-        }
-        self.verifier().map(drop)
-    }
-}
-
-/// Returns true for the URL of a Postgres.
-fn is_postgres(url: &SecretString) -> bool {
-    let scheme = url.expose_secret().split(':').next();
-    matches!(scheme, Some("postgres" | "postgresql"))
 }
 
 /// Ignores an empty variable: files of settings and hosts' consoles leave a setting out like that.

@@ -1,10 +1,10 @@
 //! Patterns of rooms.
 
-use std::convert::Infallible;
+use std::str::FromStr;
 
 use serde::Deserialize;
 
-use super::ids::RoomId;
+use super::ids::{InvalidIdentifier, RoomId};
 
 /// A room's id, or a prefix of ids, with `*` at its end.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -36,15 +36,34 @@ impl RoomPatterns {
     }
 }
 
-impl std::str::FromStr for RoomPatterns {
-    type Err = Infallible;
+/// The reason why a text is no pattern.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidPattern {
+    /// It has an asterisk before its end.
+    #[error("a pattern has `*` at its end only")]
+    Asterisk,
+    /// No room has such an id.
+    #[error("a pattern {0}")]
+    Identifier(InvalidIdentifier),
+}
 
-    fn from_str(text: &str) -> Result<Self, Infallible> {
+impl FromStr for RoomPatterns {
+    type Err = InvalidPattern;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPattern> {
         let patterns = text.split(',').map(str::trim);
         let patterns = patterns.filter(|pattern| !pattern.is_empty());
-        Ok(Self(
-            patterns.map(|text| RoomPattern(text.into())).collect(),
-        ))
+        let checked = patterns.map(|pattern| {
+            let id = pattern.strip_suffix('*').unwrap_or(pattern);
+            if id.contains('*') {
+                return Err(InvalidPattern::Asterisk);
+            }
+            if !id.is_empty() {
+                RoomId::try_from(id).map_err(InvalidPattern::Identifier)?;
+            }
+            Ok(RoomPattern(pattern.into()))
+        });
+        checked.collect::<Result<_, _>>().map(Self)
     }
 }
 
@@ -59,5 +78,9 @@ mod tests {
         assert!(matched("support-1") && matched("support-") && matched("sales"));
         assert!(!matched("sales-1") && !matched("support") && !matched("other"));
         assert!(RoomPatterns::default().is_empty());
+        let long = "x".repeat(129);
+        for bad in ["a*b", "*a", "a**", "a\u{0}", &long] {
+            assert!(bad.parse::<RoomPatterns>().is_err(), "{bad}");
+        }
     }
 }

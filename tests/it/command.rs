@@ -59,6 +59,8 @@ const BAD: &[(&str, &[&str])] = &[
     ("API_REQUESTS_PER_SECOND", &["-1", "many"]),
     ("MAX_MESSAGE_BYTES", &["0", "1048577", "8k"]),
     ("EDIT_WINDOW_SECONDS", &["-1", "1d"]),
+    ("CONVERSATIONS", &["a*b", "support-*"]),
+    ("OPERATOR_AWAY_SECONDS", &["-1", "1d"]),
     ("SEARCH", &["yes", "ON", "1"]),
     ("RETENTION_DAYS", &["-1", "36501", "1d"]),
     ("MAX_ROOMS_PER_SOCKET", &["0", "100001", "many"]),

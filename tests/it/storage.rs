@@ -23,7 +23,7 @@ use crate::support::{
 };
 
 /// Longer than the pause between two attempts to store a batch; shorter than tests want to wait.
-const SEND_TIMEOUT: &str = "--send-timeout-ms=4000";
+const SEND_TIMEOUT: &str = "--send-timeout-ms=8000";
 
 /// The messages of a room at the start: more than the default of a join, and few enough to be all
 /// in the room's memory.

@@ -174,7 +174,7 @@ fn decide(change: &RoomChange, present: &Present) -> Result<Effects, RoomRefusal
     } = &change.action
     {
         create_from(change.authority, present)?;
-        return Ok(create(settings, owner.as_ref(), members));
+        return Ok(create(present, settings, owner.as_ref(), members));
     }
     let Some(info) = &present.info else {
         return Err(RoomRefusal::NotFound);
@@ -218,7 +218,17 @@ fn create_from(authority: Authority, present: &Present) -> Result<(), RoomRefusa
     Ok(())
 }
 
-fn create(settings: &NewSettings, owner: Option<&UserId>, members: &[UserId]) -> Effects {
+fn create(
+    present: &Present,
+    settings: &NewSettings,
+    owner: Option<&UserId>,
+    members: &[UserId],
+) -> Effects {
+    let talk = present.talk.as_ref();
+    let before = RoomInfo {
+        conversation: talk.map(|talk| talk.conversation.clone()),
+        ..RoomInfo::default()
+    };
     let mut others = members.to_vec();
     others.sort();
     others.dedup();
@@ -230,7 +240,7 @@ fn create(settings: &NewSettings, owner: Option<&UserId>, members: &[UserId]) ->
     ];
     let is_any = |(users, _): &(Vec<UserId>, _)| !users.is_empty();
     Effects {
-        info: RoomInfo::default().with(settings),
+        info: before.with(settings),
         members: members.into_iter().filter(is_any).collect(),
         changed: true,
     }

@@ -268,13 +268,18 @@ where
 {
     let row = row.ok_or_else(|| unreadable("rooms", "the locked row is gone"))?;
     let access: Option<String> = value(row, "access")?;
+    let mut info = access.map(|_| room_info(row)).transpose()?;
+    let talk = talk(row, time)?;
+    if let (Some(info), Some(talk)) = (&mut info, &talk) {
+        info.conversation = Some(talk.conversation.clone());
+    }
     Ok(Present {
         last_seq: seq(row)?,
-        info: access.map(|_| room_info(row)).transpose()?,
+        info,
         own: membership(row, "own")?,
         other: membership(row, "other")?,
         owners: value(row, "owners")?,
-        talk: talk(row, time)?,
+        talk,
     })
 }
 

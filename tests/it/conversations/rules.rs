@@ -215,10 +215,14 @@ async fn a_room_with_a_conversation_can_still_be_created_and_keeps_both() {
         );
         asked(&ann, "support-1").await;
         let create = json!({ "roomId": "support-1", "title": "Order 7" });
-        op.ok("createRoom", create).await;
+        let created = op.ok("createRoom", create).await;
+        assert_eq!(created["room"]["conversation"]["state"], "open");
         op.hands("claim", json!({ "roomId": "support-1" })).await;
+        let set = json!({ "roomId": "support-1", "title": "Order 8" });
+        let set = op.ok("setRoom", set).await;
+        assert_eq!(set["room"]["conversation"]["operatorId"], "op");
         let joined = ann.join("support-1").await;
-        assert_eq!(joined["room"]["title"], "Order 7");
+        assert_eq!(joined["room"]["title"], "Order 8");
         assert_eq!(joined["room"]["conversation"]["operatorId"], "op");
     }
 }

@@ -3,11 +3,15 @@
 use serde_json::{Value, json};
 
 use super::{Receiver, server};
-use crate::support::{Database, conformance, eventually};
+use crate::{
+    api::{Backend, WITH_KEY},
+    support::{Database, conformance, eventually},
+};
 
 conformance!(
     messages_and_changes_arrive_in_order_and_with_their_state,
     rooms_and_members_arrive_as_states,
+    changes_of_conversations_arrive_as_states,
 );
 
 /// Returns an event's type and data.
@@ -113,6 +117,37 @@ async fn rooms_and_members_arrive_as_states(database: Database) {
     bob.ok("removeMember", of("m02")).await;
     let taken = receiver.until_taken(next + 1).await;
     assert_eq!(parts(&taken[next]), ("member.removed", &of("m02")));
+}
+
+async fn changes_of_conversations_arrive_as_states(database: Database) {
+    let receiver = Receiver::start().await;
+    let flags = [
+        WITH_KEY,
+        "--jwt-secret=a secret of more than 32 bytes, for tests",
+        "--conversations=r",
+    ];
+    let server = server(database, &[&receiver], &flags).await;
+    let backend = Backend::of(&server);
+    let told = async |count: usize| {
+        let taken = receiver.until_taken(count).await;
+        let (kind, data) = parts(&taken[count - 1]);
+        assert_eq!(kind, "conversation.changed");
+        assert_eq!(data["roomId"], "r");
+        assert_eq!(data["revision"], data["conversation"]["version"]);
+        data["conversation"].clone()
+    };
+    backend.send("r", "ann", "help").await;
+    let opened = told(2).await;
+    assert_eq!(
+        (&opened["state"], &opened["changedBy"]),
+        (&json!("open"), &json!("ann"))
+    );
+    let claim = json!({ "roomId": "r", "userId": "op" });
+    let claimed = backend.ok("POST", "/conversations/claim", claim).await;
+    assert_eq!(told(3).await, claimed["conversation"]);
+    let close = json!({ "roomId": "r" });
+    let closed = backend.ok("POST", "/conversations/close", close).await;
+    assert_eq!(told(4).await, closed["conversation"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

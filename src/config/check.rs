@@ -1,0 +1,46 @@
+//! Values that contradict each other or name nothing.
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::Config;
+use crate::store;
+
+impl Config {
+    /// Returns true when the database is a Postgres.
+    pub(super) fn has_postgres(&self) -> bool {
+        is_postgres(&self.database_url)
+    }
+
+    /// Rejects values that contradict each other or name nothing.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.dyno.is_some() && self.database_url.expose_secret().starts_with("sqlite:") {
+            return Err(
+                "DATABASE_URL: must name a Postgres, as a Heroku dyno loses its disk at every restart".into()
+            );
+        }
+        if let Some(notify) = &self.database_notify_url {
+            if !self.has_postgres() {
+                return Err("DATABASE_NOTIFY_URL: needs a Postgres in DATABASE_URL".into());
+            }
+            if !is_postgres(notify) {
+                return Err("DATABASE_NOTIFY_URL: must start with postgres://".into());
+            }
+            store::postgres_options(notify.expose_secret(), self.into())
+                .map_err(|error| format!("DATABASE_NOTIFY_URL: {error}"))?;
+        }
+        self.check_bus()?;
+        self.webhooks()?;
+        if self.command.is_none() {
+            self.host
+                .resolve()
+                .map_err(|reason| format!("HOST: {reason}"))?;
+        }
+        self.verifier().map(drop)
+    }
+}
+
+/// Returns true for the URL of a Postgres.
+fn is_postgres(url: &SecretString) -> bool {
+    let scheme = url.expose_secret().split(':').next();
+    matches!(scheme, Some("postgres" | "postgresql"))
+}
