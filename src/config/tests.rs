@@ -1,3 +1,5 @@
+use secrecy::ExposeSecret;
+
 use super::*;
 
 fn parse(arguments: &[&str]) -> Result<Config, clap::Error> {

@@ -90,7 +90,7 @@ async fn versions_have_no_gap_and_every_history_is_a_way_through_the_states() {
         let version = conversation["version"].as_i64().unwrap();
         assert_eq!(versions.insert(version, conversation), None);
     }
-    assert!(versions.len() > STEPS / 2, "{}", versions.len());
+    assert!(versions.len() > STEPS / 6, "{}", versions.len());
     let mut before = 1;
     for version in versions.keys() {
         assert_eq!(*version, before + 1, "two changes with one place, or none");
