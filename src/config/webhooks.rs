@@ -3,7 +3,10 @@
 use secrecy::ExposeSecret;
 
 use super::Config;
-use crate::webhooks::{Endpoints, Secrets, Settings};
+use crate::{
+    outbound::Secrets,
+    webhooks::{Endpoints, Settings},
+};
 
 impl Config {
     /// Returns the settings of webhooks, or none without receivers.

@@ -34,7 +34,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("contract", "chat inbox room model json_error error"),
     ("retention", "room store model"),
     ("search", "store model"),
-    ("webhooks", "store bus model metrics"),
+    ("webhooks", "store bus outbound model metrics"),
     (
         "chat",
         "archive inbox room writer auth rates store model error",
@@ -48,6 +48,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("store", "model metrics error"),
     ("auth", "model json_error error"),
     ("rates", "error"),
+    ("outbound", ""),
     ("model", "error"),
     ("json_error", "error"),
     // Counted by any layer.
