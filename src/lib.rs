@@ -46,6 +46,7 @@ mod inbox;
 mod json_error;
 mod metrics;
 pub mod model;
+mod moderation;
 mod net;
 mod outbound;
 mod rates;

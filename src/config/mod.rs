@@ -4,6 +4,7 @@ mod bus_url;
 mod command;
 mod host;
 mod layers;
+mod moderation;
 mod refusal;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ use self::value::{count, events_per_second, millis, on_or_off, positive_millis, 
 pub use self::{
     command::{Command, EraseRequest, ExportRequest, Role, TokenRequest, WebhooksRequest},
     host::Host,
+    moderation::Moderator,
 };
 use crate::{
     auth::ApiKeys,
@@ -37,7 +39,7 @@ use crate::{
     chat::MAX_HISTORY,
     http::AllowedOrigins,
     net::TrustedProxies,
-    store::{self, Schema},
+    store::Schema,
     telemetry::LogFormat,
     webhooks::{MAX_BATCH, Timing},
 };
@@ -281,6 +283,10 @@ pub struct Config {
     #[arg(long, env, default_value = "off", value_name = "on|off", action = ArgAction::Set, value_parser = on_or_off)]
     pub webhook_allow_private: bool,
 
+    /// The program that is asked about messages.
+    #[command(flatten)]
+    pub moderator: Moderator,
+
     /// Intervals of webhooks, for tests.
     #[doc(hidden)]
     #[arg(skip)]
@@ -346,18 +352,10 @@ impl Config {
                 "DATABASE_URL: must name a Postgres, as a Heroku dyno loses its disk at every restart".into()
             );
         }
-        if let Some(notify) = &self.database_notify_url {
-            if !self.has_postgres() {
-                return Err("DATABASE_NOTIFY_URL: needs a Postgres in DATABASE_URL".into());
-            }
-            if !is_postgres(notify) {
-                return Err("DATABASE_NOTIFY_URL: must start with postgres://".into());
-            }
-            store::postgres_options(notify.expose_secret(), self.into())
-                .map_err(|error| format!("DATABASE_NOTIFY_URL: {error}"))?;
-        }
+        self.check_notify()?;
         self.check_bus()?;
         self.webhooks()?;
+        self.moderation()?;
         if self.command.is_none() {
             self.host
                 .resolve()

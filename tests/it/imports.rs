@@ -37,13 +37,14 @@ pub const MODULES: &[(&str, &str)] = &[
     ("webhooks", "store bus outbound model metrics"),
     (
         "chat",
-        "archive inbox room writer auth rates store model error",
+        "archive inbox moderation room writer auth rates store model error",
     ),
     ("archive", "store model"),
     ("inbox", "room store bus model metrics error"),
     // Rooms read the log, and never write to it.
     ("room", "store bus model metrics error"),
     ("writer", "store model metrics error"),
+    ("moderation", "outbound model metrics error"),
     ("bus", "store model metrics"),
     ("store", "model metrics error"),
     ("auth", "model json_error error"),

@@ -33,6 +33,7 @@ mod lifecycle;
 mod locks;
 mod metrics;
 mod misplaced;
+mod moderation;
 mod nodes;
 mod origins;
 mod page;
