@@ -77,7 +77,7 @@ async fn a_failure_lets_the_message_through_where_that_is_wanted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_with_a_private_address_is_not_asked() {
-    let moderator = Moderator::deciding(failing).await;
+    let moderator = Moderator::with(None, failing).await;
     let port = moderator.address.port();
     for host in ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"] {
         let url = format!("--moderation-url=http://{host}:{port}/moderate");
