@@ -1,4 +1,4 @@
-//! What is asked, and what becomes of the answers.
+//! The questions, and the effects of the answers.
 
 use serde_json::json;
 
