@@ -21,6 +21,8 @@ mod docs;
 mod early;
 mod engine;
 mod examples;
+#[cfg(feature = "otel")]
+mod export;
 mod faults;
 mod files;
 mod fuzz;
