@@ -22,6 +22,7 @@ setup: ## Install the system packages of the tests, as root or by sudo
 test: rust setup test-packages bench-packages ## Install the tests' packages and run all tests (ARGS="name of a test")
 	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --locked --workspace $(ARGS)
 	cargo test --locked --workspace --tests $(ARGS) -- --ignored --test-threads=1
+	$(if $(ARGS),,cargo test --locked --package parlor --features otel --test it export::)
 
 bench: rust client bench-packages ## Measure Parlor beside a Node server and write bench/RESULTS.md (ARGS="--only idle")
 	cargo build --release --locked
@@ -38,6 +39,7 @@ check-language: ## The prose of docs and comments
 
 check-lints: rust client ## Clippy, warnings are errors
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --package parlor --features otel --all-targets -- -D warnings
 
 check-docs: rust client ## The crate's documentation, warnings are errors
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items

@@ -55,6 +55,11 @@ pub mod inbox {
     };
 }
 
+/// Moderation.
+pub mod moderation {
+    pub use crate::moderation::{MAX_ASKED, MAX_IN_FLIGHT, TIME_LIMIT};
+}
+
 /// TCP.
 pub mod net {
     pub use crate::net::{

@@ -40,7 +40,7 @@ const ENTRY = {
   CONFLICT: [[/./, "Somebody was faster. Reload the page to see how it is now."]],
 };
 
-/** Reasons for a refused message, by code. @type {typeof ENTRY} */
+/** Reasons for a refused message, by code; `{says}` stands for the server's message, a moderator's own. @type {typeof ENTRY} */
 const SEND = {
   MESSAGE_TOO_LARGE: [[/./, "It is too long. Shorten it, or send it in parts."]],
   INVALID_PAYLOAD: [
@@ -48,7 +48,10 @@ const SEND = {
     [/NUL|character/, "It has a character that cannot be sent."],
     [/./, "The server did not understand it."],
   ],
-  FORBIDDEN: [[/./, "You may not write in this room."]],
+  FORBIDDEN: [
+    [/^(roomId|userId|operatorId|seq|reaction): |^only operators may pin|^a room may have \d+ pinned/, "You may not write in this room."],
+    [/./, "It is refused with the words “{says}”."],
+  ],
   NOT_FOUND: [[/./, "The message that it belongs to is not there."]],
   CONFLICT: [[/./, "Somebody was faster: the message is not what it was."]],
   NOT_IN_ROOM: [[/./, "You were not in the room. Try again."]],
@@ -144,7 +147,7 @@ export function troubled({ message, description, context }) {
 function inWords(sentences, { code, message }, otherwise) {
   const says = message.startsWith(`${code}: `) ? message.slice(code.length + 2) : message;
   const text = sentences[code]?.find(([pattern]) => pattern.test(says || "."))?.[1] ?? otherwise;
-  return { text, detail: `${code}: ${says}` };
+  return { text: text.replace("{says}", () => says), detail: `${code}: ${says}` };
 }
 
 /** Extracts the code and the message from a response's body. @param {string} json */

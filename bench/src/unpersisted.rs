@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use parlor::{
     App, Config,
     model::{
-        Change, Committed, Draft, Followed, Latest, ListedRoom, Mark, Marked, Message, Read,
-        Revision, RoomChange, RoomChanged, RoomId, RoomMember, RoomRefusal, RoomSettings, Seq,
-        Standing, Stored, UserId,
+        Change, ClientMessageId, Committed, Draft, Followed, Latest, ListedRoom, Mark, Marked,
+        Message, Read, Revision, RoomChange, RoomChanged, RoomId, RoomMember, RoomRefusal,
+        RoomSettings, Seq, Standing, Stored, UserId,
     },
     store::{
         Head, Keep, ListPlace, MembershipStore, MessageStore, MigrateError, Page, RoomStore,
@@ -117,6 +117,16 @@ impl MessageStore for Memory {
         _: usize,
     ) -> Result<Vec<Message>, StoreError> {
         Ok(vec![])
+    }
+
+    /// No workload is moderated.
+    async fn find_sent(
+        &self,
+        _: &RoomId,
+        _: &UserId,
+        _: &ClientMessageId,
+    ) -> Result<Option<Message>, StoreError> {
+        Ok(None)
     }
 
     async fn heads(&self, rooms: &[RoomId]) -> Result<HashMap<RoomId, Head>, StoreError> {

@@ -27,6 +27,7 @@ pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub async fn count(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     let trace_id = engine::trace_id(request.headers());
     let span = tracing::info_span!("request", method = %request.method(), path = request.uri().path(), trace_id);
+    let span = engine::join_trace(span, request.headers());
     let response = next.run(request).instrument(span).await;
     api.metrics.note_answer(response.status().as_str());
     response

@@ -157,7 +157,8 @@ pub async fn run(
 /// they are queued, one after another.
 async fn answers(api: &Api, service: &Service, requests: Vec<Operation>) -> Vec<OneAnswer> {
     let mut answers = Vec::with_capacity(requests.len());
-    let alike = requests.chunk_by(|one, next| one.queue().is_some() && one.queue() == next.queue());
+    let queue = |one: &Operation| one.queue(api);
+    let alike = requests.chunk_by(|one, next| queue(one).is_some() && queue(one) == queue(next));
     let deadline = Instant::now() + TIMEOUT;
     for group in alike {
         if Instant::now() >= deadline {
@@ -181,9 +182,10 @@ enum Queue {
 }
 
 impl Operation {
-    /// Returns the queue of a write; none for one that is carried out at once.
-    fn queue(&self) -> Option<Queue> {
+    /// Returns the queue of a write; none for one that is carried out at once, or after a question.
+    fn queue(&self, api: &Api) -> Option<Queue> {
         match self.path {
+            Path::Messages if api.chat.is_moderated() => None,
             Path::Messages | Path::Reactions | Path::Pins => Some(Queue::Writer),
             Path::Reads => Some(Queue::Marks),
             Path::Rooms | Path::Members | Path::Follows => None,

@@ -26,6 +26,7 @@ use crate::{
     http::Readiness,
     inbox::{Inbox, InboxContext},
     metrics::{self, Metrics},
+    moderation::Moderation,
     net::Admission,
     realtime::Realtime,
     room::{RoomContext, Rooms},
@@ -108,13 +109,14 @@ impl Parts {
             answered.clone(),
             metrics.writer.clone(),
         );
-        let chat = Arc::new(Chat::new(
+        let chat = Chat::new(
             rooms.clone(),
             queue.clone(),
             store.clone(),
             inbox.clone(),
             config.into(),
-        ));
+        );
+        let chat = Arc::new(moderated(chat, config, metrics));
         background.look_for_operators(config, &chat, &store);
         if let Some(webhooks) = webhooks.clone() {
             chat.listen_to_users(Arc::new(UsersOf(webhooks)));
@@ -319,6 +321,15 @@ fn observer(
         }
         rooms.observe(outcome);
     })
+}
+
+/// Lets the program of the settings be asked about messages, if there is one.
+fn moderated(chat: Chat, config: &Config, metrics: &Metrics) -> Chat {
+    // Checked at the start.
+    match config.moderation().ok().flatten() {
+        None => chat,
+        Some(settings) => chat.moderated_by(Moderation::new(settings, metrics.moderation.clone())),
+    }
 }
 
 fn warn_unavailable(error: &MigrateError) {

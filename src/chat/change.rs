@@ -5,7 +5,7 @@ use std::{slice, sync::Arc};
 use chrono::Utc;
 use tokio::{sync::Semaphore, time::timeout};
 
-use super::{Chat, MAX_HISTORY, Participant, charge, participant::Admission};
+use super::{Chat, MAX_HISTORY, Participant, Underway, charge, participant::Admission};
 use crate::{
     error::Error,
     model::{
@@ -14,11 +14,10 @@ use crate::{
     },
     room::{MAX_BEHIND, READ_TIMEOUT, fit},
     store::{Keep, MessageStore, StoreError},
-    writer::Receipt,
 };
 
-/// A queued change.
-pub type Changing = Receipt<Changed<EncodedMessage>>;
+/// A change on its way into the log.
+pub type Changing = Underway<Changed<EncodedMessage>>;
 
 /// An author's new version of a message.
 pub struct Version<'a> {
@@ -82,7 +81,10 @@ impl Chat {
         }
         let user = author.user_id().clone();
         let change = Change::new(room, seq, user, is_operator, action);
-        self.writer.enqueue_change(change)
+        match &self.moderated {
+            None => self.writer.enqueue_change(change).map(Underway::Queued),
+            Some(moderated) => moderated.change(participant.line(), &author, change),
+        }
     }
 
     /// Admits a read of a room's changes.

@@ -9,6 +9,7 @@ mod feed;
 mod history;
 mod inbox;
 mod join;
+mod moderated;
 mod online;
 mod participant;
 mod presence;
@@ -29,23 +30,25 @@ use std::{
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use self::search::SEARCHES_AT_ONCE;
 pub use self::{
     absence::Absence,
     change::{Changes, Changing, Version},
     feed::{FEED_READS_AT_ONCE, Feed, FeedChange, Live, Watching},
+    moderated::Underway,
     online::UserListener,
     participant::{Participant, READS_AT_ONCE},
     reading::{MAX_HISTORY, Range, Reading},
     search::Query,
     send::{Content, Sent},
 };
+use self::{moderated::Moderated, search::SEARCHES_AT_ONCE};
 pub use crate::store::Head;
 use crate::{
     auth::Identity,
     error::Error,
     inbox::Inbox,
     model::{RoomPatterns, UserId},
+    moderation::Moderation,
     rates::{Limiter, Rate},
     room::{ClientId, Rooms},
     store::MessageStore,
@@ -82,6 +85,8 @@ pub struct Limits {
 pub struct Chat {
     rooms: Rooms,
     writer: Writer,
+    /// The way of messages to the writer where they are asked about before.
+    moderated: Option<Arc<Moderated>>,
     store: Arc<dyn MessageStore>,
     inbox: Arc<Inbox>,
     limits: Limits,
@@ -109,6 +114,7 @@ impl Chat {
         Self {
             rooms,
             writer,
+            moderated: None,
             store,
             inbox,
             messages: Limiter::new(limits.messages),
@@ -122,6 +128,19 @@ impl Chat {
             users: OnceLock::new(),
             stopping: CancellationToken::new(),
         }
+    }
+
+    /// Lets a program be asked about each message before it is stored.
+    #[must_use]
+    pub fn moderated_by(mut self, moderation: Moderation) -> Self {
+        let (writer, store) = (self.writer.clone(), self.store.clone());
+        self.moderated = Some(Arc::new(Moderated::new(moderation, writer, store)));
+        self
+    }
+
+    /// Returns true when messages are asked about before they are stored.
+    pub fn is_moderated(&self) -> bool {
+        self.moderated.is_some()
     }
 
     /// Returns the participant of a service's request, who needs to be in no room.

@@ -13,6 +13,7 @@ use crate::{
     auth::Identity,
     error::Error,
     model::{RoomId, UserId},
+    moderation::Line,
     room::{ClientId, RoomHandle},
 };
 
@@ -26,6 +27,8 @@ pub struct Participant {
     pub client: ClientId,
     identity: Mutex<Option<Identity>>,
     joined: Mutex<JoinedRooms>,
+    /// The order of the messages that are asked about.
+    line: Line,
     users: Option<Arc<dyn UserListener>>,
     online: OnceLock<Online>,
 }
@@ -92,6 +95,7 @@ impl Participant {
             client,
             identity: Mutex::new(identity),
             joined: Mutex::default(),
+            line: Line::default(),
             users,
             online: OnceLock::new(),
         };
@@ -168,6 +172,10 @@ impl Participant {
 
     pub(super) fn joined(&self) -> MutexGuard<'_, JoinedRooms> {
         self.joined.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn line(&self) -> &Line {
+        &self.line
     }
 
     /// Returns the permits of this client's history reads.

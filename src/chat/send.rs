@@ -1,15 +1,15 @@
 //! Sending messages.
 
-use super::{Chat, Participant, charge};
+use super::{Chat, Participant, Underway, charge};
 use crate::{
     auth::Identity,
     error::Error,
     model::{Body, ClientMessageId, Draft, EncodedMessage, Metadata, RoomId, Seq, Stored},
-    writer::Receipt,
+    moderation::Line,
 };
 
-/// A queued message.
-pub type Sent = Receipt<Stored<EncodedMessage>>;
+/// A message on its way into the log.
+pub type Sent = Underway<Stored<EncodedMessage>>;
 
 /// A new message, as its sender wrote it.
 pub struct Content<'a> {
@@ -41,7 +41,7 @@ impl Chat {
             self.body(content.text)?;
             return Err(Error::NotInRoomYet);
         };
-        self.publish(&author, room, content)
+        self.submit(&author, participant.line(), room, content)
     }
 
     /// Queues a message by an author who need not be in the room.
@@ -51,11 +51,24 @@ impl Chat {
     /// - [`Error::InvalidPayload`] for a blank text or one with a NUL;
     /// - [`Error::MessageTooLarge`] for a text over [`Limits::max_message_bytes`](super::Limits);
     /// - [`Error::Forbidden`] for a room the author may not enter;
-    /// - [`Error::RateLimited`] for too many messages;
+    /// - [`Error::RateLimited`] for too many messages, or too many that wait for the moderation;
     /// - [`Error::Unavailable`] when the queue is full or the server is stopping.
+    ///
+    /// The moderation's come later, by [`Underway::settled`].
     pub fn publish(
         &self,
         author: &Identity,
+        room: RoomId,
+        content: Content<'_>,
+    ) -> Result<Sent, Error> {
+        self.submit(author, &Line::default(), room, content)
+    }
+
+    /// Queues a message in the order of a sender's line, where messages are moderated.
+    fn submit(
+        &self,
+        author: &Identity,
+        line: &Line,
         room: RoomId,
         content: Content<'_>,
     ) -> Result<Sent, Error> {
@@ -73,7 +86,10 @@ impl Chat {
         draft.speaker = self.speaker(author, &draft.room_id);
         draft.reply_to = content.reply_to;
         draft.metadata = content.metadata.filter(|metadata| !metadata.is_empty());
-        self.writer.enqueue(draft)
+        match &self.moderated {
+            None => self.writer.enqueue(draft).map(Underway::Queued),
+            Some(moderated) => moderated.send(line, draft),
+        }
     }
 
     pub(super) fn body(&self, text: &str) -> Result<Body, Error> {

@@ -21,7 +21,9 @@ pub(super) async fn run(config: &Config, store: Arc<dyn MessageStore>) -> anyhow
         tracing::info!(%metrics, "listening for Prometheus");
     }
     announce_mode(config);
-    app.serve_until(shutdown).await
+    let served = app.serve_until(shutdown).await;
+    telemetry::stop().await;
+    served
 }
 
 /// Returns a future of the first SIGTERM or SIGINT from now on.

@@ -2,13 +2,33 @@
 
 use secrecy::ExposeSecret;
 
-use super::Config;
-use crate::bus::{self, RedisUrl};
+use super::{Config, check::is_postgres};
+use crate::{
+    bus::{self, RedisUrl},
+    store,
+};
 
 /// The value of `BUS_URL` for no bus.
 const NONE: &str = "none";
 
 impl Config {
+    /// Rejects a database for notifications that this server cannot use.
+    pub(super) fn check_notify(&self) -> Result<(), String> {
+        let Some(notify) = &self.database_notify_url else {
+            return Ok(());
+        };
+        if !self.has_postgres() {
+            return Err("DATABASE_NOTIFY_URL: needs a Postgres in DATABASE_URL".into());
+        }
+        if !is_postgres(notify) {
+            return Err("DATABASE_NOTIFY_URL: must start with postgres://".into());
+        }
+        let options = store::postgres_options(notify.expose_secret(), self.into());
+        options
+            .map(drop)
+            .map_err(|error| format!("DATABASE_NOTIFY_URL: {error}"))
+    }
+
     /// Rejects a bus that this server cannot use.
     pub(super) fn check_bus(&self) -> Result<(), String> {
         let url = self.bus_url.as_ref().map(ExposeSecret::expose_secret);

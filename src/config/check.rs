@@ -3,7 +3,6 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Config;
-use crate::store;
 
 impl Config {
     /// Returns true when the database is a Postgres.
@@ -18,18 +17,10 @@ impl Config {
                 "DATABASE_URL: must name a Postgres, as a Heroku dyno loses its disk at every restart".into()
             );
         }
-        if let Some(notify) = &self.database_notify_url {
-            if !self.has_postgres() {
-                return Err("DATABASE_NOTIFY_URL: needs a Postgres in DATABASE_URL".into());
-            }
-            if !is_postgres(notify) {
-                return Err("DATABASE_NOTIFY_URL: must start with postgres://".into());
-            }
-            store::postgres_options(notify.expose_secret(), self.into())
-                .map_err(|error| format!("DATABASE_NOTIFY_URL: {error}"))?;
-        }
+        self.check_notify()?;
         self.check_bus()?;
         self.webhooks()?;
+        self.moderation()?;
         if self.command.is_none() {
             self.host
                 .resolve()
@@ -40,7 +31,7 @@ impl Config {
 }
 
 /// Returns true for the URL of a Postgres.
-fn is_postgres(url: &SecretString) -> bool {
+pub(super) fn is_postgres(url: &SecretString) -> bool {
     let scheme = url.expose_secret().split(':').next();
     matches!(scheme, Some("postgres" | "postgresql"))
 }

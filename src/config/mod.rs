@@ -6,6 +6,7 @@ mod command;
 mod conversations;
 mod host;
 mod layers;
+mod moderation;
 mod refusal;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ pub use self::{
     command::{Command, EraseRequest, ExportRequest, Role, TokenRequest, WebhooksRequest},
     conversations::Conversations,
     host::Host,
+    moderation::Moderator,
 };
 use crate::{
     auth::ApiKeys,
@@ -287,6 +289,10 @@ pub struct Config {
     /// Webhooks to addresses of this host and of private networks, for receivers beside the server.
     #[arg(long, env, default_value = "off", value_name = "on|off", action = ArgAction::Set, value_parser = on_or_off)]
     pub webhook_allow_private: bool,
+
+    /// The program that is asked about messages.
+    #[command(flatten)]
+    pub moderator: Moderator,
 
     /// Intervals of webhooks, for tests.
     #[doc(hidden)]

@@ -3,7 +3,10 @@
 use secrecy::ExposeSecret;
 
 use super::Config;
-use crate::webhooks::{Endpoints, Secrets, Settings};
+use crate::{
+    outbound::Secrets,
+    webhooks::{Endpoints, Settings},
+};
 
 impl Config {
     /// Returns the settings of webhooks, or none without receivers.
@@ -12,11 +15,7 @@ impl Config {
     ///
     /// One line with the name of the bad variable, without its value.
     pub fn webhooks(&self) -> Result<Option<Settings>, String> {
-        let secrets = self.webhook_secret.as_ref().map(|secret| {
-            let parsed = secret.expose_secret().parse::<Secrets>();
-            parsed.map_err(|reason| format!("WEBHOOK_SECRET: {reason}"))
-        });
-        let secrets = secrets.transpose()?;
+        let secrets = self.webhook_secrets()?;
         let Some(urls) = &self.webhooks else {
             return Ok(None);
         };
@@ -33,6 +32,15 @@ impl Config {
             grace: self.presence_grace_ms,
             timing: self.webhook_timing.clone(),
         }))
+    }
+
+    /// Returns the keys of the signatures, if there is a secret.
+    pub(super) fn webhook_secrets(&self) -> Result<Option<Secrets>, String> {
+        let secrets = self.webhook_secret.as_ref().map(|secret| {
+            let parsed = secret.expose_secret().parse();
+            parsed.map_err(|reason| format!("WEBHOOK_SECRET: {reason}"))
+        });
+        secrets.transpose()
     }
 }
 

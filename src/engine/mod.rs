@@ -32,5 +32,5 @@ pub use self::{
     endpoint::Engine,
     forwarded::ForwardedHeaders,
     session::{EVENT_BYTES, Session, Settings},
-    trace::trace_id,
+    trace::{join as join_trace, trace_id},
 };

@@ -1,6 +1,7 @@
 //! The trace of a request, by the header `traceparent`: <https://www.w3.org/TR/trace-context/#traceparent-header>.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use tracing::Span;
 
 /// The name of the header.
 pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -25,6 +26,48 @@ pub fn trace_id(headers: &HeaderMap) -> Option<&str> {
     let header = fields(values.next()?)?;
     let (from, to, _) = FIELDS[1];
     values.next().is_none().then(|| &header[from..to])
+}
+
+/// Makes a span a part of the request's trace, where spans are exported.
+pub fn join(span: Span, headers: &HeaderMap) -> Span {
+    #[cfg(feature = "otel")]
+    if trace_id(headers).is_some()
+        && let Some(header) = headers.get(TRACEPARENT).and_then(fields)
+    {
+        parent::set(&span, header);
+    }
+    #[cfg(not(feature = "otel"))]
+    let _ = headers;
+    span
+}
+
+/// The parents of exported spans.
+#[cfg(feature = "otel")]
+mod parent {
+    use opentelemetry::{
+        Context,
+        trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState},
+    };
+    use tracing::Span;
+    use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+    use super::FIELDS;
+
+    /// Sets the parent of a span, by a valid header.
+    pub(super) fn set(span: &Span, header: &str) {
+        let [_, trace, parent, flags] = FIELDS.map(|(from, to, _)| &header[from..to]);
+        let (Ok(trace), Ok(parent), Ok(flags)) = (
+            TraceId::from_hex(trace),
+            SpanId::from_hex(parent),
+            u8::from_str_radix(flags, 16),
+        ) else {
+            return;
+        };
+        let flags = TraceFlags::new(flags) & TraceFlags::SAMPLED;
+        let parent = SpanContext::new(trace, parent, flags, true, TraceState::default());
+        // Without a collector there is nobody to tell.
+        _ = span.set_parent(Context::new().with_remote_span_context(parent));
+    }
 }
 
 /// Returns a copy of a valid header for the life of a session, without the parts of later versions.

@@ -1,7 +1,7 @@
 //! Figures for Prometheus: each layer counts into handles of its own, and a scrape reads them.
 //!
 //! Handles are atomics, shared by their clones. Counting allocates nothing, and only a histogram takes a
-//! lock: it is observed once for a batch or a read, never for a message. All series exist from the start,
+//! lock: it is observed once for a batch, a read or a request, never for a message. All series exist from the start,
 //! and labels have fixed values, so neither rooms nor users nor time adds a series.
 //!
 //! A new layer has its handles in a struct of its own here, a field in [`Metrics`], and a line in
@@ -12,6 +12,7 @@ mod api;
 mod bus;
 mod counters;
 mod exposition;
+mod moderation;
 mod process;
 mod realtime;
 mod rooms;
@@ -27,6 +28,7 @@ pub use self::{
     api::Api,
     bus::{Bus, Payload},
     exposition::{CONTENT_TYPE, Exposition},
+    moderation::{ALLOWED, CHANGED, Moderation, REFUSED},
     realtime::{Realtime, Sessions, Transport},
     rooms::{Inbox, Rooms},
     store::{Connections, Store},
@@ -54,6 +56,8 @@ pub struct Metrics {
     pub bus: Bus,
     /// The webhooks'.
     pub webhooks: Webhooks,
+    /// The moderation's.
+    pub moderation: Moderation,
 }
 
 impl Default for Metrics {
@@ -68,6 +72,7 @@ impl Default for Metrics {
             inbox: Inbox::default(),
             bus: Bus::default(),
             webhooks: Webhooks::default(),
+            moderation: Moderation::default(),
         }
     }
 }
@@ -83,6 +88,7 @@ impl Metrics {
         self.inbox.register(exposition);
         self.bus.register(exposition);
         self.webhooks.register(exposition);
+        self.moderation.register(exposition);
     }
 }
 

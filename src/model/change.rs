@@ -88,8 +88,15 @@ impl Change {
         }
     }
 
+    /// Moves the time of acceptance to the present.
+    #[must_use]
+    pub fn accepted_now(mut self) -> Self {
+        self.timestamp = Utc::now().trunc_subsecs(3);
+        self
+    }
+
     /// Returns the change's size in bytes of text.
-    pub(super) fn size(&self) -> usize {
+    pub fn size(&self) -> usize {
         match &self.action {
             Action::Edit(edit) => {
                 edit.body.as_str().len()

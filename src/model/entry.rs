@@ -32,10 +32,7 @@ impl Entry {
     /// Returns the entry's size in bytes of text.
     pub fn size(&self) -> usize {
         match self {
-            Self::Message(draft) => {
-                let metadata = draft.metadata.as_ref();
-                draft.body.as_str().len() + metadata.map_or(0, |json| json.as_str().len())
-            }
+            Self::Message(draft) => draft.size(),
             Self::Change(change) => change.size(),
         }
     }

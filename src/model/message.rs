@@ -110,6 +110,19 @@ impl Draft {
         }
     }
 
+    /// Returns the draft's size in bytes of text.
+    pub fn size(&self) -> usize {
+        let metadata = self.metadata.as_ref();
+        self.body.as_str().len() + metadata.map_or(0, |json| json.as_str().len())
+    }
+
+    /// Moves the time of acceptance to the present.
+    #[must_use]
+    pub fn accepted_now(mut self) -> Self {
+        self.timestamp = Utc::now().trunc_subsecs(3);
+        self
+    }
+
     /// Returns true for a draft with a text and nothing else.
     pub fn is_plain(&self) -> bool {
         self.reply_to.is_none() && self.metadata.is_none()

@@ -76,9 +76,11 @@ impl Client {
         let user = identity
             .as_ref()
             .map(|identity| identity.user_id().as_str());
-        let trace_id = engine::trace_id(&socket.req_parts().headers);
+        let headers = &socket.req_parts().headers;
+        let trace_id = engine::trace_id(headers);
         let connection = self.participant.client;
-        tracing::info_span!("socket", connection, user, trace_id)
+        let span = tracing::info_span!("socket", connection, user, trace_id);
+        engine::join_trace(span, headers)
     }
 
     /// Lists the client with its user, once the user is known.

@@ -16,7 +16,9 @@ use super::{
 };
 use crate::{
     metrics::{self, Connections},
-    model::{Change, Committed, Draft, Message, Revision, RoomId, Seq, Stored},
+    model::{
+        Change, ClientMessageId, Committed, Draft, Message, Revision, RoomId, Seq, Stored, UserId,
+    },
 };
 
 /// The log, as the rest of the program sees it.
@@ -105,6 +107,18 @@ pub trait MessageStore: Send + Sync + 'static {
         after: Revision,
         limit: usize,
     ) -> Result<Vec<Message>, StoreError>;
+
+    /// Returns a user's message by the user's own identifier of it, if it is stored.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    async fn find_sent(
+        &self,
+        room: &RoomId,
+        user: &UserId,
+        id: &ClientMessageId,
+    ) -> Result<Option<Message>, StoreError>;
 
     /// Returns the ends of the logs of these rooms; rooms that nobody used or created are left out.
     ///

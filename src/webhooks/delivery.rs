@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    client::{Answer, HttpClient, Post},
+    client::{Answer, Client},
     commits::Commits,
     database::Database,
     endpoint::Endpoint,
@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     model::RoomId,
+    outbound::Post,
     store::{Cursor, MessageStore, StoreError, WebhookStore},
 };
 
@@ -28,7 +29,7 @@ pub(super) struct Delivery<'a> {
     pub(super) settings: &'a Settings,
     pub(super) store: &'a dyn MessageStore,
     pub(super) webhooks: &'a dyn WebhookStore,
-    pub(super) client: &'a HttpClient,
+    pub(super) client: &'a Client,
     pub(super) tally: &'a Tally,
     pub(super) database: &'a Database,
     pub(super) commits: Commits,
@@ -92,7 +93,7 @@ impl Delivery<'_> {
     async fn send(&self, from: Cursor, events: &[Next]) -> Result<Cursor, End> {
         let sent: Vec<_> = events.iter().map(|next| &next.event).collect();
         let post = post(self.settings, &sent);
-        match self.client.post(self.endpoint.uri(), post).await {
+        match self.client.post(self.endpoint, post).await {
             Answer::Taken => {
                 self.tally.succeeded(self.endpoint);
                 sent.iter()
@@ -172,7 +173,7 @@ pub(super) fn post(settings: &Settings, events: &[&Event]) -> Post {
     };
     let (id, timestamp) = (id.to_string(), Utc::now().timestamp());
     Post {
-        signature: settings.secrets.sign(&id, timestamp, &body),
+        signature: Some(settings.secrets.sign(&id, timestamp, &body)),
         id,
         timestamp,
         body,

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    client::{Answer, HttpClient},
+    client::{Answer, Client},
     database::Database,
     delivery::{self, Delivery},
     endpoint::Endpoint,
@@ -33,7 +33,7 @@ pub(super) struct Keeper {
     endpoint: Endpoint,
     settings: Arc<Settings>,
     store: Arc<dyn MessageStore>,
-    client: HttpClient,
+    client: Client,
     database: Arc<Database>,
     feed: Feed,
     tally: Tally,
@@ -47,7 +47,7 @@ impl Keeper {
         endpoint: Endpoint,
         settings: Arc<Settings>,
         store: Arc<dyn MessageStore>,
-        client: HttpClient,
+        client: Client,
         database: Arc<Database>,
     ) -> Self {
         Self {
@@ -84,7 +84,7 @@ impl Keeper {
             let events = self.users.next(self.settings.batch).await;
             let events: Vec<_> = events.iter().map(|event| &**event).collect();
             let post = delivery::post(&self.settings, &events);
-            match self.client.post(self.endpoint.uri(), post).await {
+            match self.client.post(&self.endpoint, post).await {
                 Answer::Taken => {}
                 Answer::Gone => tracing::debug!(endpoint = %self.endpoint, "users not wanted"),
                 Answer::Failed { reason, .. } => {

@@ -8,7 +8,6 @@
 //! A server hears of new events as its rooms do: by its own commits, and by the reports of other
 //! servers. A round over all rooms finds the rest.
 
-mod address;
 mod client;
 mod commits;
 mod database;
@@ -21,7 +20,6 @@ mod pending;
 mod results;
 mod sender;
 mod settings;
-mod signing;
 mod users;
 
 use std::sync::Arc;
@@ -29,12 +27,11 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
-use self::{client::HttpClient, database::Database, feed::Feed, keeper::Keeper, users::Users};
+use self::{client::Client, database::Database, feed::Feed, keeper::Keeper, users::Users};
 pub use self::{
     endpoint::{Endpoint, Endpoints},
     sender::AT_ONCE,
     settings::{MAX_BATCH, Settings, Timing},
-    signing::Secrets,
 };
 use crate::{
     bus::News,
@@ -62,7 +59,7 @@ impl Webhooks {
     ) -> Option<Self> {
         store.webhooks()?;
         let settings = Arc::new(settings);
-        let client = HttpClient::new(settings.allow_private, settings.timing.timeout, metrics);
+        let client = Client::new(settings.allow_private, settings.timing.timeout, metrics);
         let users = Users::new(settings.grace);
         let database = Arc::<Database>::default();
         let keepers = settings.endpoints.iter().map(|endpoint| {

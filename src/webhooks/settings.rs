@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{endpoint::Endpoint, signing::Secrets};
+use super::endpoint::Endpoint;
+use crate::outbound::Secrets;
 
 /// The most events in a request.
 pub const MAX_BATCH: usize = 50;

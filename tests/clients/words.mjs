@@ -53,6 +53,11 @@ test("each of several reasons with one code has its words", () => {
   const send = (message) => refusedSend({ code: "INVALID_PAYLOAD", message }).text;
   assert.match(send("message: must not be blank"), /nothing/);
   assert.match(send("message: must not contain NUL"), /character/);
+  const refused = (message) => refusedSend({ code: "FORBIDDEN", message }).text;
+  for (const message of ["roomId: the token is not for this room", "seq: the message is too old to be edited", "only operators may pin messages in this room"]) {
+    assert.equal(refused(message), "You may not write in this room.");
+  }
+  assert.equal(refused("No $& links, please."), "It is refused with the words “No $& links, please.”.");
   assert.match(troubled({ message: "UNAVAILABLE: the server is stopping" }).text, /Trying again\.$/);
   assert.match(troubled({ message: "TOKEN_EXPIRED: the token is out of date" }).text, /run out/);
 });

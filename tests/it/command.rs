@@ -98,6 +98,15 @@ const BAD: &[(&str, &[&str])] = &[
     ("WEBHOOK_SECRET", &["hunter2", "whsec_", "whsec_c2hvcnQ="]),
     ("WEBHOOK_BATCH", &["0", "51", "many"]),
     ("WEBHOOK_ALLOW_PRIVATE", &["yes", "ON"]),
+    (
+        "MODERATION_URL",
+        &[
+            "example.com",
+            "ftp://example.com",
+            "https://ann:pass@example.com",
+        ],
+    ),
+    ("MODERATION_FAILS", &["on", "Open", "closed "]),
     ("TCP_USER_TIMEOUT_MS", &["-1", "25s"]),
     ("SEND_QUEUE_PACKETS", &["15", "1048577", "many"]),
     (
@@ -181,6 +190,7 @@ async fn help_names_every_variable_and_no_secret() {
         "JWT_PUBLIC_KEY",
         "WEBHOOKS",
         "WEBHOOK_SECRET",
+        "MODERATION_URL",
         "API_KEYS",
     ]
     .map(|variable| (variable, "postgres://ann:hunter2@h/db"));

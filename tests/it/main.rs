@@ -22,6 +22,8 @@ mod docs;
 mod early;
 mod engine;
 mod examples;
+#[cfg(feature = "otel")]
+mod export;
 mod faults;
 mod files;
 mod fuzz;
@@ -34,6 +36,7 @@ mod lifecycle;
 mod locks;
 mod metrics;
 mod misplaced;
+mod moderation;
 mod nodes;
 mod origins;
 mod page;

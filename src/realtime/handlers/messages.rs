@@ -24,7 +24,8 @@ pub fn handler(event: &str) -> Option<Handler> {
     })
 }
 
-/// Sends a message. The turn ends once the message is queued, so later ones may share its commit.
+/// Sends a message. The turn ends once the message has its place before later ones, which may share its
+/// commit and its wait for the moderation.
 pub async fn send_message(mut call: Call) -> Result<Stored<EncodedMessage>, Error> {
     let settled = match enqueue(&mut call).await {
         Ok(queued) => queued.settled().await,

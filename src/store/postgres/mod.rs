@@ -47,9 +47,9 @@ use super::{
 use crate::{
     metrics::{self, Connections},
     model::{
-        Change, Committed, Draft, Followed, Latest, ListedRoom, Mark, Marked, Message, Read,
-        Revision, RoomChange, RoomChanged, RoomId, RoomMember, RoomRefusal, RoomSettings, Seq,
-        Standing, Stored, UserId,
+        Change, ClientMessageId, Committed, Draft, Followed, Latest, ListedRoom, Mark, Marked,
+        Message, Read, Revision, RoomChange, RoomChanged, RoomId, RoomMember, RoomRefusal,
+        RoomSettings, Seq, Standing, Stored, UserId,
     },
 };
 
@@ -126,6 +126,16 @@ impl MessageStore for PostgresStore {
 
     async fn load(&self, room: &RoomId, limit: usize) -> Result<Loaded, StoreError> {
         let reading = read::load(&self.pools, room, limit);
+        self.pools.metrics().read(reading).await
+    }
+
+    async fn find_sent(
+        &self,
+        room: &RoomId,
+        user: &UserId,
+        id: &ClientMessageId,
+    ) -> Result<Option<Message>, StoreError> {
+        let reading = read::find_sent(&self.pools, room, user, id);
         self.pools.metrics().read(reading).await
     }
 

@@ -19,7 +19,7 @@ use super::{
     rooms,
     work::Work,
 };
-use crate::model::{Body, Message, Revision, RoomId, Seq};
+use crate::model::{Body, ClientMessageId, Message, Revision, RoomId, Seq, UserId};
 
 /// Looks once whether any message in the range has a state, and only then at each row: this costs a page
 /// of a room without changes next to nothing, where a look at each row took half as long again.
@@ -43,6 +43,11 @@ SELECT room_id, seq, id, user_id, operator_id, message, client_message_id, "time
     (SELECT last_revision FROM revisions WHERE room_id = $1) AS revision,
     EXISTS (SELECT FROM room_settings WHERE room_id = $1) OR EXISTS (SELECT FROM conversations WHERE room_id = $1) AS has_settings
 FROM messages m WHERE room_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq DESC LIMIT $4"#;
+
+const SENT: &str = r#"
+SELECT room_id, seq, id, user_id, operator_id, message, client_message_id, "timestamp",
+    (SELECT state FROM message_states s WHERE s.room_id = m.room_id AND s.seq = m.seq) AS state
+FROM messages m WHERE room_id = $1 AND user_id = $2 AND client_message_id = $3"#;
 
 /// The same two of a room without messages.
 const EMPTY: &str = r#"
@@ -113,6 +118,26 @@ pub(super) async fn read(
         reading.take(&rows, |row| row::seq(row), message)?;
     }
     reading.finish()
+}
+
+/// Reads a user's message by its `clientMessageId`.
+pub(super) async fn find_sent(
+    pools: &Pools,
+    room: &RoomId,
+    user: &UserId,
+    id: &ClientMessageId,
+) -> Result<Option<Message>, StoreError> {
+    let query = || {
+        sqlx::query(SENT)
+            .bind(room.as_str())
+            .bind(user.as_str())
+            .bind(id.as_str())
+    };
+    let rows = pools.fetch(Work::Read, query).await;
+    rows.map_err(fault::classify)?
+        .first()
+        .map(message)
+        .transpose()
 }
 
 fn select<'q>(sql: &'static str, room: &'q RoomId, page: Page) -> Query<'q> {

@@ -40,9 +40,9 @@ use super::{
 use crate::{
     metrics::{self, Connections},
     model::{
-        Change, Committed, Draft, Followed, Latest, ListedRoom, Mark, Marked, Message, Read,
-        Revision, RoomChange, RoomChanged, RoomId, RoomMember, RoomRefusal, RoomSettings, Seq,
-        Standing, Stored, UserId,
+        Change, ClientMessageId, Committed, Draft, Followed, Latest, ListedRoom, Mark, Marked,
+        Message, Read, Revision, RoomChange, RoomChanged, RoomId, RoomMember, RoomRefusal,
+        RoomSettings, Seq, Standing, Stored, UserId,
     },
 };
 
@@ -187,6 +187,17 @@ impl MessageStore for SqliteStore {
     ) -> Result<Vec<Message>, StoreError> {
         self.place.check()?;
         let reading = change::read(&self.readers, room, after, limit);
+        self.metrics.read(reading).await
+    }
+
+    async fn find_sent(
+        &self,
+        room: &RoomId,
+        user: &UserId,
+        id: &ClientMessageId,
+    ) -> Result<Option<Message>, StoreError> {
+        self.place.check()?;
+        let reading = read::find_sent(&self.readers, room, user, id);
         self.metrics.read(reading).await
     }
 

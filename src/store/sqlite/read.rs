@@ -11,7 +11,7 @@ use super::super::{
     reading::Reading,
     row,
 };
-use crate::model::{Body, Message, RoomId};
+use crate::model::{Body, ClientMessageId, Message, RoomId, UserId};
 
 /// Looks once whether any message in the range has a state, and only then at each row: this costs a page
 /// of a room without changes next to nothing, where a look at each row took half as long again.
@@ -26,6 +26,11 @@ SELECT room_id, seq, id, user_id, operator_id, message, client_message_id, "time
     CASE WHEN EXISTS (SELECT 1 FROM message_states WHERE room_id = ?1 AND seq > ?2 AND seq < ?3)
         THEN (SELECT state FROM message_states AS s WHERE s.room_id = m.room_id AND s.seq = m.seq) END AS state
 FROM messages AS m WHERE room_id = ?1 AND seq > ?2 AND seq < ?3 ORDER BY seq DESC LIMIT ?4"#;
+
+const SENT: &str = r#"
+SELECT room_id, seq, id, user_id, operator_id, message, client_message_id, "timestamp",
+    (SELECT state FROM message_states AS s WHERE s.room_id = m.room_id AND s.seq = m.seq) AS state
+FROM messages AS m WHERE room_id = ?1 AND user_id = ?2 AND client_message_id = ?3"#;
 
 const HEAD: &str = r#"
 SELECT last_seq AS seq, (SELECT last_revision FROM revisions AS v WHERE v.room_id = r.room_id) AS revision
@@ -67,6 +72,24 @@ pub(super) async fn read(
         reading.take(&rows, |row| row::seq(row), message)?;
     }
     reading.finish()
+}
+
+/// Reads a user's message by its `clientMessageId`.
+pub(super) async fn find_sent(
+    readers: &SqlitePool,
+    room: &RoomId,
+    user: &UserId,
+    id: &ClientMessageId,
+) -> Result<Option<Message>, StoreError> {
+    let query = sqlx::query(SENT)
+        .bind(room.as_str())
+        .bind(user.as_str())
+        .bind(id.as_str());
+    let row = query.fetch_optional(readers).await;
+    row.map_err(fault::classify)?
+        .as_ref()
+        .map(message)
+        .transpose()
 }
 
 fn select(

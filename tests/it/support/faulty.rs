@@ -10,7 +10,9 @@ use std::{
 
 use async_trait::async_trait;
 use parlor::{
-    model::{Change, Committed, Draft, Message, Revision, RoomId, Seq, Stored},
+    model::{
+        Change, ClientMessageId, Committed, Draft, Message, Revision, RoomId, Seq, Stored, UserId,
+    },
     store::{
         ConversationStore, Head, MembershipStore, MessageStore, MigrateError, Page, RoomStore,
         StoreError,
@@ -164,6 +166,15 @@ impl MessageStore for FaultyStore {
         page: Page,
     ) -> Result<Vec<Message>, StoreError> {
         self.inner.read_replies(room, to, page).await
+    }
+
+    async fn find_sent(
+        &self,
+        room: &RoomId,
+        user: &UserId,
+        id: &ClientMessageId,
+    ) -> Result<Option<Message>, StoreError> {
+        self.inner.find_sent(room, user, id).await
     }
 
     async fn heads(&self, rooms: &[RoomId]) -> Result<HashMap<RoomId, Head>, StoreError> {

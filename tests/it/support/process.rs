@@ -64,6 +64,14 @@ impl Process {
         Self::spawn(0, database, command).await
     }
 
+    /// Starts it with a variable that is no setting of its own.
+    #[cfg(feature = "otel")]
+    pub async fn with_variable(database: &Database, name: &str, value: &str) -> Self {
+        let mut command = Self::command();
+        command.env(name, value);
+        Self::spawn(0, database, command).await
+    }
+
     /// Starts it with one worker thread.
     pub async fn on_one_thread(database: &Database) -> Self {
         let mut command = Self::command();

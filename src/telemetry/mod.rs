@@ -1,4 +1,7 @@
-//! The log, on standard error.
+//! The log, on standard error, and, with the feature `otel`, the export of spans.
+
+#[cfg(feature = "otel")]
+mod otel;
 
 use std::io::{IsTerminal, stderr};
 
@@ -8,7 +11,6 @@ use tracing_subscriber::{
     filter::{LevelFilter, Targets},
     fmt,
     prelude::*,
-    util::TryInitError,
 };
 
 /// The finest levels of crates whose finer lines hold data of clients, even tokens.
@@ -27,20 +29,29 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts the log with a filter and a format.
+/// Starts the log with a filter and a format, and the export of spans.
 ///
 /// # Errors
 ///
-/// The log has been started before.
-pub fn start(filter: Targets, format: LogFormat) -> Result<(), TryInitError> {
+/// The log has been started before, or a variable of the export is unusable.
+pub fn start(filter: Targets, format: LogFormat) -> anyhow::Result<()> {
     let lines = fmt::layer()
         .with_writer(stderr)
         .with_ansi(stderr().is_terminal());
     let registry = tracing_subscriber::registry().with(capped(&filter));
+    #[cfg(feature = "otel")]
+    let registry = registry.with(otel::layer()?);
     match format {
-        LogFormat::Text => registry.with(lines).try_init(),
-        LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
+        LogFormat::Text => registry.with(lines).try_init()?,
+        LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init()?,
     }
+    Ok(())
+}
+
+/// Ends the export of spans, and waits a moment for the last ones.
+pub async fn stop() {
+    #[cfg(feature = "otel")]
+    otel::stop().await;
 }
 
 /// Returns the filter with the levels of [`CAPPED`] as upper bounds.

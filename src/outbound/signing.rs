@@ -18,7 +18,7 @@ pub struct Secrets(Arc<[Key]>);
 
 impl Secrets {
     /// Returns the value of the `webhook-signature` header.
-    pub(super) fn sign(&self, id: &str, timestamp: i64, body: &[u8]) -> String {
+    pub fn sign(&self, id: &str, timestamp: i64, body: &[u8]) -> String {
         let content = [format!("{id}.{timestamp}.").as_bytes(), body].concat();
         let signatures = self.0.iter().map(|key| {
             let signature = STANDARD.encode(sign(key, &content));

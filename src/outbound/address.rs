@@ -1,4 +1,4 @@
-//! The addresses that webhooks may go to: none of this host, of private networks or of clouds' own
+//! The addresses that requests may go to: none of this host, of private networks or of clouds' own
 //! services, as a URL must not open a way into them.
 
 use std::{
@@ -58,7 +58,7 @@ fn networks<N: std::str::FromStr>(texts: &[&str]) -> Vec<N> {
     parsed.collect::<Option<_>>().expect("these are networks")
 }
 
-/// Returns true for an address that webhooks must not go to.
+/// Returns true for an address that requests must not go to.
 pub(super) fn is_refused(address: IpAddr) -> bool {
     is_special(address) || is_own(address)
 }
