@@ -170,3 +170,50 @@ fn after(talk: Option<Talk>, Said { speaker, message }: &Said<'_>) -> Option<Tal
     }
     Some(talk)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Body, UserId};
+
+    /// Returns the conversation after a message.
+    fn said(talk: Option<Talk>, speaker: Speaker, seq: i64) -> Option<Talk> {
+        let (room, user): (_, UserId) = ("r".try_into().unwrap(), "ann".try_into().unwrap());
+        let body = Body::parse("hello", 5).unwrap();
+        let draft = Draft::new(room, user, None, body, None);
+        let message = &draft.at(seq.try_into().unwrap());
+        after(talk, &Said { speaker, message })
+    }
+
+    #[test]
+    fn a_customer_opens_and_waits_and_an_operator_answers() {
+        assert_eq!(said(None, Speaker::Operator, 1), None);
+        let open = said(None, Speaker::Customer, 1).unwrap();
+        assert_eq!(open.conversation.state, Status::Open);
+        let again = said(Some(open.clone()), Speaker::Customer, 2).unwrap();
+        assert_eq!(again, open, "the first question counts");
+        let answered = said(Some(open), Speaker::Supervisor, 3).unwrap();
+        assert_eq!((answered.waiting, answered.answered_seq.get()), (None, 3));
+        assert_eq!(answered.conversation.version, 1);
+        let asked = said(Some(answered.clone()), Speaker::Customer, 4).unwrap();
+        assert!(asked.waiting.is_some());
+    }
+
+    #[test]
+    fn a_message_stored_long_ago_opens_no_closed_conversation() {
+        let open = said(None, Speaker::Customer, 1).unwrap();
+        let closed = Talk {
+            conversation: open.conversation.changed(Status::Closed, None, None),
+            waiting: None,
+            answered_seq: 2.try_into().unwrap(),
+            ..open
+        };
+        for (seq, state) in [(2, Status::Closed), (3, Status::Open)] {
+            let talk = said(Some(closed.clone()), Speaker::Customer, seq).unwrap();
+            assert_eq!(talk.conversation.state, state, "{seq}");
+            assert_eq!(talk.waiting.is_some(), state == Status::Open, "{seq}");
+        }
+        let talk = said(Some(closed.clone()), Speaker::Operator, 3);
+        assert_eq!(talk, Some(closed));
+    }
+}

@@ -83,7 +83,9 @@ CROSS JOIN LATERAL (
 ) AS first"#;
 
 const FORGET: &str = r#"
-WITH gone AS (DELETE FROM room_members WHERE user_id = $1 AND role <> 'removed') DELETE FROM memberships WHERE user_id = $1"#;
+WITH gone AS (DELETE FROM room_members WHERE user_id = $1 AND role <> 'removed'),
+    unseen AS (DELETE FROM holders WHERE user_id = $1)
+DELETE FROM memberships WHERE user_id = $1"#;
 
 #[async_trait]
 impl ArchiveStore for PostgresStore {

@@ -79,9 +79,10 @@ DELETE FROM reactions WHERE room_id = ?1 AND seq < (SELECT coalesce(min(seq), 92
 const OLDEST: &str = r#"
 SELECT seq, "timestamp" FROM messages WHERE room_id = ?1 ORDER BY seq LIMIT 1"#;
 
-const FORGET: [&str; 2] = [
+const FORGET: [&str; 3] = [
     "DELETE FROM room_members WHERE user_id = ?1 AND role <> 'removed'",
     "DELETE FROM memberships WHERE user_id = ?1",
+    "DELETE FROM holders WHERE user_id = ?1",
 ];
 
 impl SqliteStore {
