@@ -47,6 +47,7 @@ mod json_error;
 mod metrics;
 pub mod model;
 mod net;
+mod overview;
 mod rates;
 mod realtime;
 mod retention;

@@ -11,6 +11,7 @@ mod changes;
 mod inbox;
 mod messages;
 mod openapi;
+mod overview;
 mod presence;
 mod request;
 mod rooms;
@@ -33,6 +34,7 @@ use crate::{
     http::{self, AllowedOrigins},
     metrics,
     model::UserId,
+    overview::Overview,
     rates::{Limiter, Rate},
 };
 
@@ -74,6 +76,8 @@ pub struct Context {
     pub streams: Arc<Streams>,
     /// A graceful shutdown waits for the requests in flight.
     pub unanswered: TaskTracker,
+    /// The state of the whole chat.
+    pub overview: Arc<Overview>,
     /// The reader of proxies' headers.
     pub forwarded: ForwardedHeaders,
     /// The figures.
@@ -92,6 +96,7 @@ pub struct Api {
     /// The places for work on the archive.
     archives: Arc<Semaphore>,
     max_body_bytes: usize,
+    overview: Arc<Overview>,
     streams: Arc<Streams>,
     stream_places: Places,
     tickets: Tickets,
@@ -122,6 +127,7 @@ pub fn router(settings: Settings, context: Context) -> Option<Router> {
         chat,
         streams,
         unanswered,
+        overview,
         forwarded,
         metrics,
     } = context;
@@ -135,6 +141,7 @@ pub fn router(settings: Settings, context: Context) -> Option<Router> {
         archives: Arc::new(Semaphore::new(archive::AT_ONCE)),
         max_body_bytes: request::max_body_bytes(settings.max_message_bytes),
         unanswered,
+        overview,
         streams,
         stream_places: Places::new(
             settings.max_streams,
@@ -192,6 +199,7 @@ fn documented_routes() -> OpenApiRouter<Arc<Api>> {
         ))
         .routes(routes!(presence::get_presence))
         .routes(routes!(presence::disconnect))
+        .routes(routes!(overview::get_overview))
         .routes(routes!(archive::export))
         .routes(routes!(archive::erase))
         .routes(routes!(batch::run))

@@ -5,6 +5,7 @@ mod entry;
 mod ids;
 mod membership;
 mod message;
+mod node;
 mod number;
 mod room;
 mod signal;
@@ -17,6 +18,7 @@ pub use self::{
     ids::{ClientMessageId, InvalidIdentifier, MAX_IDENTIFIER_BYTES, RoomId, Seq, UserId},
     membership::{Followed, Latest, ListedRoom, MAX_FOLLOWED, Mark, Marked, Read},
     message::{Body, Changed, Draft, EncodedMessage, Message, Stored},
+    node::{MAX_BUSIEST, NodeReport, PoolLoad, RoomLoad},
     number::WholeNumber,
     room::{
         Access, Authority, Exclusion, MAX_FIRST_MEMBERS, MAX_TITLE_BYTES, Membership, NewSettings,
