@@ -2,6 +2,7 @@
 
 mod actions;
 mod overview;
+mod page;
 
 use serde_json::Value;
 
