@@ -52,7 +52,8 @@ const wayState = ({ isWell }) => (isWell ? state("good", "Well") : state("waitin
 
 /** @param {string} label @param {string} figure @param {Node | Element | string} below */
 function tile(label, figure, below) {
-  return element("div", "", element("dt", "", label), element("dd", "figure", figure), element("dd", "below", /** @type {Element} */ (below)));
+  const kind = /\d/.test(figure) ? "figure" : "figure name";
+  return element("div", "", element("dt", "", label), element("dd", kind, figure), element("dd", "below", /** @type {Element} */ (below)));
 }
 
 /** @param {BusyRoom[]} rooms */

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{NodeReport, RoomId, RoomLoad, Seq},
+    model::{NodeReport, RoomId, RoomLoad, Seq, iso8601_millis, optional_time},
     overview::{self, Node, Receiver},
 };
 
@@ -24,6 +24,7 @@ use crate::{
 #[serde(rename_all = "camelCase")]
 struct OverviewAnswer {
     /// The time of the figures.
+    #[serde(serialize_with = "iso8601_millis")]
     #[schema(value_type = String, format = DateTime)]
     at: DateTime<Utc>,
     /// The number of servers.
@@ -61,6 +62,7 @@ struct NodeAnswer {
 #[serde(rename_all = "camelCase")]
 struct Figures {
     version: String,
+    #[serde(serialize_with = "iso8601_millis")]
     #[schema(value_type = String, format = DateTime)]
     started_at: DateTime<Utc>,
     /// The Socket.IO clients.
@@ -161,15 +163,24 @@ struct ReceiverAnswer {
     /// The events to deliver.
     events: i64,
     /// The time of the oldest message to deliver.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "optional_time"
+    )]
     #[schema(value_type = String, format = DateTime, required = false, nullable = false)]
     oldest: Option<DateTime<Utc>>,
     /// The time of the latest success.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "optional_time"
+    )]
     #[schema(value_type = String, format = DateTime, required = false, nullable = false)]
     succeeded_at: Option<DateTime<Utc>>,
     /// The time of the latest failure.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "optional_time"
+    )]
     #[schema(value_type = String, format = DateTime, required = false, nullable = false)]
     failed_at: Option<DateTime<Utc>>,
     /// The latest failure in words.

@@ -31,4 +31,4 @@ pub use self::{
         Metadata, Reaction, Reactors, Revision, State,
     },
 };
-pub(crate) use self::{ids::FromStore, message::iso8601_millis};
+pub(crate) use self::{ids::FromStore, message::iso8601_millis, state::optional_time};
