@@ -49,6 +49,7 @@ pub mod model;
 mod moderation;
 mod net;
 mod outbound;
+mod overview;
 mod rates;
 mod realtime;
 mod retention;

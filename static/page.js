@@ -1,16 +1,6 @@
 /** The page's elements, by name. */
 
-/**
- * @template {typeof HTMLElement} Kind
- * @param {string} id
- * @param {Kind} kind
- * @returns {InstanceType<Kind>}
- */
-function find(id, kind) {
-  const found = document.getElementById(id);
-  if (!(found instanceof kind)) throw new Error(`the page has no ${kind.name} "${id}"`);
-  return /** @type {InstanceType<Kind>} */ (found);
-}
+import { find } from "./find.js";
 
 export const page = {
   entry: find("entry", HTMLElement),

@@ -90,6 +90,36 @@ const ROOM = {
   INTERNAL: [[/./, "Something went wrong on the server. Try again."]],
 };
 
+/** Reasons for a refused request of an administrator, by code. @type {typeof ENTRY} */
+const ACT = {
+  INVALID_PAYLOAD: [
+    [/roomId/, "No room can have this name."],
+    [/userId/, "No user can have this name."],
+    [/./, "The server did not understand this page. Reload it: there may be a newer one."],
+  ],
+  UNAUTHORIZED: [[/./, "The server does not know this key or token. Check that it is whole, and that it belongs to this server."]],
+  TOKEN_EXPIRED: [[/./, "This token has run out. Sign in with a new one."]],
+  FORBIDDEN: [
+    [/needs an owner/, "The room needs an owner: make somebody else one before."],
+    [/rooms:|is for some rooms/, "This token is for some rooms only. Sign in with one for all rooms."],
+    [/./, "This key or token does not permit that. It must be an API key, or a token of the role of a service."],
+  ],
+  NOT_FOUND: [
+    [/path/, "This server has no such view: it may be of another version."],
+    [/./, "It is not there any more."],
+  ],
+  CONFLICT: [[/./, "Somebody was faster. Look at how it is now."]],
+  NOT_IN_ROOM: [[/./, "This token is not for this room."]],
+  MESSAGE_TOO_LARGE: [[/./, "This is too long for the server."]],
+  UNKNOWN_EVENT: [[/./, "This server has no such function."]],
+  RATE_LIMITED: [[/./, "The server takes no more requests of this key right now."]],
+  UNAVAILABLE: [
+    [/no answer|status/, "The server cannot be reached."],
+    [/./, "The server cannot do it right now: its database or another server does not answer."],
+  ],
+  INTERNAL: [[/./, "Something went wrong on the server. Its log says more."]],
+};
+
 /** Reasons for a failed connection, by HTTP status. @type {Record<number, string>} */
 const STATUS = {
   400: "The server ended the connection. Trying again.",
@@ -130,6 +160,9 @@ export const refusedSend = (refusal) => inWords(SEND, refusal, "The server did n
 
 /** Explains a refused room or a refused change of one. @param {Pick<ErrorBody, "code" | "message">} refusal @returns {Words} */
 export const refusedRoom = (refusal) => inWords(ROOM, refusal, "The server did not do it.");
+
+/** Explains a refused request of an administrator. @param {Pick<ErrorBody, "code" | "message">} refusal @returns {Words} */
+export const refusedAct = (refusal) => inWords(ACT, refusal, "The server refused it.");
 
 /** Explains a failed connection, from a socket's `connect_error`. @param {ConnectError} error @returns {Words} */
 export function troubled({ message, description, context }) {

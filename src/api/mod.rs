@@ -12,6 +12,7 @@ mod conversations;
 mod inbox;
 mod messages;
 mod openapi;
+mod overview;
 mod presence;
 mod request;
 mod rooms;
@@ -34,6 +35,7 @@ use crate::{
     http::{self, AllowedOrigins},
     metrics,
     model::UserId,
+    overview::Overview,
     rates::{Limiter, Rate},
 };
 
@@ -75,6 +77,8 @@ pub struct Context {
     pub streams: Arc<Streams>,
     /// A graceful shutdown waits for the requests in flight.
     pub unanswered: TaskTracker,
+    /// The state of the whole chat.
+    pub overview: Arc<Overview>,
     /// The reader of proxies' headers.
     pub forwarded: ForwardedHeaders,
     /// The figures.
@@ -93,6 +97,7 @@ pub struct Api {
     /// The places for work on the archive.
     archives: Arc<Semaphore>,
     max_body_bytes: usize,
+    overview: Arc<Overview>,
     streams: Arc<Streams>,
     stream_places: Places,
     tickets: Tickets,
@@ -123,6 +128,7 @@ pub fn router(settings: Settings, context: Context) -> Option<Router> {
         chat,
         streams,
         unanswered,
+        overview,
         forwarded,
         metrics,
     } = context;
@@ -136,6 +142,7 @@ pub fn router(settings: Settings, context: Context) -> Option<Router> {
         archives: Arc::new(Semaphore::new(archive::AT_ONCE)),
         max_body_bytes: request::max_body_bytes(settings.max_message_bytes),
         unanswered,
+        overview,
         streams,
         stream_places: Places::new(
             settings.max_streams,
@@ -198,6 +205,7 @@ fn documented_routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(conversations::close_conversation))
         .routes(routes!(presence::get_presence))
         .routes(routes!(presence::disconnect))
+        .routes(routes!(overview::get_overview))
         .routes(routes!(archive::export))
         .routes(routes!(archive::erase))
         .routes(routes!(batch::run))

@@ -105,7 +105,9 @@ impl App {
         );
         let sources = || parts.sources(admission, bus_settings.engine());
         let exporter = scraped.map(|listener| Exporter::new(listener, &metrics, sources()));
-        let api = parts.api(api, engine.forwarded().clone(), metrics.api.clone());
+        let overview = parts.overview(database_of(config), bus_settings.engine(), &metrics);
+        let (forwarded, counted) = (engine.forwarded().clone(), metrics.api.clone());
+        let api = parts.api(api, overview, forwarded, counted);
         let origins = config.allowed_origins.clone();
         let router = http::router(engine, origins, parts.readiness(), api);
         Ok(Self {
@@ -167,6 +169,12 @@ impl App {
         self.parts.stop(server, exporting).await;
         prepared
     }
+}
+
+/// Returns the database's name.
+fn database_of(config: &Config) -> &'static str {
+    let is_file = config.database_url.expose_secret().starts_with("sqlite");
+    if is_file { "sqlite" } else { "postgres" }
 }
 
 fn open_bus(settings: &bus::Settings, metrics: &Metrics) -> anyhow::Result<Option<Arc<dyn Bus>>> {

@@ -28,6 +28,7 @@ use crate::{
     metrics::{self, Metrics},
     moderation::Moderation,
     net::Admission,
+    overview::{Overview, Sources as OverviewSources},
     realtime::Realtime,
     room::{RoomContext, Rooms},
     search::Search,
@@ -148,6 +149,7 @@ impl Parts {
     pub(super) fn api(
         &self,
         settings: api::Settings,
+        overview: Arc<Overview>,
         forwarded: ForwardedHeaders,
         metrics: metrics::Api,
     ) -> Option<Router> {
@@ -155,6 +157,7 @@ impl Parts {
             chat: self.chat.clone(),
             streams: self.streams.clone(),
             unanswered: self.unanswered.clone(),
+            overview,
             forwarded,
             metrics,
         };
@@ -172,6 +175,27 @@ impl Parts {
             bus_mode,
             migrated: self.migrated.clone(),
         }
+    }
+
+    /// Returns the reader of the state of the whole chat.
+    pub(super) fn overview(
+        &self,
+        database: &'static str,
+        bus_mode: &'static str,
+        metrics: &Metrics,
+    ) -> Arc<Overview> {
+        Overview::new(OverviewSources {
+            rooms: self.rooms.clone(),
+            writer: self.queue.clone(),
+            store: self.store.clone(),
+            database,
+            bus: self.bus.clone(),
+            bus_mode,
+            realtime: metrics.realtime.clone(),
+            api: metrics.api.clone(),
+            rooms_metrics: metrics.rooms.clone(),
+            migrated: self.migrated.clone(),
+        })
     }
 
     pub(super) fn readiness(&self) -> Readiness {

@@ -2,6 +2,7 @@
 
 use axum::{
     body::Body,
+    extract::State,
     http::{
         HeaderMap, HeaderName, HeaderValue, StatusCode, Uri,
         header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, VARY},
@@ -21,6 +22,16 @@ struct Files;
 #[folder = "$OUT_DIR/gzip"]
 struct Gzipped;
 
+/// The pages of a server.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pages {
+    /// True when administrators have one.
+    pub(super) has_admin: bool,
+}
+
+/// The beginning of the names of the files for administrators.
+const ADMIN: &str = "admin";
+
 /// The folder of the client's bundles; Node's server has them at the same path.
 const CLIENT: &str = "socket.io/";
 
@@ -38,12 +49,18 @@ pub fn has_client() -> bool {
 }
 
 /// Serves the page, its files, and the client's bundles.
-pub(super) async fn serve_file(uri: Uri, headers: HeaderMap) -> Response {
+pub(super) async fn serve_file(
+    State(pages): State<Pages>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
     let path = match uri.path().trim_start_matches('/') {
         "" => "index.html",
+        ADMIN => "admin.html",
         path => path,
     };
-    match Files::get(path) {
+    let is_open = pages.has_admin || !path.starts_with(ADMIN);
+    match Files::get(path).filter(|_| is_open) {
         Some(file) => respond(path, file, &headers),
         None if path.starts_with(CLIENT) && !has_client() => {
             (StatusCode::NOT_FOUND, NO_CLIENT).into_response()

@@ -29,7 +29,7 @@ use tower_http::{
     set_header::SetResponseHeaderLayer,
 };
 
-use self::origin::OriginGuard;
+use self::{assets::Pages, origin::OriginGuard};
 pub use self::{
     assets::has_client,
     error::{error_body, status},
@@ -47,7 +47,7 @@ const CONTENT_POLICY: &str = "default-src 'self'; base-uri 'none'; form-action '
     object-src 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
 /// Returns all routes; `socket_io` serves Socket.IO's, to pages of these origins, and `api` those for
-/// backends, if there are any.
+/// backends, if there are any. The page for administrators uses the latter, and is there with them.
 pub fn router(
     socket_io: Engine,
     origins: AllowedOrigins,
@@ -56,7 +56,9 @@ pub fn router(
 ) -> Router {
     let socket_io = endpoint("/socket.io", socket_io, origins);
     let router = Router::new()
-        .merge(page_routes())
+        .merge(page_routes(Pages {
+            has_admin: api.is_some(),
+        }))
         .merge(socket_io)
         .merge(health::routes(ready))
         .merge(api.unwrap_or_default());
@@ -103,9 +105,10 @@ fn compression() -> CompressionLayer<SizeAbove> {
         .compress_when(SizeAbove::new(MIN_COMPRESSED_BYTES))
 }
 
-fn page_routes() -> Router {
+fn page_routes(pages: Pages) -> Router {
     Router::new()
         .fallback(get(assets::serve_file))
+        .with_state(pages)
         .layer(set_header(CONTENT_SECURITY_POLICY, CONTENT_POLICY))
         // Pages of other origins may import these files, even if they may not connect.
         .layer(set_header(ACCESS_CONTROL_ALLOW_ORIGIN, "*"))

@@ -92,6 +92,11 @@ impl Metrics {
     }
 }
 
+/// Returns the present value of a gauge that counts.
+pub fn reading(gauge: &Gauge) -> usize {
+    usize::try_from(gauge.get()).unwrap_or(0)
+}
+
 /// The bounds of a histogram of times, in seconds: from a fast commit to a statement's time limit.
 const SECONDS: [f64; 13] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,

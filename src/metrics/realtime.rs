@@ -96,6 +96,11 @@ impl Default for Sends {
 }
 
 impl Sends {
+    /// Returns the number of messages stored.
+    pub fn stored(&self) -> u64 {
+        self.ok.get()
+    }
+
     /// Counts a send: a stored one, with true for a repeat, or a refused one.
     pub fn note(&self, result: Result<bool, &Error>) {
         match result {

@@ -6,6 +6,7 @@ mod entry;
 mod ids;
 mod membership;
 mod message;
+mod node;
 mod number;
 mod pattern;
 mod room;
@@ -23,6 +24,7 @@ pub use self::{
     ids::{ClientMessageId, InvalidIdentifier, MAX_IDENTIFIER_BYTES, RoomId, Seq, UserId},
     membership::{Followed, Latest, ListedRoom, MAX_FOLLOWED, Mark, Marked, Read},
     message::{Body, Changed, Draft, EncodedMessage, Message, Stored},
+    node::{MAX_BUSIEST, NodeReport, PoolLoad, RoomLoad},
     number::WholeNumber,
     pattern::{RoomPattern, RoomPatterns},
     room::{
@@ -36,4 +38,4 @@ pub use self::{
         Metadata, Reaction, Reactors, Revision, State,
     },
 };
-pub(crate) use self::{ids::FromStore, message::iso8601_millis};
+pub(crate) use self::{ids::FromStore, message::iso8601_millis, state::optional_time};

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{
     conversation::Queued,
     ids::{RoomId, Seq, UserId},
+    node::NodeReport,
     state::Revision,
 };
 
@@ -75,6 +76,20 @@ pub enum Signal {
         /// The user's clients on it.
         #[serde(flatten)]
         clients: Clients,
+    },
+    /// A server asks the others for their figures. It travels under a name that is no room's.
+    Survey {
+        /// The question.
+        id: Uuid,
+    },
+    /// A server's answer to such a question.
+    Surveyed {
+        /// The question.
+        id: Uuid,
+        /// The server.
+        server: Uuid,
+        /// Its figures.
+        report: Box<NodeReport>,
     },
 }
 

@@ -181,7 +181,8 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-fn optional_time<S: Serializer>(
+/// Serializes a time that may be missing, in the form for clients.
+pub(crate) fn optional_time<S: Serializer>(
     time: &Option<DateTime<Utc>>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {

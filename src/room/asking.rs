@@ -17,7 +17,7 @@ use super::registry::Rooms;
 use crate::{
     bus::Bus,
     error::Error,
-    model::{Clients, FromStore, RoomId, Signal, UserId},
+    model::{Clients, FromStore, NodeReport, RoomId, Signal, UserId},
 };
 
 /// The longest wait for all servers.
@@ -34,11 +34,22 @@ const QUESTIONS: usize = 64;
 #[derive(Debug)]
 pub(super) struct Questions {
     asked: Mutex<HashMap<Uuid, mpsc::Sender<Answer>>>,
-    places: Semaphore,
+    pub(super) places: Semaphore,
 }
 
-/// A server's answer, with the clients of the user in question.
-type Answer = (Uuid, Clients);
+/// A server's answer.
+type Answer = (Uuid, Reply);
+
+/// The content of a server's answer.
+#[derive(Debug)]
+pub(super) enum Reply {
+    /// It is so.
+    Confirmed,
+    /// The clients of the user in question.
+    Clients(Clients),
+    /// The server's figures.
+    Report(Box<NodeReport>),
+}
 
 impl Questions {
     fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, mpsc::Sender<Answer>>> {
@@ -46,9 +57,9 @@ impl Questions {
     }
 
     /// Takes in the answer of another server.
-    pub(super) fn answered(&self, id: Uuid, server: Uuid, clients: Clients) {
+    pub(super) fn answered(&self, id: Uuid, server: Uuid, reply: Reply) {
         if let Some(asking) = self.lock().get(&id) {
-            asking.try_send((server, clients)).ok();
+            asking.try_send((server, reply)).ok();
         }
     }
 }
@@ -63,56 +74,59 @@ impl Default for Questions {
 }
 
 /// A question to the other servers; it ends when it is dropped.
-struct Question<'a> {
-    id: Uuid,
+pub(super) struct Question<'a> {
+    pub(super) id: Uuid,
     answers: mpsc::Receiver<Answer>,
     questions: &'a Questions,
+    /// The answers so far.
+    pub(super) replies: HashMap<Uuid, Reply>,
+    /// The servers without an answer so far.
+    pub(super) missing: HashSet<Uuid>,
 }
 
 impl<'a> Question<'a> {
-    fn new(questions: &'a Questions) -> Self {
+    pub(super) fn new(questions: &'a Questions) -> Self {
         let (id, (sender, answers)) = (Uuid::now_v7(), mpsc::channel(ANSWERS));
         questions.lock().insert(id, sender);
         Self {
             id,
             answers,
             questions,
+            replies: HashMap::new(),
+            missing: HashSet::new(),
         }
     }
 
     /// Asks until all servers have answered that are not known to be gone. One that shows no sign of life
     /// for a moment may deliver to its clients all the same.
-    async fn ask(
+    pub(super) async fn ask(
         &mut self,
         rooms: &Rooms,
         bus: &dyn Bus,
         room: &RoomId,
         question: &Signal,
-    ) -> Clients {
-        let mut found = Clients::default();
+    ) {
         let own = bus.rosters().server_id();
-        let mut answered = HashSet::from([own.0]);
         loop {
             let listed = bus.rosters().servers().await.unwrap_or_default();
             let listed: HashSet<_> = listed.into_iter().map(|server| server.id).collect();
             let is_known = listed.contains(&own);
-            let mut missing: HashSet<_> = listed
+            self.missing = listed
                 .union(&rooms.known_servers())
+                .filter(|server| **server != own)
                 .map(|server| server.0)
-                .filter(|server| !answered.contains(server))
+                .filter(|server| !self.replies.contains_key(server))
                 .collect();
-            if is_known && missing.is_empty() {
-                return found;
+            if is_known && self.missing.is_empty() {
+                return;
             }
             bus.signal(room, question);
             let ask_again = Instant::now() + ASK_AGAIN;
-            while !(is_known && missing.is_empty()) {
+            while !(is_known && self.missing.is_empty()) {
                 match timeout_at(ask_again, self.answers.recv()).await {
-                    Ok(Some((server, clients))) => {
-                        missing.remove(&server);
-                        if answered.insert(server) {
-                            found.merge(clients);
-                        }
+                    Ok(Some((server, reply))) => {
+                        self.missing.remove(&server);
+                        self.replies.entry(server).or_insert(reply);
                     }
                     _ => break,
                 }
@@ -142,7 +156,14 @@ impl Rooms {
         };
         let mut asking = Question::new(self.questions());
         let question = question(asking.id);
-        asking.ask(self, bus, room, &question).await
+        asking.ask(self, bus, room, &question).await;
+        let mut found = Clients::default();
+        for reply in std::mem::take(&mut asking.replies).into_values() {
+            if let Reply::Clients(clients) = reply {
+                found.merge(clients);
+            }
+        }
+        found
     }
 
     /// Returns the clients of a user on the other servers, and ends their connections if asked to.

@@ -4,10 +4,13 @@
 
 use tokio::time::timeout;
 
-use super::{asking::TIMEOUT, registry::Rooms};
+use super::{
+    asking::{Reply, TIMEOUT},
+    registry::Rooms,
+};
 use crate::{
     error::Error,
-    model::{Clients, Revision, RoomId, Signal},
+    model::{Revision, RoomId, Signal},
 };
 
 impl Rooms {
@@ -47,13 +50,19 @@ impl Rooms {
                 }));
             }
             Signal::Confirmed { id, server } => {
-                self.questions().answered(id, server, Clients::default());
+                self.questions().answered(id, server, Reply::Confirmed);
             }
             Signal::Found {
                 id,
                 server,
                 clients,
-            } => self.questions().answered(id, server, clients),
+            } => self
+                .questions()
+                .answered(id, server, Reply::Clients(clients)),
+            Signal::Survey { id } => self.answer_survey(id),
+            Signal::Surveyed { id, server, report } => {
+                self.questions().answered(id, server, Reply::Report(report));
+            }
             Signal::Find { .. } => {}
             other => self.signal(room, other),
         }

@@ -114,6 +114,8 @@ struct Load {
     is_reading: AtomicBool,
     /// True when the room has settings, as somebody created it.
     is_created: AtomicBool,
+    /// The number of members, on all servers.
+    members: AtomicUsize,
 }
 
 /// A room's address. The room's task lives as long as one of its handles does.
@@ -146,6 +148,7 @@ pub(super) fn open() -> (RoomHandle, Inbox) {
         revision: AtomicI64::new(0),
         is_reading: AtomicBool::new(false),
         is_created: AtomicBool::new(false),
+        members: AtomicUsize::new(0),
     });
     let handle = RoomHandle {
         commands: sender,
@@ -298,6 +301,11 @@ impl WeakRoomHandle {
         Some((self.cursor()?, revision.try_into().unwrap_or_default()))
     }
 
+    /// Returns the number of members, on all servers.
+    pub(super) fn members(&self) -> usize {
+        self.load.members.load(Ordering::Relaxed)
+    }
+
     /// Returns true while the room reads its log.
     pub(super) fn is_reading(&self) -> bool {
         self.load.is_reading.load(Ordering::Relaxed)
@@ -336,6 +344,11 @@ impl Inbox {
         self.load.cursor.store(cursor, Ordering::Relaxed);
         self.load.is_reading.store(is_reading, Ordering::Relaxed);
         self.load.is_created.store(is_created, Ordering::Relaxed);
+    }
+
+    /// Publishes the number of members.
+    pub(super) fn publish_members(&self, count: usize) {
+        self.load.members.store(count, Ordering::Relaxed);
     }
 
     /// Returns true when a command was missed since the last call.

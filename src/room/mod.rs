@@ -22,6 +22,7 @@ mod reads;
 mod recent;
 mod registry;
 mod rosters;
+mod survey;
 mod tail;
 mod tailer;
 mod task;
@@ -45,6 +46,7 @@ pub use self::{
     reads::{MAX_TOLD, READS_INTERVAL},
     recent::CAPACITY,
     registry::Rooms,
+    survey::Survey,
     tail::{Known, MAX_BEHIND},
     tailer::{NewsListener, SWEEP_INTERVAL, Tailer},
 };

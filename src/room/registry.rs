@@ -23,7 +23,10 @@ use super::{
 use crate::{
     bus::{Bus, ServerId},
     metrics::{self, ChangeKind},
-    model::{EncodedMessage, Outcome, Revised, Revision, RoomId, Seq, Signal, Stored},
+    model::{
+        EncodedMessage, NodeReport, Outcome, Revised, Revision, RoomId, RoomLoad, Seq, Signal,
+        Stored,
+    },
 };
 
 /// All active rooms of this node.
@@ -40,10 +43,15 @@ struct Registry {
     lifetime: Lifetime,
     /// Hears of changes of rooms' settings and members by this node.
     on_change: OnceLock<ChangeListener>,
+    /// Tells the figures of this server.
+    reporter: OnceLock<Reporter>,
 }
 
 /// A function that hears of a room's change, and never waits.
 type ChangeListener = Box<dyn Fn(&RoomId) + Send + Sync>;
+
+/// A function that tells the figures of this server, unless it stops. It never waits.
+type Reporter = Box<dyn Fn() -> Option<NodeReport> + Send + Sync>;
 
 impl Rooms {
     /// Creates the registry of a node, without active rooms.
@@ -56,6 +64,7 @@ impl Rooms {
             questions: Questions::default(),
             lifetime: Lifetime::default(),
             on_change: OnceLock::new(),
+            reporter: OnceLock::new(),
         }))
     }
 
@@ -197,6 +206,16 @@ impl Rooms {
         self.0.on_change.set(Box::new(listener)).ok();
     }
 
+    /// Lets a function tell the other servers the figures of this one. It must not wait.
+    pub fn report_by(&self, reporter: impl Fn() -> Option<NodeReport> + Send + Sync + 'static) {
+        self.0.reporter.set(Box::new(reporter)).ok();
+    }
+
+    /// Returns the figures of this server, if somebody tells them.
+    pub(super) fn report(&self) -> Option<NodeReport> {
+        self.0.reporter.get().and_then(|reporter| reporter())
+    }
+
     /// Tells a room and the other servers that its settings or members have changed.
     pub fn changed(&self, room: &RoomId, revision: Revision) {
         self.metrics().changes.note(ChangeKind::Room);
@@ -240,6 +259,31 @@ impl Rooms {
             (cursor < *head).then(|| (room.clone(), cursor))
         });
         places.collect()
+    }
+
+    /// Returns the active rooms with the most members, the largest first.
+    pub fn busiest(&self, limit: usize) -> Vec<RoomLoad> {
+        let active = self.active();
+        let mut rooms: Vec<_> = active
+            .iter()
+            .map(|(room, handle)| (handle.members(), room))
+            .collect();
+        let largest_first = |one: &(usize, &RoomId), other: &(usize, &RoomId)| {
+            other.0.cmp(&one.0).then_with(|| one.1.cmp(other.1))
+        };
+        if rooms.len() > limit {
+            rooms.select_nth_unstable_by(limit, largest_first);
+            rooms.truncate(limit);
+        }
+        rooms.sort_unstable_by(largest_first);
+        rooms
+            .into_iter()
+            .map(|(members, room)| RoomLoad {
+                room_id: room.clone(),
+                members,
+                last_seq: active[room].cursor().unwrap_or(Seq::ZERO),
+            })
+            .collect()
     }
 
     /// Returns the number of active rooms.

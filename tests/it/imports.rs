@@ -26,7 +26,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ),
     (
         "api",
-        "http engine net contract chat archive inbox room auth rates model metrics error",
+        "http engine net contract overview chat archive inbox room auth rates model metrics error",
     ),
     ("http", "chat engine auth model metrics error"),
     ("engine", "net rates metrics error"),
@@ -34,6 +34,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("contract", "chat inbox room model json_error error"),
     ("retention", "room store model"),
     ("search", "store model"),
+    ("overview", "webhooks room writer store bus model metrics"),
     ("webhooks", "store bus outbound model metrics"),
     (
         "chat",

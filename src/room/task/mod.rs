@@ -121,6 +121,7 @@ impl Room {
             if let Some(presence) = self.members.tick(&self.id) {
                 self.context.fanout.presence(&presence);
             }
+            self.inbox.publish_members(self.members.count());
             if let Some(reads) = self.reads.tick(&self.id, self.members.count()) {
                 self.context.fanout.reads(&reads);
             }

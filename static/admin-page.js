@@ -1,0 +1,37 @@
+/** The admin page's elements, by name. */
+
+import { find } from "./find.js";
+
+export const page = {
+  signIn: find("sign-in", HTMLElement),
+  refusal: find("refusal", HTMLElement),
+  keyForm: find("key-form", HTMLFormElement),
+  key: find("key", HTMLInputElement),
+  open: find("open", HTMLButtonElement),
+  admin: find("admin", HTMLElement),
+  status: find("status", HTMLElement),
+  findForm: find("find-form", HTMLFormElement),
+  find: find("find", HTMLInputElement),
+  signOut: find("sign-out", HTMLButtonElement),
+  trouble: find("trouble", HTMLElement),
+  totals: find("totals", HTMLElement),
+  rooms: find("rooms", HTMLTableElement),
+  noRooms: find("no-rooms", HTMLElement),
+  nodes: find("nodes", HTMLTableElement),
+  moreNodes: find("more-nodes", HTMLElement),
+  webhooks: find("webhooks", HTMLTableElement),
+  noWebhooks: find("no-webhooks", HTMLElement),
+  detail: find("detail", HTMLElement),
+  detailKind: find("detail-kind", HTMLElement),
+  detailTitle: find("detail-title", HTMLElement),
+  detailClose: find("detail-close", HTMLAnchorElement),
+  detailTrouble: find("detail-trouble", HTMLElement),
+  detailBody: find("detail-body", HTMLElement),
+  confirm: find("confirm", HTMLDialogElement),
+  confirmTitle: find("confirm-title", HTMLElement),
+  confirmText: find("confirm-text", HTMLElement),
+  confirmTrouble: find("confirm-trouble", HTMLElement),
+  confirmCancel: find("confirm-cancel", HTMLButtonElement),
+  confirmAct: find("confirm-act", HTMLButtonElement),
+  done: find("done", HTMLElement),
+};
