@@ -119,6 +119,11 @@ export class Api {
     return this.#ask("DELETE", "members", { roomId, userId });
   }
 
+  /** @param {string} roomId */
+  closeConversation(roomId) {
+    return this.#ask("POST", "conversations/close", {}, { roomId });
+  }
+
   /** @param {string} userId @returns {Promise<UserPresence>} */
   disconnect(userId) {
     return this.#ask("POST", "disconnect", {}, { userId });

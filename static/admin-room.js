@@ -2,7 +2,7 @@
  * The details of a room: its members, those present, its last messages, and the acts on them.
  *
  * @import { Api, HistoryPage, Member, RoomPresence, RoomState } from "./admin-api.js"
- * @import { Message } from "./parlor.js"
+ * @import { Conversation, Message } from "./parlor.js"
  */
 
 import { confirmed } from "./admin-confirm.js";
@@ -35,8 +35,6 @@ export class RoomView {
     this.#members.section.hidden = true;
     this.#messages.rows.className = "messages";
     this.#present.rows.className = "names";
-    // Acts on the room as a whole, such as closing its conversation, have their buttons in `#actions`.
-    this.#actions.hidden = true;
     this.body.append(this.#facts, this.#actions, this.#present.section, this.#members.section, this.#messages.section);
   }
 
@@ -47,6 +45,7 @@ export class RoomView {
     const members = state.room ? await api.members(roomId, MEMBERS) : undefined;
     return () => {
       this.#showFacts(state, present);
+      this.#showActions(state.room?.conversation);
       this.#showPresent(present);
       this.#showMembers(members?.members, Boolean(members?.cursor));
       this.#showMessages(history);
@@ -59,10 +58,18 @@ export class RoomView {
     fill(this.#facts, [
       ...(room?.title ? [["Title", room.title]] : []),
       ["Open to", access],
+      ...(room?.conversation ? [["Conversation", stateOf(room.conversation)]] : []),
       ["Present", count(memberCount)],
       ["Messages", count(lastSeq)],
       ["Changes", count(lastRevision)],
     ], ([name]) => name, ([name, value]) => element("div", "", element("dt", "", name), element("dd", "", isolated(value))));
+  }
+
+  /** @param {Conversation | undefined} conversation */
+  #showActions(conversation) {
+    const acts = conversation && conversation.state !== "closed" ? ["Close conversation"] : [];
+    this.#actions.hidden = acts.length === 0;
+    fill(this.#actions, acts, (act) => act, (act) => button(act, () => this.#close()));
   }
 
   /** @param {RoomPresence} present */
@@ -117,6 +124,16 @@ export class RoomView {
     });
   }
 
+  async #close() {
+    await this.#act({
+      title: "Close this conversation?",
+      text: "No operator has it any more. The customer's next message opens it again.",
+      label: "Close conversation",
+      act: () => this.#api.closeConversation(this.#roomId),
+      done: "The conversation is closed.",
+    });
+  }
+
   /** @param {string} userId */
   async #remove(userId) {
     const name = plainlyIsolated(userId);
@@ -133,6 +150,12 @@ export class RoomView {
   async #act(act) {
     if (await confirmed(act)) this.#changed();
   }
+}
+
+/** Describes the state of a conversation. @param {Conversation} conversation */
+function stateOf({ state, operatorId }) {
+  if (state === "closed") return "Closed";
+  return operatorId === undefined ? "Waits for an operator" : `Claimed by ${operatorId}`;
 }
 
 /** Makes a list under a heading. @param {string} heading */

@@ -85,3 +85,20 @@ async fn administrators_see_and_act_on_the_page_in_light() {
 async fn administrators_see_and_act_on_the_page_in_dark() {
     administrators_see("dark").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn administrators_close_conversations() {
+    let flags = [
+        "--jwt-secret=a secret of more than 32 bytes, for tests",
+        "--conversations=support-*",
+    ];
+    let (server, admin) = server_on(Database::sqlite(), &flags).await;
+    admin.send("support-1", "ann", "help").await;
+    let claim = json!({ "roomId": "support-1", "userId": "olga" });
+    admin.ok("POST", "/conversations/claim", claim).await;
+    let arguments = [&server.url(), "websocket", KEY];
+    node::run("admin_conversation.mjs", &arguments).await;
+    let close = json!({ "roomId": "support-1" });
+    let closed = admin.ok("POST", "/conversations/close", close).await;
+    assert_eq!(closed["changed"], false);
+}
