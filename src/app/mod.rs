@@ -1,6 +1,7 @@
 //! The server: its parts are built, run, and stopped in order.
 
 mod background;
+mod database;
 mod exporter;
 mod fanout;
 mod parts;

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::Router;
-use backon::{ExponentialBuilder, Retryable};
+use backon::Retryable;
 use tokio::{
     task::JoinHandle,
     time::{Instant, timeout_at},
@@ -12,6 +12,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     background::Background,
+    database::{DATABASE_BACKOFF, before, warn_unavailable},
     exporter::{Exporting, Sources},
     fanout::NodeFanout,
     webhooks::{self, Listeners, UsersOf},
@@ -36,22 +37,6 @@ use crate::{
     webhooks::Webhooks,
     writer::{Observer, Writer},
 };
-
-/// The shortest pause between two attempts to reach the database.
-const MIN_DATABASE_DELAY: Duration = Duration::from_millis(250);
-/// The longest pause between two attempts to reach the database.
-const MAX_DATABASE_DELAY: Duration = Duration::from_secs(5);
-
-/// Exponential backoff with jitter: nodes wait for one database, but do not all come back to it at
-/// the same moment. Jitter at most doubles a pause, so the pause before it stops at half the
-/// longest.
-const DATABASE_BACKOFF: ExponentialBuilder = ExponentialBuilder::new()
-    .with_min_delay(MIN_DATABASE_DELAY)
-    .with_max_delay(Duration::from_millis(
-        MAX_DATABASE_DELAY.as_millis() as u64 / 2,
-    ))
-    .without_max_times()
-    .with_jitter();
 
 /// The running parts of a server.
 pub(super) struct Parts {
@@ -117,11 +102,8 @@ impl Parts {
             inbox.clone(),
             config.into(),
         );
-        let chat = Arc::new(moderated(chat, config, metrics));
+        let chat = connected(chat, config, webhooks.clone(), metrics);
         background.look_for_operators(config, &chat, &store);
-        if let Some(webhooks) = webhooks.clone() {
-            chat.listen_to_users(Arc::new(UsersOf(webhooks)));
-        }
         let unanswered = TaskTracker::new();
         realtime.register(chat.clone(), verifier, unanswered.clone());
         Self {
@@ -347,55 +329,19 @@ fn observer(
     })
 }
 
-/// Lets the program of the settings be asked about messages, if there is one.
-fn moderated(chat: Chat, config: &Config, metrics: &Metrics) -> Chat {
+/// Lets the moderation be asked, and the webhooks hear of users, if there are any.
+fn connected(
+    mut chat: Chat,
+    config: &Config,
+    webhooks: Option<Arc<Webhooks>>,
+    metrics: &Metrics,
+) -> Arc<Chat> {
     // Checked at the start.
-    match config.moderation().ok().flatten() {
-        None => chat,
-        Some(settings) => chat.moderated_by(Moderation::new(settings, metrics.moderation.clone())),
+    if let Ok(Some(settings)) = config.moderation() {
+        chat = chat.moderated_by(Moderation::new(settings, metrics.moderation.clone()));
     }
-}
-
-fn warn_unavailable(error: &MigrateError) {
-    if let MigrateError::Unavailable(cause) = error {
-        tracing::warn!(%cause, "waiting for the database");
+    if let Some(webhooks) = webhooks {
+        chat.listen_to_users(Arc::new(UsersOf(webhooks)));
     }
-}
-
-/// Returns the delay, cut short by a deadline, or none if the deadline has passed.
-fn before(deadline: Option<Instant>, delay: Duration) -> Option<Duration> {
-    match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
-        None => Some(delay),
-        Some(Duration::ZERO) => None,
-        Some(left) => Some(delay.min(left)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use backon::BackoffBuilder;
-
-    use super::*;
-
-    #[test]
-    fn pauses_before_the_database_is_tried_again_keep_their_bounds_and_never_end() {
-        let pauses: Vec<_> = DATABASE_BACKOFF.build().take(100).collect();
-        let bounds = MIN_DATABASE_DELAY..=MAX_DATABASE_DELAY;
-        assert_eq!(pauses.len(), 100);
-        assert!(
-            pauses.iter().all(|pause| bounds.contains(pause)),
-            "{pauses:?}"
-        );
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn no_pause_outlasts_the_deadline_and_none_follows_it() {
-        let second = Duration::from_secs(1);
-        let deadline = Instant::now() + second;
-        assert_eq!(before(None, 2 * second), Some(2 * second));
-        assert_eq!(before(Some(deadline), 2 * second), Some(second));
-        assert_eq!(before(Some(deadline), second / 2), Some(second / 2));
-        tokio::time::advance(second).await;
-        assert_eq!(before(Some(deadline), second), None);
-    }
+    Arc::new(chat)
 }
