@@ -7,7 +7,7 @@ use super::{
     ids::{RoomId, Seq, UserId},
     message::{EncodedMessage, iso8601_millis},
     room::Title,
-    state::Revision,
+    state::{Revision, optional_time},
 };
 
 /// The state of a conversation.
@@ -147,19 +147,9 @@ pub struct Queued {
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        serialize_with = "iso8601_millis_of"
+        serialize_with = "optional_time"
     )]
     pub waiting_since: Option<DateTime<Utc>>,
-}
-
-fn iso8601_millis_of<S: serde::Serializer>(
-    time: &Option<DateTime<Utc>>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match time {
-        Some(time) => iso8601_millis(time, serializer),
-        None => serializer.serialize_none(),
-    }
 }
 
 /// A room's conversation that has changed, or has moved in the queue.
