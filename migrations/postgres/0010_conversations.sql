@@ -10,9 +10,7 @@ CREATE TABLE conversations (
     changed      timestamptz NOT NULL,
     changed_by   text COLLATE "C",
     -- The time of the oldest message of a customer without an answer.
-    waiting      timestamptz,
-    -- The messages up to this one are answered.
-    answered_seq bigint NOT NULL
+    waiting      timestamptz
 ) WITH (fillfactor = 50);
 
 -- The list, the longest waiting first.

@@ -10,9 +10,7 @@ CREATE TABLE conversations (
     changed      INTEGER NOT NULL,
     changed_by   TEXT,
     -- The time of the oldest message of a customer without an answer.
-    waiting      INTEGER,
-    -- The messages up to this one are answered.
-    answered_seq INTEGER NOT NULL
+    waiting      INTEGER
 ) WITHOUT ROWID;
 
 -- The list, the longest waiting first.

@@ -1,9 +1,11 @@
 //! A batch's repeated drafts, and the answers to its drafts.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashMap, HashSet, hash_map::Entry},
     sync::Arc,
 };
+
+use uuid::Uuid;
 
 use super::{error::StoreError, row};
 use crate::model::{Draft, Message, Stored};
@@ -58,6 +60,12 @@ impl<'a> Distinct<'a> {
     }
 }
 
+/// The messages of drafts, in order, and the ids of those that were not stored before.
+pub(super) struct Appended {
+    pub(super) messages: Vec<Message>,
+    pub(super) new: HashSet<Uuid>,
+}
+
 /// The log's message for each draft, as far as it is known yet.
 pub(super) struct Answers(Vec<Option<Message>>);
 
@@ -98,5 +106,22 @@ impl Answers {
             .map(|answer| answer.or_else(|| stored.next()))
             .collect::<Option<_>>()
             .ok_or_else(|| StoreError::Unreadable("not every draft was answered".into()))
+    }
+
+    /// Returns all messages, the missing ones taken from `stored` in order, and notes which these are.
+    ///
+    /// # Errors
+    ///
+    /// As [`Answers::complete`].
+    pub(super) fn append(
+        self,
+        drafts: &[&Draft],
+        stored: Vec<Message>,
+    ) -> Result<Appended, StoreError> {
+        let new = self.missing(drafts).into_iter().map(|draft| draft.id);
+        Ok(Appended {
+            new: new.collect(),
+            messages: self.complete(stored)?,
+        })
     }
 }

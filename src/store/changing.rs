@@ -2,20 +2,22 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    io,
     sync::Arc,
 };
 
 use uuid::Uuid;
 
 use super::{
-    batch::{Answers, Distinct},
+    batch::{Answers, Appended, Distinct},
     conversing::{self, Talk, Talks},
     error::StoreError,
     ledger::Ledger,
     present::{Place, Present, Questions, Reacted, Subject},
 };
 use crate::model::{
-    Change, Committed, Draft, Message, Reaction, Refusal, Revision, RoomId, Stored, UserId,
+    Change, Committed, ConversationChanged, Draft, Message, Reaction, Refusal, Revision, RoomId,
+    Stored, UserId,
 };
 
 /// The tables, within a transaction.
@@ -26,8 +28,8 @@ pub(super) trait Tables: Send {
     /// Finds the messages of drafts that are stored already.
     async fn held(&mut self, drafts: &[&Draft]) -> Result<Answers, StoreError>;
 
-    /// Stores drafts without repeats among them, and returns their messages in order.
-    async fn append(&mut self, drafts: &[&Draft]) -> Result<Vec<Message>, StoreError>;
+    /// Stores drafts without repeats among them, and locks the logs of their rooms until the commit.
+    async fn append(&mut self, drafts: &[&Draft]) -> Result<Appended, StoreError>;
 
     /// Locks the revisions of rooms, in the order of their names, and returns them. Rooms without
     /// messages are left out.
@@ -93,19 +95,13 @@ pub(super) async fn commit(
     changes: &[Change],
 ) -> Result<Committed, StoreError> {
     let talks = conversing::talks(tables, drafts).await?;
+    let (messages, new) = append(tables, drafts, &talks).await?;
+    let questions = Questions::new(changes);
     let mut committed = Committed {
-        messages: append(tables, drafts, &talks).await?,
+        conversations: converse(tables, drafts, &messages, &new, &questions.rooms).await?,
+        messages,
         ..Committed::default()
     };
-    let questions = Questions::new(changes);
-    let hearing = conversing::hear(
-        tables,
-        drafts,
-        &committed.messages,
-        &talks,
-        &questions.rooms,
-    );
-    committed.conversations = hearing.await?;
     if !changes.is_empty() {
         let present = look(tables, &questions).await?;
         let mut ledger = Ledger::new(present);
@@ -116,12 +112,44 @@ pub(super) async fn commit(
     Ok(committed)
 }
 
-/// Stores the drafts that the room accepts.
+/// Changes the conversations that the new messages are part of. Their rooms' logs are locked by now, so no
+/// claim, end or answer comes between this read and the commit.
+///
+/// # Errors
+///
+/// [`StoreError::Conflict`] when an operator has lost the conversation before its message was stored.
+async fn converse(
+    tables: &mut impl Tables,
+    drafts: &[Draft],
+    messages: &[Answer],
+    new: &HashSet<Uuid>,
+    changing: &BTreeSet<&RoomId>,
+) -> Result<Vec<ConversationChanged>, StoreError> {
+    let stored = drafts.iter().zip(messages);
+    let new = stored.filter(|(draft, _)| draft.speaker.is_some() && new.contains(&draft.id));
+    let new =
+        new.filter_map(|(draft, answer)| Some((draft, answer.as_ref().ok()?.message.clone())));
+    let new: Vec<_> = new.collect();
+    if new.is_empty() {
+        return Ok(vec![]);
+    }
+    let talks = conversing::talks(tables, drafts).await?;
+    if new
+        .iter()
+        .any(|(draft, _)| conversing::refusal(draft, &talks).is_some())
+    {
+        let why = io::Error::other("another operator has claimed the conversation");
+        return Err(StoreError::Conflict(why.into()));
+    }
+    conversing::hear(tables, &new, &talks, changing).await
+}
+
+/// Stores the drafts that the room accepts. Returns the ids of those that were not stored before, too.
 async fn append(
     tables: &mut impl Tables,
     drafts: &[Draft],
     talks: &Talks,
-) -> Result<Vec<Answer>, StoreError> {
+) -> Result<(Vec<Answer>, HashSet<Uuid>), StoreError> {
     let answered: BTreeSet<_> = drafts.iter().filter_map(answered_by).collect();
     let existing = if answered.is_empty() {
         HashSet::new()
@@ -141,18 +169,18 @@ async fn append(
     let accepted = accepted.filter(|(_, refusal)| refusal.is_none());
     let accepted: Vec<_> = accepted.map(|(draft, _)| draft.clone()).collect();
     let distinct = Distinct::new(&accepted);
-    let messages = tables.append(distinct.drafts()).await?;
-    let stored = distinct.answer(&accepted, messages);
+    let appended = tables.append(distinct.drafts()).await?;
+    let stored = distinct.answer(&accepted, appended.messages);
     write_new_states(tables, &stored).await?;
     let mut stored = stored.into_iter();
     let answers = refusals.into_iter().map(|refusal| match refusal {
         Some(refusal) => Err(refusal),
         None => Ok(stored.next().expect("every accepted draft has an answer")),
     });
-    Ok(answers.collect())
+    Ok((answers.collect(), appended.new))
 }
 
-/// Returns the refusals of drafts whose authors have to leave the answers to others. A repeat of a stored
+/// Returns the refusals of drafts of operators who do not have the conversation. A repeat of a stored
 /// message is answered, whoever has the conversation by now.
 async fn barred(
     tables: &mut impl Tables,

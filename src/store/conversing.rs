@@ -12,8 +12,8 @@ use chrono::{DateTime, Utc};
 
 use super::{changing::Tables, error::StoreError};
 use crate::model::{
-    Conversation, ConversationChanged, Draft, Message, Queued, Refusal, Revision, RoomId, Seq,
-    Speaker, Status, Stored,
+    Conversation, ConversationChanged, Draft, Message, Queued, Refusal, Revision, RoomId, Speaker,
+    Status,
 };
 
 /// A conversation in the database.
@@ -25,8 +25,6 @@ pub(super) struct Talk {
     pub(super) conversation: Conversation,
     /// The time of the oldest message of a customer without an answer.
     pub(super) waiting: Option<DateTime<Utc>>,
-    /// The messages up to this one are answered.
-    pub(super) answered_seq: Seq,
 }
 
 impl Talk {
@@ -66,27 +64,25 @@ pub(super) async fn talks(tables: &mut impl Tables, drafts: &[Draft]) -> Result<
     tables.conversations(&rooms).await
 }
 
-/// Changes the conversations as the stored messages ask for it, under the locks of their rooms and of the
-/// rooms of `changing`, which are locked next: all locks of a batch are taken in one order.
+/// Changes the conversations as the new messages ask for it, under the locks of their rooms and of the
+/// rooms of `changing`, which are locked next: all locks of a batch are taken in one order. The logs of the
+/// rooms are locked since the messages were stored.
 pub(super) async fn hear(
     tables: &mut impl Tables,
-    drafts: &[Draft],
-    stored: &[Result<Stored<Arc<Message>>, Refusal>],
+    new: &[(&Draft, Arc<Message>)],
     talks: &Talks,
     changing: &BTreeSet<&RoomId>,
 ) -> Result<Vec<ConversationChanged>, StoreError> {
-    let said = said(drafts, stored);
-    let affected = heard(&said, talks);
+    let said = said(new);
+    let mut affected = heard(&said, talks);
     if affected.is_empty() {
         return Ok(vec![]);
     }
     let rooms: BTreeSet<_> = affected.keys().copied().collect();
     let locked = changing.union(&rooms).copied().collect();
     let revisions = tables.lock(&locked).await?;
-    let talks = tables.conversations(&rooms).await?;
-    let mut new = heard(&said, &talks);
     let mut counted = BTreeMap::new();
-    for (room, talk) in &mut new {
+    for (room, talk) in &mut affected {
         let before = talks.get(*room).map(|talk| talk.conversation.version);
         if before != Some(talk.conversation.version) {
             talk.revision = revisions.get(*room).copied().unwrap_or_default().next();
@@ -96,28 +92,24 @@ pub(super) async fn hear(
     if !counted.is_empty() {
         tables.count(&counted).await?;
     }
-    for (room, talk) in &new {
+    for (room, talk) in &affected {
         tables.write_conversation(room, talk).await?;
     }
-    let changed = new.into_iter().map(|(room, talk)| ConversationChanged {
-        room_id: room.clone(),
-        revision: counted.get(room).copied(),
-        queued: talk.queued(),
-    });
+    let changed = affected
+        .into_iter()
+        .map(|(room, talk)| ConversationChanged {
+            room_id: room.clone(),
+            revision: counted.get(room).copied(),
+            queued: talk.queued(),
+        });
     Ok(changed.collect())
 }
 
-/// Returns the new messages of speakers, by room.
-fn said<'a>(
-    drafts: &[Draft],
-    stored: &'a [Result<Stored<Arc<Message>>, Refusal>],
-) -> BTreeMap<&'a RoomId, Vec<Said<'a>>> {
+/// Returns the messages of speakers, by room.
+fn said<'a>(new: &'a [(&Draft, Arc<Message>)]) -> BTreeMap<&'a RoomId, Vec<Said<'a>>> {
     let mut said = BTreeMap::<_, Vec<_>>::new();
-    for (draft, stored) in drafts.iter().zip(stored) {
-        if let (Some(speaker), Ok(stored)) = (draft.speaker, stored)
-            && !stored.duplicate
-        {
-            let message = &*stored.message;
+    for (draft, message) in new {
+        if let Some(speaker) = draft.speaker {
             let of_room = said.entry(&message.room_id).or_default();
             of_room.push(Said { speaker, message });
         }
@@ -138,8 +130,7 @@ fn heard<'a>(
     after.collect()
 }
 
-/// Returns the conversation after a message. One that was answered, or came before the end, changes
-/// nothing: its first attempt was stored long ago.
+/// Returns the conversation after a message.
 fn after(talk: Option<Talk>, Said { speaker, message }: &Said<'_>) -> Option<Talk> {
     let author = &message.user_id;
     let Some(mut talk) = talk else {
@@ -148,12 +139,8 @@ fn after(talk: Option<Talk>, Said { speaker, message }: &Said<'_>) -> Option<Tal
             revision: Revision::ZERO,
             conversation: Conversation::begun_by(author),
             waiting: Some(message.timestamp),
-            answered_seq: Seq::ZERO,
         });
     };
-    if message.seq <= talk.answered_seq {
-        return Some(talk);
-    }
     match speaker {
         Speaker::Customer => {
             if talk.conversation.state == Status::Closed {
@@ -162,11 +149,7 @@ fn after(talk: Option<Talk>, Said { speaker, message }: &Said<'_>) -> Option<Tal
             }
             talk.waiting = talk.waiting.or(Some(message.timestamp));
         }
-        Speaker::Operator | Speaker::Supervisor if talk.waiting.is_some() => {
-            talk.waiting = None;
-            talk.answered_seq = message.seq;
-        }
-        Speaker::Operator | Speaker::Supervisor => {}
+        Speaker::Operator | Speaker::Supervisor => talk.waiting = None,
     }
     Some(talk)
 }
@@ -193,27 +176,24 @@ mod tests {
         let again = said(Some(open.clone()), Speaker::Customer, 2).unwrap();
         assert_eq!(again, open, "the first question counts");
         let answered = said(Some(open), Speaker::Supervisor, 3).unwrap();
-        assert_eq!((answered.waiting, answered.answered_seq.get()), (None, 3));
+        assert_eq!(answered.waiting, None);
         assert_eq!(answered.conversation.version, 1);
-        let asked = said(Some(answered.clone()), Speaker::Customer, 4).unwrap();
+        let asked = said(Some(answered), Speaker::Customer, 4).unwrap();
         assert!(asked.waiting.is_some());
     }
 
     #[test]
-    fn a_message_stored_long_ago_opens_no_closed_conversation() {
+    fn a_customer_opens_a_closed_conversation_and_an_operator_does_not() {
         let open = said(None, Speaker::Customer, 1).unwrap();
         let closed = Talk {
             conversation: open.conversation.changed(Status::Closed, None, None),
             waiting: None,
-            answered_seq: 2.try_into().unwrap(),
             ..open
         };
-        for (seq, state) in [(2, Status::Closed), (3, Status::Open)] {
-            let talk = said(Some(closed.clone()), Speaker::Customer, seq).unwrap();
-            assert_eq!(talk.conversation.state, state, "{seq}");
-            assert_eq!(talk.waiting.is_some(), state == Status::Open, "{seq}");
-        }
-        let talk = said(Some(closed.clone()), Speaker::Operator, 3);
-        assert_eq!(talk, Some(closed));
+        let talk = said(Some(closed.clone()), Speaker::Operator, 2);
+        assert_eq!(talk, Some(closed.clone()));
+        let reopened = said(Some(closed), Speaker::Customer, 3).unwrap();
+        assert_eq!(reopened.conversation.state, Status::Open);
+        assert!(reopened.waiting.is_some());
     }
 }

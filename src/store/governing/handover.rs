@@ -2,7 +2,7 @@
 
 use super::{Present, Talk};
 use crate::model::{
-    Authority, Conversation, Handover, RoomChange, RoomRefusal, Seq, Standing, Status, Step, UserId,
+    Authority, Conversation, Handover, RoomChange, RoomRefusal, Standing, Status, Step, UserId,
 };
 
 const NOT_YOURS: &str = "roomId: claim this conversation first";
@@ -37,28 +37,17 @@ pub(super) fn decide(
         Step::Transfer { to } => held.changed(Status::Claimed, Some(to.clone()), by()),
         Step::Release => held.changed(Status::Open, None, by()),
         Step::Lapse => held.changed(Status::Open, None, None),
-        Step::Close => {
-            return Ok(Some(closed(
-                talk,
-                held.changed(Status::Closed, None, by()),
-                present.last_seq,
-            )));
-        }
+        Step::Close => held.changed(Status::Closed, None, by()),
     };
+    // What was said before the end needs no answer.
+    let waiting = talk
+        .waiting
+        .filter(|_| conversation.state != Status::Closed);
     Ok(Some(Talk {
         conversation,
+        waiting,
         ..talk.clone()
     }))
-}
-
-/// Nothing said before its end needs an answer any more.
-fn closed(talk: &Talk, conversation: Conversation, last_seq: Seq) -> Talk {
-    Talk {
-        conversation,
-        waiting: None,
-        answered_seq: last_seq,
-        ..talk.clone()
-    }
 }
 
 /// Checks that the asker may be in the room.

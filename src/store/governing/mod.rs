@@ -18,6 +18,9 @@ pub(super) trait RoomTables: Send {
     /// Makes the room's rows, if it has none yet.
     async fn open(&mut self, room: &RoomId) -> Result<(), StoreError>;
 
+    /// Locks the room's log: no message is stored until the end of the transaction.
+    async fn lock_log(&mut self, room: &RoomId) -> Result<(), StoreError>;
+
     /// Locks the room's revision, and returns it; none when nobody created or used the room.
     async fn lock(&mut self, room: &RoomId) -> Result<Option<Revision>, StoreError>;
 
@@ -78,6 +81,10 @@ pub(super) async fn change(
     let room = &change.room_id;
     if let RoomAction::Create { .. } = change.action {
         tables.open(room).await?;
+    }
+    if let RoomAction::HandOver(_) = change.action {
+        // A message changes the conversation, too; it locks the log before the revision.
+        tables.lock_log(room).await?;
     }
     let Some(revision) = tables.lock(room).await? else {
         return Ok(Err(RoomRefusal::NotFound));
@@ -187,7 +194,7 @@ fn decide(change: &RoomChange, present: &Present) -> Result<Effects, RoomRefusal
     let rank = present.own.role().max(operating);
     match &change.action {
         RoomAction::Create { .. } | RoomAction::HandOver(_) => {
-            Err(RoomRefusal::Exists(info.clone()))
+            unreachable!("they are decided before")
         }
         RoomAction::Set(new) => set(info, rank, new),
         RoomAction::Add { user, role } => {

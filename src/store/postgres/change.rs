@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::{
     super::{
-        batch::Answers,
+        batch::{Answers, Appended},
         changing::{self, Tables},
         conversing::{Talk, Talks},
         error::StoreError,
@@ -221,18 +221,18 @@ impl Tables for PostgresTables {
         Ok(answers)
     }
 
-    async fn append(&mut self, drafts: &[&Draft]) -> Result<Vec<Message>, StoreError> {
+    async fn append(&mut self, drafts: &[&Draft]) -> Result<Appended, StoreError> {
         let answers = match self.look {
             true => self.held(drafts).await?,
             false => Answers::new(drafts.len()),
         };
         let fresh = answers.missing(drafts);
         if fresh.is_empty() {
-            return answers.complete(vec![]);
+            return answers.append(drafts, vec![]);
         }
         let batch = ByRoom::new(&fresh);
         let rows = self.fetch(append::insert(&fresh, &batch)).await?;
-        answers.complete(batch.numbered(&fresh, &rows)?)
+        answers.append(drafts, batch.numbered(&fresh, &rows)?)
     }
 
     async fn lock(

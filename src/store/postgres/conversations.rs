@@ -19,18 +19,18 @@ use super::{
     pools::Query,
     work::Work,
 };
-use crate::model::{ListedConversation, RoomId, Seq, Status, UserId};
+use crate::model::{ListedConversation, RoomId, Status, UserId};
 
 const TALKS: &str = r#"
-SELECT room_id, revision AS talk_revision, status, holder, version, changed, changed_by, waiting, answered_seq
+SELECT room_id, revision AS talk_revision, status, holder, version, changed, changed_by, waiting
 FROM conversations WHERE room_id = ANY($1)"#;
 
 const WRITE: &str = r#"
-INSERT INTO conversations (room_id, revision, status, holder, version, changed, changed_by, waiting, answered_seq)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+INSERT INTO conversations (room_id, revision, status, holder, version, changed, changed_by, waiting)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT (room_id) DO UPDATE
 SET revision = excluded.revision, status = excluded.status, holder = excluded.holder, version = excluded.version,
-    changed = excluded.changed, changed_by = excluded.changed_by, waiting = excluded.waiting, answered_seq = excluded.answered_seq"#;
+    changed = excluded.changed, changed_by = excluded.changed_by, waiting = excluded.waiting"#;
 
 /// Returns the statement for a page of the list, in one of its two directions.
 macro_rules! list {
@@ -41,7 +41,7 @@ SELECT page.*, coalesce(r.last_seq, 0) AS last_seq, newest.*,
     (SELECT state FROM message_states s WHERE s.room_id = newest.room_id AND s.seq = newest.seq) AS state
 FROM (
     SELECT c.room_id AS listed, c.revision AS talk_revision, status, holder, version, c.changed, changed_by, waiting,
-        answered_seq, coalesce(waiting, c.changed) AS queued, g.title
+        coalesce(waiting, c.changed) AS queued, g.title
     FROM conversations c LEFT JOIN room_settings g ON g.room_id = c.room_id
     LEFT JOIN room_members w ON w.room_id = g.room_id AND w.user_id = $3
     WHERE status = $1 AND ($2::text IS NULL OR holder = $2)
@@ -115,7 +115,6 @@ pub(super) fn write(room: &RoomId, talk: &Talk) -> Query<'static> {
         .bind(conversation.changed_at)
         .bind(user(&conversation.changed_by))
         .bind(talk.waiting)
-        .bind(Seq::get(talk.answered_seq))
 }
 
 #[async_trait]

@@ -28,9 +28,11 @@ use crate::model::{
 const CREATE: &str =
     "INSERT INTO rooms (room_id, last_seq) VALUES ($1, 0) ON CONFLICT (room_id) DO NOTHING";
 
+const LOCK_LOG: &str = "SELECT FROM rooms WHERE room_id = $1 FOR NO KEY UPDATE";
+
 const PRESENT: &str = r#"
 SELECT r.last_seq AS seq, s.title, s.metadata, s.access, c.revision AS talk_revision, c.status, c.holder, c.version, c.changed,
-    c.changed_by, c.waiting, c.answered_seq,
+    c.changed_by, c.waiting,
     (SELECT role FROM room_members WHERE room_id = $1 AND user_id = $2) AS own,
     (SELECT role FROM room_members WHERE room_id = $1 AND user_id = $3) AS other,
     (SELECT count(*) FROM room_members WHERE room_id = $1 AND role = 'owner') AS owners
@@ -134,6 +136,11 @@ impl Tables {
 impl RoomTables for Tables {
     async fn open(&mut self, room: &RoomId) -> Result<(), StoreError> {
         let query = sqlx::query(CREATE).bind(room.as_str());
+        self.fetch(query).await.map(drop)
+    }
+
+    async fn lock_log(&mut self, room: &RoomId) -> Result<(), StoreError> {
+        let query = sqlx::query(LOCK_LOG).bind(room.as_str());
         self.fetch(query).await.map(drop)
     }
 

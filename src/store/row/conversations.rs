@@ -53,17 +53,12 @@ where
     let Some(conversation) = conversation(row, &time)? else {
         return Ok(None);
     };
-    let number = |column| -> Result<i64, StoreError> {
-        Ok(value::<_, Option<i64>>(row, column)?.unwrap_or_default())
-    };
-    let revision = number("talk_revision")?.try_into();
+    let revision: Option<i64> = value(row, "talk_revision")?;
+    let revision = revision.unwrap_or_default().try_into();
     Ok(Some(Talk {
         revision: revision.map_err(|error| unreadable("talk_revision", error))?,
         conversation,
         waiting: time(row, "waiting")?,
-        answered_seq: number("answered_seq")?
-            .try_into()
-            .map_err(|error| unreadable("answered_seq", error))?,
     }))
 }
 

@@ -7,7 +7,11 @@ use sqlx::{Connection, SqliteConnection, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use super::{
-    super::{batch::Answers, error::StoreError, fault, row},
+    super::{
+        batch::{Answers, Appended},
+        error::StoreError,
+        fault, row,
+    },
     read::message,
 };
 use crate::model::{Body, ClientMessageId, Draft, Message, RoomId, Seq, UserId};
@@ -80,22 +84,23 @@ pub(super) async fn commit(
         .begin_with("BEGIN IMMEDIATE")
         .await
         .map_err(fault::classify)?;
-    let messages = append(&mut transaction, drafts).await?;
+    let appended = append(&mut transaction, drafts).await?;
     transaction.commit().await.map_err(fault::classify)?;
-    Ok(messages)
+    Ok(appended.messages)
 }
 
 /// Stores the drafts new to the log, and returns a message for each draft.
 pub(super) async fn append(
     connection: &mut SqliteConnection,
     drafts: &[&Draft],
-) -> Result<Vec<Message>, StoreError> {
+) -> Result<Appended, StoreError> {
     let answers = held(connection, drafts).await?;
     let fresh = answers.missing(drafts);
     if fresh.is_empty() {
-        return answers.complete(vec![]);
+        return answers.append(drafts, vec![]);
     }
-    answers.complete(insert(connection, &fresh).await?)
+    let stored = insert(connection, &fresh).await?;
+    answers.append(drafts, stored)
 }
 
 /// Finds the drafts' messages in the log.

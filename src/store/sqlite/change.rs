@@ -9,7 +9,7 @@ use sqlx::{
 
 use super::{
     super::{
-        batch::Answers,
+        batch::{Answers, Appended},
         changing::{self, Tables},
         conversing::{Talk, Talks},
         error::StoreError,
@@ -192,7 +192,7 @@ impl Tables for SqliteTables<'_> {
         append::held(self.connection, drafts).await
     }
 
-    async fn append(&mut self, drafts: &[&Draft]) -> Result<Vec<Message>, StoreError> {
+    async fn append(&mut self, drafts: &[&Draft]) -> Result<Appended, StoreError> {
         append::append(self.connection, drafts).await
     }
 

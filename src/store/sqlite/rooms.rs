@@ -29,7 +29,7 @@ const CREATE: &str =
 
 const PRESENT: &str = r#"
 SELECT r.last_seq AS seq, s.title, s.metadata, s.access, c.revision AS talk_revision, c.status, c.holder, c.version, c.changed,
-    c.changed_by, c.waiting, c.answered_seq,
+    c.changed_by, c.waiting,
     (SELECT role FROM room_members WHERE room_id = ?1 AND user_id = ?2) AS own,
     (SELECT role FROM room_members WHERE room_id = ?1 AND user_id = ?3) AS other,
     (SELECT count(*) FROM room_members WHERE room_id = ?1 AND role = 'owner') AS owners
@@ -114,6 +114,11 @@ impl RoomTables for Tables<'_> {
     async fn open(&mut self, room: &RoomId) -> Result<(), StoreError> {
         let query = sqlx::query(CREATE).bind(room.as_str());
         self.fetch(query).await.map(drop)
+    }
+
+    /// There is one writer at a time.
+    async fn lock_log(&mut self, _: &RoomId) -> Result<(), StoreError> {
+        Ok(())
     }
 
     async fn lock(&mut self, room: &RoomId) -> Result<Option<Revision>, StoreError> {
