@@ -44,9 +44,9 @@ page.confirmAct.addEventListener("click", async () => {
     page.done.textContent = act.done;
     if (asked === act) page.confirm.close("done");
   } catch (refused) {
-    showWords(page.confirmTrouble, refusedAct(/** @type {any} */ (refused)));
+    if (asked === act) showWords(page.confirmTrouble, refusedAct(/** @type {any} */ (refused)));
   }
-  page.confirmAct.disabled = false;
+  if (asked === act) page.confirmAct.disabled = false;
 });
 
 page.confirm.addEventListener("close", () => (asked = null));

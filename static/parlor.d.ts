@@ -263,12 +263,13 @@ export interface ConversationActivity {
   conversation: Conversation;
   /** The time of the oldest message of a customer without an answer. */
   waitingSince?: string;
+  /** The room's newest `seq`. Of two states, the later one has a larger `version` or a larger `lastSeq`. */
+  lastSeq: number;
 }
 
 /** A conversation in the list. */
 export interface ListedConversation extends ConversationActivity {
   title?: string;
-  lastSeq: number;
   lastMessage: Message | null;
 }
 

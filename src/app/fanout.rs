@@ -1,6 +1,9 @@
 //! The fan-out of a node: to the sockets, and to the streams.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use crate::{
     api::Streams,
@@ -74,8 +77,12 @@ impl Delivery for NodeFanout {
         self.streams.activity(user, activity);
     }
 
-    fn conversation(&self, room: &RoomId, queued: &Queued) {
-        self.sockets.conversation(room, queued);
+    fn watchers(&self) -> HashSet<UserId> {
+        self.sockets.watchers()
+    }
+
+    fn conversation(&self, room: &RoomId, queued: &Queued, except: &HashSet<UserId>) {
+        self.sockets.conversation(room, queued, except);
     }
 
     fn clients(&self, user: &UserId) -> Clients {

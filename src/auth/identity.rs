@@ -122,6 +122,11 @@ impl Identity {
         }
     }
 
+    /// Returns the rooms open to the identity; none: all rooms.
+    pub fn rooms(&self) -> Option<&[RoomPattern]> {
+        self.rooms.as_deref()
+    }
+
     /// Returns true for a backend, whoever it acts for.
     pub fn is_service(&self) -> bool {
         self.agent != Agent::Client

@@ -81,11 +81,12 @@ impl Chat {
             state,
             operator_id,
             reader,
+            rooms: operator.rooms().map(<[_]>::to_vec),
             after,
         };
-        let reading = page_of(self.store.conversations(), query, limit, &operator);
-        let read = timeout(READ_TIMEOUT, reading).await;
-        Ok(read.map_err(|_| Error::Unavailable)??)
+        let store = self.store.conversations().ok_or(Error::Unavailable)?;
+        let listing = timeout(READ_TIMEOUT, store.list(&query, limit + 1)).await;
+        Ok(page(listing.map_err(|_| Error::Unavailable)??, limit))
     }
 
     /// Checks that a client may hear of all conversations.
@@ -153,7 +154,6 @@ impl Chat {
         away: Duration,
     ) -> Result<(), Error> {
         for (room_id, user_id, version) in store.lapsed(away, AT_ONCE).await? {
-            tracing::info!(room = %room_id, operator = %user_id, "an operator is away, and its conversation open");
             let handover = Handover {
                 step: Step::Lapse,
                 if_version: Some(version),
@@ -164,41 +164,35 @@ impl Chat {
                 authority: Authority::Service,
                 action: RoomAction::HandOver(handover),
             };
-            self.govern(&change).await?.ok();
+            let (room, operator) = (&change.room_id, &change.user_id);
+            // A room that is locked keeps its operator, and the others do not wait for it.
+            match self.govern(&change).await {
+                Ok(Ok(done)) if done.changed => {
+                    tracing::info!(%room, %operator, "takes a conversation from an operator who is away");
+                }
+                Ok(_) => {}
+                Err(error) => tracing::debug!(%room, %error, "conversation not taken"),
+            }
         }
         Ok(())
     }
 }
 
-/// Reads on until the page is full: the place of its end must not name a room that the reader's token is not
-/// for.
-async fn page_of(
-    store: Option<&dyn ConversationStore>,
-    mut query: ConversationQuery,
+/// Fits conversations into one answer, and returns the place of the next one unless it is the last.
+fn page(
+    mut listed: Vec<ListedConversation>,
     limit: usize,
-    reader: &Identity,
-) -> Result<(Vec<ListedConversation>, Option<ListPlace>), StoreError> {
-    let (mut found, mut next, mut bytes) = (vec![], None, 0);
-    let Some(store) = store else {
-        return Ok((found, next));
+) -> (Vec<ListedConversation>, Option<ListPlace>) {
+    let mut bytes = 0;
+    let fits = |listed: &&ListedConversation| {
+        let message = listed.last_message.as_ref();
+        bytes += ENTRY_BYTES + message.map_or(0, |message| message.json().len());
+        bytes <= MAX_ANSWER_BYTES
     };
-    loop {
-        let page = store.list(&query, MAX_CONVERSATIONS).await?;
-        let is_last = page.len() < MAX_CONVERSATIONS;
-        query.after = page.last().map(ListPlace::from);
-        for conversation in page {
-            if reader.may_enter(&conversation.room_id).is_ok() {
-                let message = conversation.last_message.as_ref();
-                bytes += ENTRY_BYTES + message.map_or(0, |message| message.json().len());
-                if found.len() == limit || bytes > MAX_ANSWER_BYTES && !found.is_empty() {
-                    return Ok((found, next));
-                }
-                next = Some(ListPlace::from(&conversation));
-                found.push(conversation);
-            }
-        }
-        if is_last {
-            return Ok((found, None));
-        }
-    }
+    let fitting = listed.iter().take_while(fits).count();
+    let kept = fitting.clamp(1, limit);
+    let has_more = listed.len() > kept;
+    listed.truncate(kept);
+    let next = listed.last().filter(|_| has_more).map(ListPlace::from);
+    (listed, next)
 }

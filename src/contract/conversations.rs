@@ -5,7 +5,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{Cursor, saturating};
 use crate::model::{
-    Conversation, EncodedMessage, Handover, ListedConversation, Queued, RoomId, Seq, Status, Step,
+    Conversation, EncodedMessage, Handover, ListedConversation, Queued, RoomId, Status, Step,
     Title, UserId, WholeNumber,
 };
 
@@ -159,8 +159,6 @@ pub struct ConversationSummary {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub title: Option<Title>,
-    /// The room's newest `seq`.
-    pub last_seq: Seq,
     /// The newest message; null in a room without messages.
     pub last_message: Option<EncodedMessage>,
     /// The conversation, and the time of the oldest message without an answer.
@@ -173,7 +171,6 @@ impl From<ListedConversation> for ConversationSummary {
         Self {
             room_id: listed.room_id,
             title: listed.title,
-            last_seq: listed.last_seq,
             last_message: listed.last_message,
             queued: listed.queued,
         }

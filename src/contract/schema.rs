@@ -135,6 +135,8 @@ struct QueuedSchema {
     /// The time of the oldest message of a customer without an answer; not there when all are answered.
     #[schema(format = DateTime, nullable = false)]
     waiting_since: Option<String>,
+    /// The room's newest `seq`. Of two states, the later one has a larger `version` or a larger `lastSeq`.
+    last_seq: Seq,
 }
 
 /// A member of a room that somebody created.

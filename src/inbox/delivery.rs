@@ -1,5 +1,7 @@
 //! Delivery to a user's own clients, wherever they are.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 use super::summary::RoomSummary;
@@ -14,8 +16,10 @@ pub trait Delivery: Send + Sync + 'static {
     fn read(&self, reads: &Reads);
     /// Tells the watching clients of a user of a room's activity.
     fn activity(&self, user: &UserId, activity: &RoomActivity);
-    /// Tells the watching operators of a conversation.
-    fn conversation(&self, room: &RoomId, queued: &Queued);
+    /// Returns the operators who watch the conversations.
+    fn watchers(&self) -> HashSet<UserId>;
+    /// Tells the watching operators of a conversation, but for some of them.
+    fn conversation(&self, room: &RoomId, queued: &Queued, except: &HashSet<UserId>);
     /// Returns the clients of a user.
     fn clients(&self, user: &UserId) -> Clients;
     /// Ends the connections of a user's clients.

@@ -8,6 +8,7 @@
 mod activity;
 mod delivery;
 mod marks;
+mod news;
 mod positions;
 mod senders;
 mod summary;
@@ -24,7 +25,9 @@ pub use self::{
     marks::{FLUSH_INTERVAL, MAX_FLUSHED, Marking},
     summary::RoomSummary,
 };
-use self::{marks::Marks, positions::Positions, senders::Senders, watch::Watch};
+use self::{
+    marks::Marks, news::ConversationNews, positions::Positions, senders::Senders, watch::Watch,
+};
 pub use crate::store::ListPlace;
 use crate::{
     bus::{Bus, News},
@@ -70,6 +73,7 @@ pub struct Inbox {
     positions: Positions,
     senders: Senders,
     watch: Watch,
+    news: ConversationNews,
 }
 
 impl Inbox {
@@ -81,6 +85,7 @@ impl Inbox {
             positions: Positions::default(),
             senders: Senders::default(),
             watch: Watch::default(),
+            news: ConversationNews::default(),
         }
     }
 
@@ -90,6 +95,7 @@ impl Inbox {
             self.keep_marks(&stop),
             stop.run_until_cancelled(self.positions.look_up(self.context.memberships())),
             stop.run_until_cancelled(self.keep_watch()),
+            stop.run_until_cancelled(self.tell_watchers()),
         );
     }
 
@@ -111,7 +117,6 @@ impl Inbox {
                     self.watch.active(&revised.room_id);
                 }
                 for changed in conversations {
-                    self.watch.active(&changed.room_id);
                     self.tell_conversation(&changed.room_id, &changed.queued);
                 }
             }
@@ -246,7 +251,7 @@ impl Inbox {
 
     /// Tells the watching operators on all servers of a conversation.
     pub fn tell_conversation(&self, room: &RoomId, queued: &Queued) {
-        self.context.delivery.conversation(room, queued);
+        self.news.add(room, queued);
         if let Some(bus) = &self.context.bus {
             bus.signal(room, &Signal::Conversation(queued.clone()));
         }
@@ -373,7 +378,7 @@ impl NewsListener for Inbox {
             match signal {
                 Signal::Read { user_id, seq } => self.tell_own(room, user_id, *seq),
                 Signal::Followed { user_id } => self.watch.changed(user_id),
-                Signal::Conversation(queued) => self.context.delivery.conversation(room, queued),
+                Signal::Conversation(queued) => self.news.add(room, queued),
                 Signal::Find {
                     id,
                     user_id,

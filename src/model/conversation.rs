@@ -150,6 +150,8 @@ pub struct Queued {
         serialize_with = "optional_time"
     )]
     pub waiting_since: Option<DateTime<Utc>>,
+    /// The room's newest `seq`. Of two states, the later one has a larger `version` or a larger `last_seq`.
+    pub last_seq: Seq,
 }
 
 /// A room's conversation that has changed, or has moved in the queue.
@@ -170,8 +172,6 @@ pub struct ListedConversation {
     pub room_id: RoomId,
     /// The room's title, if it has one.
     pub title: Option<Title>,
-    /// The room's newest `seq`.
-    pub last_seq: Seq,
     /// The newest message.
     pub last_message: Option<EncodedMessage>,
     /// The conversation.

@@ -11,6 +11,11 @@ use super::ids::{InvalidIdentifier, RoomId};
 pub struct RoomPattern(String);
 
 impl RoomPattern {
+    /// Returns the text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Returns true for a room with such an id.
     pub fn matches(&self, room: &RoomId) -> bool {
         match self.0.strip_suffix('*') {

@@ -1,6 +1,9 @@
 //! Fan-out of a room's packets to its members.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use futures_util::FutureExt;
 use serde::Serialize;
@@ -19,7 +22,7 @@ use crate::{
     contract::ConversationActivity,
     error::Error,
     inbox::{Delivery, RoomActivity},
-    model::{Clients, EncodedMessage, Exclusion, Queued, RoomId, UserId},
+    model::{Clients, EncodedMessage, Exclusion, MAX_IDENTIFIER_BYTES, Queued, RoomId, UserId},
     room::{Fanout, MessageChanged, Presence, Reads, Reset, SettingsChanged},
 };
 
@@ -258,18 +261,27 @@ impl Delivery for SocketIoFanout {
         self.emit_to_own(own, room, event::ROOM_ACTIVITY, activity, bytes);
     }
 
-    fn conversation(&self, room_id: &RoomId, queued: &Queued) {
+    fn watchers(&self) -> HashSet<UserId> {
+        let Some(namespace) = self.io.of("/") else {
+            return HashSet::new();
+        };
+        let watching = namespace.within(WATCHERS).sockets().into_iter();
+        let identities =
+            watching.filter_map(|socket| Client::from_socket(&socket).participant.identity());
+        let operators = identities.filter(Identity::is_operator);
+        operators
+            .map(|operator| operator.user_id().clone())
+            .collect()
+    }
+
+    fn conversation(&self, room_id: &RoomId, queued: &Queued, except: &HashSet<UserId>) {
         let activity = ConversationActivity { room_id, queued };
         let (watchers, event) = (WATCHERS.to_owned(), event::CONVERSATION_ACTIVITY);
-        let bytes = 8 * PACKET_BYTES;
-        self.emit_to(
-            watchers,
-            room_id,
-            event,
-            &activity,
-            bytes,
-            Identity::is_operator,
-        );
+        // The room and two operators.
+        let bytes = 3 * MAX_IDENTIFIER_BYTES + 8 * PACKET_BYTES;
+        let may_hear =
+            |identity: &Identity| identity.is_operator() && !except.contains(identity.user_id());
+        self.emit_to(watchers, room_id, event, &activity, bytes, may_hear);
     }
 
     fn clients(&self, user: &UserId) -> Clients {

@@ -263,13 +263,16 @@ impl Rooms {
 
     /// Returns the active rooms with the most members, the largest first.
     pub fn busiest(&self, limit: usize) -> Vec<RoomLoad> {
-        let active = self.active();
-        let mut rooms: Vec<_> = active
-            .iter()
-            .map(|(room, handle)| (handle.members(), room))
-            .collect();
-        let largest_first = |one: &(usize, &RoomId), other: &(usize, &RoomId)| {
-            other.0.cmp(&one.0).then_with(|| one.1.cmp(other.1))
+        let load = |(room, handle): (&RoomId, &WeakRoomHandle)| RoomLoad {
+            room_id: room.clone(),
+            members: handle.members(),
+            last_seq: handle.cursor().unwrap_or(Seq::ZERO),
+        };
+        // Sorted without the lock.
+        let mut rooms: Vec<_> = self.active().iter().map(load).collect();
+        let largest_first = |one: &RoomLoad, other: &RoomLoad| {
+            let by_members = other.members.cmp(&one.members);
+            by_members.then_with(|| one.room_id.cmp(&other.room_id))
         };
         if rooms.len() > limit {
             rooms.select_nth_unstable_by(limit, largest_first);
@@ -277,13 +280,6 @@ impl Rooms {
         }
         rooms.sort_unstable_by(largest_first);
         rooms
-            .into_iter()
-            .map(|(members, room)| RoomLoad {
-                room_id: room.clone(),
-                members,
-                last_seq: active[room].cursor().unwrap_or(Seq::ZERO),
-            })
-            .collect()
     }
 
     /// Returns the number of active rooms.

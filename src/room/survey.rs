@@ -30,10 +30,23 @@ impl Rooms {
     /// Asks all other servers for their figures, and waits a second at most. There are none on a single
     /// server.
     pub async fn survey(&self) -> Survey {
-        let (Some(bus), Ok(_place)) = (self.bus(), self.questions().places.try_acquire()) else {
+        let Some(bus) = self.bus() else {
             return Survey::default();
         };
+        let own = bus.rosters().server_id();
+        let others = self.known_servers().into_iter();
+        let others = others
+            .filter(|server| *server != own)
+            .map(|server| server.0);
+        let Ok(_place) = self.questions().places.try_acquire() else {
+            return Survey {
+                silent: others.collect(),
+                ..Survey::default()
+            };
+        };
         let mut asking = Question::new(self.questions());
+        // Until the database names more of them.
+        asking.missing = others.collect();
         let (name, question) = (name(), Signal::Survey { id: asking.id });
         timeout(TIMEOUT, asking.ask(self, bus, &name, &question))
             .await

@@ -5,10 +5,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{error::StoreError, membership_store::ListPlace};
-use crate::model::{ListedConversation, RoomId, Status, UserId};
+use crate::model::{ListedConversation, RoomId, RoomPattern, Status, UserId};
 
 /// A question for conversations.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct ConversationQuery {
     /// The state of those in question.
     pub state: Status,
@@ -16,6 +16,8 @@ pub struct ConversationQuery {
     pub operator_id: Option<UserId>,
     /// The reader, who sees no rooms that it may not enter; none to see all.
     pub reader: Option<UserId>,
+    /// The only rooms in question; none for all.
+    pub rooms: Option<Vec<RoomPattern>>,
     /// The place of the last one before; none from the beginning.
     pub after: Option<ListPlace>,
 }

@@ -12,8 +12,8 @@ use chrono::{DateTime, Utc};
 
 use super::{changing::Tables, error::StoreError};
 use crate::model::{
-    Conversation, ConversationChanged, Draft, Message, Queued, Refusal, Revision, RoomId, Speaker,
-    Status,
+    Conversation, ConversationChanged, Draft, Message, Queued, Refusal, Revision, RoomId, Seq,
+    Speaker, Status,
 };
 
 /// A conversation in the database.
@@ -28,11 +28,12 @@ pub(super) struct Talk {
 }
 
 impl Talk {
-    /// Returns the conversation with its place in the queue.
-    pub(super) fn queued(self) -> Queued {
+    /// Returns the conversation with its place in the queue, in a room with a newest message.
+    pub(super) fn queued(self, last_seq: Seq) -> Queued {
         Queued {
             conversation: self.conversation,
             waiting_since: self.waiting,
+            last_seq,
         }
     }
 }
@@ -100,9 +101,15 @@ pub(super) async fn hear(
         .map(|(room, talk)| ConversationChanged {
             room_id: room.clone(),
             revision: counted.get(room).copied(),
-            queued: talk.queued(),
+            queued: talk.queued(newest(&said, room)),
         });
     Ok(changed.collect())
+}
+
+/// Returns the newest message of a room.
+fn newest(said: &BTreeMap<&RoomId, Vec<Said<'_>>>, room: &RoomId) -> Seq {
+    let of_room = said.get(room).and_then(|said| said.last());
+    of_room.map_or(Seq::ZERO, |said| said.message.seq)
 }
 
 /// Returns the messages of speakers, by room.

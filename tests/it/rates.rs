@@ -367,7 +367,7 @@ async fn tabs_rejoining_all_their_rooms_at_once_are_admitted_by_default() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_burst_of_the_client_module_is_stored_in_order_at_a_low_rate() {
-    let flags = ["--messages-per-second=100", "--message-burst=20"];
+    let flags = ["--messages-per-second=40", "--message-burst=10"];
     let server = Server::on(Database::sqlite(), &flags).await;
     node::run("parlor_client_paced.mjs", &[&server.url(), "websocket"]).await;
 }

@@ -1,6 +1,10 @@
 //! The fan-out to streams. A packet becomes JSON once, and only if a stream is there to tell it.
 
-use std::{collections::HashMap, hash::Hash, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    hash::Hash,
+    sync::Arc,
+};
 
 use serde::Serialize;
 
@@ -168,7 +172,11 @@ impl Delivery for Streams {
         }
     }
 
-    fn conversation(&self, _: &RoomId, _: &Queued) {}
+    fn watchers(&self) -> HashSet<UserId> {
+        HashSet::new()
+    }
+
+    fn conversation(&self, _: &RoomId, _: &Queued, _: &HashSet<UserId>) {}
 
     fn clients(&self, _: &UserId) -> Clients {
         Clients::default()

@@ -17,9 +17,13 @@ pub(super) fn decide(
     let Some(talk) = &present.talk else {
         return Err(RoomRefusal::NoConversation);
     };
-    check_standing(change, present)?;
     let held = &talk.conversation;
     let user = &change.user_id;
+    // Whoever holds it, or leads the others, can give it away from outside, too.
+    let takes = matches!(handover.step, Step::Claim { .. });
+    if takes || !(leads(change) || held.is_held_by(user)) {
+        check_standing(change, present)?;
+    }
     let is_stale = handover
         .if_version
         .is_some_and(|version| version != held.version);
@@ -48,6 +52,11 @@ pub(super) fn decide(
         waiting,
         ..talk.clone()
     }))
+}
+
+/// Returns true for those who may change every conversation.
+fn leads(change: &RoomChange) -> bool {
+    matches!(change.authority, Authority::Supervisor | Authority::Service)
 }
 
 /// Checks that the asker may be in the room.
@@ -80,7 +89,7 @@ fn is_as_wanted(step: &Step, held: &Conversation, user: &UserId, is_stale: bool)
 
 /// Checks that the asker may make a change.
 fn check_right(change: &RoomChange, step: &Step, held: &Conversation) -> Result<(), RoomRefusal> {
-    let leads = matches!(change.authority, Authority::Supervisor | Authority::Service);
+    let leads = leads(change);
     let is_free = held.state != Status::Claimed;
     let may = leads || held.is_held_by(&change.user_id);
     let lost = || Err(RoomRefusal::Held(held.clone()));

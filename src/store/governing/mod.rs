@@ -168,7 +168,7 @@ async fn hand_over(
         },
         changed,
         users: vec![],
-        queued: talk.map(Talk::queued),
+        queued: talk.map(|talk| talk.queued(present.last_seq)),
     })
 }
 

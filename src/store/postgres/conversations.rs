@@ -19,7 +19,7 @@ use super::{
     pools::Query,
     work::Work,
 };
-use crate::model::{ListedConversation, RoomId, Status, UserId};
+use crate::model::{ListedConversation, RoomId, RoomPattern, Status, UserId};
 
 const TALKS: &str = r#"
 SELECT room_id, revision AS talk_revision, status, holder, version, changed, changed_by, waiting
@@ -46,6 +46,10 @@ FROM (
     LEFT JOIN room_members w ON w.room_id = g.room_id AND w.user_id = $3
     WHERE status = $1 AND ($2::text IS NULL OR holder = $2)
         AND ($3::text IS NULL OR g.room_id IS NULL OR coalesce(w.role <> 'removed', g.access = 'open'))
+        AND ($7::text[] IS NULL OR EXISTS (
+            SELECT FROM unnest($7) AS pattern WHERE pattern = c.room_id
+                OR right(pattern, 1) = '*' AND starts_with(c.room_id, left(pattern, -1))
+        ))
         AND ($4::timestamptz IS NULL OR (coalesce(waiting, c.changed), c.room_id) "#,
             $after,
             r#" ($4, $5 COLLATE "C"))
@@ -129,6 +133,8 @@ impl ConversationStore for PostgresStore {
             Status::Open | Status::Claimed => LONGEST_WAITING,
         };
         let (after, limit) = (query.after.as_ref(), saturated(limit));
+        let rooms = query.rooms.as_ref();
+        let patterns = rooms.map(|rooms| Vec::from_iter(rooms.iter().map(RoomPattern::as_str)));
         let asking = || {
             sqlx::query(sql)
                 .bind(query.state.name())
@@ -137,6 +143,7 @@ impl ConversationStore for PostgresStore {
                 .bind(after.map(|place| place.active_at))
                 .bind(after.map(|place| place.room_id.as_str()))
                 .bind(limit)
+                .bind(patterns.clone())
         };
         let rows = fetch(&self.pools, Work::Read, asking).await?;
         let listed = rows.iter().map(|row| row::listed(row, time, newest(row)?));

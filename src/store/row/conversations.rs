@@ -81,8 +81,7 @@ where
     Ok(ListedConversation {
         room_id,
         title: optional(row, "title")?,
-        last_seq: place(row, "last_seq")?,
         last_message: last_message.as_ref().map(EncodedMessage::from),
-        queued: talk.queued(),
+        queued: talk.queued(place(row, "last_seq")?),
     })
 }

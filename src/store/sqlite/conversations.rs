@@ -19,7 +19,7 @@ use super::{
     change::Query,
     memberships::newest,
 };
-use crate::model::{ListedConversation, RoomId, Status, UserId};
+use crate::model::{ListedConversation, RoomId, RoomPattern, Status, UserId};
 
 pub(super) const TALK: &str = r#"
 SELECT room_id, revision AS talk_revision, status, holder, version, changed, changed_by, waiting
@@ -46,6 +46,10 @@ FROM (
     LEFT JOIN room_members AS w ON w.room_id = g.room_id AND w.user_id = ?3
     WHERE status = ?1 AND (?2 IS NULL OR holder = ?2)
         AND (?3 IS NULL OR g.room_id IS NULL OR coalesce(w.role <> 'removed', g.access = 'open'))
+        AND (?7 IS NULL OR EXISTS (
+            SELECT 1 FROM json_each(?7) AS pattern WHERE pattern.value = c.room_id OR substr(pattern.value, -1) = '*'
+                AND substr(c.room_id, 1, length(pattern.value) - 1) = substr(pattern.value, 1, length(pattern.value) - 1)
+        ))
         AND (?4 IS NULL OR (coalesce(waiting, c.changed), c.room_id) "#,
             $after,
             r#" (?4, ?5))
@@ -116,14 +120,16 @@ impl ConversationStore for SqliteStore {
             Status::Closed => LAST_CLOSED,
             Status::Open | Status::Claimed => LONGEST_WAITING,
         };
-        let after = query.after.as_ref();
+        let (after, rooms) = (query.after.as_ref(), query.rooms.as_ref());
+        let patterns = rooms.map(|rooms| Vec::from_iter(rooms.iter().map(RoomPattern::as_str)));
         let asking = sqlx::query(sql)
             .bind(query.state.name())
             .bind(query.operator_id.as_ref().map(UserId::as_str))
             .bind(query.reader.as_ref().map(UserId::as_str))
             .bind(after.map(|place| place.active_at.timestamp_millis()))
             .bind(after.map(|place| place.room_id.as_str()))
-            .bind(saturated(limit));
+            .bind(saturated(limit))
+            .bind(patterns.map(|patterns| serde_json::json!(patterns).to_string()));
         let rows = asking.fetch_all(&self.readers).await;
         let rows = rows.map_err(fault::classify)?;
         let listed = rows.iter().map(|row| row::listed(row, time, newest(row)?));

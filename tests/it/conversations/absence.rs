@@ -10,7 +10,7 @@ use super::{FLAGS, asked, brief, client, customer, operator, server, state};
 use crate::support::{Client, Database, Process, Server, eventually};
 
 /// The time after which operators lose their conversations, in tests that wait for it.
-const AWAY: &str = "--operator-away-seconds=2";
+const AWAY: &str = "--operator-away-seconds=4";
 
 async fn quick(database: Database) -> Server {
     Server::on(database, &[&FLAGS[..], &[AWAY]].concat()).await

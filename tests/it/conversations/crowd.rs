@@ -96,8 +96,26 @@ async fn versions_have_no_gap_and_every_history_is_a_way_through_the_states() {
         assert_eq!(*version, before + 1, "two changes with one place, or none");
         before = *version;
     }
+    for (one, next) in versions.values().zip(versions.values().skip(1)) {
+        assert!(is_step(one, next), "{one} then {next}");
+    }
     let last = versions.last_key_value().unwrap().1;
     while witness.next("roomChanged").await["room"]["conversation"] != *last {}
+}
+
+/// Returns true for two states with one change between them.
+fn is_step(one: &Value, next: &Value) -> bool {
+    let (by, holder) = (&next["changedBy"], &one["operatorId"]);
+    match (
+        one["state"].as_str().unwrap(),
+        next["state"].as_str().unwrap(),
+    ) {
+        ("open" | "closed", "claimed") => next["operatorId"] == *by,
+        ("open", "closed") => true,
+        ("claimed", "open" | "closed") => holder == by,
+        ("claimed", "claimed") => holder == by && next["operatorId"] != *holder,
+        _ => false,
+    }
 }
 
 /// Asks for any change, and returns the conversation after one that was made.

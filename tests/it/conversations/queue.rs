@@ -135,6 +135,7 @@ async fn operators_who_watch_hear_of_every_change_on_every_server() {
     }
     let told = bounded.next("conversationActivity").await;
     assert_eq!(told["roomId"], "support-2");
+    assert_eq!(told["lastSeq"], 1);
     op.ok("watchConversations", json!({ "on": false })).await;
     far.hands("claim", json!({ "roomId": "support-2" })).await;
     bounded.next("conversationActivity").await;
@@ -144,4 +145,42 @@ async fn operators_who_watch_hear_of_every_change_on_every_server() {
         .iter()
         .filter(|(name, _)| name == "conversationActivity");
     assert_eq!(activity.count(), 0, "{heard:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_hear_nothing_of_rooms_that_they_may_not_be_in() {
+    for server in on_each_kind().await {
+        let (ann, op) = (
+            customer(&server, "ann").await,
+            operator(&server, "op").await,
+        );
+        let member = operator(&server, "member").await;
+        for watcher in [&op, &member] {
+            watcher
+                .ok("watchConversations", json!({ "on": true }))
+                .await;
+        }
+        let create = json!({ "roomId": "support-1", "access": "members", "members": ["member"] });
+        ann.ok("createRoom", create).await;
+        for room in ["support-1", "support-2"] {
+            asked(&ann, room).await;
+        }
+        let remove = json!({ "roomId": "support-1", "userId": "member" });
+        ann.ok("removeMember", remove).await;
+        for room in ["support-1", "support-3"] {
+            ann.join(room).await;
+            ann.send(room, "again").await;
+        }
+        let told = async |watcher: &Client, count: usize| {
+            let mut rooms = vec![];
+            while rooms.len() < count {
+                let told = watcher.next("conversationActivity").await;
+                rooms.push(told["roomId"].as_str().unwrap().to_owned());
+            }
+            rooms
+        };
+        assert_eq!(told(&op, 2).await, ["support-2", "support-3"]);
+        let heard = told(&member, 3).await;
+        assert_eq!(heard, ["support-1", "support-2", "support-3"]);
+    }
 }

@@ -193,8 +193,17 @@ async fn an_operator_who_may_not_be_in_a_room_does_not_handle_its_conversation()
         assert_eq!(op.fails("claim", room()).await.0, "FORBIDDEN");
         let listed = op.ok("listConversations", json!({})).await;
         assert_eq!(listed["conversations"], json!([]));
-        let add = json!({ "roomId": "support-1", "userId": "op" });
-        ann.ok("addMember", add).await;
+        let member = || json!({ "roomId": "support-1", "userId": "op" });
+        ann.ok("addMember", member()).await;
+        op.hands("claim", room()).await;
+        // Who was removed still gives the conversation back.
+        ann.ok("removeMember", member()).await;
+        op.hands("release", room()).await;
+        assert_eq!(op.fails("close", room()).await.0, "FORBIDDEN");
+        let chief = supervisor(&server, "chief").await;
+        assert_eq!(chief.fails("claim", room()).await.0, "FORBIDDEN");
+        chief.hands("close", room()).await;
+        ann.ok("addMember", member()).await;
         op.hands("claim", room()).await;
         let joined = op.join("support-1").await;
         assert_eq!(joined["room"]["title"], "Ann");

@@ -1,6 +1,10 @@
 //! Parts of a room's log, against a list.
 
-use std::{collections::HashMap, ops::RangeInclusive, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::RangeInclusive,
+    sync::Arc,
+};
 
 use parlor::{
     model::{Clients, EncodedMessage, Exclusion, Queued, RoomId, RoomPatterns, Seq, UserId},
@@ -53,7 +57,11 @@ impl Delivery for Nobody {
 
     fn activity(&self, _: &UserId, _: &RoomActivity) {}
 
-    fn conversation(&self, _: &RoomId, _: &Queued) {}
+    fn watchers(&self) -> HashSet<UserId> {
+        HashSet::new()
+    }
+
+    fn conversation(&self, _: &RoomId, _: &Queued, _: &HashSet<UserId>) {}
 
     fn clients(&self, _: &UserId) -> Clients {
         Clients::default()

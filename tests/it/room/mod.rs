@@ -5,7 +5,7 @@ mod interleavings;
 mod slow_log;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -80,7 +80,11 @@ impl Delivery for Recorder {
 
     fn activity(&self, _: &UserId, _: &RoomActivity) {}
 
-    fn conversation(&self, _: &RoomId, _: &Queued) {}
+    fn watchers(&self) -> HashSet<UserId> {
+        HashSet::new()
+    }
+
+    fn conversation(&self, _: &RoomId, _: &Queued, _: &HashSet<UserId>) {}
 
     fn clients(&self, _: &UserId) -> Clients {
         Clients::default()

