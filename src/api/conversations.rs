@@ -166,7 +166,9 @@ async fn hand_over(
     room: RoomId,
     handover: Handover,
 ) -> Result<Answer, Error> {
-    tracing::info!(service = %service.name(), %room, step = ?handover.step, "hands a conversation over");
+    let (service_name, step) = (service.name(), handover.step.name());
+    let user = operator.as_ref().map(UserId::as_str);
+    tracing::info!(service = %service_name, %room, step, user, "changes a conversation");
     let asker = api.acting(service, operator.map(Identity::operator));
     let changing = api.chat.hand_over(&asker, room, handover);
     Ok(Answer::ok(&HandedOver::from(changing.await?)))

@@ -174,8 +174,10 @@ impl App {
 
 /// Returns the database's name.
 fn database_of(config: &Config) -> &'static str {
-    let is_file = config.database_url.expose_secret().starts_with("sqlite");
-    if is_file { "sqlite" } else { "postgres" }
+    match config.has_postgres() {
+        true => "postgres",
+        false => "sqlite",
+    }
 }
 
 fn open_bus(settings: &bus::Settings, metrics: &Metrics) -> anyhow::Result<Option<Arc<dyn Bus>>> {

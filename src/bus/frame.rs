@@ -1,11 +1,12 @@
 //! Payloads on the bus: a line `1 NODE NUMBER SCHEMA`, then the news: for each room a line
 //! `SEQ ROOM`, or a line `*` for any room, for each room with changes a line `~REVISION ROOM`, for
 //! each new roster a line `+ROOM`, and for each signal a line of JSON. A server that does not know a
-//! line looks into the log. Names and JSON have no control characters, so a line's end is unambiguous.
+//! line looks into the log; a signal that it does not know, it skips. Names and JSON have no control
+//! characters, so a line's end is unambiguous.
 
 use std::mem;
 
-use serde_json::json;
+use serde_json::{json, value::RawValue};
 use uuid::Uuid;
 
 use super::news::News;
@@ -142,11 +143,7 @@ pub(super) fn decode(payload: &str) -> Option<Frame> {
                 news.wakes.add_change(room, revision);
             }
             b'+' => _ = news.rosters.insert(RoomId::try_from(&line[1..]).ok()?),
-            b'[' => {
-                let (room, signal): (String, Signal) = serde_json::from_str(line).ok()?;
-                news.signals
-                    .push((RoomId::try_from(room.as_str()).ok()?, signal));
-            }
+            b'[' => news.signals.extend(signal(line)?),
             _ => {
                 let (room, seq) = place(line)?;
                 news.wakes.add(room, seq);
@@ -154,6 +151,14 @@ pub(super) fn decode(payload: &str) -> Option<Frame> {
         }
     }
     Some(Frame { header, news })
+}
+
+/// Reads the line of a signal; nothing of a kind that only a later version knows.
+fn signal(line: &str) -> Option<Option<(RoomId, Signal)>> {
+    let (room, json): (String, &RawValue) = serde_json::from_str(line).ok()?;
+    let room = RoomId::try_from(room.as_str()).ok()?;
+    let signal = serde_json::from_str(json.get()).ok();
+    Some(signal.map(|signal| (room, signal)))
 }
 
 /// Reads the line of a room.
@@ -243,6 +248,16 @@ mod tests {
         };
         assert!(decoded(Wakes::default()).is_empty());
         assert_eq!(decoded(Wakes::any()), Wakes::any().into());
+    }
+
+    #[test]
+    fn a_signal_of_a_later_version_is_skipped_and_the_rest_is_read() {
+        let payload = format!(
+            "1 {} 1 \n7 room\n[\"room\",{{\"type\":\"later\"}}]",
+            Uuid::nil()
+        );
+        let news = decode(&payload).unwrap().news;
+        assert_eq!((news.wakes.rooms.len(), news.signals.len()), (1, 0));
     }
 
     #[test]

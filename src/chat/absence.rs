@@ -27,7 +27,7 @@ pub struct Absence {
 }
 
 impl Absence {
-    /// Creates a look for operators who are away for a time.
+    /// Creates the look for operators who are away for longer than a time.
     pub fn new(chat: Arc<Chat>, store: Arc<dyn MessageStore>, away: Duration) -> Self {
         Self {
             chat,
@@ -56,8 +56,8 @@ impl Absence {
         .await;
     }
 
-    /// Notes the operators here, and takes the conversations of those who are away. They were noted at
-    /// most an interval before they went.
+    /// Notes the operators here, and takes the conversations of those who are away. An operator was noted
+    /// at most an interval before it went.
     async fn look(&self, may_release: bool) -> Result<(), Error> {
         let Some(store) = self.store.conversations() else {
             return Ok(());

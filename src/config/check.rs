@@ -6,7 +6,7 @@ use super::Config;
 
 impl Config {
     /// Returns true when the database is a Postgres.
-    pub(super) fn has_postgres(&self) -> bool {
+    pub fn has_postgres(&self) -> bool {
         is_postgres(&self.database_url)
     }
 

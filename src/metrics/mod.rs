@@ -1,7 +1,7 @@
 //! Figures for Prometheus: each layer counts into handles of its own, and a scrape reads them.
 //!
 //! Handles are atomics, shared by their clones. Counting allocates nothing, and only a histogram takes a
-//! lock: it is observed once for a batch, a read or a request, never for a message. All series exist from the start,
+//! lock: it is observed once for a batch, a read or a request, and for a message only where the moderation is asked. All series exist from the start,
 //! and labels have fixed values, so neither rooms nor users nor time adds a series.
 //!
 //! A new layer has its handles in a struct of its own here, a field in [`Metrics`], and a line in

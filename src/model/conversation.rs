@@ -126,6 +126,19 @@ pub enum Step {
     Lapse,
 }
 
+impl Step {
+    /// Returns the name, for the log.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Claim { .. } => "claim",
+            Self::Release => "release",
+            Self::Transfer { .. } => "transfer",
+            Self::Close => "close",
+            Self::Lapse => "lapse",
+        }
+    }
+}
+
 /// The part of a message's author in a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Speaker {

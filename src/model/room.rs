@@ -282,7 +282,7 @@ pub enum Authority {
     Operator,
     /// An operator's, and those of every conversation's operator.
     Supervisor,
-    /// An owner's, and the last owner need not stay; and a supervisor's.
+    /// An owner's and a supervisor's; the last owner need not stay.
     Service,
 }
 

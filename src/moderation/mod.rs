@@ -12,10 +12,7 @@ mod question;
 mod verdict;
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -39,8 +36,11 @@ use crate::{
     outbound::{HttpClient, Post, Reply, Secrets, Target},
 };
 
-/// The time limit of a question, from its place among those in flight to the end of its answer.
+/// The time limit of a question, from its place among its sender's [`MAX_ASKED`] to the end of its answer.
 pub const TIME_LIMIT: Duration = Duration::from_secs(2);
+/// The time without a failure after which the program counts as well: the log has a line for the begin and
+/// the end of such a time, and none for each message.
+const CALM: Duration = Duration::from_secs(10);
 /// The most questions of a node in flight.
 pub const MAX_IN_FLIGHT: usize = 128;
 /// The most bytes of messages of a node that wait for their verdicts.
@@ -72,8 +72,8 @@ pub struct Moderation {
     client: HttpClient,
     in_flight: Semaphore,
     waiting: Arc<Semaphore>,
-    /// True while the program fails, so that the log has a line for each change and not for each message.
-    is_failing: AtomicBool,
+    /// The time of the last failure; none once [`CALM`] has passed.
+    failed_at: Mutex<Option<Instant>>,
     metrics: metrics::Moderation,
 }
 
@@ -86,7 +86,7 @@ impl Moderation {
             settings,
             in_flight: Semaphore::new(MAX_IN_FLIGHT),
             waiting: Arc::new(Semaphore::new(WAITING_BYTES)),
-            is_failing: AtomicBool::new(false),
+            failed_at: Mutex::default(),
             metrics,
         }
     }
@@ -164,15 +164,23 @@ impl Moderation {
             Err(_) => metrics::FAILED,
         };
         self.metrics.note(result, time);
-        let was_failing = self.is_failing.swap(verdict.is_err(), Ordering::Relaxed);
         let target = &self.settings.target;
+        let mut failed_at = self
+            .failed_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         match verdict {
-            Err(reason) if !was_failing => {
-                let open = self.settings.fails_open;
-                tracing::warn!(%target, reason, open, "moderation fails");
+            Err(reason) => {
+                if failed_at.replace(Instant::now()).is_none() {
+                    let open = self.settings.fails_open;
+                    tracing::warn!(%target, reason, open, "moderation fails");
+                }
             }
-            Ok(_) if was_failing => tracing::info!(%target, "moderation answers again"),
-            _ => {}
+            Ok(_) => {
+                if failed_at.take_if(|at| at.elapsed() >= CALM).is_some() {
+                    tracing::info!(%target, "moderation answers again");
+                }
+            }
         }
     }
 }

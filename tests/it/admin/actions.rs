@@ -23,6 +23,8 @@ async fn each_act_is_logged_with_who_did_it_and_no_text() {
     admin
         .ok("POST", "/disconnect", json!({ "userId": "bob" }))
         .await;
+    let close = json!({ "roomId": "r" });
+    admin.write("POST", "/conversations/close", close).await;
     process.signal(Signal::SIGTERM);
     let (status, log) = process.ended().await;
     assert!(status.success(), "{log}");
@@ -34,6 +36,10 @@ async fn each_act_is_logged_with_who_did_it_and_no_text() {
         ("deletes a message", json!({ "room": "r", "seq": 1 })),
         ("removes a member", json!({ "room": "r", "user": "bob" })),
         ("disconnects a user", json!({ "user": "bob" })),
+        (
+            "changes a conversation",
+            json!({ "room": "r", "step": "close" }),
+        ),
     ] {
         let line = lines.iter().find(|line| line["message"] == act);
         let line = line.unwrap_or_else(|| panic!("{act}: {log}"));
