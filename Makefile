@@ -1,8 +1,9 @@
 # rustup's directory, for shells opened before its installation.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
-# Most tests wait for other programs and for timers, so more of them at once take less time.
-TEST_THREADS ?= $(shell expr 2 '*' "$$(getconf _NPROCESSORS_ONLN)")
+# Most tests wait for other programs and for timers, so more of them at once take less time. Those with a browser do not wait.
+CORES := $(shell getconf _NPROCESSORS_ONLN)
+TEST_THREADS ?= $(shell expr 2 '*' $(CORES))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run build test bench check check-format check-language check-lints check-docs check-dependencies client test-packages bench-packages rust
@@ -20,7 +21,8 @@ setup: ## Install the system packages of the tests, as root or by sudo
 	@scripts/setup
 
 test: rust setup test-packages bench-packages ## Install the tests' packages and run all tests (ARGS="name of a test")
-	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --locked --workspace $(ARGS)
+	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --locked --workspace $(or $(ARGS),-- --skip page::)
+	$(if $(ARGS),,cargo test --locked --workspace --tests page:: -- --test-threads=$(CORES))
 	cargo test --locked --workspace --tests $(ARGS) -- --ignored --test-threads=1
 	$(if $(ARGS),,cargo test --locked --package parlor --features otel --test it export::)
 

@@ -5,7 +5,7 @@ use std::{fs, net::SocketAddr, process::Stdio};
 use tempfile::TempDir;
 use tokio::process::Child;
 
-use super::{free_port, program};
+use super::program;
 
 /// A running HAProxy; killed when dropped.
 pub struct HaProxy {
@@ -18,14 +18,16 @@ pub struct HaProxy {
 impl HaProxy {
     /// Starts HAProxy with this configuration, in which `{address}` stands for its own address.
     pub async fn start(config: &str) -> Self {
-        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let folder = TempDir::with_prefix("parlor-haproxy-").unwrap();
         let file = folder.path().join("haproxy.cfg");
-        fs::write(&file, config.replace("{address}", &address.to_string())).unwrap();
-        let mut command = program::command("haproxy");
-        command.arg("-db").arg("-f").arg(&file);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        let process = program::listening(command, address).await;
+        let (address, process) = program::listening(|address| {
+            fs::write(&file, config.replace("{address}", &address.to_string())).unwrap();
+            let mut command = program::command("haproxy");
+            command.arg("-db").arg("-f").arg(&file);
+            command.stdout(Stdio::null()).stderr(Stdio::null());
+            command
+        })
+        .await;
         Self {
             address,
             _process: process,

@@ -5,7 +5,7 @@ use std::{fs, net::SocketAddr};
 use tempfile::TempDir;
 use tokio::process::Child;
 
-use super::{free_port, program};
+use super::program;
 
 /// Settings for a user without root's rights, and a log of errors only.
 const OF_ITS_OWN: &str = "client_body_temp_path tmp; proxy_temp_path tmp; fastcgi_temp_path tmp; uwsgi_temp_path tmp; \
@@ -33,16 +33,18 @@ impl Nginx {
     /// Starts nginx with the content of its `http` block, in which `{address}` stands for its own
     /// address.
     pub async fn start(http: &str) -> Self {
-        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let folder = TempDir::with_prefix("parlor-nginx-").unwrap();
-        let http = http.replace("{address}", &address.to_string());
-        let settings = format!(
-            "daemon off; pid pid; error_log stderr; events {{}} http {{ {OF_ITS_OWN} {http} }}"
-        );
-        fs::write(folder.path().join("nginx.conf"), settings).unwrap();
-        let mut command = program::command("nginx");
-        command.arg("-p").arg(folder.path()).args(ARGUMENTS);
-        let process = program::listening(command, address).await;
+        let (address, process) = program::listening(|address| {
+            let http = http.replace("{address}", &address.to_string());
+            let settings = format!(
+                "daemon off; pid pid; error_log stderr; events {{}} http {{ {OF_ITS_OWN} {http} }}"
+            );
+            fs::write(folder.path().join("nginx.conf"), settings).unwrap();
+            let mut command = program::command("nginx");
+            command.arg("-p").arg(folder.path()).args(ARGUMENTS);
+            command
+        })
+        .await;
         Self {
             address,
             _process: process,
