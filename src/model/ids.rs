@@ -140,6 +140,14 @@ identifier! {
     /// The sender's own identifier of a message; a repeated send has the same one.
     ClientMessageId, check_identifier
 }
+identifier! {
+    /// A call's identifier, made by the client that starts it.
+    CallId, check_identifier
+}
+identifier! {
+    /// The identifier of a client's part in calls, made by the client: the same after a reconnect or a reload.
+    PartyId, check_identifier
+}
 
 counter! {
     /// A message's place in its room: 1, 2, 3, …; 0 stands before the first.

@@ -21,7 +21,10 @@ pub use self::{
         Step,
     },
     entry::{Committed, Entry, Outcome, Settled},
-    ids::{ClientMessageId, InvalidIdentifier, MAX_IDENTIFIER_BYTES, RoomId, Seq, UserId},
+    ids::{
+        CallId, ClientMessageId, InvalidIdentifier, MAX_IDENTIFIER_BYTES, PartyId, RoomId, Seq,
+        UserId,
+    },
     membership::{Followed, Latest, ListedRoom, MAX_FOLLOWED, Mark, Marked, Read},
     message::{Body, Changed, Draft, EncodedMessage, Message, Stored},
     node::{MAX_BUSIEST, NodeReport, PoolLoad, RoomLoad},
