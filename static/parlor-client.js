@@ -9,6 +9,7 @@
  *
  * @import { ChangesPage, ClientToServerEvents, ErrorBody, Joined, Message, MessageChanged, Presence, Reads as ReadsOf } from "./parlor.js"
  * @import { CreateRoom, FoundMessages, Member, Removed, Role, RoomChanged, RoomInfo, RoomSettings, ServerToClientEvents, SetRoom } from "./parlor.js"
+ * @import { SendSignal, Signal } from "./parlor.js"
  * @import { Preview } from "./parlor-changes.js"
  * @import { Extras } from "./parlor-outbox.js"
  * @import { Unconfirmed } from "./parlor-outbox.js"
@@ -22,6 +23,7 @@
  * @property {Set<string>} members `members` or `memberCount` have changed
  * @property {Map<string, number>} read `reads` or `readSeq` have changed
  * @property {RoomInfo | null} info `info` or `role` have changed
+ * @property {Signal} signal another client's signal
  * @property {{ after: number, until: number }} resume back in the room: the messages with a `seq` in between were missed
  * @property {Message[]} reset the room's log went back, as after a restore: all `messages` are replaced
  * @property {Refusal | null} trouble a connection or a join failed, and is retried if `retryable`; `null`: joined again
@@ -51,6 +53,8 @@ const PAGE_LIMIT = 200;
 const MOST_TOLD = 100;
 /** @type {ErrorBody} */
 const LEFT = { code: "NOT_IN_ROOM", message: "the room was left", retryable: false };
+/** @type {ErrorBody} */
+const NOT_JOINED = { code: "NOT_IN_ROOM", message: "the room is not joined at the moment", retryable: true };
 /** @type {ErrorBody} */
 const LEFT_EARLY = {
   code: "UNAVAILABLE",
@@ -194,6 +198,7 @@ export class Room {
       newMessage: (/** @type {Message} */ message) => message.roomId === roomId && this.#receive([message]),
       messageChanged: (/** @type {MessageChanged} */ changed) => changed.roomId === roomId && this.#follow(changed),
       roomChanged: (/** @type {RoomChanged} */ changed) => changed.roomId === roomId && this.#follow(changed),
+      signal: (/** @type {Signal} */ signal) => signal.roomId === roomId && this.#emit("signal", signal),
       removed: (/** @type {Removed} */ removed) => removed.roomId === roomId && this.#handleRefusal(removal(removed)),
       read: (/** @type {ReadsOf} */ read) => read.roomId === roomId && this.#takeReads(read.reads),
       presence: (/** @type {Presence} */ presence) => presence.roomId === roomId && this.#changeMembers(presence),
@@ -295,7 +300,7 @@ export class Room {
    * @returns {Promise<RoomInfo>}
    */
   async set(settings) {
-    return infoOf((await this.#ask("setRoom", settings)).room);
+    return infoOf((await this.ask("setRoom", settings)).room);
   }
 
   /**
@@ -305,7 +310,7 @@ export class Room {
    * @returns {Promise<boolean>}
    */
   async addMember(userId, role) {
-    return (await this.#ask("addMember", { userId, role })).changed;
+    return (await this.ask("addMember", { userId, role })).changed;
   }
 
   /**
@@ -314,17 +319,52 @@ export class Room {
    * @returns {Promise<boolean>}
    */
   async removeMember(userId) {
-    return (await this.#ask("removeMember", { userId })).changed;
+    return (await this.ask("removeMember", { userId })).changed;
   }
 
   /** Reads the users with a role, whether they are in the room now or not: at most 1,000. @returns {Promise<Member[]>} */
   getMembers() {
-    return readMembers((cursor) => this.#ask("getMembers", { cursor }));
+    return readMembers((cursor) => this.ask("getMembers", { cursor }));
   }
 
   /** Marks the messages up to one as read, by default all: a mark never goes back. @param {number} [seq] */
   markRead(seq = this.#cursor ?? 0) {
     if (this.#reads.mark(seq)) this.#sendMark();
+  }
+
+  /**
+   * Sends a signal to the other clients in the room, or to some of them. Rejects with a {@link Refusal}: it is not kept, and not sent
+   * again.
+   * @param {string} type
+   * @param {Record<string, unknown>} data
+   * @param {SendSignal["to"]} [to]
+   * @returns {Promise<void>}
+   */
+  signal(type, data, to) {
+    if (this.state !== "joined") return rejected(this.#ended ?? refusal(NOT_JOINED));
+    return new Promise((resolve, reject) => {
+      this.#request("signal", { type, data, to }, (refusal) => (refusal ? reject(refusal) : resolve()));
+    });
+  }
+
+  /**
+   * Emits an event of the room until the server has answered. Resolves with the answer, and rejects with a {@link Refusal}.
+   * @param {Exclude<keyof ClientToServerEvents, "typing">} event
+   * @param {object} payload
+   * @returns {Promise<any>}
+   */
+  ask(event, payload) {
+    return new Promise((resolve, reject) => {
+      const attempt = () => {
+        if (this.#ended) return reject(this.#ended);
+        this.#request(event, payload, (refusal, answer) => {
+          if (refusal?.retryable || refusal?.code === "NOT_IN_ROOM") return this.#retryLater(refusal, attempt);
+          if (refusal) reject(refusal);
+          else resolve(answer);
+        });
+      };
+      attempt();
+    });
   }
 
   /** Sends a failed message once more. @param {Unconfirmed} failed */
@@ -528,7 +568,7 @@ export class Room {
     const { seq } = payload;
     this.#show(this.#changes.preview(this.messages, seq, preview));
     const earlier = this.#changing.get(seq);
-    const change = earlier ? earlier.then(() => this.#ask(event, payload)) : this.#ask(event, payload);
+    const change = earlier ? earlier.then(() => this.ask(event, payload)) : this.ask(event, payload);
     const done = change.catch(() => {});
     this.#changing.set(seq, done);
     try {
@@ -539,26 +579,6 @@ export class Room {
       this.#show(this.#changes.settle(this.messages, seq, preview));
       if (this.#changing.get(seq) === done) this.#changing.delete(seq);
     }
-  }
-
-  /**
-   * Asks for something until the server has answered.
-   * @param {Exclude<keyof ClientToServerEvents, "typing">} event
-   * @param {object} payload
-   * @returns {Promise<any>}
-   */
-  #ask(event, payload) {
-    return new Promise((resolve, reject) => {
-      const attempt = () => {
-        if (this.#ended) return reject(this.#ended);
-        this.#request(event, payload, (refusal, answer) => {
-          if (refusal?.retryable || refusal?.code === "NOT_IN_ROOM") return this.#retryLater(refusal, attempt);
-          if (refusal) reject(refusal);
-          else resolve(answer);
-        });
-      };
-      attempt();
-    });
   }
 
   /** @param {ReadsOf["reads"]} reads */
