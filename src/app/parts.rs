@@ -104,6 +104,7 @@ impl Parts {
         );
         let chat = connected(chat, config, webhooks.clone(), metrics);
         background.look_for_operators(config, &chat, &store);
+        background.keep_calls(&chat);
         let unanswered = TaskTracker::new();
         realtime.register(chat.clone(), verifier, unanswered.clone());
         Self {

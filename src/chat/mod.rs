@@ -1,8 +1,9 @@
-//! The use cases: join, leave, send, change, read history, type, mark as read, follow, govern rooms, hand conversations over. Knows neither
-//! sockets nor HTTP.
+//! The use cases: join, leave, send, change, read history, type, mark as read, follow, govern rooms, hand conversations over, call.
+//! Knows neither sockets nor HTTP.
 
 mod absence;
 mod archive;
+mod calls;
 mod change;
 mod conversations;
 mod feed;
@@ -32,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::{
     absence::Absence,
+    calls::{CallKeeper, NewCall},
     change::{Changes, Changing, Version},
     feed::{FEED_READS_AT_ONCE, Feed, FeedChange, Live, Watching},
     moderated::Underway,
@@ -41,7 +43,7 @@ pub use self::{
     search::Query,
     send::{Content, Sent},
 };
-use self::{moderated::Moderated, search::SEARCHES_AT_ONCE};
+use self::{calls::Calls, moderated::Moderated, search::SEARCHES_AT_ONCE};
 pub use crate::store::Head;
 use crate::{
     auth::Identity,
@@ -73,6 +75,8 @@ pub struct Limits {
     pub conversations: RoomPatterns,
     /// The time in which an author may edit a message; none for ever.
     pub edit_window: Option<Duration>,
+    /// The most parties of a call.
+    pub call_parties: usize,
     /// The rate of a user's messages and changes together and, each counted apart, of its typing
     /// signals and read marks, as these reach as many others.
     pub messages: Rate,
@@ -97,6 +101,7 @@ pub struct Chat {
     searches: Arc<Semaphore>,
     /// The reads of all feeds.
     feed_reads: Semaphore,
+    calls: Calls,
     clients: AtomicU64,
     users: OnceLock<Arc<dyn UserListener>>,
     stopping: CancellationToken,
@@ -124,6 +129,7 @@ impl Chat {
             limits,
             searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
             feed_reads: Semaphore::new(FEED_READS_AT_ONCE),
+            calls: Calls::default(),
             clients: AtomicU64::new(1),
             users: OnceLock::new(),
             stopping: CancellationToken::new(),

@@ -61,7 +61,7 @@ pub(super) struct JoinedRoom {
     /// The number of the client's entry; none before the room's answer to the first join.
     entry: Option<u64>,
     /// The client's part in the room's call.
-    party: Option<PartyId>,
+    pub(super) party: Option<PartyId>,
 }
 
 impl JoinedRooms {
@@ -277,6 +277,14 @@ impl Participant {
         let joined = &mut *self.joined();
         let room = joined.rooms.get_mut(room);
         room.map(|room| room.party = party).is_some()
+    }
+
+    /// Notes that the client is a party no longer, unless it is another one by now.
+    pub(super) fn end_party(&self, room: &RoomId, party: &PartyId) {
+        let joined = &mut *self.joined();
+        if let Some(room) = joined.rooms.get_mut(room) {
+            room.party.take_if(|one| one == party);
+        }
     }
 
     /// Returns the client's party in a room's call.

@@ -1,5 +1,6 @@
 //! Values parsed at the edge: all code inside can trust them.
 
+mod call;
 mod change;
 mod conversation;
 mod entry;
@@ -15,6 +16,7 @@ mod state;
 mod visible;
 
 pub use self::{
+    call::{Call, CallState, CallStep, DueCall, EndedReason, MAX_RUNG, Media, Party},
     change::{Action, Change, Edit, Refusal, Revised},
     conversation::{
         Conversation, ConversationChanged, Handover, ListedConversation, Queued, Speaker, Status,

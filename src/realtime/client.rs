@@ -138,14 +138,12 @@ impl Client {
 
     /// Subscribes the client to the packets for a party of a room's call, and for no other one of the room;
     /// returns false when its socket has ended.
-    #[expect(dead_code, reason = "for calls")]
     pub fn enter_party(&self, socket: &Socket, room: &RoomId, party: &PartyId) -> bool {
         leave_parties(socket, room);
         hear(socket, packets_of_party(room, party))
     }
 
     /// Ends the client's subscription to the packets for a party.
-    #[expect(dead_code, reason = "for calls")]
     pub fn leave_party(&self, socket: &Socket, room: &RoomId, party: &PartyId) {
         socket.leave(packets_of_party(room, party));
     }

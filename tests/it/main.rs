@@ -9,6 +9,7 @@ mod archive;
 mod backends;
 #[cfg(target_os = "linux")]
 mod bounds;
+mod calls;
 mod changes;
 mod client_module;
 mod clients;

@@ -3,6 +3,7 @@
 //! A new event has its name and its payload in `protocol/requests.rs`, and its function and its line
 //! in the `handler` of one file here.
 
+mod calls;
 mod changes;
 mod conversations;
 mod credentials;
@@ -48,6 +49,7 @@ fn handle(call: Call) -> impl Future<Output = ()> {
         .or_else(|| search::handler(event))
         .or_else(|| settings::handler(event))
         .or_else(|| conversations::handler(event))
+        .or_else(|| calls::handler(event))
         .or_else(|| presence::handler(event))
         .or_else(|| credentials::handler(event));
     Either::Right(match handler {

@@ -110,6 +110,7 @@ impl House {
             max_message_bytes: 8192,
             search: false,
             edit_window: None,
+            call_parties: 6,
             history_limit: DEFAULT_LIMIT,
             max_rooms: 256,
             messages: Rate::UNLIMITED,

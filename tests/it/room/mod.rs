@@ -138,6 +138,7 @@ impl House {
             max_message_bytes: 8192,
             search: false,
             edit_window: None,
+            call_parties: 6,
             history_limit,
             max_rooms: 256,
             messages: Rate::UNLIMITED,
