@@ -80,6 +80,8 @@ pub struct Limits {
     /// The rate of a user's messages and changes together and, each counted apart, of its typing
     /// signals and read marks, as these reach as many others.
     pub messages: Rate,
+    /// The rate of a client's own events.
+    pub signals: Rate,
     /// The rate of a user's requests that make the server look something up: joins, history reads,
     /// new tokens.
     pub requests: Rate,

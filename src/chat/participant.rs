@@ -14,6 +14,7 @@ use crate::{
     error::Error,
     model::{PartyId, RoomId, UserId},
     moderation::Line,
+    rates::{DirectLimiter, Rate},
     room::{ClientId, RoomHandle},
 };
 
@@ -31,6 +32,8 @@ pub struct Participant {
     line: Line,
     users: Option<Arc<dyn UserListener>>,
     online: OnceLock<Online>,
+    /// Made by the first signal: most clients send none.
+    signals: OnceLock<Box<DirectLimiter>>,
 }
 
 impl fmt::Debug for Participant {
@@ -101,6 +104,7 @@ impl Participant {
             line: Line::default(),
             users,
             online: OnceLock::new(),
+            signals: OnceLock::new(),
         };
         participant.report(participant.identity().as_ref());
         participant
@@ -189,6 +193,16 @@ impl Participant {
             .clone()
     }
 
+    /// Counts an event of the client's own.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RateLimited`]; then the event is not counted.
+    pub(super) fn charge_signal(&self, rate: Rate) -> Result<(), Error> {
+        let limiter = || Box::new(DirectLimiter::new(rate));
+        self.signals.get_or_init(limiter).check(1)
+    }
+
     /// Returns the identity, and the handle of a room the client is in; a service has none, and may
     /// be in no room.
     ///
@@ -246,7 +260,7 @@ impl Participant {
     }
 
     /// Returns true when the client is in a room.
-    pub(super) fn is_in(&self, room: &RoomId) -> bool {
+    pub fn is_in(&self, room: &RoomId) -> bool {
         let joined = self.joined_room(room);
         joined.is_some_and(|joined| joined.entry.is_some())
     }

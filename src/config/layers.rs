@@ -88,6 +88,10 @@ impl From<&Config> for Limits {
                 per_second: config.messages_per_second,
                 burst: config.message_burst,
             },
+            signals: Rate {
+                per_second: config.signals.signals_per_second,
+                burst: config.signals.signal_burst,
+            },
             requests: Rate {
                 per_second: config.requests_per_second,
                 burst: request_burst(config.max_rooms_per_socket),

@@ -8,6 +8,7 @@ mod host;
 mod layers;
 mod moderation;
 mod refusal;
+mod signals;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -35,6 +36,7 @@ pub use self::{
     conversations::Conversations,
     host::Host,
     moderation::Moderator,
+    signals::Signals,
 };
 use crate::{
     auth::ApiKeys,
@@ -203,6 +205,10 @@ pub struct Config {
     /// events wait on the client's side, or are refused when they come by long-polling.
     #[arg(long, env, default_value = "1000", value_parser = events_per_second)]
     pub events_per_second: u32,
+
+    /// Clients' own events.
+    #[command(flatten)]
+    pub signals: Signals,
 
     /// Milliseconds for which a user with a broken connection still counts as present.
     #[arg(long, env, default_value = "5000", value_parser = millis)]

@@ -13,6 +13,7 @@ mod presence;
 mod rooms;
 mod search;
 mod settings;
+mod signals;
 
 use futures_util::{FutureExt, future::Either};
 
@@ -51,6 +52,7 @@ fn handle(call: Call) -> impl Future<Output = ()> {
         .or_else(|| conversations::handler(event))
         .or_else(|| calls::handler(event))
         .or_else(|| presence::handler(event))
+        .or_else(|| signals::handler(event))
         .or_else(|| credentials::handler(event));
     Either::Right(match handler {
         Some(handler) => handler(call),
