@@ -59,6 +59,7 @@ mod storage;
 mod store;
 mod stream;
 mod texts;
+mod turn;
 mod unreadable;
 mod webhooks;
 mod writer;
