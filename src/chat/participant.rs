@@ -12,7 +12,7 @@ use super::online::{Online, UserListener};
 use crate::{
     auth::Identity,
     error::Error,
-    model::{RoomId, UserId},
+    model::{PartyId, RoomId, UserId},
     moderation::Line,
     room::{ClientId, RoomHandle},
 };
@@ -60,6 +60,8 @@ pub(super) struct JoinedRoom {
     pub(super) handle: RoomHandle,
     /// The number of the client's entry; none before the room's answer to the first join.
     entry: Option<u64>,
+    /// The client's part in the room's call.
+    party: Option<PartyId>,
 }
 
 impl JoinedRooms {
@@ -80,6 +82,7 @@ impl From<RoomHandle> for JoinedRoom {
         Self {
             handle,
             entry: None,
+            party: None,
         }
     }
 }
@@ -266,6 +269,19 @@ impl Participant {
             }
         }
         !joined.closed
+    }
+
+    /// Notes that the client is a party of a room's call, or none any more; it ends by itself when the client
+    /// leaves the room. Returns false for a room that the client is not in.
+    pub fn set_party(&self, room: &RoomId, party: Option<PartyId>) -> bool {
+        let joined = &mut *self.joined();
+        let room = joined.rooms.get_mut(room);
+        room.map(|room| room.party = party).is_some()
+    }
+
+    /// Returns the client's party in a room's call.
+    pub fn party(&self, room: &RoomId) -> Option<PartyId> {
+        self.joined_room(room)?.party
     }
 
     /// Returns the rooms that the client is in.
