@@ -7,6 +7,7 @@ mod change;
 mod conversations;
 mod feed;
 mod history;
+mod ice;
 mod inbox;
 mod join;
 mod moderated;
@@ -42,9 +43,9 @@ pub use self::{
     send::{Content, Sent},
 };
 use self::{moderated::Moderated, search::SEARCHES_AT_ONCE};
-pub use crate::store::Head;
 use crate::{
     auth::Identity,
+    calling::IceServers,
     error::Error,
     inbox::Inbox,
     model::{RoomPatterns, UserId},
@@ -54,6 +55,7 @@ use crate::{
     store::MessageStore,
     writer::Writer,
 };
+pub use crate::{calling::IceConfiguration, store::Head};
 
 /// The number of the clients that services are; they join no room.
 const SERVICE_CLIENT: ClientId = 0;
@@ -94,6 +96,8 @@ pub struct Chat {
     typing: Limiter<UserId>,
     marks: Limiter<UserId>,
     requests: Limiter<UserId>,
+    ice_servers: IceServers,
+    ice_requests: Limiter<UserId>,
     searches: Arc<Semaphore>,
     /// The reads of all feeds.
     feed_reads: Semaphore,
@@ -121,6 +125,8 @@ impl Chat {
             typing: Limiter::new(limits.messages),
             marks: Limiter::new(limits.messages),
             requests: Limiter::new(limits.requests),
+            ice_servers: IceServers::default(),
+            ice_requests: Limiter::per_minute(ice::REQUESTS_PER_MINUTE),
             limits,
             searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
             feed_reads: Semaphore::new(FEED_READS_AT_ONCE),

@@ -3,6 +3,7 @@
 mod changes;
 mod conversations;
 mod events;
+mod ice;
 mod inbox;
 mod messages;
 mod payload;
@@ -15,8 +16,8 @@ use utoipa::ToSchema;
 
 use self::rooms::FirstMembers;
 pub use self::{
-    changes::*, conversations::*, events::*, inbox::*, messages::*, payload::parse, rooms::*,
-    search::*,
+    changes::*, conversations::*, events::*, ice::*, inbox::*, messages::*, payload::parse,
+    rooms::*, search::*,
 };
 use crate::model::{Changed, EncodedMessage, Stored, WholeNumber};
 

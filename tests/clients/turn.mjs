@@ -2,7 +2,7 @@
  * A TURN client: `node turn.mjs HOST:PORT FAMILY USERNAME CREDENTIAL [PEER...]`, with 4 or 6 as the family of the relay's address.
  *
  * It asks for a relay, and then for a permission of each peer. It prints the server's answers in one line: `allocated` with 0 or the
- * code of the refusal, and `peers` with the same of each. See <https://www.rfc-editor.org/rfc/rfc8656>.
+ * code of the refusal, and `peers` with the same of each. Then it holds the relay until it is killed. See <https://www.rfc-editor.org/rfc/rfc8656>.
  */
 
 import { createHash, createHmac, randomBytes } from "node:crypto";
@@ -110,10 +110,6 @@ class Turn {
     return code;
   }
 
-  close() {
-    this.#socket.destroy();
-  }
-
   async #attempt(type, values) {
     const id = randomBytes(12);
     const signed = [...values(id), ...this.#login].map(([name, value]) => attribute(name, value));
@@ -160,5 +156,4 @@ const answers = {};
 for (const peer of peers) {
   answers[peer] = await turn.request(CREATE_PERMISSION, (id) => [[XOR_PEER_ADDRESS, masked(peer, id)]]);
 }
-turn.close();
 console.log(JSON.stringify({ allocated, peers: answers }));

@@ -34,6 +34,7 @@ mod imports;
 mod inbox;
 mod leases;
 mod lifecycle;
+mod livekit;
 mod locks;
 mod metrics;
 mod misplaced;

@@ -6,6 +6,7 @@
 mod changes;
 mod conversations;
 mod credentials;
+mod ice;
 mod inbox;
 mod messages;
 mod presence;
@@ -49,6 +50,7 @@ fn handle(call: Call) -> impl Future<Output = ()> {
         .or_else(|| settings::handler(event))
         .or_else(|| conversations::handler(event))
         .or_else(|| presence::handler(event))
+        .or_else(|| ice::handler(event))
         .or_else(|| credentials::handler(event));
     Either::Right(match handler {
         Some(handler) => handler(call),

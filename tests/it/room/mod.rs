@@ -1,6 +1,7 @@
 //! Rooms as tasks: they start, end, and find messages that nobody announced.
 
 mod changes;
+mod ice;
 mod interleavings;
 mod slow_log;
 

@@ -66,8 +66,12 @@ impl Coturn {
         let address = self.address.to_string();
         let [username, credential] = login;
         let arguments = [&[&*address, family.digit(), username, credential], peers].concat();
-        let mut script = Script::start("turn.mjs", &arguments);
-        serde_json::from_str(&script.line().await).unwrap()
+        let mut client = Script::start("turn.mjs", &arguments);
+        let answers: Answers = serde_json::from_str(&client.line().await).unwrap();
+        Answers {
+            _client: Some(client),
+            ..answers
+        }
     }
 }
 
@@ -89,13 +93,15 @@ impl Family {
     }
 }
 
-/// The answers to a client, each 0 or the code of a refusal.
-#[derive(Debug, Deserialize)]
+/// The answers to a client, each 0 or the code of a refusal. It holds its relay until they are dropped.
+#[derive(Deserialize)]
 pub struct Answers {
     /// The answer to the request for a relay.
     pub allocated: u16,
     /// The answer for each peer.
     pub peers: BTreeMap<String, u16>,
+    #[serde(skip)]
+    _client: Option<Script>,
 }
 
 /// Returns the lines of the configuration that are a test's own: of repeated options, the last one counts.
