@@ -23,6 +23,11 @@ pub mod bus {
     };
 }
 
+/// The servers that carry the media of calls.
+pub mod calling {
+    pub use crate::calling::{Grant, IceServers, LiveKit};
+}
+
 /// The use cases.
 pub mod chat {
     pub use crate::chat::{Chat, Content, Limits, MAX_HISTORY, Participant, READS_AT_ONCE, Range};

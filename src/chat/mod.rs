@@ -8,6 +8,7 @@ mod change;
 mod conversations;
 mod feed;
 mod history;
+mod ice;
 mod inbox;
 mod join;
 mod moderated;
@@ -33,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::{
     absence::Absence,
-    calls::{CallKeeper, NewCall},
+    calls::{CallKeeper, Entered, NewCall},
     change::{Changes, Changing, Version},
     feed::{FEED_READS_AT_ONCE, Feed, FeedChange, Live, Watching},
     moderated::Underway,
@@ -44,9 +45,9 @@ pub use self::{
     send::{Content, Sent},
 };
 use self::{calls::Calls, moderated::Moderated, search::SEARCHES_AT_ONCE};
-pub use crate::store::Head;
 use crate::{
     auth::Identity,
+    calling::{IceServers, LiveKit},
     error::Error,
     inbox::Inbox,
     model::{RoomPatterns, UserId},
@@ -55,6 +56,10 @@ use crate::{
     room::{ClientId, Rooms},
     store::MessageStore,
     writer::Writer,
+};
+pub use crate::{
+    calling::{Grant, IceConfiguration},
+    store::Head,
 };
 
 /// The number of the clients that services are; they join no room.
@@ -100,6 +105,9 @@ pub struct Chat {
     typing: Limiter<UserId>,
     marks: Limiter<UserId>,
     requests: Limiter<UserId>,
+    ice_servers: IceServers,
+    livekit: Option<LiveKit>,
+    ice_requests: Limiter<UserId>,
     searches: Arc<Semaphore>,
     /// The reads of all feeds.
     feed_reads: Semaphore,
@@ -128,6 +136,9 @@ impl Chat {
             typing: Limiter::new(limits.messages),
             marks: Limiter::new(limits.messages),
             requests: Limiter::new(limits.requests),
+            ice_servers: IceServers::default(),
+            livekit: None,
+            ice_requests: Limiter::per_minute(ice::REQUESTS_PER_MINUTE),
             limits,
             searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
             feed_reads: Semaphore::new(FEED_READS_AT_ONCE),

@@ -81,7 +81,7 @@ impl From<&Config> for Limits {
             search: config.search,
             conversations: config.conversations.conversations.clone(),
             edit_window: Some(config.edit_window_seconds).filter(|window| !window.is_zero()),
-            call_parties: 6,
+            call_parties: config.calls.call_max_parties,
             history_limit: config.history_limit,
             max_rooms: config.max_rooms_per_socket,
             messages: Rate {

@@ -1,6 +1,7 @@
 //! Settings: each is a flag and an environment variable of the same name, with a default.
 
 mod bus_url;
+mod calls;
 mod check;
 mod command;
 mod conversations;
@@ -32,6 +33,7 @@ use tracing_subscriber::filter::Targets;
 
 use self::value::{count, events_per_second, millis, on_or_off, positive_millis, seconds, targets};
 pub use self::{
+    calls::Calls,
     command::{Command, EraseRequest, ExportRequest, Role, TokenRequest, WebhooksRequest},
     conversations::Conversations,
     host::Host,
@@ -169,6 +171,10 @@ pub struct Config {
     /// Conversations between customers and operators.
     #[command(flatten)]
     pub conversations: Conversations,
+
+    /// Calls.
+    #[command(flatten)]
+    pub calls: Calls,
 
     /// Search of messages by their words, which a server indexes beside the sends.
     #[arg(long, env, default_value = "on", value_name = "on|off", action = ArgAction::Set, value_parser = on_or_off)]

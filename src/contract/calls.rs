@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use crate::{
-    chat::NewCall,
+    chat::{Entered, Grant, NewCall},
     model::{Call, CallId, MAX_RUNG, Media, PartyId, RoomId, UserId},
 };
 
@@ -110,6 +110,22 @@ pub struct LeaveCall {
 impl LeaveCall {
     /// The event's name.
     pub const EVENT: &str = "leaveCall";
+}
+
+/// The answer to a client that is a party now.
+#[derive(Debug, Serialize)]
+pub struct CallEntered {
+    /// The call in its present state.
+    pub call: Call,
+    /// The way to the media, where a LiveKit server carries them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub livekit: Option<Grant>,
+}
+
+impl From<Entered> for CallEntered {
+    fn from(Entered { call, livekit }: Entered) -> Self {
+        Self { call, livekit }
+    }
 }
 
 /// The answer to a step of a call.

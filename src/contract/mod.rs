@@ -4,6 +4,7 @@ mod calls;
 mod changes;
 mod conversations;
 mod events;
+mod ice;
 mod inbox;
 mod messages;
 mod payload;
@@ -16,8 +17,8 @@ use utoipa::ToSchema;
 
 use self::rooms::FirstMembers;
 pub use self::{
-    calls::*, changes::*, conversations::*, events::*, inbox::*, messages::*, payload::parse,
-    rooms::*, search::*,
+    calls::*, changes::*, conversations::*, events::*, ice::*, inbox::*, messages::*,
+    payload::parse, rooms::*, search::*,
 };
 use crate::model::{Changed, EncodedMessage, Stored, WholeNumber};
 

@@ -12,6 +12,7 @@ use self::parties::Parties;
 use super::{Chat, Participant, charge};
 use crate::{
     auth::Identity,
+    calling::{Grant, LiveKit},
     error::Error,
     model::{
         Authority, Call, CallId, CallStep, MAX_RUNG, Media, PartyId, RoomAction, RoomChange,
@@ -39,7 +40,23 @@ pub(super) struct Calls {
     changed: Notify,
 }
 
+/// A call that a client is a party of now.
+#[derive(Debug)]
+pub struct Entered {
+    /// The call.
+    pub call: Call,
+    /// The way to the media, where a LiveKit server carries them.
+    pub livekit: Option<Grant>,
+}
+
 impl Chat {
+    /// Lets a LiveKit server carry the media of calls.
+    #[must_use]
+    pub fn with_livekit(mut self, livekit: LiveKit) -> Self {
+        self.livekit = Some(livekit);
+        self
+    }
+
     /// Starts a call, with the client as its first party. In a room with more than [`MAX_RUNG`] users, a
     /// call to everybody rings nobody.
     ///
@@ -57,7 +74,7 @@ impl Chat {
         party_id: PartyId,
         call: NewCall,
         enter: impl FnOnce() + Send,
-    ) -> Result<Call, Error> {
+    ) -> Result<Entered, Error> {
         let (starter, _) = participant.member(&room)?;
         let to = match call.to {
             Some(mut users) => {
@@ -104,7 +121,7 @@ impl Chat {
         call_id: CallId,
         party_id: PartyId,
         enter: impl FnOnce() + Send,
-    ) -> Result<Call, Error> {
+    ) -> Result<Entered, Error> {
         participant.member(&room)?;
         // A party that comes back late must not be put out meanwhile.
         let place = (room.clone(), party_id.clone());
@@ -169,7 +186,7 @@ impl Chat {
         party_id: PartyId,
         step: CallStep,
         enter: impl FnOnce() + Send,
-    ) -> Result<Call, Error> {
+    ) -> Result<Entered, Error> {
         let entered = || {
             if participant.set_party(&room, Some(party_id.clone())) {
                 self.calls.parties.add(&room, &party_id, participant);
@@ -177,13 +194,17 @@ impl Chat {
             }
         };
         let changed = self.step(participant, room.clone(), step, entered).await?;
+        let user = participant.identity().ok_or(Error::NotInRoom)?;
         if participant.party(&room).as_ref() != Some(&party_id) {
             // The client has left the room meanwhile.
-            let user = participant.identity().ok_or(Error::NotInRoom)?;
             self.hang_up(&user, &room, &party_id).await;
             return Err(Error::NotInRoom);
         }
-        call_after(changed)
+        let call = call_after(changed)?;
+        let livekit = self.livekit.as_ref();
+        let livekit =
+            livekit.map(|server| server.grant(&room, &call.call_id, &party_id, user.user_id()));
+        Ok(Entered { call, livekit })
     }
 
     /// Takes a step for a client in the room; `stored` is called before anybody else hears of it.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 
 use crate::{
-    contract::{CallStepped, JoinCall, LeaveCall, RejectCall, StartCall},
+    contract::{CallEntered, CallStepped, JoinCall, LeaveCall, RejectCall, StartCall},
     error::Error,
     realtime::call::{Call, Handler},
 };
@@ -21,7 +21,7 @@ pub fn handler(event: &str) -> Option<Handler> {
     })
 }
 
-async fn start(mut call: Call) -> Result<CallStepped, Error> {
+async fn start(mut call: Call) -> Result<CallEntered, Error> {
     let start: StartCall = call.request().await?;
     let (client, socket) = (call.client.clone(), Arc::clone(call.socket()));
     let (room, party, new) = (start.room_id.clone(), start.party_id.clone(), start.call());
@@ -32,7 +32,7 @@ async fn start(mut call: Call) -> Result<CallStepped, Error> {
     Ok(starting.await?.into())
 }
 
-async fn join(mut call: Call) -> Result<CallStepped, Error> {
+async fn join(mut call: Call) -> Result<CallEntered, Error> {
     let join: JoinCall = call.request().await?;
     let (client, socket) = (call.client.clone(), Arc::clone(call.socket()));
     let (room, party) = (join.room_id.clone(), join.party_id.clone());

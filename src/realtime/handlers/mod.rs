@@ -7,6 +7,7 @@ mod calls;
 mod changes;
 mod conversations;
 mod credentials;
+mod ice;
 mod inbox;
 mod messages;
 mod presence;
@@ -53,6 +54,7 @@ fn handle(call: Call) -> impl Future<Output = ()> {
         .or_else(|| calls::handler(event))
         .or_else(|| presence::handler(event))
         .or_else(|| signals::handler(event))
+        .or_else(|| ice::handler(event))
         .or_else(|| credentials::handler(event));
     Either::Right(match handler {
         Some(handler) => handler(call),

@@ -1,6 +1,7 @@
 //! Calls: one in a room, with an end in any case.
 
 mod crowd;
+mod ice;
 mod model;
 mod rules;
 mod times;
