@@ -35,6 +35,7 @@ mod app;
 mod archive;
 mod auth;
 mod bus;
+mod calling;
 mod chat;
 mod commands;
 mod config;

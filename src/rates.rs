@@ -73,16 +73,22 @@ impl<K: Key> Limiter<K> {
     pub fn new(rate: Rate) -> Self {
         Self::with_clock(rate, DefaultClock::default())
     }
+
+    /// Returns a limiter of each key to `count` events in a minute, which may come at once.
+    pub fn per_minute(count: NonZeroU32) -> Self {
+        Self::with_quota(Some(Quota::per_minute(count)), DefaultClock::default())
+    }
 }
 
 impl<K: Key, C: Clock + Clone> Limiter<K, C> {
     fn with_clock(rate: Rate, clock: C) -> Self {
-        let known = rate
-            .quota()
-            .map(|quota| RateLimiter::hashmap_with_clock(quota, clock.clone()));
+        Self::with_quota(rate.quota(), clock)
+    }
+
+    fn with_quota(quota: Option<Quota>, clock: C) -> Self {
         Self {
-            known,
-            burst: rate.burst,
+            known: quota.map(|quota| RateLimiter::hashmap_with_clock(quota, clock.clone())),
+            burst: quota.map_or(NonZeroU32::MIN, |quota| quota.burst_size()),
             sweep_at: Mutex::new(clock.now() + SWEEP_INTERVAL.into()),
             clock,
         }

@@ -18,9 +18,14 @@ pub mod app {
 /// The bus.
 pub mod bus {
     pub use crate::bus::{
-        Bus, KEEP_ALIVE, MAX_ROOMS, MAX_SIGNALS, News, Roster, RosterError, RosterStore, Rosters,
-        SILENCE, Server, ServerId, Settings, Wakes, open,
+        Bus, KEEP_ALIVE, MAX_RELAYED_BYTES, MAX_ROOMS, MAX_SIGNALS, News, Roster, RosterError,
+        RosterStore, Rosters, SILENCE, Server, ServerId, Settings, Signals, Wakes, open,
     };
+}
+
+/// The servers that carry the media of calls.
+pub mod calling {
+    pub use crate::calling::{Grant, IceServers, LiveKit};
 }
 
 /// The use cases.

@@ -7,7 +7,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::webhooks::Listeners;
 use crate::{
     bus::Bus,
-    chat::{Absence, Chat},
+    chat::{Absence, CallKeeper, Chat},
     config::Config,
     retention::Retention,
     room::{Rooms, Tailer},
@@ -54,6 +54,12 @@ impl Background {
         if let Some(keeper) = rooms.roster_keeper() {
             self.spawn(|stop| keeper.run(stop));
         }
+    }
+
+    /// Starts the keeper of the calls' times.
+    pub(super) fn keep_calls(&self, chat: &Arc<Chat>) {
+        let keeper = CallKeeper::new(chat.clone());
+        self.spawn(|stop| keeper.run(stop));
     }
 
     /// Starts the look for operators who are away, if they can lose anything.

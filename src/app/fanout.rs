@@ -8,7 +8,7 @@ use std::{
 use crate::{
     api::Streams,
     inbox::{Delivery, RoomActivity},
-    model::{Clients, EncodedMessage, Exclusion, Queued, RoomId, UserId},
+    model::{Clients, EncodedMessage, Exclusion, Queued, Relayed, RoomId, UserId},
     realtime::SocketIoFanout,
     room::{Fanout, MessageChanged, Presence, Reads, Reset, SettingsChanged},
 };
@@ -56,6 +56,10 @@ impl Fanout for NodeFanout {
 
     fn typing(&self, room: &RoomId, user: &UserId, is_typing: bool) {
         self.sockets.typing(room, user, is_typing);
+    }
+
+    fn relayed(&self, room: &RoomId, signal: &Relayed) {
+        self.sockets.relayed(room, signal);
     }
 
     fn is_followed(&self, room: &RoomId) -> bool {

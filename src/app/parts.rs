@@ -104,6 +104,7 @@ impl Parts {
         );
         let chat = connected(chat, config, webhooks.clone(), metrics);
         background.look_for_operators(config, &chat, &store);
+        background.keep_calls(&chat);
         let unanswered = TaskTracker::new();
         realtime.register(chat.clone(), verifier, unanswered.clone());
         Self {
@@ -329,7 +330,7 @@ fn observer(
     })
 }
 
-/// Lets the moderation be asked, and the webhooks hear of users, if there are any.
+/// Lets the moderation be asked, parties of calls use servers, and the webhooks hear of users, if there are any.
 fn connected(
     mut chat: Chat,
     config: &Config,
@@ -339,6 +340,12 @@ fn connected(
     // Checked at the start.
     if let Ok(Some(settings)) = config.moderation() {
         chat = chat.moderated_by(Moderation::new(settings, metrics.moderation.clone()));
+    }
+    if let Ok(servers) = config.ice_servers() {
+        chat = chat.with_ice_servers(servers);
+    }
+    if let Ok(Some(livekit)) = config.livekit() {
+        chat = chat.with_livekit(livekit);
     }
     if let Some(webhooks) = webhooks {
         chat.listen_to_users(Arc::new(UsersOf(webhooks)));

@@ -10,7 +10,7 @@ use super::{
     Bus,
     line::Line,
     listener::{self, Subscriber},
-    news::{News, Wakes},
+    news::{News, Signals, Wakes},
     roster::RosterStore,
     sender::{self, Publisher},
 };
@@ -57,7 +57,7 @@ impl Bus for Channel {
 
     fn signal(&self, room: &RoomId, signal: &Signal) {
         self.line.send(News {
-            signals: vec![(room.clone(), signal.clone())],
+            signals: Signals::from_iter([(room.clone(), signal.clone())]),
             ..News::default()
         });
     }
@@ -79,8 +79,13 @@ impl Bus for Channel {
 
     async fn news(&self) -> News {
         let news = self.line.inbox.take().await;
-        self.line.metrics.dropped.inc_by(news.dropped as u64);
+        let dropped = news.all_dropped();
+        self.line.metrics.dropped.inc_by(dropped as u64);
         news
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.line.is_well() && !self.line.outbox.has_room()
     }
 
     fn is_well(&self) -> bool {

@@ -1,19 +1,25 @@
 //! Payloads on the bus: a line `1 NODE NUMBER SCHEMA`, then the news: for each room a line
 //! `SEQ ROOM`, or a line `*` for any room, for each room with changes a line `~REVISION ROOM`, for
-//! each new roster a line `+ROOM`, and for each signal a line of JSON. A server that does not know a
-//! line looks into the log; a signal that it does not know, it skips. Names and JSON have no control
-//! characters, so a line's end is unambiguous.
+//! each new roster a line `+ROOM`, and for each signal a line of JSON, or several with parts of it. A server
+//! that does not know a line looks into the log; a signal that it does not know, it skips. Names and JSON have
+//! no control characters, so a line's end is unambiguous.
 
 use std::mem;
 
-use serde_json::{json, value::RawValue};
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::news::News;
+use super::{
+    news::News,
+    parts::{Cutting, MAX_LINE_BYTES, Part},
+};
 use crate::model::{RoomId, Signal};
 
 /// The version of the format. A server that reads another version looks into the log instead.
 const VERSION: &str = "1";
+
+/// The most bytes of a payload's first line, for a schema of at most 63 bytes, and of its end.
+const MAX_HEAD_BYTES: usize = 128;
 
 /// The bounds of the payloads sent together.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +45,19 @@ pub(super) struct Header {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Frame {
     pub(super) header: Header,
+    /// The news without the signals.
     pub(super) news: News,
+    /// The signals, in order.
+    pub(super) signals: Vec<SignalLine>,
+}
+
+/// The line of a signal.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum SignalLine {
+    /// A signal.
+    Whole(RoomId, Signal),
+    /// A part of a signal.
+    Part(Part<'static>),
 }
 
 /// Payloads in the making.
@@ -75,15 +93,56 @@ impl Payloads {
 
     /// Adds a line. Returns false when it does not fit any more.
     fn push(&mut self, line: &str) -> bool {
-        if self.open.len() + 1 + line.len() > self.limits.bytes {
-            if self.done.len() + 1 == self.limits.payloads {
-                return false;
-            }
-            let next = self.head();
-            self.done.push(mem::replace(&mut self.open, next));
+        if line.len() > self.free() && !self.begin_next() {
+            return false;
         }
         self.open.push('\n');
         self.open.push_str(line);
+        true
+    }
+
+    /// Returns the bytes of a further line in the open payload.
+    fn free(&self) -> usize {
+        self.limits.bytes.saturating_sub(self.open.len() + 1)
+    }
+
+    /// Begins the next payload. Returns false when there are enough.
+    fn begin_next(&mut self) -> bool {
+        if self.done.len() + 1 == self.limits.payloads {
+            return false;
+        }
+        let next = self.head();
+        self.done.push(mem::replace(&mut self.open, next));
+        true
+    }
+
+    /// Adds the line of a signal, in parts if it is too long for any payload. Returns false when not all of
+    /// it fits any more.
+    fn push_signal(&mut self, room: &RoomId, line: &str) -> bool {
+        let longest = self.limits.bytes - MAX_HEAD_BYTES;
+        if line.len() <= longest {
+            return self.push(line);
+        }
+        let (done, open, number) = (self.done.len(), self.open.len(), self.header.number);
+        let is_whole = self.push_parts(Cutting::new(room, number, line));
+        if !is_whole {
+            if let Some(begun) = self.done.drain(done..).next() {
+                self.open = begun;
+            }
+            self.open.truncate(open);
+            self.header.number = number;
+        }
+        is_whole
+    }
+
+    fn push_parts(&mut self, mut cutting: Cutting<'_>) -> bool {
+        while !cutting.is_over() {
+            match cutting.next(self.free()) {
+                Some(part) => _ = self.push(&part),
+                None if self.begin_next() => {}
+                None => return false,
+            }
+        }
         true
     }
 }
@@ -97,9 +156,12 @@ pub(super) fn encode(header: &mut Header, news: News, limits: Limits) -> (Vec<St
         payloads.push("*");
     }
     for (room, signal) in news.signals {
+        let Some(line) = line_of(&room, &signal) else {
+            continue;
+        };
         let is_late = !rest.signals.is_empty();
-        if is_late || !payloads.push(&json!([room.as_str(), signal]).to_string()) {
-            rest.signals.push((room, signal));
+        if is_late || !payloads.push_signal(&room, &line) {
+            rest.signals.push(room, signal);
         }
     }
     for room in news.rosters {
@@ -122,6 +184,16 @@ pub(super) fn encode(header: &mut Header, news: News, limits: Limits) -> (Vec<St
     (payloads.done, rest)
 }
 
+/// Returns the line of a signal; none for one that a receiver would drop.
+fn line_of(room: &RoomId, signal: &Signal) -> Option<String> {
+    let line = serde_json::to_string(&(room, signal)).expect("texts and numbers are JSON");
+    let is_too_long = line.len() > MAX_LINE_BYTES;
+    if is_too_long {
+        tracing::error!(%room, bytes = line.len(), "signal too large for the other servers");
+    }
+    Some(line).filter(|_| !is_too_long)
+}
+
 /// Reads a payload; returns none when it has another version, or is damaged.
 pub(super) fn decode(payload: &str) -> Option<Frame> {
     let mut lines = payload.split('\n');
@@ -134,7 +206,7 @@ pub(super) fn decode(payload: &str) -> Option<Frame> {
         number: header.next()?.parse().ok()?,
         schema: header.next()?.to_owned(),
     };
-    let mut news = News::default();
+    let (mut news, mut signals) = (News::default(), vec![]);
     for line in lines {
         match line.as_bytes().first()? {
             b'*' => news.wakes.any = true,
@@ -143,22 +215,26 @@ pub(super) fn decode(payload: &str) -> Option<Frame> {
                 news.wakes.add_change(room, revision);
             }
             b'+' => _ = news.rosters.insert(RoomId::try_from(&line[1..]).ok()?),
-            b'[' => news.signals.extend(signal(line)?),
+            b'[' => signals.extend(signal(line)?),
             _ => {
                 let (room, seq) = place(line)?;
                 news.wakes.add(room, seq);
             }
         }
     }
-    Some(Frame { header, news })
+    Some(Frame {
+        header,
+        news,
+        signals,
+    })
 }
 
 /// Reads the line of a signal; nothing of a kind that only a later version knows.
-fn signal(line: &str) -> Option<Option<(RoomId, Signal)>> {
-    let (room, json): (String, &RawValue) = serde_json::from_str(line).ok()?;
-    let room = RoomId::try_from(room.as_str()).ok()?;
-    let signal = serde_json::from_str(json.get()).ok();
-    Some(signal.map(|signal| (room, signal)))
+pub(super) fn signal(line: &str) -> Option<Option<SignalLine>> {
+    let (room, json): (RoomId, &RawValue) = serde_json::from_str(line).ok()?;
+    let json = json.get();
+    let whole = Signal::from_json(json).map(|signal| SignalLine::Whole(room, signal));
+    Some(whole.or_else(|| Part::from_json(json).map(SignalLine::Part)))
 }
 
 /// Reads the line of a room.
@@ -170,12 +246,34 @@ fn place<T: TryFrom<i64>>(line: &str) -> Option<(RoomId, T)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::news::Wakes, *};
+    use super::{
+        super::{
+            news::{Signals, Wakes},
+            parts::Parts,
+        },
+        *,
+    };
+    use crate::model::Relayed;
 
     const LIMITS: Limits = Limits {
         bytes: 7_900,
         payloads: 32,
     };
+
+    /// Returns a payload's header and all of its news.
+    fn read(payload: &str) -> (Header, News) {
+        let mut frame = decode(payload).unwrap();
+        frame.news.signals = whole(frame.signals);
+        (frame.header, frame.news)
+    }
+
+    fn whole(lines: Vec<SignalLine>) -> Signals {
+        let whole = lines.into_iter().map(|line| match line {
+            SignalLine::Whole(room, signal) => (room, signal),
+            SignalLine::Part(part) => panic!("{part:?}"),
+        });
+        whole.collect()
+    }
 
     fn wakes(rooms: usize) -> Wakes {
         let mut wakes = Wakes::default();
@@ -216,9 +314,9 @@ mod tests {
         assert!(payloads.iter().all(|payload| payload.len() <= LIMITS.bytes));
         let mut heard = News::default();
         for (number, payload) in (7..).zip(&payloads) {
-            let frame = decode(payload).unwrap();
-            assert_eq!(frame.header, header(number));
-            heard.merge(frame.news);
+            let (head, news) = read(payload);
+            assert_eq!(head, header(number));
+            heard.merge(news);
         }
         assert_eq!(heard, news(500));
         assert_eq!(next, header(7 + payloads.len() as u64));
@@ -232,7 +330,7 @@ mod tests {
             let (payloads, rest) = encode(&mut next, left, LIMITS);
             assert!(payloads.len() <= LIMITS.payloads);
             for payload in payloads {
-                heard.merge(decode(&payload).unwrap().news);
+                heard.merge(read(&payload).1);
             }
             (left, times) = (rest, times + 1);
         }
@@ -240,11 +338,61 @@ mod tests {
         assert!(times > 1);
     }
 
+    fn large(number: usize, bytes: usize) -> (RoomId, Signal) {
+        let data = format!(r#"{{"number":{number},"a\"b":"{}"}}"#, "x".repeat(bytes));
+        let relayed = Relayed {
+            user_id: "ann".try_into().unwrap(),
+            party_id: None,
+            client: 0,
+            to: None,
+            event: "large".try_into().unwrap(),
+            data: serde_json::from_str(&data).unwrap(),
+        };
+        let room = "a \" room".try_into().unwrap();
+        (room, Signal::Relayed(Box::new(relayed)))
+    }
+
+    #[test]
+    fn large_signals_travel_in_parts_and_keep_their_order_among_small_ones() {
+        let signals = (0..200).map(|number| large(number, number * 7_919 % 16_000));
+        let sent: Signals = signals.collect();
+        let mut left = News {
+            signals: sent.clone(),
+            ..News::default()
+        };
+        let (mut next, mut parts, mut heard) = (header(0), Parts::default(), Signals::default());
+        let (mut number, mut times) = (0, 0);
+        while !left.is_empty() {
+            let (payloads, rest) = encode(&mut next, left, LIMITS);
+            for payload in payloads {
+                assert!(payload.len() <= LIMITS.bytes, "{}", payload.len());
+                let frame = decode(&payload).unwrap();
+                assert_eq!(frame.header.number, number);
+                number += 1;
+                for line in frame.signals {
+                    let whole = match line {
+                        SignalLine::Whole(room, signal) => Some((room, signal)),
+                        SignalLine::Part(part) => parts
+                            .add(Uuid::nil(), &part)
+                            .0
+                            .map(|line| whole(vec![signal(&line).unwrap().unwrap()])[0].clone()),
+                    };
+                    whole
+                        .into_iter()
+                        .for_each(|(room, signal)| heard.push(room, signal));
+                }
+            }
+            (left, times) = (rest, times + 1);
+        }
+        assert_eq!(heard, sent);
+        assert!((5..20).contains(&times), "{times} times");
+    }
+
     #[test]
     fn an_echo_has_no_news_and_any_room_is_some() {
         let decoded = |wakes: Wakes| {
             let (payloads, _) = encode(&mut header(0), wakes.into(), LIMITS);
-            decode(&payloads[0]).unwrap().news
+            read(&payloads[0]).1
         };
         assert!(decoded(Wakes::default()).is_empty());
         assert_eq!(decoded(Wakes::any()), Wakes::any().into());
@@ -256,7 +404,7 @@ mod tests {
             "1 {} 1 \n7 room\n[\"room\",{{\"type\":\"later\"}}]",
             Uuid::nil()
         );
-        let news = decode(&payload).unwrap().news;
+        let news = read(&payload).1;
         assert_eq!((news.wakes.rooms.len(), news.signals.len()), (1, 0));
     }
 

@@ -11,8 +11,9 @@ use uuid::Uuid;
 
 use super::{
     echo::Echo,
-    frame::{self, Frame, Header},
-    news::{News, NewsQueue, Wakes},
+    frame::{self, Frame, Header, SignalLine},
+    news::{News, NewsQueue, Signals, Wakes},
+    parts::Parts,
     senders::Senders,
 };
 use crate::{metrics, store::Schema};
@@ -35,6 +36,7 @@ pub(super) struct Line {
     is_well: AtomicBool,
     pub(super) metrics: metrics::Bus,
     senders: Mutex<Senders>,
+    parts: Mutex<Parts>,
     pub(super) stop: CancellationToken,
 }
 
@@ -51,6 +53,7 @@ impl Line {
             is_well: AtomicBool::new(false),
             metrics,
             senders: Mutex::default(),
+            parts: Mutex::default(),
             stop: CancellationToken::new(),
         }
     }
@@ -101,15 +104,21 @@ impl Line {
         self.inbox.merge(Wakes::any().into());
     }
 
-    fn take_news(&self, Frame { header, mut news }: Frame) {
-        self.metrics.note_heard(news.content());
-        if header.schema != self.schema {
-            news.signals.clear();
-            news.rosters.clear();
-        }
+    fn take_news(&self, frame: Frame) {
+        let Frame {
+            header,
+            mut news,
+            signals,
+        } = frame;
         let mut senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
         let has_gap = senders.note_gap(header.node, header.number);
         drop(senders);
+        news.signals = self.join(header.node, signals, has_gap);
+        self.metrics.note_heard(news.content());
+        if header.schema != self.schema {
+            news.signals = Signals::default();
+            news.rosters.clear();
+        }
         if has_gap {
             news.wakes.any = true;
             self.metrics.missed.inc();
@@ -117,6 +126,32 @@ impl Line {
         if !news.is_empty() {
             self.inbox.merge(news);
         }
+    }
+
+    /// Returns the signals of a payload, those in parts once they are whole. After a gap, the signal whose
+    /// parts were coming is lost.
+    fn join(&self, sender: Uuid, lines: Vec<SignalLine>, has_gap: bool) -> Signals {
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut signals = Signals::default();
+        let mut lost = u64::from(has_gap && parts.forget(sender));
+        for line in lines {
+            match line {
+                SignalLine::Whole(room, signal) => {
+                    lost += u64::from(parts.forget(sender));
+                    signals.push(room, signal);
+                }
+                SignalLine::Part(part) => {
+                    let (line, is_lost) = parts.add(sender, &part);
+                    lost += u64::from(is_lost);
+                    let whole = line.and_then(|line| frame::signal(&line).flatten());
+                    if let Some(SignalLine::Whole(room, signal)) = whole {
+                        signals.push(room, signal);
+                    }
+                }
+            }
+        }
+        self.metrics.dropped.inc_by(lost);
+        signals
     }
 
     fn note_echo(&self, number: u64) {

@@ -11,6 +11,7 @@ mod frame;
 mod line;
 mod listener;
 mod news;
+mod parts;
 mod postgres;
 mod redis;
 mod roster;
@@ -25,7 +26,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 pub use self::{
     dropped::Dropped,
-    news::{MAX_ROOMS, MAX_SIGNALS, News, Wakes},
+    news::{MAX_RELAYED_BYTES, MAX_ROOMS, MAX_SIGNALS, News, Signals, Wakes},
     postgres::SILENCE,
     redis::{KEEP_ALIVE, Prefix, RedisUrl, UrlError},
     roster::{Roster, RosterError, RosterStore, Rosters, Server, ServerId},
@@ -60,6 +61,10 @@ pub trait Bus: Send + Sync + 'static {
 
     /// Waits for news of other servers, and takes all of it. Cancel safe.
     async fn news(&self) -> News;
+
+    /// Returns true while many clients' own events wait, so that further ones are better refused than dropped.
+    /// While reports may be lost, events go to the members here at least.
+    fn is_crowded(&self) -> bool;
 
     /// Returns false while reports may be lost.
     fn is_well(&self) -> bool;

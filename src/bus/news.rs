@@ -4,7 +4,9 @@
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
     mem,
+    ops::Deref,
     sync::{Mutex, MutexGuard, PoisonError},
+    vec,
 };
 
 use tokio::sync::Notify;
@@ -83,7 +85,62 @@ fn keep_newest<T: Copy + Ord>(rooms: &mut HashMap<RoomId, T>, room: RoomId, plac
 }
 
 /// The most signals under way. Further ones are dropped.
-pub const MAX_SIGNALS: usize = 1_024;
+pub const MAX_SIGNALS: usize = 4_096;
+/// The most signals under way of which clients' own events are still added: they leave the servers' signals
+/// their place.
+pub const MAX_RELAYED: usize = 3_072;
+/// The most bytes of clients' own events under way, not counting the last one.
+pub const MAX_RELAYED_BYTES: usize = 4 * 1024 * 1024;
+
+/// Signals to the members of rooms, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Signals {
+    list: Vec<(RoomId, Signal)>,
+    bytes: usize,
+}
+
+impl Signals {
+    /// Adds a signal, without a bound.
+    pub(super) fn push(&mut self, room: RoomId, signal: Signal) {
+        self.bytes += signal.bytes();
+        self.list.push((room, signal));
+    }
+
+    /// Returns true when a signal still fits.
+    fn has_room_for(&self, signal: &Signal) -> bool {
+        match signal {
+            Signal::Relayed(_) => self.list.len() < MAX_RELAYED && self.bytes <= MAX_RELAYED_BYTES,
+            _ => self.list.len() < MAX_SIGNALS,
+        }
+    }
+}
+
+impl Deref for Signals {
+    type Target = [(RoomId, Signal)];
+
+    fn deref(&self) -> &[(RoomId, Signal)] {
+        &self.list
+    }
+}
+
+impl FromIterator<(RoomId, Signal)> for Signals {
+    fn from_iter<I: IntoIterator<Item = (RoomId, Signal)>>(signals: I) -> Self {
+        let mut all = Self::default();
+        for (room, signal) in signals {
+            all.push(room, signal);
+        }
+        all
+    }
+}
+
+impl IntoIterator for Signals {
+    type Item = (RoomId, Signal);
+    type IntoIter = vec::IntoIter<(RoomId, Signal)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.list.into_iter()
+    }
+}
 
 /// Reports and signals.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -92,14 +149,16 @@ pub struct News {
     pub wakes: Wakes,
     /// Rooms with a new roster; none are named when [`Wakes::any`] is true, as it may be any room.
     pub rosters: HashSet<RoomId>,
-    /// Signals to the members of rooms; those of one sender are in order.
-    pub signals: Vec<(RoomId, Signal)>,
-    /// The number of signals dropped since the last news, because too many were under way.
+    /// The signals; those of one sender are in order.
+    pub signals: Signals,
+    /// The number of the servers' signals dropped since the last news, because too many were under way.
     pub dropped: usize,
+    /// The number of clients' own events dropped since the last news.
+    pub dropped_relayed: usize,
 }
 
 impl News {
-    /// Adds all of `other`, and drops the signals beyond [`MAX_SIGNALS`].
+    /// Adds all of `other`, and drops the signals beyond the bounds.
     pub fn merge(&mut self, other: Self) {
         self.wakes.merge(other.wakes);
         self.rosters.extend(other.rosters);
@@ -109,9 +168,26 @@ impl News {
         if self.wakes.any {
             self.rosters.clear();
         }
-        let free = MAX_SIGNALS.saturating_sub(self.signals.len());
-        self.dropped += other.dropped + other.signals.len().saturating_sub(free);
-        self.signals.extend(other.signals.into_iter().take(free));
+        self.dropped += other.dropped;
+        self.dropped_relayed += other.dropped_relayed;
+        for (room, signal) in other.signals {
+            self.add_signal(room, signal);
+        }
+    }
+
+    fn add_signal(&mut self, room: RoomId, signal: Signal) {
+        if self.signals.has_room_for(&signal) {
+            self.signals.push(room, signal);
+        } else if matches!(signal, Signal::Relayed(_)) {
+            self.dropped_relayed += 1;
+        } else {
+            self.dropped += 1;
+        }
+    }
+
+    /// Returns the number of all signals dropped since the last news.
+    pub fn all_dropped(&self) -> usize {
+        self.dropped + self.dropped_relayed
     }
 
     /// Returns the number of reports and of signals.
@@ -165,6 +241,22 @@ impl NewsQueue {
     pub(super) fn merge(&self, news: News) {
         self.waiting().merge(news);
         self.added.notify_one();
+    }
+
+    /// Puts news back before all that was added since it was taken, as signals are in order. Never waits.
+    pub(super) fn put_back(&self, news: News) {
+        let mut waiting = self.waiting();
+        let newer = mem::replace(&mut *waiting, news);
+        waiting.merge(newer);
+        drop(waiting);
+        self.added.notify_one();
+    }
+
+    /// Returns true while there is a place for further events of clients, with some to spare for those on
+    /// their way here.
+    pub(super) fn has_room(&self) -> bool {
+        let waiting = self.waiting();
+        waiting.signals.len() < MAX_RELAYED / 2 && waiting.signals.bytes < MAX_RELAYED_BYTES / 2
     }
 
     /// Waits for news, and takes all of it. Cancel safe; for one caller at a time.
@@ -262,7 +354,10 @@ mod tests {
                 ..News::default()
             });
         }
-        assert_eq!(news.signals, Vec::from_iter((0..MAX_SIGNALS).map(typing)));
+        assert_eq!(
+            news.signals,
+            Signals::from_iter((0..MAX_SIGNALS).map(typing))
+        );
         assert_eq!(news.dropped, 2);
     }
 }

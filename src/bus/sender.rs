@@ -96,10 +96,11 @@ impl<P: Publisher> Sender<P> {
     /// Sends news. The rest, and all reports after a failure, go back into the outbox; signals are
     /// worth nothing later.
     async fn send(&mut self, news: News) -> Result<(), P::Error> {
-        if let Some(count) = self.dropped.note(news.dropped) {
+        let dropped = news.all_dropped();
+        if let Some(count) = self.dropped.note(dropped) {
             tracing::warn!(count, "signals to other servers dropped");
         }
-        self.line.metrics.dropped.inc_by(news.dropped as u64);
+        self.line.metrics.dropped.inc_by(dropped as u64);
         let losses = self.line.losses();
         if std::mem::replace(&mut self.losses, losses) != losses {
             self.publisher.disconnect();
@@ -116,11 +117,12 @@ impl<P: Publisher> Sender<P> {
         if sent.is_err() {
             self.publisher.disconnect();
             self.line.send(reports);
+            self.line.metrics.dropped.inc_by(content.signals as u64);
             self.line.probe.notify_one();
         } else {
             self.line.echo.sent(self.next.number - 1);
             self.line.metrics.note_sent(content.without(rest.content()));
-            self.line.send(rest);
+            self.line.outbox.put_back(rest);
         }
         sent
     }

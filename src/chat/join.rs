@@ -80,15 +80,21 @@ impl Chat {
         Ok((handle, false))
     }
 
-    /// Leaves a room, and waits until the room has forgotten the client.
+    /// Leaves a room and its call, and waits until the room has forgotten the client.
     ///
     /// # Errors
     ///
     /// [`Error::NotInRoom`] for a room the client is not in.
     pub async fn leave(&self, participant: &Participant, room: &RoomId) -> Result<(), Error> {
         let joined = participant.joined().rooms.remove(room);
-        let handle = joined.ok_or(Error::NotInRoom)?.handle;
-        handle.leave(participant.client, Departure::Left).await;
+        let joined = joined.ok_or(Error::NotInRoom)?;
+        joined
+            .handle
+            .leave(participant.client, Departure::Left)
+            .await;
+        if let Some((user, party)) = participant.identity().zip(joined.party) {
+            self.hang_up(&user, room, &party).await;
+        }
         Ok(())
     }
 

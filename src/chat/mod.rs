@@ -1,12 +1,14 @@
-//! The use cases: join, leave, send, change, read history, type, mark as read, follow, govern rooms, hand conversations over. Knows neither
-//! sockets nor HTTP.
+//! The use cases: join, leave, send, change, read history, type, mark as read, follow, govern rooms, hand conversations over, call.
+//! Knows neither sockets nor HTTP.
 
 mod absence;
 mod archive;
+mod calls;
 mod change;
 mod conversations;
 mod feed;
 mod history;
+mod ice;
 mod inbox;
 mod join;
 mod moderated;
@@ -32,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::{
     absence::Absence,
+    calls::{CallKeeper, Entered, NewCall},
     change::{Changes, Changing, Version},
     feed::{FEED_READS_AT_ONCE, Feed, FeedChange, Live, Watching},
     moderated::Underway,
@@ -41,10 +44,10 @@ pub use self::{
     search::Query,
     send::{Content, Sent},
 };
-use self::{moderated::Moderated, search::SEARCHES_AT_ONCE};
-pub use crate::store::Head;
+use self::{calls::Calls, moderated::Moderated, search::SEARCHES_AT_ONCE};
 use crate::{
     auth::Identity,
+    calling::{IceServers, LiveKit},
     error::Error,
     inbox::Inbox,
     model::{RoomPatterns, UserId},
@@ -53,6 +56,10 @@ use crate::{
     room::{ClientId, Rooms},
     store::MessageStore,
     writer::Writer,
+};
+pub use crate::{
+    calling::{Grant, IceConfiguration},
+    store::Head,
 };
 
 /// The number of the clients that services are; they join no room.
@@ -73,9 +80,13 @@ pub struct Limits {
     pub conversations: RoomPatterns,
     /// The time in which an author may edit a message; none for ever.
     pub edit_window: Option<Duration>,
+    /// The most parties of a call.
+    pub call_parties: usize,
     /// The rate of a user's messages and changes together and, each counted apart, of its typing
     /// signals and read marks, as these reach as many others.
     pub messages: Rate,
+    /// The rate of a client's own events.
+    pub signals: Rate,
     /// The rate of a user's requests that make the server look something up: joins, history reads,
     /// new tokens.
     pub requests: Rate,
@@ -94,9 +105,13 @@ pub struct Chat {
     typing: Limiter<UserId>,
     marks: Limiter<UserId>,
     requests: Limiter<UserId>,
+    ice_servers: IceServers,
+    livekit: Option<LiveKit>,
+    ice_requests: Limiter<UserId>,
     searches: Arc<Semaphore>,
     /// The reads of all feeds.
     feed_reads: Semaphore,
+    calls: Calls,
     clients: AtomicU64,
     users: OnceLock<Arc<dyn UserListener>>,
     stopping: CancellationToken,
@@ -121,9 +136,13 @@ impl Chat {
             typing: Limiter::new(limits.messages),
             marks: Limiter::new(limits.messages),
             requests: Limiter::new(limits.requests),
+            ice_servers: IceServers::default(),
+            livekit: None,
+            ice_requests: Limiter::per_minute(ice::REQUESTS_PER_MINUTE),
             limits,
             searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
             feed_reads: Semaphore::new(FEED_READS_AT_ONCE),
+            calls: Calls::default(),
             clients: AtomicU64::new(1),
             users: OnceLock::new(),
             stopping: CancellationToken::new(),

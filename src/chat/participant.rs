@@ -12,8 +12,9 @@ use super::online::{Online, UserListener};
 use crate::{
     auth::Identity,
     error::Error,
-    model::{RoomId, UserId},
+    model::{PartyId, RoomId, UserId},
     moderation::Line,
+    rates::{DirectLimiter, Rate},
     room::{ClientId, RoomHandle},
 };
 
@@ -31,6 +32,8 @@ pub struct Participant {
     line: Line,
     users: Option<Arc<dyn UserListener>>,
     online: OnceLock<Online>,
+    /// Made by the first signal: most clients send none.
+    signals: OnceLock<Box<DirectLimiter>>,
 }
 
 impl fmt::Debug for Participant {
@@ -60,6 +63,8 @@ pub(super) struct JoinedRoom {
     pub(super) handle: RoomHandle,
     /// The number of the client's entry; none before the room's answer to the first join.
     entry: Option<u64>,
+    /// The client's part in the room's call.
+    pub(super) party: Option<PartyId>,
 }
 
 impl JoinedRooms {
@@ -80,6 +85,7 @@ impl From<RoomHandle> for JoinedRoom {
         Self {
             handle,
             entry: None,
+            party: None,
         }
     }
 }
@@ -98,6 +104,7 @@ impl Participant {
             line: Line::default(),
             users,
             online: OnceLock::new(),
+            signals: OnceLock::new(),
         };
         participant.report(participant.identity().as_ref());
         participant
@@ -186,6 +193,16 @@ impl Participant {
             .clone()
     }
 
+    /// Counts an event of the client's own.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RateLimited`]; then the event is not counted.
+    pub(super) fn charge_signal(&self, rate: Rate) -> Result<(), Error> {
+        let limiter = || Box::new(DirectLimiter::new(rate));
+        self.signals.get_or_init(limiter).check(1)
+    }
+
     /// Returns the identity, and the handle of a room the client is in; a service has none, and may
     /// be in no room.
     ///
@@ -243,7 +260,7 @@ impl Participant {
     }
 
     /// Returns true when the client is in a room.
-    pub(super) fn is_in(&self, room: &RoomId) -> bool {
+    pub fn is_in(&self, room: &RoomId) -> bool {
         let joined = self.joined_room(room);
         joined.is_some_and(|joined| joined.entry.is_some())
     }
@@ -266,6 +283,27 @@ impl Participant {
             }
         }
         !joined.closed
+    }
+
+    /// Notes that the client is a party of a room's call, or none any more; it ends by itself when the client
+    /// leaves the room. Returns false for a room that the client is not in.
+    pub fn set_party(&self, room: &RoomId, party: Option<PartyId>) -> bool {
+        let joined = &mut *self.joined();
+        let room = joined.rooms.get_mut(room);
+        room.map(|room| room.party = party).is_some()
+    }
+
+    /// Notes that the client is a party no longer, unless it is another one by now.
+    pub(super) fn end_party(&self, room: &RoomId, party: &PartyId) {
+        let joined = &mut *self.joined();
+        if let Some(room) = joined.rooms.get_mut(room) {
+            room.party.take_if(|one| one == party);
+        }
+    }
+
+    /// Returns the client's party in a room's call.
+    pub fn party(&self, room: &RoomId) -> Option<PartyId> {
+        self.joined_room(room)?.party
     }
 
     /// Returns the rooms that the client is in.

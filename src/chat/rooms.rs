@@ -153,41 +153,55 @@ impl Chat {
         change: &RoomChange,
     ) -> Result<Result<RoomChanged, RoomRefusal>, Error> {
         let room = &change.room_id;
+        let changed = match self.store_change(change).await? {
+            Ok(changed) => changed,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        self.tell_change(room, &changed);
+        if may_shut_out(change, &changed) {
+            self.rooms.confirm(room, changed.settings.revision).await?;
+        }
+        if let RoomAction::Remove { user } = &change.action {
+            let call = changed.settings.info.call.as_deref();
+            self.hang_up_removed(user, room, call).await;
+        }
+        Ok(Ok(changed))
+    }
+
+    /// Stores a change of a room.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub(super) async fn store_change(
+        &self,
+        change: &RoomChange,
+    ) -> Result<Result<RoomChanged, RoomRefusal>, Error> {
         let storing = timeout(READ_TIMEOUT, self.store.rooms().change(change));
         let stored: Result<_, Error> = match storing.await {
             Ok(stored) => stored.map_err(Error::from),
             Err(_) => Err(Error::Unavailable),
         };
-        let stored = stored.inspect_err(|_| {
+        stored.inspect_err(|_| {
             // It may be stored all the same, or may be yet.
-            self.rooms.observe(Outcome::Unknown(vec![room.clone()]));
-        })?;
-        let changed = match stored {
-            Ok(changed) => changed,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        if changed.changed {
-            self.rooms.changed(room, changed.settings.revision);
-            self.inbox.room_changed(room, &changed.users);
-            if let Some(queued) = &changed.queued {
-                self.inbox.tell_conversation(room, queued);
-            }
+            let rooms = vec![change.room_id.clone()];
+            self.rooms.observe(Outcome::Unknown(rooms));
+        })
+    }
+
+    /// Tells the members, the lists and the other servers of a stored change.
+    pub(super) fn tell_change(&self, room: &RoomId, changed: &RoomChanged) {
+        if !changed.changed {
+            return;
         }
-        let may_shut_out = match &change.action {
-            RoomAction::Create { settings, .. } | RoomAction::Set(settings) => {
-                settings.access == Some(Access::Members)
-            }
-            RoomAction::Add { .. } | RoomAction::HandOver(_) => false,
-            // A repeat waits, too, except of those who stay away by themselves.
-            RoomAction::Remove { user } => {
-                let is_own = *user == change.user_id && change.authority != Authority::Service;
-                changed.changed || !is_own
-            }
-        };
-        if may_shut_out {
-            self.rooms.confirm(room, changed.settings.revision).await?;
+        self.rooms.changed(room, changed.settings.revision);
+        self.inbox.room_changed(room, &changed.users);
+        if let Some(queued) = &changed.queued {
+            self.inbox.tell_conversation(room, queued);
         }
-        Ok(Ok(changed))
+        if let Some(trace) = &changed.trace {
+            self.writer.tell(trace);
+        }
     }
 
     /// Reads a page of a room's members, by their names. Returns the last one, too, if there are others
@@ -275,5 +289,20 @@ impl Chat {
         };
         standing.check()?;
         Ok(standing.membership.role())
+    }
+}
+
+/// Returns true for a change after which somebody may have to be put out of the room.
+fn may_shut_out(change: &RoomChange, changed: &RoomChanged) -> bool {
+    match &change.action {
+        RoomAction::Create { settings, .. } | RoomAction::Set(settings) => {
+            settings.access == Some(Access::Members)
+        }
+        RoomAction::Add { .. } | RoomAction::HandOver(_) | RoomAction::Call(_) => false,
+        // A repeat waits, too, except of those who stay away by themselves.
+        RoomAction::Remove { user } => {
+            let is_own = *user == change.user_id && change.authority != Authority::Service;
+            changed.changed || !is_own
+        }
     }
 }

@@ -21,6 +21,8 @@ impl Config {
         self.check_bus()?;
         self.webhooks()?;
         self.moderation()?;
+        self.ice_servers()?;
+        self.livekit()?;
         if self.command.is_none() {
             self.host
                 .resolve()

@@ -81,11 +81,16 @@ impl From<&Config> for Limits {
             search: config.search,
             conversations: config.conversations.conversations.clone(),
             edit_window: Some(config.edit_window_seconds).filter(|window| !window.is_zero()),
+            call_parties: config.calls.call_max_parties,
             history_limit: config.history_limit,
             max_rooms: config.max_rooms_per_socket,
             messages: Rate {
                 per_second: config.messages_per_second,
                 burst: config.message_burst,
+            },
+            signals: Rate {
+                per_second: config.signals.signals_per_second,
+                burst: config.signals.signal_burst,
             },
             requests: Rate {
                 per_second: config.requests_per_second,

@@ -1,6 +1,7 @@
 //! Settings: each is a flag and an environment variable of the same name, with a default.
 
 mod bus_url;
+mod calls;
 mod check;
 mod command;
 mod conversations;
@@ -8,6 +9,7 @@ mod host;
 mod layers;
 mod moderation;
 mod refusal;
+mod signals;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -31,10 +33,12 @@ use tracing_subscriber::filter::Targets;
 
 use self::value::{count, events_per_second, millis, on_or_off, positive_millis, seconds, targets};
 pub use self::{
+    calls::Calls,
     command::{Command, EraseRequest, ExportRequest, Role, TokenRequest, WebhooksRequest},
     conversations::Conversations,
     host::Host,
     moderation::Moderator,
+    signals::Signals,
 };
 use crate::{
     auth::ApiKeys,
@@ -168,6 +172,10 @@ pub struct Config {
     #[command(flatten)]
     pub conversations: Conversations,
 
+    /// Calls.
+    #[command(flatten)]
+    pub calls: Calls,
+
     /// Search of messages by their words, which a server indexes beside the sends.
     #[arg(long, env, default_value = "on", value_name = "on|off", action = ArgAction::Set, value_parser = on_or_off)]
     pub search: bool,
@@ -203,6 +211,10 @@ pub struct Config {
     /// events wait on the client's side, or are refused when they come by long-polling.
     #[arg(long, env, default_value = "1000", value_parser = events_per_second)]
     pub events_per_second: u32,
+
+    /// Clients' own events.
+    #[command(flatten)]
+    pub signals: Signals,
 
     /// Milliseconds for which a user with a broken connection still counts as present.
     #[arg(long, env, default_value = "5000", value_parser = millis)]

@@ -1,8 +1,10 @@
 //! The requests and answers of the contract, the same on every transport.
 
+mod calls;
 mod changes;
 mod conversations;
 mod events;
+mod ice;
 mod inbox;
 mod messages;
 mod payload;
@@ -15,8 +17,8 @@ use utoipa::ToSchema;
 
 use self::rooms::FirstMembers;
 pub use self::{
-    changes::*, conversations::*, events::*, inbox::*, messages::*, payload::parse, rooms::*,
-    search::*,
+    calls::*, changes::*, conversations::*, events::*, ice::*, inbox::*, messages::*,
+    payload::parse, rooms::*, search::*,
 };
 use crate::model::{Changed, EncodedMessage, Stored, WholeNumber};
 

@@ -14,10 +14,10 @@ use super::{Cursor, FirstMembers};
 use crate::{
     inbox::RoomSummary,
     model::{
-        Access, Changed, ClientMessageId, Conversation, EncodedMessage, MAX_FIRST_MEMBERS,
-        MAX_IDENTIFIER_BYTES, MAX_REACTION_BYTES, MAX_TITLE_BYTES, Metadata, Queued, Reaction,
-        Read, Revision, Role, RoomId, RoomMember, RoomSettings, Seq, Status, Stored, Title, UserId,
-        WholeNumber,
+        Access, Call, CallId, CallState, Changed, ClientMessageId, Conversation, EncodedMessage,
+        EndedReason, MAX_FIRST_MEMBERS, MAX_IDENTIFIER_BYTES, MAX_REACTION_BYTES, MAX_TITLE_BYTES,
+        Media, Metadata, Party, PartyId, Queued, Reaction, Read, Revision, Role, RoomId,
+        RoomMember, RoomSettings, Seq, Status, Stored, Title, UserId, WholeNumber,
     },
 };
 
@@ -104,8 +104,52 @@ struct SettingsSchema {
     access: Access,
     #[schema(nullable = false)]
     conversation: Option<Conversation>,
-    /// The room's revision when the settings, the members or the conversation changed last.
+    /// The latest call, if there was one.
+    #[schema(nullable = false)]
+    call: Option<Call>,
+    /// The room's revision when the settings, the members, the conversation or the call changed last.
     revision: Revision,
+}
+
+/// A call between members of a room.
+#[derive(ToSchema)]
+#[schema(as = Call, rename_all = "camelCase")]
+#[expect(dead_code, reason = "it only describes the JSON")]
+struct CallSchema {
+    call_id: CallId,
+    state: CallState,
+    media: Media,
+    /// The user who started it.
+    started_by: UserId,
+    #[schema(format = DateTime)]
+    started_at: String,
+    /// The users whom it rings; not there when it rings everybody in the room.
+    #[schema(nullable = false)]
+    to: Option<Vec<UserId>>,
+    /// The users who have declined, while it rings.
+    #[schema(nullable = false)]
+    rejected_by: Option<Vec<UserId>>,
+    /// The clients in it, in the order in which they joined.
+    parties: Vec<Party>,
+    /// The time when the second party joined first.
+    #[schema(format = DateTime, nullable = false)]
+    answered_at: Option<String>,
+    /// The time at which it ends by itself, while it rings or has one party.
+    #[schema(format = DateTime, nullable = false)]
+    expires_at: Option<String>,
+    #[schema(format = DateTime, nullable = false)]
+    ended_at: Option<String>,
+    #[schema(nullable = false)]
+    ended_reason: Option<EndedReason>,
+}
+
+/// A client in a call.
+#[derive(ToSchema)]
+#[schema(as = Party, rename_all = "camelCase")]
+#[expect(dead_code, reason = "it only describes the JSON")]
+struct PartySchema {
+    party_id: PartyId,
+    user_id: UserId,
 }
 
 /// A conversation of operators with a customer.
@@ -206,6 +250,8 @@ described_by! {
     RoomSummary => SummarySchema,
     RoomSettings => SettingsSchema,
     Conversation => ConversationSchema,
+    Call => CallSchema,
+    Party => PartySchema,
     Queued => QueuedSchema,
     RoomMember => MemberSchema,
     Read => ReadSchema,
@@ -230,6 +276,8 @@ schemas! {
     RoomId: text(1, MAX_IDENTIFIER_BYTES, "A room's identifier: 1 to 128 bytes of UTF-8, without control and invisible characters and without spaces at its ends."),
     UserId: text(1, MAX_IDENTIFIER_BYTES, "A user's identifier: 1 to 128 bytes of UTF-8, without control and invisible characters and without spaces at its ends."),
     ClientMessageId: text(1, MAX_IDENTIFIER_BYTES, "The sender's own identifier of a message: a send that repeats it is stored once."),
+    CallId: text(1, MAX_IDENTIFIER_BYTES, "A call's identifier, made by the client that starts it."),
+    PartyId: text(1, MAX_IDENTIFIER_BYTES, "The identifier of a client's part in calls, made by the client."),
     Reaction: text(1, MAX_REACTION_BYTES, "An emoji, or the name of a picture: 1 to 64 bytes of UTF-8."),
     Title: text(0, MAX_TITLE_BYTES, "A room's title, at most 256 bytes of UTF-8; an empty one stands for none."),
     Cursor: ObjectBuilder::new().schema_type(Type::String).description(Some("The place of the next page: a text without a meaning.")),
@@ -242,6 +290,9 @@ schemas! {
         .description(Some("An object of the sender's own, at most 4,096 bytes of JSON.")),
     Access: choice(&["open", "members"], "Those who may be in the room: all but the removed, or the members only."),
     Status: choice(&["open", "claimed", "closed"], "The state of a conversation: no operator has it, one has it, it has ended."),
+    CallState: choice(&["ringing", "active", "ended"], "The state of a call: nobody but its starter has joined, somebody has, it is over."),
+    Media: choice(&["audio", "video"], "The kind of a call, as its starter wishes it."),
+    EndedReason: choice(&["missed", "cancelled", "rejected", "left", "alone", "lost"], "The reason why a call is over."),
     Role: choice(&["member", "moderator", "owner"], "A member's rights. A higher role includes the lower ones."),
 }
 

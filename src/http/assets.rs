@@ -12,6 +12,8 @@ use axum::{
 use headers::{ETag, HeaderMapExt, IfNoneMatch};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
+use super::{ADMIN_PERMISSIONS, PERMISSIONS_POLICY};
+
 /// The files found by `build.rs`, by the paths at which they are served.
 #[derive(RustEmbed)]
 #[folder = "$OUT_DIR/files"]
@@ -59,8 +61,12 @@ pub(super) async fn serve_file(
         ADMIN => "admin.html",
         path => path,
     };
-    let is_open = pages.has_admin || !path.starts_with(ADMIN);
-    match Files::get(path).filter(|_| is_open) {
+    let is_admin = path.starts_with(ADMIN);
+    match Files::get(path).filter(|_| pages.has_admin || !is_admin) {
+        Some(file) if is_admin => {
+            let permissions = [(PERMISSIONS_POLICY, ADMIN_PERMISSIONS)];
+            (permissions, respond(path, file, &headers)).into_response()
+        }
         Some(file) => respond(path, file, &headers),
         None if path.starts_with(CLIENT) && !has_client() => {
             (StatusCode::NOT_FOUND, NO_CLIENT).into_response()

@@ -42,9 +42,36 @@ use crate::engine::{Engine, ForwardedHeaders};
 /// The smallest poll answer to compress; a smaller one fits one TCP packet anyhow.
 const MIN_COMPRESSED_BYTES: u16 = 1024;
 
-/// The page's permissions: it talks to this server alone, and text never becomes HTML or code.
-const CONTENT_POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
-    object-src 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+/// The page's sources: this server alone, and text never becomes HTML or code. The media of calls need none: they are no
+/// files, and their connections are no fetches.
+const CONTENT_POLICY: &str = "default-src 'none'; connect-src 'self'; img-src 'self'; script-src 'self'; \
+    style-src 'self'; worker-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+    require-trusted-types-for 'script'; trusted-types 'none'";
+
+/// The header with a page's permissions: <https://www.w3.org/TR/permissions-policy/>.
+const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
+
+/// The features that no page uses, after those of a page.
+macro_rules! permissions {
+    ($own:literal) => {
+        concat!(
+            $own,
+            ", accelerometer=(), clipboard-read=(), encrypted-media=(), fullscreen=(), gamepad=(), geolocation=(), \
+            gyroscope=(), hid=(), idle-detection=(), local-fonts=(), magnetometer=(), midi=(), payment=(), \
+            picture-in-picture=(), publickey-credentials-get=(), screen-wake-lock=(), serial=(), sync-xhr=(), usb=(), \
+            window-management=(), xr-spatial-tracking=()"
+        )
+    };
+}
+
+/// The permissions of the chat page: the devices of calls, and copying a room's address.
+const CHAT_PERMISSIONS: &str = permissions!(
+    "camera=(self), microphone=(self), display-capture=(self), clipboard-write=(self)"
+);
+
+/// The permissions of the page for administrators: none.
+const ADMIN_PERMISSIONS: &str =
+    permissions!("camera=(), microphone=(), display-capture=(), clipboard-write=()");
 
 /// Returns all routes; `socket_io` serves Socket.IO's, to pages of these origins, and `api` those for
 /// backends, if there are any. The page for administrators uses the latter, and is there with them.
@@ -113,6 +140,10 @@ fn page_routes(pages: Pages) -> Router {
         // Pages of other origins may import these files, even if they may not connect.
         .layer(set_header(ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
         .layer(set_header(REFERRER_POLICY, "same-origin"))
+        .layer(SetResponseHeaderLayer::if_not_present(
+            PERMISSIONS_POLICY,
+            HeaderValue::from_static(CHAT_PERMISSIONS),
+        ))
 }
 
 fn set_header(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {

@@ -374,7 +374,7 @@ impl NewsListener for Inbox {
     fn hear(&self, news: &News) {
         let rooms = news.wakes.rooms.keys().chain(news.wakes.changes.keys());
         rooms.for_each(|room| self.watch.active(room));
-        for (room, signal) in &news.signals {
+        for (room, signal) in news.signals.iter() {
             match signal {
                 Signal::Read { user_id, seq } => self.tell_own(room, user_id, *seq),
                 Signal::Followed { user_id } => self.watch.changed(user_id),

@@ -125,6 +125,7 @@ pub struct Realtime {
     /// The clients that lost their connections because they were too slow.
     pub cut: Counter,
     connects: Counters,
+    signals: Counters,
     refusals: Counters,
 }
 
@@ -137,6 +138,7 @@ impl Default for Realtime {
             deliveries: Counter::default(),
             cut: Counter::default(),
             connects: Counters::new("result", [OK].into_iter().chain(CODES)),
+            signals: Counters::new("result", [OK].into_iter().chain(CODES)),
             refusals: Counters::new("code", CODES),
         }
     }
@@ -147,6 +149,12 @@ impl Realtime {
     pub fn note_connect<T>(&self, result: Result<T, &Error>) {
         let result = result.map_or_else(Error::code, |_| OK);
         self.connects.of(result).inc();
+    }
+
+    /// Counts a client's own event: a relayed one, or a refused one.
+    pub fn note_signal<T>(&self, result: Result<T, &Error>) {
+        let result = result.map_or_else(Error::code, |_| OK);
+        self.signals.of(result).inc();
     }
 
     /// Counts an event that was answered with an error.
@@ -169,6 +177,11 @@ impl Realtime {
             "sends",
             "Sent messages, by result: ok, duplicate or a code",
             self.sends.by_result.clone(),
+        );
+        exposition.add(
+            "signals",
+            "Clients' own events to relay, by result: ok or a code",
+            self.signals.clone(),
         );
         exposition.add(
             "refusals",

@@ -16,6 +16,8 @@ pub struct Rooms {
     pub members: Gauge,
     /// The comparisons of all active rooms with their logs.
     pub sweeps: Counter,
+    /// The signals of other servers that found a room's mailbox full.
+    pub dropped_signals: Counter,
     /// The rooms that a sweep found behind their logs.
     pub repairs: Counter,
     joins: Counters,
@@ -35,6 +37,7 @@ impl Rooms {
             members: Gauge::default(),
             sweeps: Counter::default(),
             repairs: Counter::default(),
+            dropped_signals: Counter::default(),
             joins: Counters::new("source", [MEMORY, DATABASE]),
         }
     }
@@ -60,6 +63,11 @@ impl Rooms {
             "sweeps",
             "Comparisons of all active rooms with their logs",
             self.sweeps.clone(),
+        );
+        exposition.add(
+            "dropped_signals",
+            "Signals of other servers that found their rooms too busy",
+            self.dropped_signals.clone(),
         );
         exposition.add(
             "sweep_repairs",

@@ -149,6 +149,11 @@ identifier! {
     PartyId, check_identifier
 }
 
+identifier! {
+    /// The kind of a client's own event.
+    SignalType, check_identifier
+}
+
 counter! {
     /// A message's place in its room: 1, 2, 3, …; 0 stands before the first.
     Seq

@@ -1,5 +1,6 @@
 //! Values parsed at the edge: all code inside can trust them.
 
+mod call;
 mod change;
 mod conversation;
 mod entry;
@@ -9,12 +10,14 @@ mod message;
 mod node;
 mod number;
 mod pattern;
+mod relayed;
 mod room;
 mod signal;
 mod state;
 mod visible;
 
 pub use self::{
+    call::{Call, CallState, CallStep, DueCall, EndedReason, MAX_RUNG, Media, Party},
     change::{Action, Change, Edit, Refusal, Revised},
     conversation::{
         Conversation, ConversationChanged, Handover, ListedConversation, Queued, Speaker, Status,
@@ -23,13 +26,14 @@ pub use self::{
     entry::{Committed, Entry, Outcome, Settled},
     ids::{
         CallId, ClientMessageId, InvalidIdentifier, MAX_IDENTIFIER_BYTES, PartyId, RoomId, Seq,
-        UserId,
+        SignalType, UserId,
     },
     membership::{Followed, Latest, ListedRoom, MAX_FOLLOWED, Mark, Marked, Read},
     message::{Body, Changed, Draft, EncodedMessage, Message, Stored},
     node::{MAX_BUSIEST, NodeReport, PoolLoad, RoomLoad},
     number::WholeNumber,
     pattern::{RoomPattern, RoomPatterns},
+    relayed::{MAX_SIGNAL_DATA_BYTES, Recipient, Relayed, SignalData},
     room::{
         Access, Authority, Exclusion, MAX_FIRST_MEMBERS, MAX_TITLE_BYTES, Membership, NewSettings,
         Role, RoomAction, RoomChange, RoomChanged, RoomInfo, RoomMember, RoomRefusal, RoomSettings,

@@ -5,8 +5,10 @@ use std::{fmt, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    call::{Call, CallStep},
     conversation::{Conversation, Handover, Queued},
     ids::{FromStore, InvalidIdentifier, RoomId, UserId, check_characters},
+    message::Message,
     state::{Metadata, Revision},
     visible,
 };
@@ -202,6 +204,9 @@ pub struct RoomInfo {
     /// The conversation, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation: Option<Conversation>,
+    /// The latest call, if there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call: Option<Box<Call>>,
 }
 
 impl RoomInfo {
@@ -219,6 +224,7 @@ impl RoomInfo {
                 .map_or_else(|| self.metadata.clone(), |json| Some(json).filter(is_any)),
             access: access.unwrap_or(self.access),
             conversation: self.conversation.clone(),
+            call: self.call.clone(),
         }
     }
 
@@ -235,7 +241,8 @@ impl RoomInfo {
         let title = self.title.as_ref().map_or(0, |title| title.0.len());
         let metadata = self.metadata.as_ref().map_or(0, |json| json.as_str().len());
         let conversation = self.conversation.as_ref().map_or(0, |_| 256);
-        title + metadata + conversation + 64
+        let call = self.call.as_ref().map_or(0, |call| call.size());
+        title + metadata + conversation + call + 64
     }
 }
 
@@ -314,6 +321,8 @@ pub enum RoomAction {
     },
     /// Changes the conversation.
     HandOver(Handover),
+    /// Changes the call.
+    Call(CallStep),
 }
 
 /// A stored change of a room.
@@ -327,6 +336,8 @@ pub struct RoomChanged {
     pub users: Vec<UserId>,
     /// The conversation, after a change of it.
     pub queued: Option<Queued>,
+    /// The message that a call has left in the log.
+    pub trace: Option<Arc<Message>>,
 }
 
 /// The reason why a change of a room is refused. Nothing of it is stored.
@@ -340,6 +351,10 @@ pub enum RoomRefusal {
     NoConversation,
     /// Somebody was faster; the present conversation.
     Held(Conversation),
+    /// There was no call in the room.
+    NoCall,
+    /// Somebody was faster; the present call.
+    OtherCall(Box<Call>),
     /// The user may not; the text says why.
     Forbidden(&'static str),
 }
@@ -353,6 +368,8 @@ impl From<RoomRefusal> for Error {
             }
             RoomRefusal::Exists(info) => Self::Conflict(Current::new(&info)),
             RoomRefusal::Held(conversation) => Self::Conflict(Current::new(&conversation)),
+            RoomRefusal::NoCall => Self::NotFound("callId: there was no call in this room".into()),
+            RoomRefusal::OtherCall(call) => Self::Conflict(Current::new(&*call)),
             RoomRefusal::Forbidden(why) => Self::Forbidden(why.into()),
         }
     }

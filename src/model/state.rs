@@ -105,22 +105,30 @@ impl TryFrom<Box<RawValue>> for Metadata {
     type Error = String;
 
     fn try_from(json: Box<RawValue>) -> Result<Self, String> {
-        if json.get().len() > MAX_METADATA_BYTES {
-            return Err(format!(
-                "must be at most {MAX_METADATA_BYTES} bytes of JSON"
-            ));
-        }
-        let value: Value = serde_json::from_str(json.get()).map_err(|error| error.to_string())?;
-        if !value.is_object() {
-            return Err("must be an object".into());
-        }
-        if depth(&value) > MAX_METADATA_DEPTH {
-            return Err(format!(
-                "must be at most {MAX_METADATA_DEPTH} objects and arrays deep"
-            ));
-        }
+        check_object(&json, MAX_METADATA_BYTES)?;
         Ok(Self(json.into()))
     }
+}
+
+/// Checks an object of a client's own.
+///
+/// # Errors
+///
+/// Its fault, for the client.
+pub(super) fn check_object(json: &RawValue, max_bytes: usize) -> Result<(), String> {
+    if json.get().len() > max_bytes {
+        return Err(format!("must be at most {max_bytes} bytes of JSON"));
+    }
+    let value: Value = serde_json::from_str(json.get()).map_err(|error| error.to_string())?;
+    if !value.is_object() {
+        return Err("must be an object".into());
+    }
+    if depth(&value) > MAX_METADATA_DEPTH {
+        return Err(format!(
+            "must be at most {MAX_METADATA_DEPTH} objects and arrays deep"
+        ));
+    }
+    Ok(())
 }
 
 fn depth(value: &Value) -> usize {

@@ -21,7 +21,7 @@ use crate::{
     chat::{Chat, Participant},
     engine,
     metrics::{self, Tally},
-    model::{RoomId, UserId},
+    model::{PartyId, RoomId, UserId},
 };
 
 /// The state of one socket, kept in its extensions.
@@ -136,9 +136,22 @@ impl Client {
         }
     }
 
-    /// Ends the client's subscription to a room's packets.
+    /// Subscribes the client to the packets for a party of a room's call, and for no other one of the room;
+    /// returns false when its socket has ended.
+    pub fn enter_party(&self, socket: &Socket, room: &RoomId, party: &PartyId) -> bool {
+        leave_parties(socket, room);
+        hear(socket, packets_of_party(room, party))
+    }
+
+    /// Ends the client's subscription to the packets for a party.
+    pub fn leave_party(&self, socket: &Socket, room: &RoomId, party: &PartyId) {
+        socket.leave(packets_of_party(room, party));
+    }
+
+    /// Ends the client's subscription to a room's packets, also to those for a party.
     pub fn unsubscribe(&self, socket: &Socket, room: &RoomId) {
         socket.leave(room.to_string());
+        leave_parties(socket, room);
         self.backlogs.unsubscribe(&self.backlog, room);
     }
 }
@@ -167,6 +180,25 @@ pub fn own_packets(user: &UserId) -> String {
 /// Returns the name of the Socket.IO room for the activity of a user's followed rooms.
 pub fn activity_of(user: &UserId) -> String {
     format!("\u{3}{user}")
+}
+
+/// Returns the name of the Socket.IO room for the packets to a party of a room's call. No room of the chat
+/// can have it.
+pub fn packets_of_party(room: &RoomId, party: &PartyId) -> String {
+    format!("{}{party}", parties_of(room))
+}
+
+fn parties_of(room: &RoomId) -> String {
+    format!("\u{5}{room}\u{5}")
+}
+
+/// Ends a socket's subscriptions to the packets for parties of a room's call.
+fn leave_parties(socket: &Socket, room: &RoomId) {
+    let beginning = parties_of(room);
+    let parties = socket.rooms().into_iter();
+    for party in parties.filter(|name| name.starts_with(&beginning)) {
+        socket.leave(party);
+    }
 }
 
 /// Returns the Engine.IO session of a socket.

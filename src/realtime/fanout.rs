@@ -7,7 +7,10 @@ use std::{
 
 use futures_util::FutureExt;
 use serde::Serialize;
-use socketioxide::{BroadcastError, SendError, SocketError, SocketIo, extract::SocketRef};
+use socketioxide::{
+    BroadcastError, SendError, SocketError, SocketIo, adapter::LocalAdapter, extract::SocketRef,
+    operators::BroadcastOperators, socket::Socket,
+};
 
 use super::{
     backlog::Backlogs,
@@ -22,18 +25,20 @@ use crate::{
     contract::ConversationActivity,
     error::Error,
     inbox::{Delivery, RoomActivity},
-    model::{Clients, EncodedMessage, Exclusion, MAX_IDENTIFIER_BYTES, Queued, RoomId, UserId},
+    model::{
+        Clients, EncodedMessage, Exclusion, MAX_IDENTIFIER_BYTES, Queued, Relayed, RoomId, UserId,
+    },
     room::{Fanout, MessageChanged, Presence, Reads, Reset, SettingsChanged},
 };
 
 /// The approximate size of a packet without its names and messages, in bytes.
-const PACKET_BYTES: usize = 32;
+pub(super) const PACKET_BYTES: usize = 32;
 
 /// Fan-out over Socket.IO rooms. A packet is encoded once, however many sockets get it.
 pub struct SocketIoFanout {
-    io: SocketIo,
+    pub(super) io: SocketIo,
     backlogs: Arc<Backlogs>,
-    users: Arc<Users>,
+    pub(super) users: Arc<Users>,
 }
 
 impl SocketIoFanout {
@@ -47,10 +52,22 @@ impl SocketIoFanout {
 
     fn emit<T: Serialize>(&self, room: &RoomId, event: &str, data: &T, bytes: usize) {
         // A closing server has no namespace.
-        let Some(namespace) = self.io.of("/") else {
-            return;
-        };
-        let emit = namespace.to(room.to_string()).emit(event, data);
+        if let Some(namespace) = self.io.of("/") {
+            let clients = namespace.to(room.to_string());
+            self.emit_by(clients, room, event, data, bytes);
+        }
+    }
+
+    /// Sends a packet to the clients in a room that the operators leave.
+    pub(super) fn emit_by<T: Serialize>(
+        &self,
+        clients: BroadcastOperators<LocalAdapter>,
+        room: &RoomId,
+        event: &str,
+        data: &T,
+        bytes: usize,
+    ) {
+        let emit = clients.emit(event, data);
         // The local adapter queues the packet at once; there is nothing to wait for.
         match emit.now_or_never() {
             Some(Err(BroadcastError::Socket(errors))) => self.cut(room, &errors),
@@ -241,6 +258,10 @@ impl Fanout for SocketIoFanout {
             is_typing,
         });
     }
+
+    fn relayed(&self, room: &RoomId, signal: &Relayed) {
+        self.relay(room, signal);
+    }
 }
 
 impl Delivery for SocketIoFanout {
@@ -302,7 +323,13 @@ impl Delivery for SocketIoFanout {
 }
 
 /// Sends a packet to one client.
-fn send<T: Serialize>(client: &Client, socket: &SocketRef, event: &str, data: &T, bytes: usize) {
+pub(super) fn send<T: Serialize>(
+    client: &Client,
+    socket: &Socket,
+    event: &str,
+    data: &T,
+    bytes: usize,
+) {
     match socket.emit(event, data) {
         Ok(()) => count_bytes(client, socket, bytes as u64),
         Err(SendError::Socket(SocketError::InternalChannelFull)) => cut(socket),

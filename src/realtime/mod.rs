@@ -13,6 +13,7 @@ mod lease;
 mod overflow;
 mod panics;
 pub mod protocol;
+mod relay;
 mod reply;
 mod turn;
 mod users;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use crate::model::{
-    EncodedMessage, Exclusion, Read, Revision, Role, RoomId, RoomSettings, Seq, UserId,
+    EncodedMessage, Exclusion, Read, Relayed, Revision, Role, RoomId, RoomSettings, Seq, UserId,
 };
 
 /// The most members listed in a join's answer.
@@ -30,6 +30,9 @@ pub trait Fanout: Send + Sync + 'static {
     /// Tells the other users' clients in the room that a user started or stopped typing. Delivery is
     /// best effort.
     fn typing(&self, room: &RoomId, user: &UserId, is_typing: bool);
+
+    /// Relays a client's own event to its receivers in the room; the sender is none of them.
+    fn relayed(&self, room: &RoomId, signal: &Relayed);
 
     /// Returns true while somebody follows the room who is no member.
     fn is_followed(&self, _: &RoomId) -> bool {

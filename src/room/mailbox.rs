@@ -23,12 +23,13 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{EncodedMessage, Revised, Revision, Seq, Signal, Stored},
+    model::{EncodedMessage, Relayed, Revised, Revision, Seq, Signal, Stored},
 };
 
 /// The most commands in a room's mailbox. Newly stored messages beyond it are read from the log.
 pub const MAILBOX_CAPACITY: usize = 1024;
-/// The most bytes of newly stored messages in a room's mailbox. Further ones are read from the log.
+/// The most bytes of newly stored messages and of signals in a room's mailbox. Further messages are read from
+/// the log, and further signals refused.
 pub const MAILBOX_BYTES: usize = 1024 * 1024;
 
 /// The most pages a joiner reads before it gives up. It needs a second one only if the room gets
@@ -92,6 +93,7 @@ impl Command {
                 .map(|message| message.json().len())
                 .sum(),
             Self::Found(found) => found.iter().map(|message| message.json().len()).sum(),
+            Self::Signal(signal) | Self::RemoteSignal(signal) => signal.bytes(),
             _ => 0,
         }
     }
@@ -104,7 +106,7 @@ const UNLOADED: i64 = -1;
 #[derive(Debug)]
 struct Load {
     missed: AtomicBool,
-    /// The bytes of the queued messages.
+    /// The bytes of the queued messages and signals.
     bytes: AtomicUsize,
     /// The newest `seq` delivered, or [`UNLOADED`].
     cursor: AtomicI64,
@@ -234,13 +236,23 @@ impl RoomHandle {
 
     /// Passes a signal on to the members, unless the mailbox is full. Never waits.
     pub fn signal(&self, signal: Signal) {
-        self.commands.try_send(Command::Signal(signal)).ok();
+        self.try_queue(Command::Signal(signal));
     }
 
-    /// Passes a signal of another server on to the members here, unless the mailbox is full. Never
-    /// waits.
-    pub(super) fn signal_from_afar(&self, signal: Signal) {
-        self.commands.try_send(Command::RemoteSignal(signal)).ok();
+    /// Relays a client's own event. Never waits.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] when the mailbox is full.
+    pub fn relay(&self, relayed: Relayed) -> Result<(), Error> {
+        let command = Command::Signal(Signal::Relayed(relayed.into()));
+        let queued = self.try_queue(command).then_some(());
+        queued.ok_or(Error::Unavailable)
+    }
+
+    /// Passes a signal of another server on to the members here. Returns false when the mailbox is full.
+    pub(super) fn signal_from_afar(&self, signal: Signal) -> bool {
+        self.try_queue(Command::RemoteSignal(signal))
     }
 
     /// Passes on the rosters of other servers. Returns false when the mailbox is full.
@@ -255,16 +267,25 @@ impl RoomHandle {
 
     /// Queues a command without waiting. If it does not fit, the room reads the log instead.
     fn tell(&self, command: Command) {
-        let bytes = command.bytes();
-        let waiting = self.load.bytes.fetch_add(bytes, Ordering::Relaxed);
-        if (bytes == 0 || waiting <= MAILBOX_BYTES) && self.commands.try_send(command).is_ok() {
+        if self.try_queue(command) {
             return;
         }
-        self.load.bytes.fetch_sub(bytes, Ordering::Relaxed);
         self.load.missed.store(true, Ordering::Release);
         // The task may have emptied the mailbox meanwhile; without a command it would not check the
         // flag.
         self.commands.try_send(Command::Look).ok();
+    }
+
+    /// Queues a command without waiting. Returns false when it does not fit.
+    fn try_queue(&self, command: Command) -> bool {
+        let bytes = command.bytes();
+        let waiting = self.load.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let fits =
+            (bytes == 0 || waiting <= MAILBOX_BYTES) && self.commands.try_send(command).is_ok();
+        if !fits {
+            self.load.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        fits
     }
 
     pub(super) fn downgrade(&self) -> WeakRoomHandle {

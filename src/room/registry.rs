@@ -170,9 +170,17 @@ impl Rooms {
     /// Passes on to a room here a signal of another server or another layer, unless its mailbox is
     /// full.
     pub fn signal(&self, room: &RoomId, signal: Signal) {
-        if let Some(handle) = self.find(room) {
-            handle.signal_from_afar(signal);
+        let fits = self
+            .find(room)
+            .map(|handle| handle.signal_from_afar(signal));
+        if fits == Some(false) {
+            self.metrics().dropped_signals.inc();
         }
+    }
+
+    /// Returns true while the way to the other servers is too busy for clients' own events.
+    pub fn is_crowded(&self) -> bool {
+        self.bus().is_some_and(Bus::is_crowded)
     }
 
     /// Returns the handle of an active room.

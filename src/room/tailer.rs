@@ -94,10 +94,11 @@ impl Tailer {
     /// Passes news on. A report of any room asks for a sweep.
     async fn take(&mut self, news: News) -> Result<(), StoreError> {
         self.listener.hear(&news);
+        let dropped = news.all_dropped();
         for (room, signal) in news.signals {
             self.rooms.hear(&room, signal);
         }
-        if let Some(count) = self.dropped.note(news.dropped) {
+        if let Some(count) = self.dropped.note(dropped) {
             tracing::warn!(count, "signals of other servers dropped");
         }
         self.rooms.tell_rosters(news.rosters, news.wakes.any);

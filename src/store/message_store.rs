@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::{
     archive_store::ArchiveStore,
+    call_store::CallStore,
     conversation_store::ConversationStore,
     error::{MigrateError, StoreError},
     membership_store::MembershipStore,
@@ -159,6 +160,11 @@ pub trait MessageStore: Send + Sync + 'static {
 
     /// Returns the conversations, if the store has any.
     fn conversations(&self) -> Option<&dyn ConversationStore> {
+        None
+    }
+
+    /// Returns the calls, if the store has any.
+    fn calls(&self) -> Option<&dyn CallStore> {
         None
     }
 

@@ -12,6 +12,7 @@
 
 mod archive_store;
 mod batch;
+mod call_store;
 mod changing;
 mod conversation_store;
 mod conversing;
@@ -39,6 +40,7 @@ use std::sync::Arc;
 pub(crate) use self::postgres::{connect_options as postgres_options, direct};
 pub use self::{
     archive_store::{ArchiveStore, MembershipOf, ReactionBy},
+    call_store::CallStore,
     conversation_store::{ConversationQuery, ConversationStore},
     error::{Cause, MigrateError, StoreError},
     limits::{ACQUIRE_TIMEOUT, STATEMENT_TIMEOUT},

@@ -81,13 +81,13 @@ pub(super) struct Commits {
 impl Commits {
     pub(super) fn new(
         store: Arc<dyn MessageStore>,
-        observer: Observer,
+        observer: Arc<Observer>,
         health: Health,
         metrics: metrics::Writer,
     ) -> Self {
         Self {
             store,
-            observer: Arc::new(observer),
+            observer,
             health,
             metrics,
             reminders: Mutex::default(),

@@ -40,7 +40,7 @@ use self::{
 use crate::{
     error::Error,
     metrics,
-    model::{Change, Changed, Draft, EncodedMessage, Entry, Stored},
+    model::{Change, Changed, Draft, EncodedMessage, Entry, Message, Outcome, Stored},
     store::MessageStore,
 };
 
@@ -58,6 +58,7 @@ pub struct Writer {
     bytes: Arc<Semaphore>,
     timeout: Duration,
     health: Health,
+    observer: Arc<Observer>,
 }
 
 impl Writer {
@@ -74,13 +75,16 @@ impl Writer {
     ) -> (Self, JoinHandle<()>) {
         let (queue, received) = mpsc::channel(QUEUE_CAPACITY);
         let health = Health::default();
-        let commits = Arc::new(Commits::new(store, observer, health.clone(), metrics));
+        let observer = Arc::new(observer);
+        let commits = Commits::new(store, observer.clone(), health.clone(), metrics);
+        let commits = Arc::new(commits);
         let task = tokio::spawn(Committer::new(commits, received).run(stop));
         let writer = Self {
             queue,
             bytes: Arc::new(Semaphore::new(QUEUE_BYTES)),
             timeout,
             health,
+            observer,
         };
         (writer, task)
     }
@@ -88,6 +92,19 @@ impl Writer {
     /// Returns the health of the log, as the commits show it.
     pub fn health(&self) -> &Health {
         &self.health
+    }
+
+    /// Tells of a message that was stored together with something else, as of the writer's own.
+    pub fn tell(&self, message: &Message) {
+        (self.observer)(Outcome::Stored {
+            messages: vec![Stored {
+                message: EncodedMessage::from(message),
+                duplicate: false,
+            }],
+            authors: vec![message.user_id.clone()],
+            changes: vec![],
+            conversations: vec![],
+        });
     }
 
     /// Returns the number of queued entries.

@@ -53,6 +53,13 @@ export class Visitor {
     await this.page.getByRole("button", { name: "Join" }).click();
   }
 
+  /** Pastes into the text box, and returns its text: the page itself may not read the clipboard. */
+  async paste() {
+    await this.box.focus();
+    await this.page.keyboard.press("Control+V");
+    return this.box.inputValue();
+  }
+
   async enter() {
     await this.submitForm();
     await this.connected();

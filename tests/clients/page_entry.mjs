@@ -25,7 +25,7 @@ test("a link leads into its room, and the room has the link", async (t) => {
   const bob = await Visitor.open(t, browser, "bob", "other");
   await ann.page.getByRole("button", { name: "Copy link" }).click();
   await ann.page.getByRole("button", { name: "Link copied" }).waitFor();
-  await bob.page.goto(await ann.page.evaluate(() => navigator.clipboard.readText()));
+  await bob.page.goto(await ann.paste());
   assert.deepEqual(await form(bob), ["", "tea & cake?"]);
 });
 

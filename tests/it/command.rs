@@ -61,6 +61,30 @@ const BAD: &[(&str, &[&str])] = &[
     ("EDIT_WINDOW_SECONDS", &["-1", "1d"]),
     ("CONVERSATIONS", &["a*b", "support-*"]),
     ("OPERATOR_AWAY_SECONDS", &["-1", "1d"]),
+    ("CALL_MAX_PARTIES", &["1", "51", "many"]),
+    (
+        "STUN_URLS",
+        &["example.com", "stun://example.com", "turn:example.com"],
+    ),
+    (
+        "TURN_URLS",
+        &[
+            "turn:example.com",
+            "turn:example.com?transport=tls",
+            "turn:ann:pass@example.com",
+        ],
+    ),
+    (
+        "TURN_SECRET",
+        &["hunter2", "a secret, and nobody to share it with"],
+    ),
+    ("TURN_TTL_SECONDS", &["599", "86401", "2h"]),
+    (
+        "LIVEKIT_URL",
+        &["wss://example.com", "example.com", "ftp://example.com"],
+    ),
+    ("LIVEKIT_API_KEY", &["key"]),
+    ("LIVEKIT_API_SECRET", &["hunter2"]),
     ("SEARCH", &["yes", "ON", "1"]),
     ("RETENTION_DAYS", &["-1", "36501", "1d"]),
     ("MAX_ROOMS_PER_SOCKET", &["0", "100001", "many"]),
@@ -192,6 +216,8 @@ async fn help_names_every_variable_and_no_secret() {
         "WEBHOOK_SECRET",
         "MODERATION_URL",
         "API_KEYS",
+        "TURN_SECRET",
+        "LIVEKIT_API_SECRET",
     ]
     .map(|variable| (variable, "postgres://ann:hunter2@h/db"));
     let output = parlor(&["--help"], &secrets).await;
@@ -276,6 +302,15 @@ async fn a_bad_key_is_not_shown() {
         &[("JWT_SECRET", &long), ("JWT_PUBLIC_KEY", &long)],
         &[("API_KEYS", "hunter2")],
         &[("API_KEYS", &spaced)],
+        &[
+            ("TURN_URLS", "turn:example.com"),
+            ("TURN_SECRET", "hunter2"),
+        ],
+        &[
+            ("LIVEKIT_URL", "nowhere"),
+            ("LIVEKIT_API_KEY", "hunter2"),
+            ("LIVEKIT_API_SECRET", "hunter2"),
+        ],
     ] {
         let line = only_line(&parlor(&[], variables).await, USAGE);
         assert!(

@@ -38,7 +38,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("webhooks", "store bus outbound model metrics"),
     (
         "chat",
-        "archive inbox moderation room writer auth rates store model error",
+        "archive inbox moderation calling room writer auth rates store model error",
     ),
     ("archive", "store model"),
     ("inbox", "room store bus model metrics error"),
@@ -46,6 +46,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("room", "store bus model metrics error"),
     ("writer", "store model metrics error"),
     ("moderation", "outbound model metrics error"),
+    ("calling", "model"),
     ("bus", "store model metrics"),
     ("store", "model metrics error"),
     ("auth", "model json_error error"),

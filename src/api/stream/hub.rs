@@ -13,7 +13,7 @@ use crate::{
     auth::Identity,
     contract::{self, Removed, event},
     inbox::{Delivery, RoomActivity},
-    model::{Clients, EncodedMessage, Exclusion, Queued, Revision, RoomId, Seq, UserId},
+    model::{Clients, EncodedMessage, Exclusion, Queued, Relayed, Revision, RoomId, Seq, UserId},
     net::Peer,
     room::{Fanout, MessageChanged, Presence, Reads, Reset, SettingsChanged},
 };
@@ -146,6 +146,8 @@ impl Fanout for Streams {
     fn reads(&self, _: &Reads) {}
 
     fn typing(&self, _: &RoomId, _: &UserId, _: bool) {}
+
+    fn relayed(&self, _: &RoomId, _: &Relayed) {}
 
     fn is_followed(&self, room: &RoomId) -> bool {
         !self.rooms.of(room).is_empty()

@@ -3,15 +3,18 @@
 //! A new event has its name and its payload in `protocol/requests.rs`, and its function and its line
 //! in the `handler` of one file here.
 
+mod calls;
 mod changes;
 mod conversations;
 mod credentials;
+mod ice;
 mod inbox;
 mod messages;
 mod presence;
 mod rooms;
 mod search;
 mod settings;
+mod signals;
 
 use futures_util::{FutureExt, future::Either};
 
@@ -48,7 +51,10 @@ fn handle(call: Call) -> impl Future<Output = ()> {
         .or_else(|| search::handler(event))
         .or_else(|| settings::handler(event))
         .or_else(|| conversations::handler(event))
+        .or_else(|| calls::handler(event))
         .or_else(|| presence::handler(event))
+        .or_else(|| signals::handler(event))
+        .or_else(|| ice::handler(event))
         .or_else(|| credentials::handler(event));
     Either::Right(match handler {
         Some(handler) => handler(call),

@@ -28,6 +28,8 @@ pub mod event {
     pub const READ: &str = "read";
     /// A user started or stopped typing.
     pub const TYPING: &str = "typing";
+    /// An event of another client's own.
+    pub const SIGNAL: &str = "signal";
     /// The failure of a request without an ack, or the expiry of the client's token.
     pub const ERROR: &str = "error";
     /// The event named by an [`ERROR`] about an expired token; clients cannot send an event of this

@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     auth::Identity,
     contract::saturating,
-    model::{Revision, RoomId, Seq, UserId, WholeNumber, iso8601_millis},
+    model::{
+        Recipient, Revision, RoomId, Seq, SignalData, SignalType, UserId, WholeNumber,
+        iso8601_millis,
+    },
 };
 
 /// A client's handshake. Without `Debug`, as it contains a token.
@@ -106,4 +109,24 @@ pub struct Typing {
 impl Typing {
     /// The event's name.
     pub const EVENT: &str = "typing";
+}
+
+/// `signal`: relays an event of the client's own.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SendSignal {
+    /// The room.
+    pub room_id: RoomId,
+    /// The kind of the event.
+    #[serde(rename = "type")]
+    pub event: SignalType,
+    /// Its content.
+    pub data: SignalData,
+    /// The receiver; none for all others in the room.
+    pub to: Option<Recipient>,
+}
+
+impl SendSignal {
+    /// The event's name.
+    pub const EVENT: &str = "signal";
 }

@@ -119,6 +119,11 @@ impl Members {
         self.users.get(user).is_some_and(UserState::is_here)
     }
 
+    /// Returns true when a client is in the room.
+    pub(super) fn has(&self, client: ClientId) -> bool {
+        self.clients.contains_key(&client)
+    }
+
     /// Returns true while a user here may be in its grace period.
     pub(super) fn has_away(&self) -> bool {
         !self.away.is_empty()

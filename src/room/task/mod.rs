@@ -213,7 +213,13 @@ impl Room {
         }
     }
 
+    /// Passes a client's signal on, also to the other servers. Nothing comes from a client that was put out.
     fn signal(&mut self, signal: Signal) {
+        if let Signal::Relayed(relayed) = &signal
+            && !self.members.has(relayed.client)
+        {
+            return;
+        }
         if let Some(bus) = &self.context.bus {
             bus.signal(&self.id, &signal);
         }
@@ -227,6 +233,7 @@ impl Room {
                 self.context.fanout.typing(&self.id, &user_id, is_typing);
             }
             Signal::Read { user_id, seq } => self.reads.add(user_id, seq),
+            Signal::Relayed(relayed) => self.context.fanout.relayed(&self.id, &relayed),
             // Of no concern to a room's other members.
             _ => {}
         }

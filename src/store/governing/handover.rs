@@ -60,7 +60,7 @@ fn leads(change: &RoomChange) -> bool {
 }
 
 /// Checks that the asker may be in the room.
-fn check_standing(change: &RoomChange, present: &Present) -> Result<(), RoomRefusal> {
+pub(super) fn check_standing(change: &RoomChange, present: &Present) -> Result<(), RoomRefusal> {
     let Some(info) = &present.info else {
         return Ok(());
     };

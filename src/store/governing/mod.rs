@@ -1,13 +1,20 @@
-//! The rules of rooms' settings, members and conversations, the same for all databases.
+//! The rules of rooms' settings, members, conversations and calls, the same for all databases.
 
+mod calling;
 mod handover;
 #[cfg(test)]
 mod tests;
 
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+
+use self::calling::Moment;
 use super::{conversing::Talk, error::StoreError};
 use crate::model::{
-    Access, Authority, Membership, NewSettings, Revision, Role, RoomAction, RoomChange,
-    RoomChanged, RoomId, RoomInfo, RoomRefusal, RoomSettings, Seq, UserId,
+    Access, Authority, Call, CallStep, Draft, Membership, Message, NewSettings, PartyId, Revision,
+    Role, RoomAction, RoomChange, RoomChanged, RoomId, RoomInfo, RoomRefusal, RoomSettings, Seq,
+    UserId,
 };
 
 const NEEDS_OWNER: &str = "userId: the room needs an owner; make somebody else one first";
@@ -47,6 +54,24 @@ pub(super) trait RoomTables: Send {
 
     /// Writes the room's conversation, and the room's revision as that of the conversation.
     async fn write_conversation(&mut self, room: &RoomId, talk: &Talk) -> Result<(), StoreError>;
+
+    /// Returns the parties of the room's call that were not seen for some time.
+    async fn lost_parties(
+        &mut self,
+        room: &RoomId,
+        lost_after: Duration,
+    ) -> Result<Vec<PartyId>, StoreError>;
+
+    /// Writes the room's call, as of a revision. New parties count as seen now.
+    async fn write_call(
+        &mut self,
+        room: &RoomId,
+        call: &Call,
+        revision: Revision,
+    ) -> Result<(), StoreError>;
+
+    /// Stores a message with metadata.
+    async fn append(&mut self, draft: &Draft) -> Result<Message, StoreError>;
 }
 
 /// The state of a room before a change.
@@ -63,6 +88,10 @@ pub(super) struct Present {
     pub(super) owners: i64,
     /// The conversation, if there is one.
     pub(super) talk: Option<Talk>,
+    /// The call, if there was one, with the room's revision when it changed last.
+    pub(super) call: Option<(Box<Call>, Revision)>,
+    /// The time.
+    pub(super) now: DateTime<Utc>,
 }
 
 /// The effects of a change.
@@ -79,19 +108,26 @@ pub(super) async fn change(
     change: &RoomChange,
 ) -> Result<Result<RoomChanged, RoomRefusal>, StoreError> {
     let room = &change.room_id;
-    if let RoomAction::Create { .. } = change.action {
+    if let RoomAction::Create { .. } | RoomAction::Call(CallStep::Start { .. }) = change.action {
         tables.open(room).await?;
     }
-    if let RoomAction::HandOver(_) = change.action {
-        // A message changes the conversation, too; it locks the log before the revision.
+    if let RoomAction::HandOver(_) | RoomAction::Call(_) = change.action {
+        // A message changes the conversation, too, and the end of a call is one; it locks the log before
+        // the revision.
         tables.lock_log(room).await?;
     }
     let Some(revision) = tables.lock(room).await? else {
-        return Ok(Err(RoomRefusal::NotFound));
+        return Ok(Err(match change.action {
+            RoomAction::Call(_) => RoomRefusal::NoCall,
+            _ => RoomRefusal::NotFound,
+        }));
     };
     let other = match &change.action {
         RoomAction::Add { user, .. } | RoomAction::Remove { user } => user,
-        RoomAction::Create { .. } | RoomAction::Set(_) | RoomAction::HandOver(_) => &change.user_id,
+        RoomAction::Create { .. }
+        | RoomAction::Set(_)
+        | RoomAction::HandOver(_)
+        | RoomAction::Call(_) => &change.user_id,
     };
     let present = tables.present(room, &change.user_id, other).await?;
     match &change.action {
@@ -104,6 +140,7 @@ pub(super) async fn change(
                 .await
                 .map(Ok)
         }
+        RoomAction::Call(step) => call(tables, change, step, revision, present).await,
         _ => match decide(change, &present) {
             Ok(effects) => govern(tables, room, revision, effects).await.map(Ok),
             Err(refusal) => Ok(Err(refusal)),
@@ -126,6 +163,7 @@ async fn govern(
         changed: effects.changed,
         users: vec![],
         queued: None,
+        trace: None,
     };
     if changed.changed {
         changed.settings.revision = revision.next();
@@ -169,7 +207,60 @@ async fn hand_over(
         changed,
         users: vec![],
         queued: talk.map(|talk| talk.queued(present.last_seq)),
+        trace: None,
     })
+}
+
+/// Takes a step of the call, and writes what comes of it.
+async fn call(
+    tables: &mut impl RoomTables,
+    change: &RoomChange,
+    step: &CallStep,
+    revision: Revision,
+    present: Present,
+) -> Result<Result<RoomChanged, RoomRefusal>, StoreError> {
+    let room = &change.room_id;
+    if let CallStep::Start { .. } | CallStep::Join { .. } = step
+        && let Err(refusal) = handover::check_standing(change, &present)
+    {
+        return Ok(Err(refusal));
+    }
+    let lost = match step {
+        CallStep::Settle {
+            lost_after: Some(lost_after),
+        } => tables.lost_parties(room, *lost_after).await?,
+        _ => vec![],
+    };
+    let moment = Moment {
+        now: present.now,
+        lost,
+    };
+    let before = present.call.as_ref().map(|(call, _)| &**call);
+    let new = match calling::decide(&change.user_id, step, before, &moment) {
+        Ok(new) => new,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let (changed, mut trace) = (new.is_some(), None);
+    if let Some(call) = &new {
+        tables.write_call(room, call, revision.next()).await?;
+        if !call.is_live() {
+            trace = Some(tables.append(&calling::trace(room, call)).await?);
+        }
+    }
+    let new = new.map(|call| (Box::new(call), revision.next()));
+    let (call, revision) = new.or(present.call).unzip();
+    let mut info = present.info.unwrap_or_default();
+    info.call = call;
+    Ok(Ok(RoomChanged {
+        settings: RoomSettings {
+            info,
+            revision: revision.unwrap_or_default(),
+        },
+        changed,
+        users: vec![],
+        queued: None,
+        trace: trace.map(Arc::new),
+    }))
 }
 
 /// Works out the effects of a change.
@@ -193,7 +284,7 @@ fn decide(change: &RoomChange, present: &Present) -> Result<Effects, RoomRefusal
     };
     let rank = present.own.role().max(operating);
     match &change.action {
-        RoomAction::Create { .. } | RoomAction::HandOver(_) => {
+        RoomAction::Create { .. } | RoomAction::HandOver(_) | RoomAction::Call(_) => {
             unreachable!("they are decided before")
         }
         RoomAction::Set(new) => set(info, rank, new),
@@ -231,9 +322,10 @@ fn create(
     owner: Option<&UserId>,
     members: &[UserId],
 ) -> Effects {
-    let talk = present.talk.as_ref();
+    let (talk, call) = (present.talk.as_ref(), present.call.as_ref());
     let before = RoomInfo {
         conversation: talk.map(|talk| talk.conversation.clone()),
+        call: call.map(|(call, _)| call.clone()),
         ..RoomInfo::default()
     };
     let mut others = members.to_vec();

@@ -39,6 +39,8 @@ fn decided_by(
         other,
         owners: 1,
         talk: None,
+        call: None,
+        now: chrono::DateTime::UNIX_EPOCH,
     };
     let effects = decide(&change, &present)?;
     Ok((effects.members[0].1, effects.changed))

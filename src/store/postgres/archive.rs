@@ -84,7 +84,8 @@ CROSS JOIN LATERAL (
 
 const FORGET: &str = r#"
 WITH gone AS (DELETE FROM room_members WHERE user_id = $1 AND role <> 'removed'),
-    unseen AS (DELETE FROM holders WHERE user_id = $1)
+    unseen AS (DELETE FROM holders WHERE user_id = $1),
+    uncalled AS (DELETE FROM calls WHERE started_by = $1 AND NOT live)
 DELETE FROM memberships WHERE user_id = $1"#;
 
 #[async_trait]

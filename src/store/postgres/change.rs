@@ -208,6 +208,23 @@ fn reaction(row: &PgRow) -> Result<Reaction, StoreError> {
     row::value(row, "reaction").map(Reaction::from_store)
 }
 
+/// Returns the statement that writes the states of messages.
+pub(super) fn states(changed: &[&Subject]) -> Query<'static> {
+    let messages = || changed.iter().map(|subject| &subject.message);
+    let revisions = messages().map(|message| message.revision().get());
+    let revisions = revisions.map(|revision| (revision > 0).then_some(revision));
+    let ids = changed.iter().map(|subject| subject.change_id);
+    let replies = messages().map(|message| message.reply_to().map(Seq::get));
+    sqlx::query(STATES)
+        .bind(names(messages().map(|message| &message.room_id)))
+        .bind(Vec::from_iter(messages().map(|message| message.seq.get())))
+        .bind(revisions.collect::<Vec<_>>())
+        .bind(ids.collect::<Vec<_>>())
+        .bind(replies.collect::<Vec<_>>())
+        .bind(Vec::from_iter(messages().map(Message::is_pinned)))
+        .bind(Vec::from_iter(messages().map(row::state_json)))
+}
+
 impl Tables for PostgresTables {
     async fn existing(&mut self, places: &BTreeSet<Place>) -> Result<HashSet<Place>, StoreError> {
         let rows = self.fetch(at(EXISTING, places)).await?;
@@ -327,20 +344,7 @@ impl Tables for PostgresTables {
     }
 
     async fn write_states(&mut self, changed: &[&Subject]) -> Result<(), StoreError> {
-        let messages = || changed.iter().map(|subject| &subject.message);
-        let revisions = messages().map(|message| message.revision().get());
-        let revisions = revisions.map(|revision| (revision > 0).then_some(revision));
-        let ids = changed.iter().map(|subject| subject.change_id);
-        let replies = messages().map(|message| message.reply_to().map(Seq::get));
-        let query = sqlx::query(STATES)
-            .bind(names(messages().map(|message| &message.room_id)))
-            .bind(Vec::from_iter(messages().map(|message| message.seq.get())))
-            .bind(revisions.collect::<Vec<_>>())
-            .bind(ids.collect::<Vec<_>>())
-            .bind(replies.collect::<Vec<_>>())
-            .bind(Vec::from_iter(messages().map(Message::is_pinned)))
-            .bind(Vec::from_iter(messages().map(row::state_json)));
-        self.fetch(query).await.map(drop)
+        self.fetch(states(changed)).await.map(drop)
     }
 
     async fn count(&mut self, rooms: &BTreeMap<&RoomId, Revision>) -> Result<(), StoreError> {

@@ -34,7 +34,7 @@ INSERT INTO _sqlx_migrations (version, description, success, checksum, execution
 /// The only encoding with room for every message.
 const ENCODING: &str = "UTF8";
 
-fn steps() -> [Migration; 10] {
+fn steps() -> [Migration; 11] {
     [
         migration(
             1,
@@ -85,6 +85,11 @@ fn steps() -> [Migration; 10] {
             10,
             "conversations",
             include_str!("../../../migrations/postgres/0010_conversations.sql"),
+        ),
+        migration(
+            11,
+            "calls",
+            include_str!("../../../migrations/postgres/0011_calls.sql"),
         ),
     ]
 }

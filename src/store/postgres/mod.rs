@@ -2,6 +2,7 @@
 
 mod append;
 mod archive;
+mod calls;
 mod change;
 mod conversations;
 pub(crate) mod direct;
@@ -33,6 +34,7 @@ use self::{pools::Pools, work::Work};
 use super::{
     archive_store::ArchiveStore,
     batch::Distinct,
+    call_store::CallStore,
     conversation_store::ConversationStore,
     error::{MigrateError, StoreError},
     fault,
@@ -161,6 +163,10 @@ impl MessageStore for PostgresStore {
     }
 
     fn conversations(&self) -> Option<&dyn ConversationStore> {
+        Some(self)
+    }
+
+    fn calls(&self) -> Option<&dyn CallStore> {
         Some(self)
     }
 

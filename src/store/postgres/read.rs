@@ -41,7 +41,8 @@ const LOAD: &str = r#"
 SELECT room_id, seq, id, user_id, operator_id, message, client_message_id, "timestamp",
     (SELECT state FROM message_states s WHERE s.room_id = m.room_id AND s.seq = m.seq) AS state,
     (SELECT last_revision FROM revisions WHERE room_id = $1) AS revision,
-    EXISTS (SELECT FROM room_settings WHERE room_id = $1) OR EXISTS (SELECT FROM conversations WHERE room_id = $1) AS has_settings
+    EXISTS (SELECT FROM room_settings WHERE room_id = $1) OR EXISTS (SELECT FROM conversations WHERE room_id = $1)
+        OR EXISTS (SELECT FROM calls WHERE room_id = $1) AS has_settings
 FROM messages m WHERE room_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq DESC LIMIT $4"#;
 
 const SENT: &str = r#"
@@ -52,7 +53,8 @@ FROM messages m WHERE room_id = $1 AND user_id = $2 AND client_message_id = $3"#
 /// The same two of a room without messages.
 const EMPTY: &str = r#"
 SELECT (SELECT last_revision FROM revisions WHERE room_id = $1) AS revision,
-    EXISTS (SELECT FROM room_settings WHERE room_id = $1) OR EXISTS (SELECT FROM conversations WHERE room_id = $1) AS has_settings"#;
+    EXISTS (SELECT FROM room_settings WHERE room_id = $1) OR EXISTS (SELECT FROM conversations WHERE room_id = $1)
+        OR EXISTS (SELECT FROM calls WHERE room_id = $1) AS has_settings"#;
 
 /// Reads the newest messages, oldest first, with the room's newest change and its settings.
 pub(super) async fn load(pools: &Pools, room: &RoomId, limit: usize) -> Result<Loaded, StoreError> {

@@ -1,6 +1,6 @@
 //! Rooms' settings and members.
 
-use std::{collections::HashMap, io::ErrorKind};
+use std::{collections::HashMap, io::ErrorKind, time::Duration};
 
 use sqlx::postgres::PgRow;
 use tokio::time::timeout;
@@ -11,17 +11,20 @@ use super::{
         error::StoreError,
         fault,
         governing::{self, Present, RoomTables},
+        present::Subject,
         row,
     },
-    change::{LOCK, OPEN},
+    append::{self, ByRoom},
+    calls,
+    change::{LOCK, OPEN, states},
     conversations::{self, time},
     memberships::{LIMIT, fetch},
     pools::{Pools, Query, Session},
     work::{STATEMENTS_TIMEOUT, Work},
 };
 use crate::model::{
-    Membership, Metadata, Revision, RoomChange, RoomChanged, RoomId, RoomMember, RoomRefusal,
-    RoomSettings, Standing, Title, UserId,
+    Call, Draft, Membership, Message, Metadata, PartyId, Revision, RoomChange, RoomChanged, RoomId,
+    RoomMember, RoomRefusal, RoomSettings, Standing, Title, UserId,
 };
 
 /// A room without messages has a row, too, so that it has revisions.
@@ -32,11 +35,12 @@ const LOCK_LOG: &str = "SELECT FROM rooms WHERE room_id = $1 FOR NO KEY UPDATE";
 
 const PRESENT: &str = r#"
 SELECT r.last_seq AS seq, s.title, s.metadata, s.access, c.revision AS talk_revision, c.status, c.holder, c.version, c.changed,
-    c.changed_by, c.waiting,
+    c.changed_by, c.waiting, k.revision AS call_revision, k.call, clock_timestamp() AS now,
     (SELECT role FROM room_members WHERE room_id = $1 AND user_id = $2) AS own,
     (SELECT role FROM room_members WHERE room_id = $1 AND user_id = $3) AS other,
     (SELECT count(*) FROM room_members WHERE room_id = $1 AND role = 'owner') AS owners
-FROM rooms r LEFT JOIN room_settings s USING (room_id) LEFT JOIN conversations c USING (room_id) WHERE r.room_id = $1"#;
+FROM rooms r LEFT JOIN room_settings s USING (room_id) LEFT JOIN conversations c USING (room_id)
+LEFT JOIN calls k USING (room_id) WHERE r.room_id = $1"#;
 
 const WRITE: &str = r#"
 INSERT INTO room_settings AS old (room_id, revision, title, metadata, access, created, settings_revision, changed)
@@ -70,13 +74,13 @@ ORDER BY new.user_id COLLATE "C" ON CONFLICT (room_id, user_id) DO UPDATE SET fo
 const UNFOLLOW: &str =
     "UPDATE memberships SET follows = false WHERE room_id = $1 AND user_id = ANY($2) AND follows";
 
-/// A conversation needs no settings.
+/// A conversation or a call needs no settings.
 const SETTINGS: &str = r#"
-SELECT greatest(s.revision, c.revision) AS revision, title, metadata, coalesce(access, 'open') AS access,
-    status, holder, version, c.changed, changed_by
+SELECT greatest(s.revision, c.revision, k.revision) AS revision, title, metadata, coalesce(access, 'open') AS access,
+    status, holder, version, c.changed, changed_by, call
 FROM (SELECT $1 COLLATE "C" AS room_id) AS asked
-LEFT JOIN room_settings s USING (room_id) LEFT JOIN conversations c USING (room_id)
-WHERE s.room_id IS NOT NULL OR c.room_id IS NOT NULL"#;
+LEFT JOIN room_settings s USING (room_id) LEFT JOIN conversations c USING (room_id) LEFT JOIN calls k USING (room_id)
+WHERE s.room_id IS NOT NULL OR c.room_id IS NOT NULL OR k.room_id IS NOT NULL"#;
 
 const STANDINGS: &str = r#"
 SELECT place.room_id, place.user_id, s.access, (
@@ -213,6 +217,41 @@ impl RoomTables for Tables {
         self.fetch(counting.bind(talk.revision.get()))
             .await
             .map(drop)
+    }
+
+    async fn lost_parties(
+        &mut self,
+        room: &RoomId,
+        lost_after: Duration,
+    ) -> Result<Vec<PartyId>, StoreError> {
+        let rows = self.fetch(calls::lost(room, lost_after)).await?;
+        let parties = rows.iter().map(|row| row::parsed(row, "party_id"));
+        parties.collect()
+    }
+
+    async fn write_call(
+        &mut self,
+        room: &RoomId,
+        call: &Call,
+        revision: Revision,
+    ) -> Result<(), StoreError> {
+        self.fetch(calls::write(room, call, revision)).await?;
+        let counting = sqlx::query(COUNT).bind(room.as_str());
+        self.fetch(counting.bind(revision.get())).await.map(drop)
+    }
+
+    async fn append(&mut self, draft: &Draft) -> Result<Message, StoreError> {
+        let drafts = [draft];
+        let batch = ByRoom::new(&drafts);
+        let rows = self.fetch(append::insert(&drafts, &batch)).await?;
+        let message = batch.numbered(&drafts, &rows)?.pop();
+        let message = message.ok_or_else(|| row::unreadable("seq", "not answered"))?;
+        let subject = Subject {
+            message,
+            change_id: None,
+        };
+        self.fetch(states(&[&subject])).await?;
+        Ok(subject.message)
     }
 }
 

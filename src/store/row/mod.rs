@@ -1,23 +1,25 @@
 //! Columns of a row, read into parsed values.
 
+mod calls;
 mod conversations;
+mod rooms;
 
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
-pub(super) use self::conversations::{Time, conversation, listed, talk};
+pub(super) use self::{
+    calls::{call, call_json, due, party},
+    conversations::{Time, conversation, listed, talk},
+    rooms::{present, room_event, room_member, room_settings, standing},
+};
 use super::{
     archive_store::{MembershipOf, ReactionBy},
     error::StoreError,
-    governing::Present,
-    webhook_store::{EndpointStatus, Lease, Results, RoomEvent, RoomState},
+    webhook_store::{EndpointStatus, Lease, Results},
 };
-use crate::model::{
-    Access, FromStore, Membership, Message, Read, Revision, RoomId, RoomInfo, RoomMember,
-    RoomSettings, Seq, Standing, State, UserId,
-};
+use crate::model::{Access, FromStore, Membership, Message, Read, Revision, Seq, State, UserId};
 
 /// The earliest and the latest time readable for every client, in milliseconds since 1970: years 1
 /// to 9999.
@@ -216,123 +218,6 @@ pub(super) fn access_name(access: Access) -> &'static str {
         Access::Open => OPEN,
         Access::Members => "members",
     }
-}
-
-/// Reads a room's settings.
-pub(super) fn room_info<R>(row: &R) -> Result<RoomInfo, StoreError>
-where
-    R: Row,
-    String: for<'r> Decode<'r, R::Database> + Type<R::Database>,
-    Option<String>: for<'r> Decode<'r, R::Database> + Type<R::Database>,
-    &'static str: ColumnIndex<R>,
-{
-    let metadata: Option<String> = value(row, "metadata")?;
-    let metadata = metadata.map(|json| serde_json::from_str(&json));
-    Ok(RoomInfo {
-        title: optional(row, "title")?,
-        metadata: metadata
-            .transpose()
-            .map_err(|error| unreadable("metadata", error))?,
-        access: access(row)?,
-        conversation: None,
-    })
-}
-
-/// Reads a room's settings with their revision.
-pub(super) fn room_settings<R>(row: &R, time: impl Time<R>) -> Result<RoomSettings, StoreError>
-where
-    R: Row,
-    Option<i64>: for<'r> Decode<'r, R::Database> + Type<R::Database>,
-    String: for<'r> Decode<'r, R::Database> + Type<R::Database>,
-    Option<String>: for<'r> Decode<'r, R::Database> + Type<R::Database>,
-    &'static str: ColumnIndex<R>,
-{
-    Ok(RoomSettings {
-        info: RoomInfo {
-            conversation: conversation(row, time)?,
-            ..room_info(row)?
-        },
-        revision: revision(row)?,
-    })
-}
-
-/// Reads the state of a room before a change.
-pub(super) fn present<R>(row: Option<&R>, time: impl Time<R>) -> Result<Present, StoreError>
-where
-    R: Row,
-    Option<i64>: for<'r> Decode<'r, R::Database> + Type<R::Database>,
-    i64: for<'r> Decode<'r, R::Database> + Type<R::Database>,
-    String: for<'r> Decode<'r, R::Database> + Type<R::Database>,
-    Option<String>: for<'r> Decode<'r, R::Database> + Type<R::Database>,
-    &'static str: ColumnIndex<R>,
-{
-    let row = row.ok_or_else(|| unreadable("rooms", "the locked row is gone"))?;
-    let access: Option<String> = value(row, "access")?;
-    let mut info = access.map(|_| room_info(row)).transpose()?;
-    let talk = talk(row, time)?;
-    if let (Some(info), Some(talk)) = (&mut info, &talk) {
-        info.conversation = Some(talk.conversation.clone());
-    }
-    Ok(Present {
-        last_seq: seq(row)?,
-        info,
-        own: membership(row, "own")?,
-        other: membership(row, "other")?,
-        owners: value(row, "owners")?,
-        talk,
-    })
-}
-
-/// Reads a user's standing in a room.
-pub(super) fn standing<R>(row: &R) -> Result<((RoomId, UserId), Standing), StoreError>
-where
-    R: Row,
-    String: for<'r> Decode<'r, R::Database> + Type<R::Database>,
-    Option<String>: for<'r> Decode<'r, R::Database> + Type<R::Database>,
-    &'static str: ColumnIndex<R>,
-{
-    let place = (parsed(row, "room_id")?, parsed(row, "user_id")?);
-    let standing = Standing {
-        access: access(row)?,
-        membership: membership(row, "role")?,
-    };
-    Ok((place, standing))
-}
-
-/// Reads a member of a room.
-pub(super) fn room_member<R>(row: &R) -> Result<RoomMember, StoreError>
-where
-    R: Row,
-    String: for<'r> Decode<'r, R::Database> + Type<R::Database>,
-    Option<String>: for<'r> Decode<'r, R::Database> + Type<R::Database>,
-    &'static str: ColumnIndex<R>,
-{
-    Ok(RoomMember {
-        user_id: parsed(row, "user_id")?,
-        role: membership(row, "role")?.role().unwrap_or_default(),
-    })
-}
-
-/// Reads a change of a room's settings or members: a row without a user is the settings.
-pub(super) fn room_event<R>(row: &R, time: impl Time<R>) -> Result<RoomEvent, StoreError>
-where
-    R: Row,
-    Option<i64>: for<'r> Decode<'r, R::Database> + Type<R::Database>,
-    String: for<'r> Decode<'r, R::Database> + Type<R::Database>,
-    Option<String>: for<'r> Decode<'r, R::Database> + Type<R::Database>,
-    &'static str: ColumnIndex<R>,
-{
-    let state = match optional(row, "user_id")? {
-        Some(user) => RoomState::Member(user, membership(row, "role")?.role()),
-        None => match conversation(row, time)? {
-            Some(conversation) => RoomState::Conversation(conversation),
-            None => RoomState::Settings(room_info(row)?),
-        },
-    };
-    Ok(RoomEvent {
-        revision: revision(row)?,
-        state,
-    })
 }
 
 /// Reads the answer to an attempt to take a lease.

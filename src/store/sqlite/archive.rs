@@ -79,10 +79,11 @@ DELETE FROM reactions WHERE room_id = ?1 AND seq < (SELECT coalesce(min(seq), 92
 const OLDEST: &str = r#"
 SELECT seq, "timestamp" FROM messages WHERE room_id = ?1 ORDER BY seq LIMIT 1"#;
 
-const FORGET: [&str; 3] = [
+const FORGET: [&str; 4] = [
     "DELETE FROM room_members WHERE user_id = ?1 AND role <> 'removed'",
     "DELETE FROM memberships WHERE user_id = ?1",
     "DELETE FROM holders WHERE user_id = ?1",
+    "DELETE FROM calls WHERE started_by = ?1 AND NOT live",
 ];
 
 impl SqliteStore {

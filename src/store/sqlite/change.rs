@@ -177,6 +177,19 @@ fn of<'q>(sql: &'static str, reacted: &'q Reacted) -> Query<'q> {
         .bind(reacted.user_id.as_str())
 }
 
+/// Returns the statement that writes the state of a message.
+pub(super) fn state(Subject { message, change_id }: &Subject) -> Query<'static> {
+    let revision = message.revision().get();
+    sqlx::query(STATE)
+        .bind(message.room_id.as_str().to_owned())
+        .bind(message.seq.get())
+        .bind((revision > 0).then_some(revision))
+        .bind(change_id.map(|id| id.to_string()))
+        .bind(message.reply_to().map(Seq::get))
+        .bind(message.is_pinned())
+        .bind(row::state_json(message))
+}
+
 impl Tables for SqliteTables<'_> {
     async fn existing(&mut self, places: &BTreeSet<Place>) -> Result<HashSet<Place>, StoreError> {
         let mut existing = HashSet::new();
@@ -297,17 +310,8 @@ impl Tables for SqliteTables<'_> {
     }
 
     async fn write_states(&mut self, changed: &[&Subject]) -> Result<(), StoreError> {
-        for Subject { message, change_id } in changed.iter().copied() {
-            let revision = message.revision().get();
-            let query = sqlx::query(STATE)
-                .bind(message.room_id.as_str())
-                .bind(message.seq.get())
-                .bind((revision > 0).then_some(revision))
-                .bind(change_id.map(|id| id.to_string()))
-                .bind(message.reply_to().map(Seq::get))
-                .bind(message.is_pinned())
-                .bind(row::state_json(message));
-            self.fetch(query).await?;
+        for subject in changed {
+            self.fetch(state(subject)).await?;
         }
         Ok(())
     }

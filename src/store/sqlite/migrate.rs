@@ -107,5 +107,10 @@ fn migrator() -> Migrator {
             "conversations",
             include_str!("../../../migrations/sqlite/0008_conversations.sql"),
         ),
+        migration(
+            9,
+            "calls",
+            include_str!("../../../migrations/sqlite/0009_calls.sql"),
+        ),
     ])
 }

@@ -2,6 +2,7 @@
 
 mod append;
 mod archive;
+mod calls;
 mod change;
 mod conversations;
 mod memberships;
@@ -25,6 +26,7 @@ use self::place::Place;
 use super::{
     archive_store::ArchiveStore,
     batch::Distinct,
+    call_store::CallStore,
     conversation_store::ConversationStore,
     error::{MigrateError, StoreError},
     fault,
@@ -221,6 +223,10 @@ impl MessageStore for SqliteStore {
     }
 
     fn conversations(&self) -> Option<&dyn ConversationStore> {
+        Some(self)
+    }
+
+    fn calls(&self) -> Option<&dyn CallStore> {
         Some(self)
     }
 

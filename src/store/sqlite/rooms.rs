@@ -1,6 +1,6 @@
 //! Rooms' settings and members.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use chrono::Utc;
 use serde_json::json;
@@ -12,15 +12,17 @@ use super::{
         error::StoreError,
         fault,
         governing::{self, Present, RoomTables},
+        present::Subject,
         row,
     },
-    change::{COUNT, OPEN, Query, REVISION},
+    append, calls,
+    change::{COUNT, OPEN, Query, REVISION, state},
     conversations::{self, time},
     memberships::LIMIT,
 };
 use crate::model::{
-    Membership, Metadata, Revision, RoomChange, RoomChanged, RoomId, RoomMember, RoomRefusal,
-    RoomSettings, Standing, Title, UserId,
+    Call, Draft, Membership, Message, Metadata, PartyId, Revision, RoomChange, RoomChanged, RoomId,
+    RoomMember, RoomRefusal, RoomSettings, Standing, Title, UserId,
 };
 
 /// A room without messages has a row, too, so that it has revisions.
@@ -29,11 +31,12 @@ const CREATE: &str =
 
 const PRESENT: &str = r#"
 SELECT r.last_seq AS seq, s.title, s.metadata, s.access, c.revision AS talk_revision, c.status, c.holder, c.version, c.changed,
-    c.changed_by, c.waiting,
+    c.changed_by, c.waiting, k.revision AS call_revision, k.call, CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now,
     (SELECT role FROM room_members WHERE room_id = ?1 AND user_id = ?2) AS own,
     (SELECT role FROM room_members WHERE room_id = ?1 AND user_id = ?3) AS other,
     (SELECT count(*) FROM room_members WHERE room_id = ?1 AND role = 'owner') AS owners
-FROM rooms AS r LEFT JOIN room_settings AS s USING (room_id) LEFT JOIN conversations AS c USING (room_id) WHERE r.room_id = ?1"#;
+FROM rooms AS r LEFT JOIN room_settings AS s USING (room_id) LEFT JOIN conversations AS c USING (room_id)
+LEFT JOIN calls AS k USING (room_id) WHERE r.room_id = ?1"#;
 
 const WRITE: &str = r#"
 INSERT INTO room_settings AS old (room_id, revision, title, metadata, access, created, settings_revision, changed)
@@ -62,13 +65,13 @@ ON CONFLICT (room_id, user_id) DO UPDATE SET follows = true"#;
 const UNFOLLOW: &str =
     "UPDATE memberships SET follows = false WHERE room_id = ?1 AND user_id = ?2 AND follows";
 
-/// A conversation needs no settings.
+/// A conversation or a call needs no settings.
 const SETTINGS: &str = r#"
-SELECT max(coalesce(s.revision, 0), coalesce(c.revision, 0)) AS revision, title, metadata, coalesce(access, 'open') AS access,
-    status, holder, version, c.changed, changed_by
+SELECT max(coalesce(s.revision, 0), coalesce(c.revision, 0), coalesce(k.revision, 0)) AS revision, title, metadata, coalesce(access, 'open') AS access,
+    status, holder, version, c.changed, changed_by, call
 FROM (SELECT ?1 AS room_id) AS asked
-LEFT JOIN room_settings AS s USING (room_id) LEFT JOIN conversations AS c USING (room_id)
-WHERE s.room_id IS NOT NULL OR c.room_id IS NOT NULL"#;
+LEFT JOIN room_settings AS s USING (room_id) LEFT JOIN conversations AS c USING (room_id) LEFT JOIN calls AS k USING (room_id)
+WHERE s.room_id IS NOT NULL OR c.room_id IS NOT NULL OR k.room_id IS NOT NULL"#;
 
 const STANDINGS: &str = r#"
 SELECT s.room_id, value ->> 1 AS user_id, s.access,
@@ -197,6 +200,43 @@ impl RoomTables for Tables<'_> {
         self.fetch(counting.bind(talk.revision.get()))
             .await
             .map(drop)
+    }
+
+    async fn lost_parties(
+        &mut self,
+        room: &RoomId,
+        lost_after: Duration,
+    ) -> Result<Vec<PartyId>, StoreError> {
+        let since = (Utc::now() - lost_after).timestamp_millis();
+        let query = sqlx::query(calls::LOST).bind(room.as_str()).bind(since);
+        let rows = self.fetch(query).await?;
+        let parties = rows.iter().map(|row| row::parsed(row, "party_id"));
+        parties.collect()
+    }
+
+    async fn write_call(
+        &mut self,
+        room: &RoomId,
+        call: &Call,
+        revision: Revision,
+    ) -> Result<(), StoreError> {
+        for query in calls::write(room, call, revision) {
+            self.fetch(query).await?;
+        }
+        let counting = sqlx::query(COUNT).bind(room.as_str());
+        self.fetch(counting.bind(revision.get())).await.map(drop)
+    }
+
+    async fn append(&mut self, draft: &Draft) -> Result<Message, StoreError> {
+        let appended = append::append(&mut *self.connection, &[draft]).await?;
+        let message = appended.messages.into_iter().next();
+        let message = message.ok_or_else(|| row::unreadable("seq", "not answered"))?;
+        let subject = Subject {
+            message,
+            change_id: None,
+        };
+        self.fetch(state(&subject)).await?;
+        Ok(subject.message)
     }
 }
 

@@ -42,6 +42,14 @@ async fn the_admin_page_may_talk_to_its_server_only_and_holds_no_secret() {
         ] {
             assert_eq!(file.headers()[header], chat.headers()[header], "{header}");
         }
+        let permissions = file.headers()["permissions-policy"].to_str().unwrap();
+        for feature in ["camera", "microphone", "display-capture"] {
+            assert!(
+                permissions.contains(&format!("{feature}=()")),
+                "{permissions}"
+            );
+        }
+        assert!(!permissions.contains("self"), "{permissions}");
         let text = file.text().await.unwrap();
         assert!(!text.contains("https://") && !text.contains(KEY), "{path}");
         assert!(!text.contains("innerHTML"), "{path}");

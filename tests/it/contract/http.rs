@@ -74,8 +74,19 @@ async fn the_page_is_served_and_may_talk_to_this_server_only() {
     );
     let policy = header(&page, CONTENT_SECURITY_POLICY);
     assert!(
-        policy.contains("default-src 'self'") && !policy.contains("unsafe"),
+        policy.starts_with("default-src 'none'; ") && !policy.contains("unsafe"),
         "{policy}"
+    );
+    let permissions = header(&page, HeaderName::from_static("permissions-policy"));
+    let own = permissions.split(", ").filter(|one| !one.ends_with("=()"));
+    assert_eq!(
+        Vec::from_iter(own),
+        [
+            "camera=(self)",
+            "microphone=(self)",
+            "display-capture=(self)",
+            "clipboard-write=(self)"
+        ]
     );
     let html = page.text().await.unwrap();
     assert!(

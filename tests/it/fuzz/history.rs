@@ -7,7 +7,9 @@ use std::{
 };
 
 use parlor::{
-    model::{Clients, EncodedMessage, Exclusion, Queued, RoomId, RoomPatterns, Seq, UserId},
+    model::{
+        Clients, EncodedMessage, Exclusion, Queued, Relayed, RoomId, RoomPatterns, Seq, UserId,
+    },
     store::{Keep, MessageStore, Page},
     testing::{
         auth::Identity,
@@ -50,6 +52,8 @@ impl Fanout for Nobody {
     fn reads(&self, _: &Reads) {}
 
     fn typing(&self, _: &RoomId, _: &UserId, _: bool) {}
+
+    fn relayed(&self, _: &RoomId, _: &Relayed) {}
 }
 
 impl Delivery for Nobody {
@@ -110,9 +114,11 @@ impl House {
             max_message_bytes: 8192,
             search: false,
             edit_window: None,
+            call_parties: 6,
             history_limit: DEFAULT_LIMIT,
             max_rooms: 256,
             messages: Rate::UNLIMITED,
+            signals: Rate::UNLIMITED,
             requests: Rate::UNLIMITED,
         };
         let rooms = Rooms::new(context);

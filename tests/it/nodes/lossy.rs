@@ -80,6 +80,10 @@ impl Bus for Lossy {
         self.inner.news().await
     }
 
+    fn is_crowded(&self) -> bool {
+        self.inner.is_crowded()
+    }
+
     fn is_well(&self) -> bool {
         self.inner.is_well()
     }

@@ -15,8 +15,8 @@ use std::{
 use futures_util::future::join_all;
 use parlor::{
     model::{
-        Body, Clients, Draft, EncodedMessage, Exclusion, Outcome, Queued, RoomId, RoomPatterns,
-        Seq, Stored, UserId,
+        Body, Clients, Draft, EncodedMessage, Exclusion, Outcome, Queued, Relayed, RoomId,
+        RoomPatterns, Seq, Stored, UserId,
     },
     store::MessageStore,
     testing::{
@@ -45,6 +45,7 @@ struct Recorder {
     presence: Mutex<Vec<Presence>>,
     typing: Mutex<Vec<(UserId, bool)>>,
     reads: Mutex<Vec<Reads>>,
+    relayed: Mutex<Vec<Relayed>>,
 }
 
 impl Fanout for Recorder {
@@ -72,6 +73,10 @@ impl Fanout for Recorder {
 
     fn typing(&self, _: &RoomId, user: &UserId, is_typing: bool) {
         self.typing.lock().unwrap().push((user.clone(), is_typing));
+    }
+
+    fn relayed(&self, _: &RoomId, signal: &Relayed) {
+        self.relayed.lock().unwrap().push(signal.clone());
     }
 }
 
@@ -138,9 +143,11 @@ impl House {
             max_message_bytes: 8192,
             search: false,
             edit_window: None,
+            call_parties: 6,
             history_limit,
             max_rooms: 256,
             messages: Rate::UNLIMITED,
+            signals: Rate::UNLIMITED,
             requests: Rate::UNLIMITED,
         };
         let inbox = Arc::new(Inbox::new(InboxContext {

@@ -2,6 +2,7 @@
 //! has a deadline.
 
 pub mod client;
+pub mod coturn;
 pub mod database;
 pub mod engine;
 pub mod faulty;

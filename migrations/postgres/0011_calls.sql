@@ -1,0 +1,25 @@
+-- The latest call of each room.
+CREATE TABLE calls (
+    room_id    text COLLATE "C" PRIMARY KEY,
+    -- The room's revision when the call changed last.
+    revision   bigint NOT NULL,
+    started_by text COLLATE "C" NOT NULL,
+    -- False once it is over.
+    live       boolean NOT NULL,
+    -- The time at which it ends by itself.
+    expires    timestamptz,
+    -- The call in JSON, as clients see it.
+    call       text COLLATE "C" NOT NULL
+) WITH (fillfactor = 50);
+
+CREATE INDEX calls_live ON calls (room_id) WHERE live;
+
+CREATE INDEX calls_starter ON calls (started_by);
+
+-- The time when each party of a call had a client last, whatever the server.
+CREATE TABLE call_parties (
+    room_id  text COLLATE "C",
+    party_id text COLLATE "C",
+    seen     timestamptz NOT NULL,
+    PRIMARY KEY (room_id, party_id)
+) WITH (fillfactor = 50);

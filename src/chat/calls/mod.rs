@@ -1,0 +1,288 @@
+//! Calls: a member of a room rings the others, and they join. The room's state says who is in the call.
+
+mod keeper;
+mod parties;
+
+use std::{slice, sync::Arc};
+
+use tokio::{sync::Notify, time::timeout};
+
+pub use self::keeper::CallKeeper;
+use self::parties::Parties;
+use super::{Chat, Participant, charge};
+use crate::{
+    auth::Identity,
+    calling::{Grant, LiveKit},
+    error::Error,
+    model::{
+        Authority, Call, CallId, CallStep, MAX_RUNG, Media, PartyId, RoomAction, RoomChange,
+        RoomChanged, RoomId, UserId,
+    },
+    room::READ_TIMEOUT,
+};
+
+/// A call that a client starts.
+#[derive(Debug, Clone)]
+pub struct NewCall {
+    /// The call.
+    pub call_id: CallId,
+    /// The kind.
+    pub media: Media,
+    /// The users whom it rings; none for everybody in the room.
+    pub to: Option<Vec<UserId>>,
+}
+
+/// The part of this server in calls.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    parties: Parties,
+    /// Wakes the keeper: the next end of a call may be nearer.
+    changed: Notify,
+}
+
+/// A call that a client is a party of now.
+#[derive(Debug)]
+pub struct Entered {
+    /// The call.
+    pub call: Call,
+    /// The way to the media, where a LiveKit server carries them.
+    pub livekit: Option<Grant>,
+}
+
+impl Chat {
+    /// Lets a LiveKit server carry the media of calls.
+    #[must_use]
+    pub fn with_livekit(mut self, livekit: LiveKit) -> Self {
+        self.livekit = Some(livekit);
+        self
+    }
+
+    /// Starts a call, with the client as its first party. In a room with more than [`MAX_RUNG`] users, a
+    /// call to everybody rings nobody.
+    ///
+    /// `enter` is called once the client is a party, before anybody else can know of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Conflict`] with the present call when another one goes on, or the call is over;
+    /// [`Error::InvalidPayload`] when it is to ring nobody but its starter. Otherwise as
+    /// [`Chat::join_call`].
+    pub async fn start_call(
+        &self,
+        participant: &Arc<Participant>,
+        room: RoomId,
+        party_id: PartyId,
+        call: NewCall,
+        enter: impl FnOnce() + Send,
+    ) -> Result<Entered, Error> {
+        let (starter, _) = participant.member(&room)?;
+        let to = match call.to {
+            Some(mut users) => {
+                users.retain(|user| user != starter.user_id());
+                if users.is_empty() {
+                    let why = "to: must name somebody else; leave it out to ring everybody";
+                    return Err(Error::InvalidPayload(why.into()));
+                }
+                Some(users)
+            }
+            None => {
+                let present = self.rooms.presence(&room).await?;
+                (present.member_count > MAX_RUNG).then(Vec::new)
+            }
+        };
+        let step = CallStep::Start {
+            call_id: call.call_id,
+            party_id: party_id.clone(),
+            media: call.media,
+            to,
+        };
+        self.enter_call(participant, room, party_id, step, enter)
+            .await
+    }
+
+    /// Joins a call, or comes back to it.
+    ///
+    /// `enter` is called once the client is a party, before anybody else can know of it.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::NotInRoom`] for a room the client is not in;
+    /// - [`Error::NotFound`] for a room that had no call yet;
+    /// - [`Error::Conflict`] with the room's call when it is another one, has ended, is full, or has another
+    ///   client of this user;
+    /// - [`Error::Forbidden`] for another user's party;
+    /// - [`Error::RateLimited`] for too many changes;
+    /// - [`Error::Unavailable`] when the database does not answer or the server is stopping; the client may
+    ///   be in the call, and can repeat the request.
+    pub async fn join_call(
+        &self,
+        participant: &Arc<Participant>,
+        room: RoomId,
+        call_id: CallId,
+        party_id: PartyId,
+        enter: impl FnOnce() + Send,
+    ) -> Result<Entered, Error> {
+        participant.member(&room)?;
+        // A party that comes back late must not be put out meanwhile.
+        let place = (room.clone(), party_id.clone());
+        self.see_parties(slice::from_ref(&place)).await?;
+        let step = CallStep::Join {
+            call_id,
+            party_id: party_id.clone(),
+            max_parties: self.limits.call_parties,
+        };
+        self.enter_call(participant, room, party_id, step, enter)
+            .await
+    }
+
+    /// Declines a call for all clients of the user. After somebody has joined it changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Chat::join_call`], but never [`Error::Conflict`].
+    pub async fn reject_call(
+        &self,
+        participant: &Participant,
+        room: RoomId,
+        call_id: CallId,
+    ) -> Result<Call, Error> {
+        participant.member(&room)?;
+        let present = self.rooms.presence(&room).await?.members;
+        let step = CallStep::Reject { call_id, present };
+        let changed = self.step(participant, room, step, || ()).await?;
+        call_after(changed)
+    }
+
+    /// Leaves a call; a repeat is harmless.
+    ///
+    /// # Errors
+    ///
+    /// As [`Chat::join_call`], but never [`Error::Conflict`].
+    pub async fn leave_call(
+        &self,
+        participant: &Participant,
+        room: RoomId,
+        call_id: CallId,
+        party_id: PartyId,
+    ) -> Result<Call, Error> {
+        let step = CallStep::Leave {
+            call_id: Some(call_id),
+            party_id: party_id.clone(),
+        };
+        let call = self.step(participant, room.clone(), step, || ()).await?;
+        let call = call_after(call)?;
+        // It may be a party of another call.
+        if call.party(&party_id).is_none() {
+            participant.end_party(&room, &party_id);
+        }
+        Ok(call)
+    }
+
+    /// Makes a client a party, as the step asks.
+    async fn enter_call(
+        &self,
+        participant: &Arc<Participant>,
+        room: RoomId,
+        party_id: PartyId,
+        step: CallStep,
+        enter: impl FnOnce() + Send,
+    ) -> Result<Entered, Error> {
+        let entered = || {
+            if participant.set_party(&room, Some(party_id.clone())) {
+                self.calls.parties.add(&room, &party_id, participant);
+                enter();
+            }
+        };
+        let changed = self.step(participant, room.clone(), step, entered).await?;
+        let user = participant.identity().ok_or(Error::NotInRoom)?;
+        if participant.party(&room).as_ref() != Some(&party_id) {
+            // The client has left the room meanwhile.
+            self.hang_up(&user, &room, &party_id).await;
+            return Err(Error::NotInRoom);
+        }
+        let call = call_after(changed)?;
+        let livekit = self.livekit.as_ref();
+        let livekit =
+            livekit.map(|server| server.grant(&room, &call.call_id, &party_id, user.user_id()));
+        Ok(Entered { call, livekit })
+    }
+
+    /// Takes a step for a client in the room; `stored` is called before anybody else hears of it.
+    async fn step(
+        &self,
+        participant: &Participant,
+        room: RoomId,
+        step: CallStep,
+        stored: impl FnOnce() + Send,
+    ) -> Result<RoomChanged, Error> {
+        self.check_running()?;
+        let (user, _) = participant.member(&room)?;
+        user.may_enter(&room)?;
+        charge(&self.messages, &user)?;
+        let change = RoomChange {
+            room_id: room,
+            user_id: user.user_id().clone(),
+            authority: user.authority(),
+            action: RoomAction::Call(step),
+        };
+        self.change_call(&change, stored).await
+    }
+
+    async fn change_call(
+        &self,
+        change: &RoomChange,
+        stored: impl FnOnce() + Send,
+    ) -> Result<RoomChanged, Error> {
+        let changed = self.store_change(change).await??;
+        stored();
+        self.tell_change(&change.room_id, &changed);
+        if changed.changed {
+            self.calls.changed.notify_one();
+        }
+        Ok(changed)
+    }
+
+    /// Takes a party out of the room's call. Should it fail, the call's keeper does it later.
+    pub(super) async fn hang_up(&self, user: &Identity, room: &RoomId, party_id: &PartyId) {
+        self.take_out(user.user_id(), room, party_id).await;
+    }
+
+    /// Takes the client of a user who may not be in the room any more out of its call.
+    pub(super) async fn hang_up_removed(&self, user: &UserId, room: &RoomId, call: Option<&Call>) {
+        if let Some(party) = call.and_then(|call| call.party_of(user)) {
+            self.take_out(user, room, &party.party_id).await;
+        }
+    }
+
+    async fn take_out(&self, user: &UserId, room: &RoomId, party_id: &PartyId) {
+        let step = CallStep::Leave {
+            call_id: None,
+            party_id: party_id.clone(),
+        };
+        let change = RoomChange {
+            room_id: room.clone(),
+            user_id: user.clone(),
+            authority: Authority::User,
+            action: RoomAction::Call(step),
+        };
+        if let Err(error) = self.change_call(&change, || ()).await {
+            tracing::debug!(%room, %error, "party not taken out of its call");
+        }
+    }
+
+    /// Notes that parties have clients now. Returns those that are in a call.
+    async fn see_parties(
+        &self,
+        parties: &[(RoomId, PartyId)],
+    ) -> Result<Vec<(RoomId, PartyId)>, Error> {
+        let store = self.store.calls().ok_or(Error::Unavailable)?;
+        let seen = timeout(READ_TIMEOUT, store.see(parties)).await;
+        Ok(seen.map_err(|_| Error::Unavailable)??)
+    }
+}
+
+/// Returns the call after a step.
+fn call_after(changed: RoomChanged) -> Result<Call, Error> {
+    let call = changed.settings.info.call;
+    call.map(|call| *call).ok_or(Error::Unavailable)
+}

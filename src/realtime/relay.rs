@@ -1,0 +1,75 @@
+//! Delivery of clients' own events.
+
+use socketioxide::extract::SocketRef;
+
+use super::{
+    client::{Client, packets_of_party},
+    fanout::{PACKET_BYTES, SocketIoFanout, send},
+    protocol::{ClientSignal, event},
+};
+use crate::model::{PartyId, Recipient, Relayed, RoomId, UserId};
+
+impl SocketIoFanout {
+    /// Relays an event to its receivers here, each of them in the room at this moment.
+    pub(super) fn relay(&self, room: &RoomId, signal: &Relayed) {
+        match &signal.to {
+            None => self.relay_to_all(room, signal),
+            Some(Recipient::User(user)) => {
+                let here = |socket: &SocketRef| Client::from_socket(socket).participant.is_in(room);
+                relay_to(self.sockets_of_user(user).filter(here), room, signal);
+            }
+            Some(Recipient::Party(party)) => {
+                relay_to(self.sockets_of_party(room, &party.party_id), room, signal);
+            }
+        }
+    }
+
+    /// Relays an event to all clients in the room but the sender, which may be on another server.
+    fn relay_to_all(&self, room: &RoomId, signal: &Relayed) {
+        let name = room.to_string();
+        let is_sender =
+            |socket: &SocketRef| Client::from_socket(socket).participant.client == signal.client;
+        let sender = self.sockets_of_user(&signal.user_id).find(is_sender);
+        let others = match sender {
+            Some(sender) => Some(sender.to(name)),
+            None => self.io.of("/").map(|namespace| namespace.to(name)),
+        };
+        if let Some(others) = others {
+            let (packet, bytes) = (ClientSignal::new(room, signal), size(room, signal));
+            self.emit_by(others, room, event::SIGNAL, &packet, bytes);
+        }
+    }
+
+    fn sockets_of_user(&self, user: &UserId) -> impl Iterator<Item = SocketRef> {
+        let own = self.users.sockets_of(user).into_iter();
+        own.map(SocketRef::from)
+    }
+
+    /// Returns the sockets that are a party of a room's call now.
+    fn sockets_of_party(&self, room: &RoomId, party: &PartyId) -> impl Iterator<Item = SocketRef> {
+        let namespace = self.io.of("/");
+        let listening = namespace.map_or_else(Vec::new, |namespace| {
+            namespace.within(packets_of_party(room, party)).sockets()
+        });
+        listening.into_iter().filter(|socket| {
+            let now = Client::from_socket(socket).participant.party(room);
+            now.as_ref() == Some(party)
+        })
+    }
+}
+
+/// Relays an event to some sockets, the sender left out.
+fn relay_to(sockets: impl Iterator<Item = SocketRef>, room: &RoomId, signal: &Relayed) {
+    let (packet, bytes) = (ClientSignal::new(room, signal), size(room, signal));
+    for socket in sockets {
+        let client = Client::from_socket(&socket);
+        if client.participant.client != signal.client {
+            send(&client, &socket, event::SIGNAL, &packet, bytes);
+        }
+    }
+}
+
+/// Returns the approximate size of an event's packet, in bytes.
+fn size(room: &RoomId, signal: &Relayed) -> usize {
+    room.as_str().len() + signal.bytes() + PACKET_BYTES
+}
