@@ -4,6 +4,7 @@
  * @import { Call } from "./parlor.js"
  * @import { CallEvents } from "./parlor-call.js"
  * @import { DeviceTrouble, Troubles } from "./parlor-devices.js"
+ * @import { Words } from "./words.js"
  */
 
 const SECOND_MS = 1_000;
@@ -70,6 +71,14 @@ const ENDS = {
 
 /** Explains the end of a call. @param {CallEvents["ended"]} ended */
 export const endOf = ({ reason }) => ENDS[reason] ?? ENDS.left;
+
+/** Explains a conflict with the room's present call. @param {Call} current @param {string} userId the page's user @returns {Words} */
+export function conflictWith({ state, parties }, userId) {
+  const isThere = parties.some((party) => party.userId === userId);
+  if (state === "ended") return { text: "The call is over.", detail: "" };
+  if (isThere) return { text: "You are in this call in another tab or on another device.", detail: "" };
+  return { text: "The call is full, or another one has begun.", detail: "" };
+}
 
 /** Outcomes of calls in the history, for others and for the starter. @type {Record<string, [string, string]>} */
 const OUTCOMES = {

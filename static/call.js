@@ -1,6 +1,7 @@
 /**
  * Calls on the page.
  *
+ * @import { Call } from "./parlor.js"
  * @import { Refusal, Room } from "./parlor-client.js"
  * @import { CallEvents } from "./parlor-call.js"
  * @import { Wanted } from "./parlor-devices.js"
@@ -9,7 +10,7 @@
 import { lineOf } from "./call-clock.js";
 import { ring } from "./call-sound.js";
 import { Tiles } from "./call-tiles.js";
-import { endOf, kindOf, listed, troubledDevices } from "./call-words.js";
+import { conflictWith, endOf, kindOf, listed, troubledDevices } from "./call-words.js";
 import { page } from "./page.js";
 import { Calls } from "./parlor-call.js";
 import { isolated, plainlyIsolated, showWords } from "./text.js";
@@ -104,11 +105,14 @@ class CallPanel {
 
   /** Says why a step was refused. @param {Promise<void>} step */
   async #report(step) {
-    showWords(page.callTrouble, null);
+    showWords(page.trouble, null);
     try {
       await step;
-    } catch (refusal) {
-      showWords(page.trouble, refusedCall(/** @type {Refusal} */ (refusal)));
+    } catch (error) {
+      const refusal = /** @type {Refusal} */ (error);
+      const current = /** @type {Call | undefined} */ (/** @type {unknown} */ (refusal.current));
+      const where = page.call.hidden ? page.trouble : page.callTrouble;
+      showWords(where, current?.parties ? conflictWith(current, this.#room.userId) : refusedCall(refusal));
     }
   }
 

@@ -3,7 +3,6 @@
  *
  *     const calls = new Calls(await parlor.joinRoom("lobby"));
  *     calls.on("ring", ({ startedBy, media }) => showRinging(startedBy, media));
- *     calls.on("ringEnd", hideRinging);
  *     calls.on("parties", (parties) => parties.forEach(({ userId, stream }, partyId) => showTile(partyId, userId, stream)));
  *     await calls.start({ audio: true, video: true });
  *
@@ -31,7 +30,6 @@
  * @property {boolean} [mesh] false: no connections to the parties, as with an SFU (see `livekit`)
  * @property {Constraints} [constraints] of the microphone and the camera
  * @property {RTCConfiguration} [configuration] of the connections, besides the servers
- * @property {typeof RTCPeerConnection} [RTCPeerConnection]
  */
 
 import { Devices } from "./parlor-devices.js";
@@ -103,11 +101,17 @@ export class Calls {
   }
 
   /**
-   * Starts a call, once the devices are open or refused. Rejects with a {@link Refusal}; `CONFLICT` has the present call as `current`.
+   * Starts a call, once the devices are open or refused; or accepts the one that rings. Rejects with a {@link Refusal}.
    * @param {Wanted & { to?: string[] }} [wanted] `to`: the users whom it rings; everybody in the room when absent
    */
   async start({ to, ...wanted } = { audio: true }) {
-    await this.#enter("startCall", newId(), wanted, { media: wanted.video ? "video" : "audio", to });
+    try {
+      await this.#enter("startCall", newId(), wanted, { media: wanted.video ? "video" : "audio", to });
+    } catch (/** @type {any} */ refusal) {
+      // Of two who call each other at once, one accepts the other's call.
+      if (refusal.code !== "CONFLICT" || refusal.current?.state !== "ringing") throw refusal;
+      await this.#enter("joinCall", refusal.current.callId, wanted);
+    }
   }
 
   /** Accepts the present call, comes to it later, or comes back to it. Rejects with a {@link Refusal}. @param {Wanted} [wanted] */
@@ -211,8 +215,7 @@ export class Calls {
 
   /** Looks at the room's state. One from before this client's own step does not count. */
   #look() {
-    this.call = this.#room.info?.call ?? null;
-    const [part, call] = [this.#part, this.call];
+    const [part, call] = [this.#part, (this.call = this.#room.info?.call ?? null)];
     if (part?.entered && call) {
       const isIn = call.parties.some(({ partyId }) => partyId === this.partyId);
       part.seen ||= isIn;
@@ -240,12 +243,10 @@ export class Calls {
 
   /** @param {string} partyId @returns {Link} */
   #link(partyId) {
-    const { RTCPeerConnection = globalThis.RTCPeerConnection, configuration } = this.#options;
     return {
       polite: this.partyId > partyId,
-      connect: (present) => new RTCPeerConnection(present),
       refresh: async () => this.#part?.servers.refresh(),
-      configuration: () => ({ ...configuration, iceServers: this.#part?.servers.list ?? [] }),
+      configuration: () => ({ ...this.#options.configuration, iceServers: this.#part?.servers.list ?? [] }),
       send: (data) => {
         const isPresent = this.#part?.present === true;
         if (isPresent) this.#room.signal(SIGNAL, { ...data }, { partyId }).catch((refusal) => this.#emit("error", refusal));

@@ -19,7 +19,6 @@
  * @typedef {object} Link A peer's surroundings.
  * @property {boolean} polite
  * @property {(data: PeerSignal) => boolean} send returns false while nothing can be sent
- * @property {(configuration: RTCConfiguration) => RTCPeerConnection} connect makes a connection
  * @property {() => Promise<void>} refresh asks for fresh servers
  * @property {() => RTCConfiguration} configuration with the present servers
  * @property {() => { sends: Sends, tracks: Record<Kind, MediaStreamTrack | null> }} media the media to send
@@ -179,7 +178,7 @@ export class Peer {
 
   #open() {
     this.#connection?.close();
-    const connection = this.#link.connect(this.#link.configuration());
+    const connection = new RTCPeerConnection(this.#link.configuration());
     this.#connection = connection;
     Object.assign(this, { stream: new MediaStream(), path: "connecting" });
     [this.#senders, this.#outgoing, this.#incoming, this.#meter] = [{}, [], [], new Meter()];

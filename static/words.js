@@ -93,12 +93,7 @@ const ROOM = {
 /** Reasons for a refused step of a call, by code. @type {typeof ENTRY} */
 const CALL = {
   INVALID_PAYLOAD: [[/./, "The server did not understand this page. Reload it: there may be a newer one."]],
-  CONFLICT: [
-    [/full|parties at most/, "The call is full."],
-    [/another (tab|client|device)|already in/, "You are in this call in another tab or on another device."],
-    [/ended|over/, "The call is over."],
-    [/./, "Another call is going on in this room."],
-  ],
+  CONFLICT: [[/./, "Somebody was faster. Look at how the call is now."]],
   FORBIDDEN: [[/./, "You may not take part in calls in this room."]],
   NOT_FOUND: [[/./, "There is no such call any more."]],
   NOT_IN_ROOM: [[/./, "You are not in this room any more."]],
