@@ -13,7 +13,7 @@ import { Tiles } from "./call-tiles.js";
 import { conflictWith, endOf, kindOf, listed, troubledDevices } from "./call-words.js";
 import { page } from "./page.js";
 import { Calls } from "./parlor-call.js";
-import { isolated, plainlyIsolated, showWords } from "./text.js";
+import { avatar, isolated, plainlyIsolated, showWords } from "./text.js";
 import { setTitle } from "./title.js";
 import { refusedCall } from "./words.js";
 
@@ -143,7 +143,6 @@ class CallPanel {
     page.callDecline.hidden = state !== "ringing";
     page.callAccept.textContent = state === "ringing" ? "Answer" : "Join";
     page.callControls.hidden = !isIn;
-    page.callAcceptVideo.classList.toggle("first", call?.media === "video");
     page.callTitle.replaceChildren(...this.#title());
     if (!isIn) {
       this.#enlarge(false);
@@ -159,7 +158,7 @@ class CallPanel {
   #title() {
     const { state, call } = this.#calls;
     if (!call || this.#told) return [this.#told];
-    if (state === "ringing") return [isolated(call.startedBy), call.media === "video" ? " is calling, with video" : " is calling"];
+    if (state === "ringing") return [avatar(call.startedBy), isolated(call.startedBy), call.media === "video" ? " is calling, with video" : " is calling"];
     if (state === "elsewhere") return ["You are in this call in another tab or on another device."];
     if (state === "joining" || state === "joined") return [kindOf(call)];
     const names = call.parties.map(({ userId }) => plainlyIsolated(userId));

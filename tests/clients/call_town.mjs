@@ -1,14 +1,5 @@
 /** A room's server in the page, for scripts that lose, hold and reorder signals between real connections of one browser. */
 
-/** Chromium's flags for calls: a camera and a microphone that need no permission, and addresses that other processes can use. */
-export const CALL_ARGUMENTS = [
-  "--use-fake-device-for-media-stream",
-  "--use-fake-ui-for-media-stream",
-  "--disable-features=WebRtcHideLocalIpsWithMdns",
-  "--allow-loopback-in-peer-connection",
-  "--autoplay-policy=no-user-gesture-required",
-];
-
 /** Defines `Town` on the page, whose `enter` returns rooms as `parlor-client.js` has them; a page evaluates this function. */
 export async function installTown() {
   const { Calls } = await import("/parlor-call.js");
@@ -148,15 +139,4 @@ export async function installTown() {
   };
 
   Object.assign(window, { Town, until, flows });
-}
-
-/** Records all connections of a page, before its scripts run. */
-export function recordConnections() {
-  window.connections = [];
-  window.RTCPeerConnection = class extends window.RTCPeerConnection {
-    constructor(...configuration) {
-      super(...configuration);
-      window.connections.push(this);
-    }
-  };
 }
