@@ -37,7 +37,7 @@ function isExecutable(file) {
 }
 
 /** Returns the first browser found, by its name on the `PATH` or by its path. */
-function browserFile() {
+export function browserFile() {
   const folders = (env.PATH ?? "").split(delimiter);
   const names = env.CHROME ? [env.CHROME] : BROWSERS;
   const file = names.flatMap((name) => folders.map((folder) => resolve(folder, name))).find(isExecutable);

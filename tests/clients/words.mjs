@@ -3,16 +3,16 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
-import { refusedAct, refusedEntry, refusedRoom, refusedSend, troubled } from "../../static/words.js";
+import { refusedAct, refusedCall, refusedEntry, refusedRoom, refusedSend, troubled } from "../../static/words.js";
 import { TECHNICAL } from "./page.mjs";
 
-test("every code has words, for those who enter, those who send, those who run a room and administrators", () => {
+test("every code has words, for those who enter, those who send, those who run a room, those who call and administrators", () => {
   const contract = readFileSync(new URL("../../static/parlor.d.ts", import.meta.url), "utf8");
   const type = /export type ErrorCode =([\s\S]*?)";/.exec(contract)[1];
   const codes = [...type.matchAll(/\| "([A-Z_]+)/g)].map(([, code]) => code);
   assert.ok(codes.length >= 10);
   const unknown = { code: "NO_SUCH_CODE", message: "?" };
-  for (const words of [refusedEntry, refusedSend, refusedRoom, refusedAct]) {
+  for (const words of [refusedEntry, refusedSend, refusedRoom, refusedCall, refusedAct]) {
     const texts = codes.map((code) => words({ code, message: "it says so" }).text);
     assert.match(words(unknown).text, /\.$/);
     for (const [place, text] of texts.entries()) {
