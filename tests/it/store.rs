@@ -495,6 +495,8 @@ async fn every_unique_index_of_a_rooms_rows_begins_with_the_room() {
         "room_departures",
         "webhook_cursors",
         "conversations",
+        "calls",
+        "call_parties",
     ] {
         let all = format!(
             "SELECT 1 / (count(*) > 0 AND bool_and(attname = 'room_id'))::int FROM pg_index \
