@@ -247,10 +247,7 @@ fn place<T: TryFrom<i64>>(line: &str) -> Option<(RoomId, T)> {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{
-            news::{Signals, Wakes},
-            parts::Parts,
-        },
+        super::{news::Wakes, parts::Parts, signals::Signals},
         *,
     };
     use crate::model::Relayed;

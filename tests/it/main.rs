@@ -53,6 +53,7 @@ mod room;
 mod rooms;
 mod schema;
 mod search;
+mod signals;
 mod start;
 mod starting;
 mod storage;
