@@ -12,6 +12,7 @@ mod line;
 mod listener;
 mod news;
 mod parts;
+mod payloads;
 mod postgres;
 mod redis;
 mod roster;
