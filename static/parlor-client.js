@@ -8,7 +8,7 @@
  *     room.send("hello");
  *
  * @import { ChangesPage, ClientToServerEvents, ErrorBody, Joined, Message, MessageChanged, Presence, Reads as ReadsOf } from "./parlor.js"
- * @import { CreateRoom, FoundMessages, Member, Removed, Role, RoomChanged, RoomInfo, RoomSettings, ServerToClientEvents, SetRoom } from "./parlor.js"
+ * @import { CreateRoom, FoundMessages, Member, Removed, Role, RoomChanged, RoomInfo, RoomSettings, SendSignal, ServerToClientEvents, SetRoom, Signal } from "./parlor.js"
  * @import { Preview } from "./parlor-changes.js"
  * @import { Extras } from "./parlor-outbox.js"
  * @import { Unconfirmed } from "./parlor-outbox.js"
@@ -21,6 +21,7 @@
  * @property {Unconfirmed[]} outbox `outbox` has changed
  * @property {Set<string>} members `members` or `memberCount` have changed
  * @property {Map<string, number>} read `reads` or `readSeq` have changed
+ * @property {Signal} signal an event of another client's own
  * @property {RoomInfo | null} info `info` or `role` have changed
  * @property {{ after: number, until: number }} resume back in the room: the messages with a `seq` in between were missed
  * @property {Message[]} reset the room's log went back, as after a restore: all `messages` are replaced
@@ -196,6 +197,7 @@ export class Room {
       roomChanged: (/** @type {RoomChanged} */ changed) => changed.roomId === roomId && this.#follow(changed),
       removed: (/** @type {Removed} */ removed) => removed.roomId === roomId && this.#handleRefusal(removal(removed)),
       read: (/** @type {ReadsOf} */ read) => read.roomId === roomId && this.#takeReads(read.reads),
+      signal: (/** @type {Signal} */ signal) => signal.roomId === roomId && this.#emit("signal", signal),
       presence: (/** @type {Presence} */ presence) => presence.roomId === roomId && this.#changeMembers(presence),
       history: (/** @type {Joined} */ joined) => joined.roomId === roomId && joined.reset && this.#reset(joined),
     });
@@ -325,6 +327,19 @@ export class Room {
   /** Marks the messages up to one as read, by default all: a mark never goes back. @param {number} [seq] */
   markRead(seq = this.#cursor ?? 0) {
     if (this.#reads.mark(seq)) this.#sendMark();
+  }
+
+  /**
+   * Relays an event of the application's own: to all other clients in the room, or to one user or party of its call. It is not
+   * repeated, as it is worth nothing later: rejects with a {@link Refusal}, at once while the room is not joined.
+   * @param {string} type
+   * @param {object} data
+   * @param {SendSignal["to"]} [to]
+   * @returns {Promise<void>}
+   */
+  async signal(type, data, to) {
+    if (this.state !== "joined") throw this.#ended ?? refusal(NO_ANSWER);
+    await ask(this.#socket, "signal", { roomId: this.roomId, type, data, to });
   }
 
   /** Sends a failed message once more. @param {Unconfirmed} failed */

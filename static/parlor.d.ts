@@ -551,6 +551,28 @@ export interface UserTyping {
   isTyping: boolean;
 }
 
+/** Relays an event of your own to others in the room. It is neither stored nor repeated. */
+export interface SendSignal {
+  roomId: string;
+  /** Your name for this kind of event: 1 to 128 bytes of UTF-8. */
+  type: string;
+  /** At most 16,384 bytes of JSON. */
+  data: object;
+  /** One user, or one party of the room's call, which only another party reaches; all other clients when absent. */
+  to?: string | { partyId: string };
+}
+
+/** An event of another client's own. */
+export interface Signal {
+  roomId: string;
+  /** The sender. */
+  userId: string;
+  /** The sender's party in the room's call. */
+  partyId?: string;
+  type: string;
+  data: any;
+}
+
 /** Users came or went; rapid changes are combined. */
 export interface Presence {
   roomId: string;
@@ -581,7 +603,7 @@ export type ErrorCode =
   | "MESSAGE_TOO_LARGE"
   /** There is no such event. */
   | "UNKNOWN_EVENT"
-  /** A send, typing, leave or history without a join: join, then repeat it. */
+  /** A send, typing, signal, leave or history without a join: join, then repeat it. */
   | "NOT_IN_ROOM"
   /** A missing or invalid token. */
   | "UNAUTHORIZED"
@@ -654,6 +676,8 @@ export interface ServerToClientEvents {
   presence: (presence: Presence) => void;
   /** Another user is typing, or has stopped. */
   typing: (typing: UserTyping) => void;
+  /** An event of another client's own. */
+  signal: (signal: Signal) => void;
   /** The answer to a join without an ack; with `reset`, the content of a log that went back. */
   history: (joined: Joined) => void;
   /** A request without an ack failed, or your token expired and the server disconnects you. */
@@ -693,5 +717,6 @@ export interface ClientToServerEvents {
   watchConversations: (payload: { on: boolean }, ack: (answer: Ack<object>) => void) => void;
   searchMessages: (payload: SearchMessages, ack: (answer: Ack<FoundMessages>) => void) => void;
   typing: (payload: Typing) => void;
+  signal: (payload: SendSignal, ack: (answer: Ack<object>) => void) => void;
   refreshAuth: (payload: RefreshAuth, ack: (answer: Ack<Refreshed>) => void) => void;
 }
