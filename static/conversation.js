@@ -6,6 +6,7 @@
  * @import { Words } from "./words.js"
  */
 
+import { showCalls } from "./call.js";
 import { Composer } from "./composer.js";
 import { showConnection } from "./connection.js";
 import { createRooms } from "./create.js";
@@ -21,6 +22,7 @@ import { showSettings, titleOf } from "./settings.js";
 import { share } from "./share.js";
 import { counted, isolated, plainlyIsolated } from "./text.js";
 import { Timeline } from "./timeline.js";
+import { setTitle } from "./title.js";
 import { TypingLine } from "./typing.js";
 import { refusedEntry } from "./words.js";
 
@@ -32,13 +34,16 @@ import { refusedEntry } from "./words.js";
  */
 export async function converse(userId, roomId, leave) {
   page.title.textContent = roomId;
-  document.title = `${plainlyIsolated(roomId)} · Parlor`;
+  setTitle({ room: `${plainlyIsolated(roomId)} · Parlor` });
   page.loading.hidden = false;
   // The server may be at the root, or behind a proxy under another path.
   const { pathname: path } = new URL("socket.io/", document.baseURI);
   const socket = /** @type {ParlorSocket} */ (/** @type {any} */ (window).io({ path, auth: { userId } }));
   showConnection(socket);
-  page.leave.addEventListener("click", () => {
+  /** @type {(() => Promise<unknown>) | undefined} */
+  let hangUp;
+  page.leave.addEventListener("click", async () => {
+    await hangUp?.();
     socket.disconnect();
     leave();
   });
@@ -55,6 +60,7 @@ export async function converse(userId, roomId, leave) {
   // A reload shows the room from its new log; the messages on the page may no longer exist.
   room.on("reset", () => location.reload());
   new Conversation(socket, room).start();
+  hangUp = showCalls(room);
 }
 
 /** The page is trimmed beyond so many messages, while the reader follows them. */
@@ -181,8 +187,7 @@ class Conversation {
       this.#unread = 0;
       this.#room.markRead();
     }
-    const title = `${plainlyIsolated(titleOf(this.#room))} · Parlor`;
-    document.title = this.#unread > 0 ? `(${this.#unread}) ${title}` : title;
+    setTitle({ room: `${plainlyIsolated(titleOf(this.#room))} · Parlor`, unread: this.#unread });
     page.newest.hidden = this.#scroller.atEnd;
     page.newest.textContent = this.#unread > 0 ? counted(this.#unread, "new message") : "Newest messages";
   }

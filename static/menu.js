@@ -50,7 +50,7 @@ export class Menus {
     const moderates = this.#room.role === "moderator" || this.#room.role === "owner";
     const reactions = REACTIONS.map((reaction) => this.#item(reaction, () => this.#react(message, reaction)));
     const texts = [this.#item("Reply", () => this.#reply(message))];
-    if (own) texts.push(this.#item("Edit", () => this.#edit(message)));
+    if (own && !message.metadata?.call) texts.push(this.#item("Edit", () => this.#edit(message)));
     texts.push(this.#item(message.pinned ? "Unpin" : "Pin", () => report(this.#room.pin(message.seq, !message.pinned))));
     if (own || moderates) texts.push(this.#item("Delete for everybody", () => report(this.#room.delete(message.seq))));
     this.#menu.replaceChildren(element("p", "", ...reactions), element("p", "", ...texts));

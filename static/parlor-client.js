@@ -8,7 +8,8 @@
  *     room.send("hello");
  *
  * @import { ChangesPage, ClientToServerEvents, ErrorBody, Joined, Message, MessageChanged, Presence, Reads as ReadsOf } from "./parlor.js"
- * @import { CreateRoom, FoundMessages, Member, Removed, Role, RoomChanged, RoomInfo, RoomSettings, SendSignal, ServerToClientEvents, SetRoom, Signal } from "./parlor.js"
+ * @import { CreateRoom, FoundMessages, Member, Removed, Role, RoomChanged, RoomInfo, RoomSettings, ServerToClientEvents, SetRoom } from "./parlor.js"
+ * @import { SendSignal, Signal } from "./parlor.js"
  * @import { Preview } from "./parlor-changes.js"
  * @import { Extras } from "./parlor-outbox.js"
  * @import { Unconfirmed } from "./parlor-outbox.js"
@@ -52,6 +53,8 @@ const PAGE_LIMIT = 200;
 const MOST_TOLD = 100;
 /** @type {ErrorBody} */
 const LEFT = { code: "NOT_IN_ROOM", message: "the room was left", retryable: false };
+/** @type {ErrorBody} */
+const NOT_JOINED = { code: "NOT_IN_ROOM", message: "the room is not joined at the moment", retryable: true };
 /** @type {ErrorBody} */
 const LEFT_EARLY = {
   code: "UNAVAILABLE",
@@ -297,7 +300,7 @@ export class Room {
    * @returns {Promise<RoomInfo>}
    */
   async set(settings) {
-    return infoOf((await this.#ask("setRoom", settings)).room);
+    return infoOf((await this.ask("setRoom", settings)).room);
   }
 
   /**
@@ -307,7 +310,7 @@ export class Room {
    * @returns {Promise<boolean>}
    */
   async addMember(userId, role) {
-    return (await this.#ask("addMember", { userId, role })).changed;
+    return (await this.ask("addMember", { userId, role })).changed;
   }
 
   /**
@@ -316,12 +319,12 @@ export class Room {
    * @returns {Promise<boolean>}
    */
   async removeMember(userId) {
-    return (await this.#ask("removeMember", { userId })).changed;
+    return (await this.ask("removeMember", { userId })).changed;
   }
 
   /** Reads the users with a role, whether they are in the room now or not: at most 1,000. @returns {Promise<Member[]>} */
   getMembers() {
-    return readMembers((cursor) => this.#ask("getMembers", { cursor }));
+    return readMembers((cursor) => this.ask("getMembers", { cursor }));
   }
 
   /** Marks the messages up to one as read, by default all: a mark never goes back. @param {number} [seq] */
@@ -330,16 +333,38 @@ export class Room {
   }
 
   /**
-   * Relays an event of the application's own: to all other clients in the room, or to one user or party of its call. It is not
-   * repeated, as it is worth nothing later: rejects with a {@link Refusal}, at once while the room is not joined.
+   * Sends a signal to the other clients in the room, or to some of them. Rejects with a {@link Refusal}: it is not kept, and not sent
+   * again.
    * @param {string} type
-   * @param {object} data
+   * @param {Record<string, unknown>} data
    * @param {SendSignal["to"]} [to]
    * @returns {Promise<void>}
    */
-  async signal(type, data, to) {
-    if (this.state !== "joined") throw this.#ended ?? refusal(NO_ANSWER);
-    await ask(this.#socket, "signal", { roomId: this.roomId, type, data, to });
+  signal(type, data, to) {
+    if (this.state !== "joined") return rejected(this.#ended ?? refusal(NOT_JOINED));
+    return new Promise((resolve, reject) => {
+      this.#request("signal", { type, data, to }, (refusal) => (refusal ? reject(refusal) : resolve()));
+    });
+  }
+
+  /**
+   * Emits an event of the room until the server has answered. Resolves with the answer, and rejects with a {@link Refusal}.
+   * @param {Exclude<keyof ClientToServerEvents, "typing">} event
+   * @param {object} payload
+   * @returns {Promise<any>}
+   */
+  ask(event, payload) {
+    return new Promise((resolve, reject) => {
+      const attempt = () => {
+        if (this.#ended) return reject(this.#ended);
+        this.#request(event, payload, (refusal, answer) => {
+          if (refusal?.retryable || refusal?.code === "NOT_IN_ROOM") return this.#retryLater(refusal, attempt);
+          if (refusal) reject(refusal);
+          else resolve(answer);
+        });
+      };
+      attempt();
+    });
   }
 
   /** Sends a failed message once more. @param {Unconfirmed} failed */
@@ -543,7 +568,7 @@ export class Room {
     const { seq } = payload;
     this.#show(this.#changes.preview(this.messages, seq, preview));
     const earlier = this.#changing.get(seq);
-    const change = earlier ? earlier.then(() => this.#ask(event, payload)) : this.#ask(event, payload);
+    const change = earlier ? earlier.then(() => this.ask(event, payload)) : this.ask(event, payload);
     const done = change.catch(() => {});
     this.#changing.set(seq, done);
     try {
@@ -554,26 +579,6 @@ export class Room {
       this.#show(this.#changes.settle(this.messages, seq, preview));
       if (this.#changing.get(seq) === done) this.#changing.delete(seq);
     }
-  }
-
-  /**
-   * Asks for something until the server has answered.
-   * @param {Exclude<keyof ClientToServerEvents, "typing">} event
-   * @param {object} payload
-   * @returns {Promise<any>}
-   */
-  #ask(event, payload) {
-    return new Promise((resolve, reject) => {
-      const attempt = () => {
-        if (this.#ended) return reject(this.#ended);
-        this.#request(event, payload, (refusal, answer) => {
-          if (refusal?.retryable || refusal?.code === "NOT_IN_ROOM") return this.#retryLater(refusal, attempt);
-          if (refusal) reject(refusal);
-          else resolve(answer);
-        });
-      };
-      attempt();
-    });
   }
 
   /** @param {ReadsOf["reads"]} reads */

@@ -139,7 +139,7 @@ export function browserStorage() {
 }
 
 /** Makes a random UUID. `randomUUID` is missing on plain HTTP, as for a page on a local network. */
-function newId() {
+export function newId() {
   if (crypto.randomUUID) return crypto.randomUUID();
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   bytes[6] = (bytes[6] & 0x0f) | 0x40;

@@ -220,6 +220,104 @@ export interface RoomInfo {
   access: Access;
   /** Only in a support room. */
   conversation?: Conversation;
+  /** The present call, or the last one; there also in a room that nobody created. */
+  call?: Call;
+}
+
+/** A client in a call. */
+export interface CallParty {
+  /** The client's own id, such as a UUID: after a reload or on another node, it comes back with the same one. */
+  partyId: string;
+  userId: string;
+}
+
+/** The reason of a call's end. */
+export type CallEnd =
+  /** Nobody answered in time. */
+  | "missed"
+  /** Its starter hung up while it rang. */
+  | "cancelled"
+  /** Everybody whom it rang declined. */
+  | "rejected"
+  /** The last party left. */
+  | "left"
+  /** One party was alone for too long. */
+  | "alone"
+  /** The last party's connection broke. */
+  | "lost";
+
+/** A call, of which a room has one at a time. */
+export interface Call {
+  /** Made by the client that started it. */
+  callId: string;
+  state: "ringing" | "active" | "ended";
+  media: "audio" | "video";
+  startedBy: string;
+  startedAt: string;
+  /** The users whom it rings; everybody in the room when absent. */
+  to?: string[];
+  /** The users who declined. */
+  rejectedBy?: string[];
+  /** In the order in which they joined; none after the end. */
+  parties: CallParty[];
+  /** The time at which the second party joined. */
+  answeredAt?: string;
+  /** The time at which it ends by itself, if nobody comes. */
+  expiresAt?: string;
+  endedAt?: string;
+  endedReason?: CallEnd;
+}
+
+/** Starts a call, with the client as its first party. `CONFLICT` with the present one, if there is one. */
+export interface StartCall {
+  roomId: string;
+  /** New for each call, such as a UUID. */
+  callId: string;
+  partyId: string;
+  media: Call["media"];
+  /** Everybody in the room when absent. */
+  to?: string[] | undefined;
+}
+
+/** Accepts a call, comes to it later, or comes back. `CONFLICT` when it has ended or is full, or when another client of the user is in it. */
+export interface JoinCall {
+  roomId: string;
+  callId: string;
+  partyId: string;
+}
+
+/** Declines a ringing call on all devices of the user; later, it changes nothing. */
+export interface RejectCall {
+  roomId: string;
+  callId: string;
+}
+
+/** Leaves a call. */
+export interface LeaveCall {
+  roomId: string;
+  callId: string;
+  partyId: string;
+}
+
+/** The answer to these. */
+export interface CallChanged {
+  /** The call now. */
+  call: Call;
+  /** To start and join, on servers with LiveKit: the way into its room of this call. */
+  livekit?: { url: string; token: string };
+}
+
+/** Asks for servers that help parties of a call to find a path to each other. */
+export interface GetIceServers {
+  roomId: string;
+  callId: string;
+}
+
+/** The answer to that, as `RTCPeerConnection` takes it. */
+export interface IceServers {
+  iceServers: { urls: string[]; username?: string; credential?: string }[];
+  /** The end of the credentials' life. */
+  expiresAt?: string;
 }
 
 /** A conversation of operators with a customer. */
@@ -559,7 +657,7 @@ export interface SendSignal {
   /** At most 16,384 bytes of JSON. */
   data: object;
   /** One user, or one party of the room's call, which only another party reaches; all other clients when absent. */
-  to?: string | { partyId: string };
+  to?: string | { partyId: string } | undefined;
 }
 
 /** An event of another client's own. */
@@ -716,6 +814,11 @@ export interface ClientToServerEvents {
   listConversations: (payload: ListConversations, ack: (answer: Ack<ConversationsPage>) => void) => void;
   watchConversations: (payload: { on: boolean }, ack: (answer: Ack<object>) => void) => void;
   searchMessages: (payload: SearchMessages, ack: (answer: Ack<FoundMessages>) => void) => void;
+  startCall: (payload: StartCall, ack: (answer: Ack<CallChanged, Call>) => void) => void;
+  joinCall: (payload: JoinCall, ack: (answer: Ack<CallChanged, Call>) => void) => void;
+  rejectCall: (payload: RejectCall, ack: (answer: Ack<CallChanged, Call>) => void) => void;
+  leaveCall: (payload: LeaveCall, ack: (answer: Ack<CallChanged, Call>) => void) => void;
+  getIceServers: (payload: GetIceServers, ack: (answer: Ack<IceServers>) => void) => void;
   typing: (payload: Typing) => void;
   signal: (payload: SendSignal, ack: (answer: Ack<object>) => void) => void;
   refreshAuth: (payload: RefreshAuth, ack: (answer: Ack<Refreshed>) => void) => void;

@@ -8,6 +8,7 @@
  * @typedef {Record<"retry" | "edit" | "discard", (failed: Unconfirmed) => void>} Actions the buttons of a failed message
  */
 
+import { traceOf } from "./call-words.js";
 import { avatar, button, clock, day, element, isolated, linked, sameDay, smallPrint } from "./text.js";
 import { refusedSend } from "./words.js";
 
@@ -152,7 +153,7 @@ export class Timeline {
   }
 
   /** @param {Message} message */
-  #bubble({ userId, operatorId, message, timestamp, replyTo, editedAt, deletedAt, pinned, reactions }) {
+  #bubble({ userId, operatorId, message, metadata, timestamp, replyTo, editedAt, deletedAt, pinned, reactions }) {
     const by = element("p", "by", element("b", "", isolated(userId)));
     if (operatorId) by.append(element("span", "tag", "operator"));
     const at = new Date(timestamp);
@@ -164,7 +165,8 @@ export class Timeline {
     if (pinned) meta.prepend("pinned ");
     if (userId === this.#userId) meta.append(element("span", "check", "Sent"));
     if (!deletedAt) meta.append(more());
-    const text = deletedAt ? element("p", "body gone", "Message deleted") : body(message);
+    const written = trace(metadata, userId === this.#userId) ?? body(message);
+    const text = deletedAt ? element("p", "body gone", "Message deleted") : written;
     const quoted = replyTo ? [quote(this.#find(replyTo))] : [];
     return element("div", "bubble", by, ...quoted, text, ...(reactions ? [reactionLine(reactions, this.#userId)] : []), meta);
   }
@@ -214,6 +216,17 @@ function reactionLine(reactions, userId) {
     return element("li", "", chip);
   });
   return element("ul", "reactions", ...kinds);
+}
+
+/** Makes the body of a message that a call left. @param {Message["metadata"]} metadata @param {boolean} own */
+function trace(metadata, own) {
+  const call = traceOf(metadata, own);
+  if (!call) return null;
+  const made = element("p", "body trace", element("b", "", call.text));
+  if (call.length) made.append(element("span", "", ` · ${call.length}`));
+  made.classList.toggle("video", call.isVideo);
+  made.classList.toggle("missed", call.isMissed);
+  return made;
 }
 
 /** @param {string} text */

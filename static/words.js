@@ -90,6 +90,22 @@ const ROOM = {
   INTERNAL: [[/./, "Something went wrong on the server. Try again."]],
 };
 
+/** Reasons for a refused step of a call, by code. @type {typeof ENTRY} */
+const CALL = {
+  INVALID_PAYLOAD: [[/./, "The server did not understand this page. Reload it: there may be a newer one."]],
+  CONFLICT: [[/./, "Somebody was faster. Look at how the call is now."]],
+  FORBIDDEN: [[/./, "You may not take part in calls in this room."]],
+  NOT_FOUND: [[/./, "There is no such call any more."]],
+  NOT_IN_ROOM: [[/./, "You are not in this room any more."]],
+  UNKNOWN_EVENT: [[/./, "This server has no calls."]],
+  MESSAGE_TOO_LARGE: [[/./, "This is too long for the server."]],
+  RATE_LIMITED: [[/./, "Too many calls at once. Try again in a moment."]],
+  UNAVAILABLE: [[/./, "The server does not answer right now. Try again in a moment."]],
+  UNAUTHORIZED: [[/./, "You are not signed in."]],
+  TOKEN_EXPIRED: [[/./, "Your sign-in has run out."]],
+  INTERNAL: [[/./, "Something went wrong on the server. Try again."]],
+};
+
 /** Reasons for a refused request of an administrator, by code. @type {typeof ENTRY} */
 const ACT = {
   INVALID_PAYLOAD: [
@@ -160,6 +176,9 @@ export const refusedSend = (refusal) => inWords(SEND, refusal, "The server did n
 
 /** Explains a refused room or a refused change of one. @param {Pick<ErrorBody, "code" | "message">} refusal @returns {Words} */
 export const refusedRoom = (refusal) => inWords(ROOM, refusal, "The server did not do it.");
+
+/** Explains a refused step of a call. @param {Pick<ErrorBody, "code" | "message">} refusal @returns {Words} */
+export const refusedCall = (refusal) => inWords(CALL, refusal, "The call did not work.");
 
 /** Explains a refused request of an administrator. @param {Pick<ErrorBody, "code" | "message">} refusal @returns {Words} */
 export const refusedAct = (refusal) => inWords(ACT, refusal, "The server refused it.");

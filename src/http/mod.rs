@@ -56,7 +56,7 @@ macro_rules! permissions {
     ($own:literal) => {
         concat!(
             $own,
-            ", accelerometer=(), clipboard-read=(), encrypted-media=(), fullscreen=(), gamepad=(), geolocation=(), \
+            ", accelerometer=(), clipboard-read=(), encrypted-media=(), gamepad=(), geolocation=(), \
             gyroscope=(), hid=(), idle-detection=(), local-fonts=(), magnetometer=(), midi=(), payment=(), \
             picture-in-picture=(), publickey-credentials-get=(), screen-wake-lock=(), serial=(), sync-xhr=(), usb=(), \
             window-management=(), xr-spatial-tracking=()"
@@ -64,14 +64,14 @@ macro_rules! permissions {
     };
 }
 
-/// The permissions of the chat page: the devices of calls, and copying a room's address.
+/// The permissions of the chat page: the devices of calls, a picture in full screen, and copying a room's address.
 const CHAT_PERMISSIONS: &str = permissions!(
-    "camera=(self), microphone=(self), display-capture=(self), clipboard-write=(self)"
+    "camera=(self), microphone=(self), display-capture=(self), fullscreen=(self), clipboard-write=(self)"
 );
 
 /// The permissions of the page for administrators: none.
 const ADMIN_PERMISSIONS: &str =
-    permissions!("camera=(), microphone=(), display-capture=(), clipboard-write=()");
+    permissions!("camera=(), microphone=(), display-capture=(), fullscreen=(), clipboard-write=()");
 
 /// Returns all routes; `socket_io` serves Socket.IO's, to pages of these origins, and `api` those for
 /// backends, if there are any. The page for administrators uses the latter, and is there with them.

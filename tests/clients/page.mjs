@@ -26,7 +26,7 @@ export async function picture(page, name) {
 export class Visitor {
   /** Opens the page at `base` for a room; `init` runs before its scripts. */
   static async open(t, browser, name, room, { init, base = `${url}/`, ...options } = {}) {
-    const visitor = new Visitor(name, await visit(t, browser, "about:blank", { viewport: DESKTOP, ...options }));
+    const visitor = new this(name, await visit(t, browser, "about:blank", { viewport: DESKTOP, ...options }));
     if (init) await visitor.page.addInitScript(init);
     await visitor.page.goto(`${base}?${new URLSearchParams({ room })}`);
     return visitor;
@@ -34,7 +34,7 @@ export class Visitor {
 
   /** Opens the page and enters the room. */
   static async join(t, browser, name, room, options) {
-    const visitor = await Visitor.open(t, browser, name, room, options);
+    const visitor = await this.open(t, browser, name, room, options);
     await visitor.enter();
     await visitor.page.locator("#text:enabled").waitFor();
     return visitor;

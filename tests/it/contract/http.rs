@@ -109,6 +109,12 @@ async fn pages_of_other_origins_may_import_the_client_module() {
     let server = Server::start().await;
     for (path, kind) in [
         ("/parlor-client.js", "text/javascript; charset=utf-8"),
+        ("/parlor-call.js", "text/javascript; charset=utf-8"),
+        ("/parlor-devices.js", "text/javascript; charset=utf-8"),
+        ("/parlor-party.js", "text/javascript; charset=utf-8"),
+        ("/parlor-peer.js", "text/javascript; charset=utf-8"),
+        ("/parlor-servers.js", "text/javascript; charset=utf-8"),
+        ("/parlor-stats.js", "text/javascript; charset=utf-8"),
         ("/parlor-outbox.js", "text/javascript; charset=utf-8"),
         ("/parlor-changes.js", "text/javascript; charset=utf-8"),
         ("/parlor-reads.js", "text/javascript; charset=utf-8"),

@@ -1,5 +1,7 @@
 //! The page, in a real browser. The scripts are in `tests/clients`.
 
+mod calls;
+
 use futures_util::future::join;
 
 use crate::support::{
