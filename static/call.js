@@ -44,7 +44,7 @@ class CallPanel {
   #present = new Map();
   /** The call to which this page came back after a reload. */
   #returned = "";
-  /** What is told after the end. */
+  /** The words after the end. */
   #told = "";
   #telling = /** @type {ReturnType<typeof setTimeout> | undefined} */ (undefined);
 
