@@ -130,12 +130,12 @@ fn place<T: TryFrom<i64>>(line: &str) -> Option<(RoomId, T)> {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::{
         super::{news::Wakes, parts::Parts, signals::Signals},
         *,
     };
-    use uuid::Uuid;
-
     use crate::model::Relayed;
 
     const LIMITS: Limits = Limits {
