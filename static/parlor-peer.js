@@ -36,9 +36,11 @@ const GREETING_MS = 2_000;
 /** The time for an answer, after which the offer is sent again. */
 const ANSWER_MS = 5_000;
 /** The time for a connection, after which there is another attempt. */
-const CONNECT_MS = 10_000;
+const CONNECT_MS = 7_000;
 /** The time for which a broken path may heal by itself. */
 const LOST_MS = 3_000;
+/** The time that the polite side gives the other one to begin. */
+const TURN_MS = 1_500;
 /** Each such attempt makes a new connection, and the others restart ICE. */
 const RENEWING_ATTEMPT = 3;
 /** The most candidates kept for a description that is not there yet. */
@@ -297,10 +299,11 @@ export class Peer {
     this.#link.changed();
   }
 
-  /** @param {number} delay milliseconds */
+  /** Plans another attempt to connect. The impolite side goes first: one offer is enough. @param {number} delay milliseconds */
   #recoverIn(delay) {
     clearTimeout(this.#timers.recovery);
-    if (!this.#closed) this.#timers.recovery = setTimeout(() => this.#recover(), delay);
+    const turn = this.#link.polite ? TURN_MS : 0;
+    if (!this.#closed) this.#timers.recovery = setTimeout(() => this.#recover(), delay + turn);
   }
 
   /** Tries again to connect. */
@@ -314,8 +317,10 @@ export class Peer {
     this.#attempts += 1;
     if (this.#broken || this.#attempts % RENEWING_ATTEMPT === 0) return this.#renew();
     connection.setConfiguration(this.#link.configuration());
-    connection.restartIce();
-    this.#recoverIn(CONNECT_MS);
+    const isStable = connection.signalingState === "stable";
+    if (isStable) connection.restartIce();
+    else this.#repeatOffer();
+    this.#recoverIn(isStable ? CONNECT_MS : GREETING_MS);
   }
 
   /** Makes a new connection, on both sides. */

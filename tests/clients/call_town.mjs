@@ -11,15 +11,14 @@ export async function installTown() {
     signals = [];
     /** Passes on a signal: a test may hold it, lose it or repeat it. */
     pass = (signal, deliver) => deliver();
-    servers = () => ({ iceServers: [] });
+    /** The number of requests for servers. */
+    asked = 0;
 
     /** Enters as a client, and returns its room and its calls. */
     enter(userId, partyId, options = {}) {
       const room = new Room(this, userId);
       this.rooms.push(room);
-      const configuration = { bundlePolicy: "max-bundle" };
-      const constraints = { video: { width: 160, height: 120, frameRate: 10 } };
-      return { room, calls: new Calls(room, { partyId, configuration, constraints, ...options }) };
+      return { room, calls: new Calls(room, { partyId, ...options }) };
     }
 
     change(call) {
@@ -28,7 +27,10 @@ export async function installTown() {
     }
 
     answer(userId, event, { callId, partyId, media, to }) {
-      if (event === "getIceServers") return this.servers();
+      if (event === "getIceServers") {
+        this.asked += 1;
+        return { iceServers: [], expiresAt: new Date(Date.now() + 3_600_000).toISOString() };
+      }
       const others = (this.call?.parties ?? []).filter((party) => party.partyId !== partyId);
       const all = [...others, { partyId, userId }];
       if (event === "startCall") {
@@ -102,7 +104,7 @@ export async function installTown() {
 
   /** Waits until something is so. */
   const until = async (isSo, what) => {
-    const end = performance.now() + 15_000;
+    const end = performance.now() + 25_000;
     while (!(await isSo())) {
       if (performance.now() > end) throw new Error(`waited for ${what}`);
       await new Promise((look) => setTimeout(look, 20));
@@ -116,27 +118,47 @@ export async function installTown() {
       const video = document.createElement("video");
       Object.assign(video, { srcObject: stream, autoplay: true });
       document.body.append(video);
+      video.play().catch(() => {});
     }
   };
 
   /** Waits until a client receives new pictures and new sound of a party. */
   const flows = async (calls, partyId) => {
     play(calls);
-    const counts = async () => {
-      const peer = calls.parties.get(partyId);
-      const tracks = peer?.stream.getTracks() ?? [];
-      const reports = await Promise.all(window.connections.map((connection) => connection.getStats()));
-      const entries = reports.flatMap((report) => [...report.values()]);
-      const own = entries.filter(({ type, trackIdentifier }) => type === "inbound-rtp" && tracks.some(({ id }) => id === trackIdentifier));
-      const sum = (field) => own.reduce((total, entry) => total + (entry[field] ?? 0), 0);
-      return [sum("framesDecoded"), sum("totalAudioEnergy")];
-    };
+    const counts = () => window.countMedia(calls.parties.get(partyId)?.stream);
     const [frames, energy] = await counts();
     await until(async () => {
       const now = await counts();
       return now[0] > frames && now[1] > energy;
-    }, `pictures and sound of ${partyId}: ${JSON.stringify(await counts())}`);
+    }, `pictures and sound of ${partyId}`);
   };
 
-  Object.assign(window, { Town, until, flows });
+  const connected = (a, b) =>
+    until(() => a.calls.parties.get(b.room.partyId)?.path === "connected" && b.calls.parties.get(a.room.partyId)?.path === "connected", "a path");
+
+  /** Enters two, of whom the first is to call the other. */
+  const enterPair = async (town, caller = "1", callee = "2") => {
+    const [a, b] = [town.enter("ann", caller), town.enter("bob", callee)];
+    const errors = [];
+    for (const { calls } of [a, b]) calls.on("error", (error) => errors.push(error));
+    return { a, b, errors };
+  };
+
+  /** Lets two call each other, and waits until they see and hear each other. */
+  const pair = async (town, caller, callee) => {
+    const both = await enterPair(town, caller, callee);
+    const { a, b } = both;
+    await a.calls.start({ audio: true, video: true });
+    await until(() => b.calls.state === "ringing", "the ringing");
+    await b.calls.join({ audio: true, video: true });
+    await connected(a, b);
+    await flows(a.calls, b.room.partyId);
+    await flows(b.calls, a.room.partyId);
+    return both;
+  };
+
+  /** Lets all connections be negotiated again. */
+  const restart = () => window.connections.forEach((connection) => connection.signalingState !== "closed" && connection.restartIce());
+
+  Object.assign(window, { Town, until, flows, connected, enterPair, pair, restart });
 }

@@ -43,6 +43,11 @@ async fn the_client_module_governs_rooms() {
     }
 }
 
+#[tokio::test]
+async fn the_call_module_follows_its_rules() {
+    node::run("parlor_call_rules.mjs", &[]).await;
+}
+
 /// Rows deleted by hand, the newest one among them.
 const DELETED: &str = "3, 120, 121, 122, 430, 450";
 

@@ -18,6 +18,12 @@ async fn two_servers(flags: [&[&str]; 2]) -> [Server; 2] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn connections_come_about_whatever_happens_to_their_signals() {
+    let server = Server::start().await;
+    node::run("parlor_call.mjs", &[&server.url()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn people_call_each_other() {
     let [here, there] = two_servers([&[]; 2]).await;
     node::run("page_call.mjs", &[&here.url(), &there.url()]).await;
