@@ -18,8 +18,8 @@ pub mod app {
 /// The bus.
 pub mod bus {
     pub use crate::bus::{
-        Bus, KEEP_ALIVE, MAX_RELAYED_BYTES, MAX_ROOMS, MAX_SIGNALS, News, Roster, RosterError,
-        RosterStore, Rosters, SILENCE, Server, ServerId, Settings, Signals, Wakes, open,
+        Bus, KEEP_ALIVE, MAX_ROOMS, MAX_SIGNALS, News, Roster, RosterError, RosterStore, Rosters,
+        SILENCE, Server, ServerId, Settings, Signals, Wakes, open,
     };
 }
 

@@ -44,7 +44,7 @@ class CallPanel {
   #present = new Map();
   /** The call to which this page came back after a reload. */
   #returned = "";
-  /** The words about a call that is over. */
+  /** The words after the end. */
   #told = "";
   #telling = /** @type {ReturnType<typeof setTimeout> | undefined} */ (undefined);
 

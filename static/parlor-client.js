@@ -22,8 +22,8 @@
  * @property {Unconfirmed[]} outbox `outbox` has changed
  * @property {Set<string>} members `members` or `memberCount` have changed
  * @property {Map<string, number>} read `reads` or `readSeq` have changed
+ * @property {Signal} signal an event of another client's own
  * @property {RoomInfo | null} info `info` or `role` have changed
- * @property {Signal} signal another client's signal
  * @property {{ after: number, until: number }} resume back in the room: the messages with a `seq` in between were missed
  * @property {Message[]} reset the room's log went back, as after a restore: all `messages` are replaced
  * @property {Refusal | null} trouble a connection or a join failed, and is retried if `retryable`; `null`: joined again
@@ -198,9 +198,9 @@ export class Room {
       newMessage: (/** @type {Message} */ message) => message.roomId === roomId && this.#receive([message]),
       messageChanged: (/** @type {MessageChanged} */ changed) => changed.roomId === roomId && this.#follow(changed),
       roomChanged: (/** @type {RoomChanged} */ changed) => changed.roomId === roomId && this.#follow(changed),
-      signal: (/** @type {Signal} */ signal) => signal.roomId === roomId && this.#emit("signal", signal),
       removed: (/** @type {Removed} */ removed) => removed.roomId === roomId && this.#handleRefusal(removal(removed)),
       read: (/** @type {ReadsOf} */ read) => read.roomId === roomId && this.#takeReads(read.reads),
+      signal: (/** @type {Signal} */ signal) => signal.roomId === roomId && this.#emit("signal", signal),
       presence: (/** @type {Presence} */ presence) => presence.roomId === roomId && this.#changeMembers(presence),
       history: (/** @type {Joined} */ joined) => joined.roomId === roomId && joined.reset && this.#reset(joined),
     });

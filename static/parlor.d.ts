@@ -320,28 +320,6 @@ export interface IceServers {
   expiresAt?: string;
 }
 
-/** Sends an event of your own to other clients in the room. It is not stored. */
-export interface SendSignal {
-  roomId: string;
-  /** The event's name. */
-  type: string;
-  /** Your own data: at most 16,384 bytes of JSON. */
-  data: Record<string, unknown>;
-  /** A user's clients, or a party of the call; all other clients when absent. */
-  to?: string | { partyId: string } | undefined;
-}
-
-/** A signal of another client, in the order of its sender. */
-export interface Signal {
-  roomId: string;
-  /** Its sender. */
-  userId: string;
-  /** The sender's party, if it is in the room's call. */
-  partyId?: string;
-  type: string;
-  data: Record<string, unknown>;
-}
-
 /** A conversation of operators with a customer. */
 export interface Conversation {
   state: "open" | "claimed" | "closed";
@@ -671,6 +649,28 @@ export interface UserTyping {
   isTyping: boolean;
 }
 
+/** Relays an event of your own to others in the room. It is neither stored nor repeated. */
+export interface SendSignal {
+  roomId: string;
+  /** Your name for this kind of event: 1 to 128 bytes of UTF-8. */
+  type: string;
+  /** At most 16,384 bytes of JSON. */
+  data: object;
+  /** One user, or one party of the room's call, which only another party reaches; all other clients when absent. */
+  to?: string | { partyId: string } | undefined;
+}
+
+/** An event of another client's own. */
+export interface Signal {
+  roomId: string;
+  /** The sender. */
+  userId: string;
+  /** The sender's party in the room's call. */
+  partyId?: string;
+  type: string;
+  data: any;
+}
+
 /** Users came or went; rapid changes are combined. */
 export interface Presence {
   roomId: string;
@@ -701,7 +701,7 @@ export type ErrorCode =
   | "MESSAGE_TOO_LARGE"
   /** There is no such event. */
   | "UNKNOWN_EVENT"
-  /** A send, typing, leave or history without a join: join, then repeat it. */
+  /** A send, typing, signal, leave or history without a join: join, then repeat it. */
   | "NOT_IN_ROOM"
   /** A missing or invalid token. */
   | "UNAUTHORIZED"
@@ -763,8 +763,6 @@ export interface ServerToClientEvents {
   messageChanged: (changed: MessageChanged) => void;
   /** The settings of a joined room changed. If `previous` is beyond your `revision`, call `getChanges`. */
   roomChanged: (changed: RoomChanged) => void;
-  /** Another client sent a signal. */
-  signal: (signal: Signal) => void;
   /** The server put you out of a room. */
   removed: (removed: Removed) => void;
   /** Members have read up to some messages, in a room of at most 100 members; and so have you, on another device. */
@@ -776,6 +774,8 @@ export interface ServerToClientEvents {
   presence: (presence: Presence) => void;
   /** Another user is typing, or has stopped. */
   typing: (typing: UserTyping) => void;
+  /** An event of another client's own. */
+  signal: (signal: Signal) => void;
   /** The answer to a join without an ack; with `reset`, the content of a log that went back. */
   history: (joined: Joined) => void;
   /** A request without an ack failed, or your token expired and the server disconnects you. */
@@ -819,7 +819,7 @@ export interface ClientToServerEvents {
   rejectCall: (payload: RejectCall, ack: (answer: Ack<CallChanged, Call>) => void) => void;
   leaveCall: (payload: LeaveCall, ack: (answer: Ack<CallChanged, Call>) => void) => void;
   getIceServers: (payload: GetIceServers, ack: (answer: Ack<IceServers>) => void) => void;
-  signal: (payload: SendSignal, ack: (answer: Ack<object>) => void) => void;
   typing: (payload: Typing) => void;
+  signal: (payload: SendSignal, ack: (answer: Ack<object>) => void) => void;
   refreshAuth: (payload: RefreshAuth, ack: (answer: Ack<Refreshed>) => void) => void;
 }

@@ -344,6 +344,7 @@ fn connected(
     if let Ok(servers) = config.ice_servers() {
         chat = chat.with_ice_servers(servers);
     }
+    chat = chat.counting_calls(metrics.calls.clone());
     if let Ok(Some(livekit)) = config.livekit() {
         chat = chat.with_livekit(livekit);
     }

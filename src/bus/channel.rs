@@ -10,9 +10,10 @@ use super::{
     Bus,
     line::Line,
     listener::{self, Subscriber},
-    news::{News, Signals, Wakes},
+    news::{News, Wakes},
     roster::RosterStore,
     sender::{self, Publisher},
+    signals::Signals,
 };
 use crate::model::{Revision, RoomId, Seq, Signal};
 

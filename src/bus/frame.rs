@@ -4,42 +4,14 @@
 //! that does not know a line looks into the log; a signal that it does not know, it skips. Names and JSON have
 //! no control characters, so a line's end is unambiguous.
 
-use std::mem;
-
-use serde_json::value::RawValue;
-use uuid::Uuid;
-
+pub(super) use super::payloads::{Header, Limits};
 use super::{
     news::News,
-    parts::{Cutting, MAX_LINE_BYTES, Part},
+    parts::{MAX_LINE_BYTES, Part},
+    payloads::{Payloads, VERSION},
 };
 use crate::model::{RoomId, Signal};
-
-/// The version of the format. A server that reads another version looks into the log instead.
-const VERSION: &str = "1";
-
-/// The most bytes of a payload's first line, for a schema of at most 63 bytes, and of its end.
-const MAX_HEAD_BYTES: usize = 128;
-
-/// The bounds of the payloads sent together.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    /// The most bytes of a payload.
-    pub(super) bytes: usize,
-    /// The most payloads.
-    pub(super) payloads: usize,
-}
-
-/// The sender's part of a payload.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Header {
-    /// The server that sent it.
-    pub(super) node: Uuid,
-    /// Its place among the server's payloads.
-    pub(super) number: u64,
-    /// The schema of the server's tables; empty when it has none of its own.
-    pub(super) schema: String,
-}
+use serde_json::value::RawValue;
 
 /// A payload, read.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,93 +30,6 @@ pub(super) enum SignalLine {
     Whole(RoomId, Signal),
     /// A part of a signal.
     Part(Part<'static>),
-}
-
-/// Payloads in the making.
-struct Payloads {
-    header: Header,
-    limits: Limits,
-    done: Vec<String>,
-    open: String,
-}
-
-impl Payloads {
-    fn begin(header: Header, limits: Limits) -> Self {
-        let mut payloads = Self {
-            header,
-            limits,
-            done: vec![],
-            open: String::new(),
-        };
-        payloads.open = payloads.head();
-        payloads
-    }
-
-    fn head(&mut self) -> String {
-        let Header {
-            node,
-            number,
-            schema,
-        } = &self.header;
-        let head = format!("{VERSION} {node} {number} {schema}");
-        self.header.number += 1;
-        head
-    }
-
-    /// Adds a line. Returns false when it does not fit any more.
-    fn push(&mut self, line: &str) -> bool {
-        if line.len() > self.free() && !self.begin_next() {
-            return false;
-        }
-        self.open.push('\n');
-        self.open.push_str(line);
-        true
-    }
-
-    /// Returns the bytes of a further line in the open payload.
-    fn free(&self) -> usize {
-        self.limits.bytes.saturating_sub(self.open.len() + 1)
-    }
-
-    /// Begins the next payload. Returns false when there are enough.
-    fn begin_next(&mut self) -> bool {
-        if self.done.len() + 1 == self.limits.payloads {
-            return false;
-        }
-        let next = self.head();
-        self.done.push(mem::replace(&mut self.open, next));
-        true
-    }
-
-    /// Adds the line of a signal, in parts if it is too long for any payload. Returns false when not all of
-    /// it fits any more.
-    fn push_signal(&mut self, room: &RoomId, line: &str) -> bool {
-        let longest = self.limits.bytes - MAX_HEAD_BYTES;
-        if line.len() <= longest {
-            return self.push(line);
-        }
-        let (done, open, number) = (self.done.len(), self.open.len(), self.header.number);
-        let is_whole = self.push_parts(Cutting::new(room, number, line));
-        if !is_whole {
-            if let Some(begun) = self.done.drain(done..).next() {
-                self.open = begun;
-            }
-            self.open.truncate(open);
-            self.header.number = number;
-        }
-        is_whole
-    }
-
-    fn push_parts(&mut self, mut cutting: Cutting<'_>) -> bool {
-        while !cutting.is_over() {
-            match cutting.next(self.free()) {
-                Some(part) => _ = self.push(&part),
-                None if self.begin_next() => {}
-                None => return false,
-            }
-        }
-        true
-    }
 }
 
 /// Splits news into payloads, numbered from `header.number` on, which becomes the next number.
@@ -179,9 +64,8 @@ pub(super) fn encode(header: &mut Header, news: News, limits: Limits) -> (Vec<St
             rest.wakes.add(room, seq);
         }
     }
-    header.number = payloads.header.number;
-    payloads.done.push(payloads.open);
-    (payloads.done, rest)
+    let payloads = payloads.end(header);
+    (payloads, rest)
 }
 
 /// Returns the line of a signal; none for one that a receiver would drop.
@@ -246,11 +130,10 @@ fn place<T: TryFrom<i64>>(line: &str) -> Option<(RoomId, T)> {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::{
-        super::{
-            news::{Signals, Wakes},
-            parts::Parts,
-        },
+        super::{news::Wakes, parts::Parts, signals::Signals},
         *,
     };
     use crate::model::Relayed;

@@ -12,9 +12,10 @@ use uuid::Uuid;
 use super::{
     echo::Echo,
     frame::{self, Frame, Header, SignalLine},
-    news::{News, NewsQueue, Signals, Wakes},
+    news::{News, NewsQueue, Wakes},
     parts::Parts,
     senders::Senders,
+    signals::Signals,
 };
 use crate::{metrics, store::Schema};
 

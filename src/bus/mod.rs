@@ -12,11 +12,13 @@ mod line;
 mod listener;
 mod news;
 mod parts;
+mod payloads;
 mod postgres;
 mod redis;
 mod roster;
 mod sender;
 mod senders;
+mod signals;
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,10 +28,11 @@ use secrecy::{ExposeSecret, SecretString};
 
 pub use self::{
     dropped::Dropped,
-    news::{MAX_RELAYED_BYTES, MAX_ROOMS, MAX_SIGNALS, News, Signals, Wakes},
+    news::{MAX_ROOMS, News, Wakes},
     postgres::SILENCE,
     redis::{KEEP_ALIVE, Prefix, RedisUrl, UrlError},
     roster::{Roster, RosterError, RosterStore, Rosters, Server, ServerId},
+    signals::{MAX_SIGNALS, Signals},
 };
 use crate::{
     metrics,

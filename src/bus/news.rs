@@ -4,13 +4,12 @@
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
     mem,
-    ops::Deref,
     sync::{Mutex, MutexGuard, PoisonError},
-    vec,
 };
 
 use tokio::sync::Notify;
 
+use super::signals::Signals;
 use crate::{
     metrics::Payload,
     model::{Revision, RoomId, Seq, Signal},
@@ -82,64 +81,6 @@ fn keep_newest<T: Copy + Ord>(rooms: &mut HashMap<RoomId, T>, room: RoomId, plac
         Entry::Vacant(vacant) => _ = vacant.insert(place),
     }
     true
-}
-
-/// The most signals under way. Further ones are dropped.
-pub const MAX_SIGNALS: usize = 4_096;
-/// The most signals under way of which clients' own events are still added: they leave the servers' signals
-/// their place.
-pub const MAX_RELAYED: usize = 3_072;
-/// The most bytes of clients' own events under way, not counting the last one.
-pub const MAX_RELAYED_BYTES: usize = 4 * 1024 * 1024;
-
-/// Signals to the members of rooms, in order.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Signals {
-    list: Vec<(RoomId, Signal)>,
-    bytes: usize,
-}
-
-impl Signals {
-    /// Adds a signal, without a bound.
-    pub(super) fn push(&mut self, room: RoomId, signal: Signal) {
-        self.bytes += signal.bytes();
-        self.list.push((room, signal));
-    }
-
-    /// Returns true when a signal still fits.
-    fn has_room_for(&self, signal: &Signal) -> bool {
-        match signal {
-            Signal::Relayed(_) => self.list.len() < MAX_RELAYED && self.bytes <= MAX_RELAYED_BYTES,
-            _ => self.list.len() < MAX_SIGNALS,
-        }
-    }
-}
-
-impl Deref for Signals {
-    type Target = [(RoomId, Signal)];
-
-    fn deref(&self) -> &[(RoomId, Signal)] {
-        &self.list
-    }
-}
-
-impl FromIterator<(RoomId, Signal)> for Signals {
-    fn from_iter<I: IntoIterator<Item = (RoomId, Signal)>>(signals: I) -> Self {
-        let mut all = Self::default();
-        for (room, signal) in signals {
-            all.push(room, signal);
-        }
-        all
-    }
-}
-
-impl IntoIterator for Signals {
-    type Item = (RoomId, Signal);
-    type IntoIter = vec::IntoIter<(RoomId, Signal)>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.list.into_iter()
-    }
 }
 
 /// Reports and signals.
@@ -255,8 +196,7 @@ impl NewsQueue {
     /// Returns true while there is a place for further events of clients, with some to spare for those on
     /// their way here.
     pub(super) fn has_room(&self) -> bool {
-        let waiting = self.waiting();
-        waiting.signals.len() < MAX_RELAYED / 2 && waiting.signals.bytes < MAX_RELAYED_BYTES / 2
+        !self.waiting().signals.are_many()
     }
 
     /// Waits for news, and takes all of it. Cancel safe; for one caller at a time.
@@ -282,7 +222,7 @@ impl NewsQueue {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::signals::MAX_SIGNALS, *};
 
     fn room(name: impl ToString) -> RoomId {
         name.to_string().as_str().try_into().unwrap()
@@ -337,27 +277,35 @@ mod tests {
         assert!(queue.take_now().is_empty());
     }
 
+    fn followed(number: usize) -> (RoomId, Signal) {
+        let user_id = number.to_string().as_str().try_into().unwrap();
+        (room("a"), Signal::Followed { user_id })
+    }
+
     #[test]
-    fn signals_keep_their_order_and_those_beyond_the_bound_are_dropped_and_counted() {
-        let typing = |number: usize| {
-            let user_id = number.to_string().as_str().try_into().unwrap();
-            let signal = Signal::Typing {
-                user_id,
-                is_typing: true,
-            };
-            (room("a"), signal)
-        };
+    fn signals_beyond_the_bounds_are_dropped_and_counted() {
         let mut news = News::default();
         for numbers in [0..MAX_SIGNALS - 1, MAX_SIGNALS - 1..MAX_SIGNALS + 2] {
             news.merge(News {
-                signals: numbers.map(typing).collect(),
+                signals: numbers.map(followed).collect(),
                 ..News::default()
             });
         }
-        assert_eq!(
-            news.signals,
-            Signals::from_iter((0..MAX_SIGNALS).map(typing))
-        );
-        assert_eq!(news.dropped, 2);
+        assert_eq!(news.signals, (0..MAX_SIGNALS).map(followed).collect());
+        assert_eq!((news.dropped, news.dropped_relayed), (2, 0));
+    }
+
+    #[test]
+    fn news_put_back_goes_before_what_has_come_since() {
+        let queue = NewsQueue::default();
+        let of = |number| News {
+            signals: [followed(number)].into_iter().collect(),
+            ..News::default()
+        };
+        queue.merge(of(2));
+        queue.put_back(of(1));
+        queue.merge(of(3));
+        let expected = [1, 2, 3].map(followed).into_iter().collect();
+        assert_eq!(queue.take_now().signals, expected);
     }
 }

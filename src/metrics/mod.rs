@@ -10,6 +10,7 @@
 
 mod api;
 mod bus;
+mod calls;
 mod counters;
 mod exposition;
 mod moderation;
@@ -27,6 +28,7 @@ use self::counters::Counters;
 pub use self::{
     api::Api,
     bus::{Bus, Payload},
+    calls::Calls,
     exposition::{CONTENT_TYPE, Exposition},
     moderation::{ALLOWED, CHANGED, Moderation, REFUSED},
     realtime::{Realtime, Sessions, Transport},
@@ -58,6 +60,8 @@ pub struct Metrics {
     pub webhooks: Webhooks,
     /// The moderation's.
     pub moderation: Moderation,
+    /// Those of calls.
+    pub calls: Calls,
 }
 
 impl Default for Metrics {
@@ -73,6 +77,7 @@ impl Default for Metrics {
             bus: Bus::default(),
             webhooks: Webhooks::default(),
             moderation: Moderation::default(),
+            calls: Calls::default(),
         }
     }
 }
@@ -89,6 +94,7 @@ impl Metrics {
         self.bus.register(exposition);
         self.webhooks.register(exposition);
         self.moderation.register(exposition);
+        self.calls.register(exposition);
     }
 }
 

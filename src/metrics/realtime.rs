@@ -190,7 +190,7 @@ impl Realtime {
         );
         exposition.add(
             "packets",
-            "Packets to rooms: messages, changes, presence, reads, typing",
+            "Packets to rooms: messages, changes, presence, reads, typing, signals to all",
             self.packets.clone(),
         );
         exposition.add(

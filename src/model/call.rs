@@ -56,6 +56,20 @@ pub enum EndedReason {
     Lost,
 }
 
+impl EndedReason {
+    /// Returns the name, for the figures and the log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Missed => "missed",
+            Self::Cancelled => "cancelled",
+            Self::Rejected => "rejected",
+            Self::Left => "left",
+            Self::Alone => "alone",
+            Self::Lost => "lost",
+        }
+    }
+}
+
 /// A client in a call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

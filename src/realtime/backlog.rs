@@ -112,6 +112,14 @@ impl Backlogs {
         self.count(bytes)
     }
 
+    /// Leaves the next packet to a room out of a client's backlog, as the client does not get it.
+    pub fn leave_out(&self, backlog: &Backlog, room: &RoomId, bytes: u64) {
+        let sent = self.rooms().sent.get(room).cloned();
+        if let Some(sent) = sent {
+            backlog.leave_out(&sent, bytes);
+        }
+    }
+
     /// Counts bytes sent to any client; returns true when a sweep is due.
     pub fn count(&self, bytes: u64) -> bool {
         let is_due = self.sent.fetch_add(bytes, Ordering::Relaxed) + bytes >= SWEEP_BYTES;
@@ -207,6 +215,14 @@ impl Backlog {
             let taken = sent.load(Ordering::Relaxed);
             rooms.reserve_exact(1);
             rooms.push(Subscription { sent, taken });
+        }
+    }
+
+    fn leave_out(&self, sent: &Arc<AtomicU64>, bytes: u64) {
+        let mut waiting = self.waiting();
+        let mut rooms = waiting.rooms.iter_mut();
+        if let Some(room) = rooms.find(|room| Arc::ptr_eq(&room.sent, sent)) {
+            room.taken += bytes;
         }
     }
 
@@ -330,6 +346,19 @@ mod tests {
         room.fetch_add(1_000, Ordering::Relaxed);
         assert_eq!(backlog.add(0, 200), 200);
         assert_eq!(backlog.add(0, 10_000), 0);
+    }
+
+    #[test]
+    fn a_packet_that_its_sender_does_not_get_is_not_in_the_senders_backlog() {
+        let (sender, other) = (Backlog::default(), Backlog::default());
+        let room = Arc::<AtomicU64>::default();
+        sender.subscribe(room.clone());
+        other.subscribe(room.clone());
+        room.fetch_add(100, Ordering::Relaxed);
+        sender.leave_out(&room, 300);
+        room.fetch_add(300, Ordering::Relaxed);
+        assert_eq!((sender.add(0, 0), other.add(0, 0)), (100, 400));
+        assert_eq!(sender.add(0, 100), 0);
     }
 
     #[test]

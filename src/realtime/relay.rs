@@ -30,12 +30,17 @@ impl SocketIoFanout {
         let is_sender =
             |socket: &SocketRef| Client::from_socket(socket).participant.client == signal.client;
         let sender = self.sockets_of_user(&signal.user_id).find(is_sender);
-        let others = match sender {
-            Some(sender) => Some(sender.to(name)),
+        let (packet, bytes) = (ClientSignal::new(room, signal), size(room, signal));
+        let others = match &sender {
+            Some(sender) => {
+                let client = Client::from_socket(sender);
+                let backlogs = &client.backlogs;
+                backlogs.leave_out(&client.backlog, room, bytes as u64);
+                Some(sender.to(name))
+            }
             None => self.io.of("/").map(|namespace| namespace.to(name)),
         };
         if let Some(others) = others {
-            let (packet, bytes) = (ClientSignal::new(room, signal), size(room, signal));
             self.emit_by(others, room, event::SIGNAL, &packet, bytes);
         }
     }

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{error::StoreError, page::Head};
-use crate::model::{Conversation, Revision, Role, RoomId, RoomInfo, Seq, UserId};
+use crate::model::{Call, Conversation, Revision, Role, RoomId, RoomInfo, Seq, UserId};
 
 /// An endpoint's key: a hash of its URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,6 +67,8 @@ pub enum RoomState {
     Settings(RoomInfo),
     /// The conversation.
     Conversation(Conversation),
+    /// The call.
+    Call(Box<Call>),
     /// A user's role; none for one who is no member any more.
     Member(UserId, Option<Role>),
 }
@@ -75,7 +77,7 @@ impl RoomState {
     /// Returns the name of the part, see [`Cursor::part`].
     pub fn part(&self) -> &str {
         match self {
-            Self::Settings(_) | Self::Conversation(_) => "",
+            Self::Settings(_) | Self::Conversation(_) | Self::Call(_) => "",
             Self::Member(user, _) => user.as_str(),
         }
     }

@@ -8,7 +8,9 @@ use serde_json::value::{RawValue, to_raw_value};
 use uuid::{Builder, Uuid};
 
 use crate::{
-    model::{Conversation, Message, Revision, Role, RoomId, RoomInfo, UserId, iso8601_millis},
+    model::{
+        Call, Conversation, Message, Revision, Role, RoomId, RoomInfo, UserId, iso8601_millis,
+    },
     store::{RoomEvent, RoomState},
 };
 
@@ -50,6 +52,15 @@ struct ConversationChanged<'a> {
     room_id: &'a RoomId,
     revision: Revision,
     conversation: &'a Conversation,
+}
+
+/// The data of a changed call.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CallChanged<'a> {
+    room_id: &'a RoomId,
+    revision: Revision,
+    call: &'a Call,
 }
 
 /// The data of a changed member; a removed one has no role.
@@ -105,7 +116,7 @@ impl Event {
         }
     }
 
-    /// Returns the event of a room's changed settings, conversation or member.
+    /// Returns the event of a room's changed settings, conversation, call or member.
     pub(super) fn of_room(room_id: &RoomId, event: &RoomEvent) -> Self {
         let revision = event.revision;
         let (kind, data) = match &event.state {
@@ -124,6 +135,14 @@ impl Event {
                     conversation,
                 };
                 ("conversation.changed", json(&data))
+            }
+            RoomState::Call(call) => {
+                let data = CallChanged {
+                    room_id,
+                    revision,
+                    call,
+                };
+                ("call.changed", json(&data))
             }
             RoomState::Member(user_id, role) => {
                 let data = MemberChanged {

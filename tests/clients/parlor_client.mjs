@@ -248,3 +248,18 @@ test("a storage that is full keeps nobody from talking", async (t) => {
   const { room } = await join(t, "ann", "full", storage);
   assert.equal((await within("the receipt", room.send("hello"))).message, "hello");
 });
+
+test("an event of one's own reaches the others in the room, once and in order", async (t) => {
+  const roomId = "signals";
+  const [ann, bob] = [await join(t, "ann", roomId), await join(t, "bob", roomId)];
+  const heard = [];
+  bob.room.on("signal", ({ userId, type, data }) => heard.push([userId, type, data.x]));
+  ann.room.on("signal", () => assert.fail("the sender hears itself"));
+  await Promise.all([1, 2, 3].map((x) => ann.room.signal("move", { x }, x === 2 ? "bob" : undefined)));
+  await ann.room.send("last");
+  await until(bob.room, "message", ({ messages }) => messages.at(-1)?.message === "last");
+  assert.deepEqual(heard, [1, 2, 3].map((x) => ["ann", "move", x]));
+  await assert.rejects(ann.room.signal("", {}), { code: "INVALID_PAYLOAD" });
+  ann.room.leave();
+  await assert.rejects(ann.room.signal("move", {}), { code: "NOT_IN_ROOM" });
+});

@@ -90,6 +90,8 @@ const BAD: &[(&str, &[&str])] = &[
     ("MAX_ROOMS_PER_SOCKET", &["0", "100001", "many"]),
     ("MESSAGES_PER_SECOND", &["-1", "many"]),
     ("MESSAGE_BURST", &["0", "many"]),
+    ("SIGNALS_PER_SECOND", &["-1", "many"]),
+    ("SIGNAL_BURST", &["0", "many"]),
     ("REQUESTS_PER_SECOND", &["-1", "many"]),
     ("EVENTS_PER_SECOND", &["-1", "1", "49", "many"]),
     ("HISTORY_LIMIT", &["0", "201"]),

@@ -565,10 +565,18 @@ async fn the_types_allow_the_contract_and_forbid_mistakes() {
     run(TSC, &["-p", "tests/clients", "--noEmit"]).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn cursors_move_on_the_pages_of_others() {
+    let (port, site) = (free_port(), free_port());
+    let server = start(Database::sqlite(), port, site, &[]).await;
+    run("cursors.mjs", &[&server.url(), &site.to_string()]).await;
+}
+
 /// The folders of examples, each with the pages that quote them.
-const QUOTED: [(&str, &[&str]); 2] = [
+const QUOTED: [(&str, &[&str]); 3] = [
     ("examples/clients", &["README.md", "docs/clients.md"]),
     ("examples/backends", &["docs/backends.md"]),
+    ("examples/signals", &["docs/clients.md"]),
 ];
 
 /// A quotation is a fenced block after a line like `<!-- examples/clients/node.mjs -->`.

@@ -38,7 +38,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("webhooks", "store bus outbound model metrics"),
     (
         "chat",
-        "archive inbox moderation calling room writer auth rates store model error",
+        "archive inbox moderation calling room writer auth rates store model metrics error",
     ),
     ("archive", "store model"),
     ("inbox", "room store bus model metrics error"),

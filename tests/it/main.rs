@@ -55,6 +55,7 @@ mod room;
 mod rooms;
 mod schema;
 mod search;
+mod signals;
 mod start;
 mod starting;
 mod storage;

@@ -390,7 +390,7 @@ async fn migrations_may_run_at_once_and_again(database: Database) {
 }
 
 /// The way back to the tables before the second migration.
-const FIRST_SCHEMA: [&str; 19] = [
+const FIRST_SCHEMA: [&str; 21] = [
     "DROP TABLE room_settings",
     "DROP TABLE room_members",
     "DROP TABLE room_departures",
@@ -398,6 +398,8 @@ const FIRST_SCHEMA: [&str; 19] = [
     "DROP TABLE webhook_cursors",
     "DROP TABLE conversations",
     "DROP TABLE holders",
+    "DROP TABLE calls",
+    "DROP TABLE call_parties",
     "DROP TABLE search_documents",
     "DROP TABLE search_cursors",
     "DROP TABLE memberships",
@@ -443,7 +445,7 @@ async fn a_log_of_the_first_schema_is_kept_and_recognizes_repeats(database: Data
 /// The way back to the tables before the fourth migration, and to an index whose build broke off.
 const THIRD_SCHEMA: [&str; 6] = [
     "DROP TABLE room_settings, room_members, room_departures",
-    "DROP TABLE webhook_endpoints, webhook_cursors, conversations, holders",
+    "DROP TABLE webhook_endpoints, webhook_cursors, conversations, holders, calls, call_parties",
     "DROP TABLE revisions, message_states, reactions, memberships, search_documents, search_cursors",
     "DROP INDEX messages_id_in_room",
     "CREATE UNIQUE INDEX messages_id ON messages (id) WHERE client_message_id IS NULL",
@@ -493,6 +495,8 @@ async fn every_unique_index_of_a_rooms_rows_begins_with_the_room() {
         "room_departures",
         "webhook_cursors",
         "conversations",
+        "calls",
+        "call_parties",
     ] {
         let all = format!(
             "SELECT 1 / (count(*) > 0 AND bool_and(attname = 'room_id'))::int FROM pg_index \

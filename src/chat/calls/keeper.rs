@@ -124,10 +124,8 @@ impl Chat {
         };
         let room = &change.room_id;
         // A room that is locked keeps its call, and the others do not wait for it.
-        match self.change_call(&change, || ()).await {
-            Ok(settled) if settled.changed => tracing::debug!(%room, "call settled"),
-            Ok(_) => {}
-            Err(error) => tracing::debug!(%room, %error, "call not settled"),
+        if let Err(error) = self.change_call(&change, || ()).await {
+            tracing::debug!(%room, %error, "call not settled");
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     auth::Identity,
     calling::{Grant, LiveKit},
     error::Error,
+    metrics,
     model::{
         Authority, Call, CallId, CallStep, MAX_RUNG, Media, PartyId, RoomAction, RoomChange,
         RoomChanged, RoomId, UserId,
@@ -38,6 +39,7 @@ pub(super) struct Calls {
     parties: Parties,
     /// Wakes the keeper: the next end of a call may be nearer.
     changed: Notify,
+    metrics: metrics::Calls,
 }
 
 /// A call that a client is a party of now.
@@ -49,7 +51,29 @@ pub struct Entered {
     pub livekit: Option<Grant>,
 }
 
+impl Calls {
+    /// Counts the start or the end of a call.
+    fn count(&self, change: &RoomChange, changed: &RoomChanged) {
+        if let RoomAction::Call(CallStep::Start { .. }) = change.action {
+            self.metrics.note_start();
+        }
+        let call = changed.settings.info.call.as_ref();
+        if let Some(reason) = call.and_then(|call| call.ended_reason) {
+            self.metrics.note_end(reason.name());
+            let (room, reason) = (&change.room_id, reason.name());
+            tracing::debug!(%room, reason, "call ended");
+        }
+    }
+}
+
 impl Chat {
+    /// Counts calls with these handles.
+    #[must_use]
+    pub fn counting_calls(mut self, metrics: metrics::Calls) -> Self {
+        self.calls.metrics = metrics;
+        self
+    }
+
     /// Lets a LiveKit server carry the media of calls.
     #[must_use]
     pub fn with_livekit(mut self, livekit: LiveKit) -> Self {
@@ -75,7 +99,7 @@ impl Chat {
         call: NewCall,
         enter: impl FnOnce() + Send,
     ) -> Result<Entered, Error> {
-        let (starter, _) = participant.member(&room)?;
+        let starter = self.caller(participant, &room)?;
         let to = match call.to {
             Some(mut users) => {
                 users.retain(|user| user != starter.user_id());
@@ -122,7 +146,7 @@ impl Chat {
         party_id: PartyId,
         enter: impl FnOnce() + Send,
     ) -> Result<Entered, Error> {
-        participant.member(&room)?;
+        self.caller(participant, &room)?;
         // A party that comes back late must not be put out meanwhile.
         let place = (room.clone(), party_id.clone());
         self.see_parties(slice::from_ref(&place)).await?;
@@ -146,7 +170,7 @@ impl Chat {
         room: RoomId,
         call_id: CallId,
     ) -> Result<Call, Error> {
-        participant.member(&room)?;
+        self.caller(participant, &room)?;
         let present = self.rooms.presence(&room).await?.members;
         let step = CallStep::Reject { call_id, present };
         let changed = self.step(participant, room, step, || ()).await?;
@@ -165,6 +189,7 @@ impl Chat {
         call_id: CallId,
         party_id: PartyId,
     ) -> Result<Call, Error> {
+        self.caller(participant, &room)?;
         let step = CallStep::Leave {
             call_id: Some(call_id),
             party_id: party_id.clone(),
@@ -207,6 +232,15 @@ impl Chat {
         Ok(Entered { call, livekit })
     }
 
+    /// Returns the identity of a client in the room, and charges it for a step.
+    fn caller(&self, participant: &Participant, room: &RoomId) -> Result<Identity, Error> {
+        let (caller, _) = participant.member(room)?;
+        self.requester(participant)?;
+        caller.may_enter(room)?;
+        charge(&self.messages, &caller)?;
+        Ok(caller)
+    }
+
     /// Takes a step for a client in the room; `stored` is called before anybody else hears of it.
     async fn step(
         &self,
@@ -215,10 +249,7 @@ impl Chat {
         step: CallStep,
         stored: impl FnOnce() + Send,
     ) -> Result<RoomChanged, Error> {
-        self.check_running()?;
         let (user, _) = participant.member(&room)?;
-        user.may_enter(&room)?;
-        charge(&self.messages, &user)?;
         let change = RoomChange {
             room_id: room,
             user_id: user.user_id().clone(),
@@ -238,6 +269,7 @@ impl Chat {
         self.tell_change(&change.room_id, &changed);
         if changed.changed {
             self.calls.changed.notify_one();
+            self.calls.count(change, &changed);
         }
         Ok(changed)
     }

@@ -5,11 +5,10 @@ mod handover;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use self::calling::Moment;
 use super::{conversing::Talk, error::StoreError};
 use crate::model::{
     Access, Authority, Call, CallStep, Draft, Membership, Message, NewSettings, PartyId, Revision,
@@ -140,7 +139,7 @@ pub(super) async fn change(
                 .await
                 .map(Ok)
         }
-        RoomAction::Call(step) => call(tables, change, step, revision, present).await,
+        RoomAction::Call(step) => calling::change(tables, change, step, revision, present).await,
         _ => match decide(change, &present) {
             Ok(effects) => govern(tables, room, revision, effects).await.map(Ok),
             Err(refusal) => Ok(Err(refusal)),
@@ -209,58 +208,6 @@ async fn hand_over(
         queued: talk.map(|talk| talk.queued(present.last_seq)),
         trace: None,
     })
-}
-
-/// Takes a step of the call, and writes what comes of it.
-async fn call(
-    tables: &mut impl RoomTables,
-    change: &RoomChange,
-    step: &CallStep,
-    revision: Revision,
-    present: Present,
-) -> Result<Result<RoomChanged, RoomRefusal>, StoreError> {
-    let room = &change.room_id;
-    if let CallStep::Start { .. } | CallStep::Join { .. } = step
-        && let Err(refusal) = handover::check_standing(change, &present)
-    {
-        return Ok(Err(refusal));
-    }
-    let lost = match step {
-        CallStep::Settle {
-            lost_after: Some(lost_after),
-        } => tables.lost_parties(room, *lost_after).await?,
-        _ => vec![],
-    };
-    let moment = Moment {
-        now: present.now,
-        lost,
-    };
-    let before = present.call.as_ref().map(|(call, _)| &**call);
-    let new = match calling::decide(&change.user_id, step, before, &moment) {
-        Ok(new) => new,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-    let (changed, mut trace) = (new.is_some(), None);
-    if let Some(call) = &new {
-        tables.write_call(room, call, revision.next()).await?;
-        if !call.is_live() {
-            trace = Some(tables.append(&calling::trace(room, call)).await?);
-        }
-    }
-    let new = new.map(|call| (Box::new(call), revision.next()));
-    let (call, revision) = new.or(present.call).unzip();
-    let mut info = present.info.unwrap_or_default();
-    info.call = call;
-    Ok(Ok(RoomChanged {
-        settings: RoomSettings {
-            info,
-            revision: revision.unwrap_or_default(),
-        },
-        changed,
-        users: vec![],
-        queued: None,
-        trace: trace.map(Arc::new),
-    }))
 }
 
 /// Works out the effects of a change.

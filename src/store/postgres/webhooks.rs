@@ -93,17 +93,19 @@ SELECT epoch FROM held"#;
 const ROOM_EVENTS: &str = r#"
 SELECT * FROM (
     SELECT settings_revision AS revision, NULL AS user_id, NULL AS role, title, metadata, access,
-        NULL AS status, NULL AS holder, NULL::bigint AS version, NULL::timestamptz AS changed, NULL AS changed_by
+        NULL AS status, NULL AS holder, NULL::bigint AS version, NULL::timestamptz AS changed, NULL AS changed_by, NULL AS call
     FROM room_settings WHERE room_id = $1 AND settings_revision > $2
     UNION ALL
-    SELECT revision, NULL, NULL, NULL, NULL, '', status, holder, version, changed, changed_by
+    SELECT revision, NULL, NULL, NULL, NULL, '', status, holder, version, changed, changed_by, NULL
     FROM conversations WHERE room_id = $1 AND revision > $2
+    UNION ALL
+    SELECT revision, NULL, NULL, NULL, NULL, '', NULL, NULL, NULL, NULL, NULL, call FROM calls WHERE room_id = $1 AND revision > $2
     UNION ALL (
-        SELECT revision, user_id, role, NULL, NULL, '', NULL, NULL, NULL, NULL, NULL FROM room_members
+        SELECT revision, user_id, role, NULL, NULL, '', NULL, NULL, NULL, NULL, NULL, NULL FROM room_members
         WHERE room_id = $1 AND revision >= $2 AND (revision > $2 OR user_id > $3) ORDER BY revision, user_id LIMIT $4
     )
     UNION ALL (
-        SELECT revision, user_id, NULL, NULL, NULL, '', NULL, NULL, NULL, NULL, NULL FROM room_departures
+        SELECT revision, user_id, NULL, NULL, NULL, '', NULL, NULL, NULL, NULL, NULL, NULL FROM room_departures
         WHERE room_id = $1 AND revision >= $2 AND (revision > $2 OR user_id > $3) ORDER BY revision, user_id LIMIT $4
     )
 ) AS events

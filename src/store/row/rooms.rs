@@ -135,9 +135,10 @@ where
 {
     let state = match optional(row, "user_id")? {
         Some(user) => RoomState::Member(user, membership(row, "role")?.role()),
-        None => match conversation(row, time)? {
-            Some(conversation) => RoomState::Conversation(conversation),
-            None => RoomState::Settings(room_info(row)?),
+        None => match (conversation(row, time)?, call(row)?) {
+            (Some(conversation), _) => RoomState::Conversation(conversation),
+            (None, Some(call)) => RoomState::Call(call),
+            (None, None) => RoomState::Settings(room_info(row)?),
         },
     };
     Ok(RoomEvent {

@@ -4,6 +4,7 @@ mod crowd;
 mod ice;
 mod model;
 mod rules;
+mod signals;
 mod times;
 
 use serde_json::{Value, json};

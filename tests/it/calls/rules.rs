@@ -190,3 +190,28 @@ async fn a_room_with_more_than_ten_users_is_not_rung_and_a_full_call_takes_nobod
     let named = json!({ "roomId": ROOM, "callId": "c2", "partyId": "p", "media": "audio", "to": ["user 3"] });
     assert_eq!(clients[9].refused("startCall", named).await, "CONFLICT");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn starts_and_ends_are_counted_by_their_reasons() {
+    let server = Server::on(
+        crate::support::Database::sqlite(),
+        &[crate::support::figures::SCRAPED],
+    )
+    .await;
+    let ann = Client::in_room(&server, "ann").await;
+    let bob = Client::in_room(&server, "bob").await;
+    for call in ["c1", "c2"] {
+        ann.starts(call, "p1").await;
+        ann.starts(call, "p1").await;
+        ann.hangs_up(call, "p1").await;
+        ann.hangs_up(call, "p1").await;
+    }
+    ann.starts("c3", "p1").await;
+    bob.rejects("c3").await;
+    let figures = server.figures().await;
+    assert_eq!(figures.get("parlor_calls_started_total"), 3.0);
+    let ended =
+        |reason: &str| figures.get(&format!(r#"parlor_calls_ended_total{{reason="{reason}"}}"#));
+    let counts = ["cancelled", "rejected", "missed"].map(ended);
+    assert_eq!(counts, [2.0, 1.0, 0.0]);
+}

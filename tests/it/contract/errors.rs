@@ -7,12 +7,16 @@ use sqlx::{Connection, Executor, PgConnection};
 use super::{assert_error, assert_ok, assert_refused, guest};
 use crate::support::{Client, Database, Server, raw::Packet};
 
-fn calls(room: &str) -> [(&'static str, Value); 4] {
+fn calls(room: &str) -> [(&'static str, Value); 5] {
     [
         ("leaveRoom", json!({ "roomId": room })),
         ("sendMessage", json!({ "roomId": room, "message": "hello" })),
         ("getHistory", json!({ "roomId": room })),
         ("typing", json!({ "roomId": room, "isTyping": true })),
+        (
+            "signal",
+            json!({ "roomId": room, "type": "move", "data": {} }),
+        ),
     ]
 }
 

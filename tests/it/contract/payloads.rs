@@ -27,6 +27,7 @@ const TEXT: &[&str] = &[r#""text""#];
 const OPTIONAL_TEXT: &[&str] = &["null", r#""text""#];
 const TITLE: &[&str] = &["null", r#""text""#, r#""""#];
 const OBJECT: &[&str] = &["null", "{}", r#"{"text":"text"}"#];
+const DATA: &[&str] = &["{}", r#"{"text":"text"}"#];
 const OPTIONAL_NUMBER: &[&str] = &["null", "5"];
 const NUMBER: &[&str] = &["5"];
 const OPTIONAL_FLAG: &[&str] = &["null", "true", "false"];
@@ -34,7 +35,7 @@ const FLAG: &[&str] = &["true", "false"];
 
 /// Each event's fields, with the rest of a good payload, and the [`VALUES`] that fit. Everything
 /// with a name is called `text`.
-const FIELDS: [(&str, &str, &str, &[&str]); 31] = [
+const FIELDS: [(&str, &str, &str, &[&str]); 35] = [
     ("joinRoom", "roomId", r#""limit":5"#, TEXT),
     ("joinRoom", "userId", r#""roomId":"text""#, OPTIONAL_TEXT),
     (
@@ -70,6 +71,15 @@ const FIELDS: [(&str, &str, &str, &[&str]); 31] = [
     ("getHistory", "limit", r#""roomId":"text""#, OPTIONAL_NUMBER),
     ("typing", "roomId", r#""isTyping":true"#, TEXT),
     ("typing", "isTyping", r#""roomId":"text""#, FLAG),
+    ("signal", "roomId", r#""type":"text","data":{}"#, TEXT),
+    ("signal", "type", r#""roomId":"text","data":{}"#, TEXT),
+    ("signal", "data", r#""roomId":"text","type":"text""#, DATA),
+    (
+        "signal",
+        "to",
+        r#""roomId":"text","type":"text","data":{}"#,
+        OPTIONAL_TEXT,
+    ),
     ("markRead", "roomId", r#""seq":5"#, TEXT),
     ("markRead", "seq", r#""roomId":"text""#, NUMBER),
     ("getReads", "roomId", r#""seq":5"#, TEXT),
@@ -93,12 +103,13 @@ const FIELDS: [(&str, &str, &str, &[&str]); 31] = [
     ("getMembers", "cursor", r#""roomId":"text""#, OPTIONAL_TEXT),
 ];
 
-const EVENTS: [&str; 9] = [
+const EVENTS: [&str; 10] = [
     "joinRoom",
     "leaveRoom",
     "sendMessage",
     "getHistory",
     "typing",
+    "signal",
     "markRead",
     "getReads",
     "followRoom",
@@ -106,7 +117,7 @@ const EVENTS: [&str; 9] = [
 ];
 
 /// One payload that is good for every event.
-const GOOD: &str = r#"{"roomId":"text","message":"text","isTyping":true,"seq":5,"on":true}"#;
+const GOOD: &str = r#"{"roomId":"text","message":"text","isTyping":true,"type":"text","data":{},"seq":5,"on":true}"#;
 
 fn deep(open: &str, close: &str) -> String {
     format!("{}{}", open.repeat(1000), close.repeat(1000))
@@ -270,8 +281,10 @@ async fn bytes_are_no_text() {
     let server = Server::start().await;
     let mut client = owner(&server).await;
     let bytes = r#"{"_placeholder":true,"num":0}"#;
-    // A placeholder is an object, as metadata are.
-    let fields = FIELDS.iter().filter(|(_, field, ..)| *field != "metadata");
+    // A placeholder is an object, as metadata and data are.
+    let fields = FIELDS
+        .iter()
+        .filter(|(_, field, ..)| !["metadata", "data"].contains(field));
     for (event, field, rest, _) in fields {
         let id = client
             .emit_binary(

@@ -1,12 +1,14 @@
 //! One suite for every bus.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use parlor::{
-    model::{RoomId, Seq, Signal},
+    model::{Relayed, RoomId, Seq, Signal},
     store::Schema,
     testing::bus::{Bus, MAX_ROOMS, MAX_SIGNALS, News, Signals},
 };
+
+use serde_json::json;
 
 use super::engine::{Engine, conformance};
 use crate::support::{eventually, within_deadline};
@@ -18,6 +20,7 @@ conformance!(
     a_lost_listener_reports_that_anything_may_be_missed_and_hears_again,
     the_last_reports_are_sent_before_the_end,
     signals_are_heard_in_order_by_the_other_servers,
+    large_signals_are_heard_in_order_among_small_ones,
     signals_stay_within_a_schema,
     signals_under_pressure_are_dropped_and_reports_are_not,
 );
@@ -152,6 +155,34 @@ async fn signals_are_heard_in_order_by_the_other_servers(engine: Engine) {
     let heard = pair.until(1, all).await;
     let expected = numbers.clone().map(|number| (room("a"), typing(number)));
     assert_eq!(heard.signals, Signals::from_iter(expected));
+}
+
+async fn large_signals_are_heard_in_order_among_small_ones(engine: Engine) {
+    let pair = Pair::open(&engine).await;
+    let relayed = |number: usize| {
+        let bytes = if number.is_multiple_of(4) {
+            16_000
+        } else {
+            number
+        };
+        let relayed = Relayed {
+            user_id: "ann".try_into().unwrap(),
+            party_id: None,
+            client: 0,
+            to: None,
+            event: "move".try_into().unwrap(),
+            data: serde_json::from_value(json!({ "\"": "x".repeat(bytes) })).unwrap(),
+        };
+        (room("a \" b"), Signal::Relayed(relayed.into()))
+    };
+    let begun = Instant::now();
+    for (room, signal) in (0..900).map(relayed) {
+        pair.ends[0].signal(&room, &signal);
+    }
+    let all = |heard: &News| heard.signals.len() == 900;
+    let heard = pair.until(1, all).await;
+    println!("3.8 MB of signals after {:?}", begun.elapsed());
+    assert_eq!(heard.signals, Signals::from_iter((0..900).map(relayed)));
 }
 
 async fn signals_stay_within_a_schema(engine: Engine) {

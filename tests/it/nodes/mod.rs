@@ -54,7 +54,7 @@ async fn readiness(server: &Server) -> String {
 }
 
 /// Waits until a server's bus is well.
-async fn until_well(server: &Server) {
+pub async fn until_well(server: &Server) {
     eventually("the bus to be well", async || {
         readiness(server).await == "ready\nbus: ok\n"
     })
@@ -73,6 +73,6 @@ async fn kill_listeners(connection: &mut PgConnection) -> i64 {
         .unwrap()
 }
 
-async fn connect(database: &Database) -> PgConnection {
+pub async fn connect(database: &Database) -> PgConnection {
     PgConnection::connect(database.url()).await.unwrap()
 }

@@ -2,6 +2,7 @@
 
 mod changes;
 mod interleavings;
+mod signals;
 mod slow_log;
 
 use std::{

@@ -42,6 +42,11 @@ async fn somebody_removed_hears_nothing_more_by_any_way() {
         ann.send("r", "after").await;
         ann.emit("typing", json!({ "roomId": "r", "isTyping": true }))
             .await;
+        let signal = json!({ "roomId": "r", "type": "move", "data": {} });
+        ann.ok("signal", signal.clone()).await;
+        let mut to_bob = signal.clone();
+        to_bob["to"] = "bob".into();
+        ann.ok("signal", to_bob).await;
         let react = json!({ "roomId": "r", "seq": 1, "reaction": "+", "on": true });
         ann.ok("setReaction", react).await;
         ann.ok("setRoom", json!({ "roomId": "r", "title": "Without Bob" }))
@@ -55,6 +60,7 @@ async fn somebody_removed_hears_nothing_more_by_any_way() {
             assert_eq!(bob.refused("getChanges", changes).await, "NOT_IN_ROOM");
             let send = json!({ "roomId": "r", "message": "me too" });
             assert_eq!(bob.refused("sendMessage", send).await, "NOT_IN_ROOM");
+            assert_eq!(bob.refused("signal", signal.clone()).await, "NOT_IN_ROOM");
             assert_eq!(bob.refused("joinRoom", of("r")).await, "FORBIDDEN");
             assert_eq!(bob.refused("followRoom", of("r")).await, "FORBIDDEN");
             let search = json!({ "roomId": "r", "query": "before" });

@@ -12,6 +12,7 @@ conformance!(
     messages_and_changes_arrive_in_order_and_with_their_state,
     rooms_and_members_arrive_as_states,
     changes_of_conversations_arrive_as_states,
+    changes_of_calls_arrive_as_states,
 );
 
 /// Returns an event's type and data.
@@ -117,6 +118,23 @@ async fn rooms_and_members_arrive_as_states(database: Database) {
     bob.ok("removeMember", of("m02")).await;
     let taken = receiver.until_taken(next + 1).await;
     assert_eq!(parts(&taken[next]), ("member.removed", &of("m02")));
+}
+
+async fn changes_of_calls_arrive_as_states(database: Database) {
+    let receiver = Receiver::start().await;
+    let server = server(database, &[&receiver], &[]).await;
+    let ann = server.client("ann").await;
+    ann.join("r").await;
+    let step = json!({ "roomId": "r", "callId": "c", "partyId": "p", "media": "audio" });
+    let started = ann.ok("startCall", step.clone()).await;
+    let taken = receiver.until_taken(1).await;
+    let data = json!({ "roomId": "r", "revision": 1, "call": started["call"] });
+    assert_eq!(parts(&taken[0]), ("call.changed", &data));
+    let ended = ann.ok("leaveCall", step).await;
+    let taken = receiver.until_taken(3).await;
+    assert_eq!(parts(&taken[1]).0, "message.created", "the call's message");
+    let data = json!({ "roomId": "r", "revision": 2, "call": ended["call"] });
+    assert_eq!(parts(&taken[2]), ("call.changed", &data));
 }
 
 async fn changes_of_conversations_arrive_as_states(database: Database) {

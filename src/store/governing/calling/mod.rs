@@ -4,12 +4,17 @@
 mod tests;
 mod trace;
 
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
-pub(super) use self::trace::trace;
-
-use crate::model::{
-    Call, CallState, CallStep, EndedReason, MAX_RUNG, Party, PartyId, RoomRefusal, UserId,
+use super::{Present, RoomTables, handover};
+use crate::{
+    model::{
+        Call, CallState, CallStep, EndedReason, MAX_RUNG, Party, PartyId, Revision, RoomChange,
+        RoomChanged, RoomRefusal, RoomSettings, UserId,
+    },
+    store::error::StoreError,
 };
 
 /// The time for which a call rings.
@@ -20,14 +25,66 @@ const ALONE: TimeDelta = TimeDelta::seconds(60);
 const NOT_YOURS: &str = "partyId: it is another user's";
 
 /// The present, as the database knows it.
-pub(super) struct Moment {
-    pub(super) now: DateTime<Utc>,
+struct Moment {
+    now: DateTime<Utc>,
     /// The parties whose connections are gone for too long.
-    pub(super) lost: Vec<PartyId>,
+    lost: Vec<PartyId>,
+}
+
+/// Takes a step of the call, and writes what comes of it.
+pub(super) async fn change(
+    tables: &mut impl RoomTables,
+    change: &RoomChange,
+    step: &CallStep,
+    revision: Revision,
+    present: Present,
+) -> Result<Result<RoomChanged, RoomRefusal>, StoreError> {
+    let room = &change.room_id;
+    if let CallStep::Start { .. } | CallStep::Join { .. } = step
+        && let Err(refusal) = handover::check_standing(change, &present)
+    {
+        return Ok(Err(refusal));
+    }
+    let lost = match step {
+        CallStep::Settle {
+            lost_after: Some(lost_after),
+        } => tables.lost_parties(room, *lost_after).await?,
+        _ => vec![],
+    };
+    let moment = Moment {
+        now: present.now,
+        lost,
+    };
+    let before = present.call.as_ref().map(|(call, _)| &**call);
+    let new = match decide(&change.user_id, step, before, &moment) {
+        Ok(new) => new,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let (changed, mut trace) = (new.is_some(), None);
+    if let Some(call) = &new {
+        tables.write_call(room, call, revision.next()).await?;
+        if !call.is_live() {
+            trace = Some(tables.append(&trace::trace(room, call)).await?);
+        }
+    }
+    let new = new.map(|call| (Box::new(call), revision.next()));
+    let (call, revision) = new.or(present.call).unzip();
+    let mut info = present.info.unwrap_or_default();
+    info.call = call;
+    Ok(Ok(RoomChanged {
+        settings: RoomSettings {
+            info,
+            revision: revision.unwrap_or_default(),
+        },
+        changed,
+        users: vec![],
+        queued: None,
+        trace: trace.map(Arc::new),
+    }))
 }
 
 /// Works out the call after a step; none when it is as wanted already.
-pub(super) fn decide(
+fn decide(
     user: &UserId,
     step: &CallStep,
     before: Option<&Call>,

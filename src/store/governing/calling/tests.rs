@@ -182,7 +182,7 @@ fn the_end_has_a_reason_and_a_message() {
             r#"{"call":{"callId":"1","durationMs":185000,"media":"video","outcome":"left"}}"#,
         ),
     ] {
-        let trace = trace(&room, &call.unwrap());
+        let trace = trace::trace(&room, &call.unwrap());
         assert_eq!(trace.body.as_str(), text);
         assert_eq!(trace.user_id, user(1));
         assert_eq!(trace.metadata.unwrap().as_str(), metadata);

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::model::{Body, Call, Draft, EndedReason, Media, RoomId};
 
 /// Returns the message that an ended call leaves in its room's log, as its starter's.
-pub(in crate::store::governing) fn trace(room: &RoomId, call: &Call) -> Draft {
+pub(super) fn trace(room: &RoomId, call: &Call) -> Draft {
     let text = text(call);
     let body = Body::parse(&text, text.len()).expect("the text can be seen");
     let mut draft = Draft::new(room.clone(), call.started_by.clone(), None, body, None);
