@@ -8,18 +8,19 @@ CREATE TABLE calls (
     live       boolean NOT NULL,
     -- The time at which it ends by itself.
     expires    timestamptz,
-    -- The call in JSON, as clients see it.
-    call       text COLLATE "C" NOT NULL
+    -- The call in JSON, as clients see it; none once its starter was erased.
+    call       text COLLATE "C"
 ) WITH (fillfactor = 50);
 
 CREATE INDEX calls_live ON calls (room_id) WHERE live;
 
 CREATE INDEX calls_starter ON calls (started_by);
 
--- The time when each party of a call had a client last, whatever the server.
+-- The clients in calls, with the time of the last heartbeat of their servers.
 CREATE TABLE call_parties (
-    room_id  text COLLATE "C",
-    party_id text COLLATE "C",
-    seen     timestamptz NOT NULL,
+    room_id      text COLLATE "C",
+    party_id     text COLLATE "C",
+    call_id      text COLLATE "C" NOT NULL,
+    heartbeat_at timestamptz NOT NULL,
     PRIMARY KEY (room_id, party_id)
 ) WITH (fillfactor = 50);

@@ -8,18 +8,19 @@ CREATE TABLE calls (
     live       INTEGER NOT NULL,
     -- The time at which it ends by itself.
     expires    INTEGER,
-    -- The call in JSON, as clients see it.
-    call       TEXT NOT NULL
+    -- The call in JSON, as clients see it; none once its starter was erased.
+    call       TEXT
 ) WITHOUT ROWID;
 
 CREATE INDEX calls_live ON calls (room_id) WHERE live;
 
 CREATE INDEX calls_starter ON calls (started_by);
 
--- The time when each party of a call had a client last.
+-- The clients in calls, with the time of the server's last heartbeat for them.
 CREATE TABLE call_parties (
-    room_id  TEXT NOT NULL,
-    party_id TEXT NOT NULL,
-    seen     INTEGER NOT NULL,
+    room_id      TEXT NOT NULL,
+    party_id     TEXT NOT NULL,
+    call_id      TEXT NOT NULL,
+    heartbeat_at INTEGER NOT NULL,
     PRIMARY KEY (room_id, party_id)
 ) WITHOUT ROWID;

@@ -226,6 +226,7 @@ mod tests {
         let relayed = Relayed {
             user_id: "ann".try_into().unwrap(),
             party_id: None,
+            call_id: None,
             client: 0,
             to: None,
             event: "large".try_into().unwrap(),

@@ -6,6 +6,7 @@ use tokio::time::timeout;
 
 use super::{Chat, Participant, charge};
 use crate::{
+    auth::Identity,
     calling::{IceConfiguration, IceServers},
     error::Error,
     model::{CallId, RoomId},
@@ -41,7 +42,7 @@ impl Chat {
         self.check_running()?;
         let (identity, _) = participant.member(room)?;
         charge(&self.ice_requests, &identity)?;
-        if !self.is_party(participant, room, call).await? {
+        if !self.is_party(participant, &identity, room, call).await? {
             let why = "only parties of the call are told its servers: join it first";
             return Err(Error::Forbidden(why.into()));
         }
@@ -52,15 +53,19 @@ impl Chat {
     async fn is_party(
         &self,
         participant: &Participant,
+        identity: &Identity,
         room: &RoomId,
         call_id: &CallId,
     ) -> Result<bool, Error> {
-        let Some(party) = participant.party(room) else {
+        let part = participant.part(room);
+        let Some(part) = part.filter(|part| part.call_id == *call_id) else {
             return Ok(false);
         };
         let reading = timeout(READ_TIMEOUT, self.store.rooms().settings(room)).await;
         let settings = reading.map_err(|_| Error::Unavailable)??;
         let call = settings.and_then(|settings| settings.info.call);
-        Ok(call.is_some_and(|call| call.call_id == *call_id && call.party(&party).is_some()))
+        let call = call.filter(|call| call.call_id == *call_id);
+        let party = call.as_ref().and_then(|call| call.party(&part.party_id));
+        Ok(party.is_some_and(|party| party.user_id == *identity.user_id()))
     }
 }

@@ -92,8 +92,8 @@ impl Chat {
             .handle
             .leave(participant.client, Departure::Left)
             .await;
-        if let Some((user, party)) = participant.identity().zip(joined.party) {
-            self.hang_up(&user, room, &party).await;
+        if let Some((user, part)) = participant.identity().zip(joined.part) {
+            self.hang_up(user.user_id(), room, part).await;
         }
         Ok(())
     }

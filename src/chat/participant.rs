@@ -12,7 +12,7 @@ use super::online::{Online, UserListener};
 use crate::{
     auth::Identity,
     error::Error,
-    model::{PartyId, RoomId, UserId},
+    model::{Part, RoomId, UserId},
     moderation::Line,
     rates::{DirectLimiter, Rate},
     room::{ClientId, RoomHandle},
@@ -64,7 +64,7 @@ pub(super) struct JoinedRoom {
     /// The number of the client's entry; none before the room's answer to the first join.
     entry: Option<u64>,
     /// The client's part in the room's call.
-    pub(super) party: Option<PartyId>,
+    pub(super) part: Option<Part>,
 }
 
 impl JoinedRooms {
@@ -85,7 +85,7 @@ impl From<RoomHandle> for JoinedRoom {
         Self {
             handle,
             entry: None,
-            party: None,
+            part: None,
         }
     }
 }
@@ -285,25 +285,30 @@ impl Participant {
         !joined.closed
     }
 
-    /// Notes that the client is a party of a room's call, or none any more; it ends by itself when the client
-    /// leaves the room. Returns false for a room that the client is not in.
-    pub fn set_party(&self, room: &RoomId, party: Option<PartyId>) -> bool {
+    /// Notes that the client is a party of a room's call; it ends by itself when the client leaves the room.
+    /// Returns false for a room that the client is not in.
+    pub fn set_part(&self, room: &RoomId, part: Part) -> bool {
         let joined = &mut *self.joined();
         let room = joined.rooms.get_mut(room);
-        room.map(|room| room.party = party).is_some()
+        room.map(|room| room.part = Some(part)).is_some()
     }
 
     /// Notes that the client is a party no longer, unless it is another one by now.
-    pub(super) fn end_party(&self, room: &RoomId, party: &PartyId) {
+    pub(super) fn end_part(&self, room: &RoomId, part: &Part) {
         let joined = &mut *self.joined();
         if let Some(room) = joined.rooms.get_mut(room) {
-            room.party.take_if(|one| one == party);
+            room.part.take_if(|one| one == part);
         }
     }
 
-    /// Returns the client's party in a room's call.
-    pub fn party(&self, room: &RoomId) -> Option<PartyId> {
-        self.joined_room(room)?.party
+    /// Returns the client's part in a room's call.
+    pub fn part(&self, room: &RoomId) -> Option<Part> {
+        self.joined_room(room)?.part
+    }
+
+    /// Returns true once the client is gone.
+    pub(super) fn is_closed(&self) -> bool {
+        self.joined().closed
     }
 
     /// Returns the rooms that the client is in.

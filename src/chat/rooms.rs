@@ -159,11 +159,10 @@ impl Chat {
         };
         self.tell_change(room, &changed);
         if may_shut_out(change, &changed) {
+            if let Some(call) = changed.settings.info.call.as_deref() {
+                self.hang_up_excluded(room, call).await;
+            }
             self.rooms.confirm(room, changed.settings.revision).await?;
-        }
-        if let RoomAction::Remove { user } = &change.action {
-            let call = changed.settings.info.call.as_deref();
-            self.hang_up_removed(user, room, call).await;
         }
         Ok(Ok(changed))
     }

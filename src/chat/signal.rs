@@ -48,8 +48,8 @@ impl Chat {
     ) -> Result<(), Error> {
         self.check_running()?;
         let (sender, handle) = participant.member(room)?;
-        let party_id = participant.party(room);
-        if party_id.is_none() && matches!(to, Some(Recipient::Party(_))) {
+        let part = participant.part(room);
+        if part.is_none() && matches!(to, Some(Recipient::Party(_))) {
             let why = "to: a party hears only other parties; join the call first";
             return Err(Error::Forbidden(why.into()));
         }
@@ -57,9 +57,11 @@ impl Chat {
         if self.rooms.is_crowded() {
             return Err(Error::Unavailable);
         }
+        let (call_id, party_id) = part.map(|part| (part.call_id, part.party_id)).unzip();
         handle.relay(Relayed {
             user_id: sender.user_id().clone(),
             party_id,
+            call_id,
             client: participant.client,
             to,
             event,

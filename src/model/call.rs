@@ -80,6 +80,15 @@ pub struct Party {
     pub user_id: UserId,
 }
 
+/// A client's part in a room's call.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Part {
+    /// The call.
+    pub call_id: CallId,
+    /// The client.
+    pub party_id: PartyId,
+}
+
 /// A call, as everybody in its room sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -195,19 +204,19 @@ pub enum CallStep {
     },
     /// A client leaves.
     Leave {
-        /// The call; none for whatever goes on.
-        call_id: Option<CallId>,
+        /// The call.
+        call_id: CallId,
         /// The client.
         party_id: PartyId,
     },
     /// The server puts out parties whose connections are gone, and ends what nobody ends.
-    Settle {
-        /// The time since a party was seen last after which it is out; none to put nobody out.
-        lost_after: Option<Duration>,
+    Expire {
+        /// The time since a party's last heartbeat after which it is out; none to put nobody out.
+        lease: Option<Duration>,
     },
 }
 
-/// A call that has to be settled.
+/// A call that ends, or loses a party, at some time unless something happens before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DueCall {
     /// The room.

@@ -17,7 +17,7 @@ mod state;
 mod visible;
 
 pub use self::{
-    call::{Call, CallState, CallStep, DueCall, EndedReason, MAX_RUNG, Media, Party},
+    call::{Call, CallState, CallStep, DueCall, EndedReason, MAX_RUNG, Media, Part, Party},
     change::{Action, Change, Edit, Refusal, Revised},
     conversation::{
         Conversation, ConversationChanged, Handover, ListedConversation, Queued, Speaker, Status,

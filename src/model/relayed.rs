@@ -9,7 +9,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{
-    ids::{PartyId, SignalType, UserId},
+    ids::{CallId, PartyId, SignalType, UserId},
     state::check_object,
 };
 
@@ -25,6 +25,9 @@ pub struct Relayed {
     /// The sender's party in the room's call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub party_id: Option<PartyId>,
+    /// That call: an event to a party is for one of the same call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call_id: Option<CallId>,
     /// The number of the sender's client, which hears nothing of it; other servers have no use for it.
     #[serde(skip)]
     pub client: u64,
@@ -137,6 +140,7 @@ mod tests {
         Relayed {
             user_id: "ann \" é".try_into().unwrap(),
             party_id: to.is_some().then(|| "tab 1".try_into().unwrap()),
+            call_id: to.is_some().then(|| "call".try_into().unwrap()),
             client: 7,
             to,
             event: "move".try_into().unwrap(),

@@ -19,7 +19,8 @@ impl SocketIoFanout {
                 relay_to(self.sockets_of_user(user).filter(here), room, signal);
             }
             Some(Recipient::Party(party)) => {
-                relay_to(self.sockets_of_party(room, &party.party_id), room, signal);
+                let sockets = self.sockets_of_party(room, &party.party_id, signal);
+                relay_to(sockets, room, signal);
             }
         }
     }
@@ -50,15 +51,22 @@ impl SocketIoFanout {
         own.map(SocketRef::from)
     }
 
-    /// Returns the sockets that are a party of a room's call now.
-    fn sockets_of_party(&self, room: &RoomId, party: &PartyId) -> impl Iterator<Item = SocketRef> {
+    /// Returns the sockets that are a party of the sender's call now.
+    fn sockets_of_party(
+        &self,
+        room: &RoomId,
+        party: &PartyId,
+        signal: &Relayed,
+    ) -> impl Iterator<Item = SocketRef> {
         let namespace = self.io.of("/");
         let listening = namespace.map_or_else(Vec::new, |namespace| {
             namespace.within(packets_of_party(room, party)).sockets()
         });
         listening.into_iter().filter(|socket| {
-            let now = Client::from_socket(socket).participant.party(room);
-            now.as_ref() == Some(party)
+            let part = Client::from_socket(socket).participant.part(room);
+            part.is_some_and(|part| {
+                part.party_id == *party && Some(&part.call_id) == signal.call_id.as_ref()
+            })
         })
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::error::StoreError;
-use crate::model::{DueCall, PartyId, RoomId};
+use crate::model::{DueCall, Part, RoomId};
 
 /// The calls, as the rest of the program sees them.
 #[async_trait]
@@ -15,16 +15,17 @@ pub trait CallStore: Send + Sync {
     /// # Errors
     ///
     /// See [`StoreError`].
-    async fn see(
+    async fn heartbeat(
         &self,
-        parties: &[(RoomId, PartyId)],
-    ) -> Result<Vec<(RoomId, PartyId)>, StoreError>;
+        parties: &[(RoomId, Part)],
+    ) -> Result<Vec<(RoomId, Part)>, StoreError>;
 
-    /// Returns the calls that go on, at most `limit`, by the time at which they have to be settled: when
-    /// their time is over, or a party was not seen for some time.
+    /// Returns the calls that end or lose a party by themselves, at most `limit`, by the time of that: when
+    /// their own time is over, or `lease` after the last heartbeat for a party. Without a lease, parties do
+    /// not count.
     ///
     /// # Errors
     ///
     /// See [`StoreError`].
-    async fn due(&self, lost_after: Duration, limit: usize) -> Result<Vec<DueCall>, StoreError>;
+    async fn due(&self, lease: Option<Duration>, limit: usize) -> Result<Vec<DueCall>, StoreError>;
 }

@@ -1,15 +1,20 @@
 //! The end of what nobody ends: calls that ring for too long, parties that are alone, and parties whose
 //! connections broke or whose servers died.
 //!
-//! Each server notes the parties with clients on it, and any server puts out those that were not noted. A
-//! server that could not write, or has just started, waits with that: the others may not have written,
-//! either.
+//! A party has a lease: each server renews those of the parties with clients on it by a heartbeat, and any
+//! server puts out those that have run out. A server whose heartbeats failed, or that has just started, puts
+//! nobody out for some time: the others' may have failed, too.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::parties::Here;
 use crate::{
     chat::Chat,
     error::Error,
@@ -17,28 +22,28 @@ use crate::{
     room::READ_TIMEOUT,
 };
 
-/// The time between two notes of the parties here.
-const SEE_INTERVAL: Duration = Duration::from_secs(5);
+/// The time between two heartbeats.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The time since a party was noted after which it is out. It was noted up to [`SEE_INTERVAL`] before its
-/// connection broke, and has 15 s to come back.
-const LOST_AFTER: Duration = Duration::from_secs(20);
+/// The lease of a party. Its last heartbeat came up to [`HEARTBEAT_INTERVAL`] before its connection broke, and
+/// it has 15 s to come back.
+const LEASE: Duration = Duration::from_secs(20);
 
-/// The successful notes before parties are put out: the other servers have noted theirs by then.
-const NOTES_BEFORE: u32 = 2;
+/// The time of successful heartbeats before parties are put out. After an outage of the database, each other
+/// server has had two attempts in it, of which one may have hung.
+const CAUTION: Duration = Duration::from_secs(15);
 
-/// The time before a call is looked at again that could not be settled.
-const RETRY: Duration = Duration::from_secs(1);
+/// The longest time between two looks at the calls, and the shortest.
+const LOOKS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(1));
 
-/// The parties in one note, and the calls in one look.
+/// The parties in one heartbeat, and the calls in one look.
 const AT_ONCE: usize = 500;
 
 /// Keeps the times of calls.
 pub struct CallKeeper {
     chat: Arc<Chat>,
-    /// The number of notes without a failure between them.
-    notes: u32,
-    next_note: Instant,
+    /// The time since when no heartbeat has failed.
+    beating_since: Mutex<Option<Instant>>,
 }
 
 impl CallKeeper {
@@ -46,86 +51,115 @@ impl CallKeeper {
     pub fn new(chat: Arc<Chat>) -> Self {
         Self {
             chat,
-            notes: 0,
-            next_note: Instant::now(),
+            beating_since: Mutex::default(),
         }
     }
 
-    /// Keeps the times until `stop`.
-    pub async fn run(mut self, stop: CancellationToken) {
-        stop.run_until_cancelled(async {
-            loop {
-                let next_end = match self.look().await {
-                    Ok(next_end) => next_end,
-                    Err(error) => {
-                        tracing::debug!(%error, "calls not looked after");
-                        Instant::now() + RETRY
-                    }
-                };
-                tokio::select! {
-                    () = sleep_until(next_end.min(self.next_note)) => {}
-                    () = self.chat.calls.changed.notified() => {}
-                }
+    /// Keeps the times until `stop`. The heartbeats wait for nothing else.
+    pub async fn run(self, stop: CancellationToken) {
+        let keeping = async { tokio::join!(self.beat(), self.expire()) };
+        stop.run_until_cancelled(keeping).await;
+    }
+
+    async fn beat(&self) {
+        loop {
+            let beaten = self.chat.renew_parties().await;
+            self.note(beaten);
+            sleep(HEARTBEAT_INTERVAL).await;
+        }
+    }
+
+    /// Notes the outcome of a heartbeat.
+    fn note(&self, beaten: Result<(), Error>) {
+        let mut since = self.since();
+        match beaten {
+            Ok(()) => _ = since.get_or_insert_with(Instant::now),
+            Err(error) => {
+                tracing::debug!(%error, "no heartbeat for the parties of calls");
+                *since = None;
             }
-        })
-        .await;
+        }
     }
 
-    /// Notes the parties here when it is time to, and settles the calls that have to be. Returns the time
-    /// of the next look.
-    async fn look(&mut self) -> Result<Instant, Error> {
-        if self.next_note <= Instant::now() {
-            self.next_note = Instant::now() + SEE_INTERVAL;
-            let noted = self.chat.note_parties().await;
-            self.notes = if noted.is_ok() { self.notes + 1 } else { 0 };
-            noted?;
+    async fn expire(&self) {
+        let (longest, shortest) = LOOKS;
+        loop {
+            let next = match self.chat.expire_calls(self.lease()).await {
+                Ok(next) => next.clamp(shortest, longest),
+                Err(error) => {
+                    tracing::debug!(%error, "calls not looked after");
+                    shortest
+                }
+            };
+            sleep(next).await;
         }
-        let lost_after = (self.notes >= NOTES_BEFORE).then_some(LOST_AFTER);
-        let due_in = self.chat.settle_calls(lost_after).await?;
-        Ok(Instant::now() + due_in)
+    }
+
+    /// Returns the lease of parties, or none while nobody is put out.
+    fn lease(&self) -> Option<Duration> {
+        let is_sure = self.since().is_some_and(|since| since.elapsed() >= CAUTION);
+        is_sure.then_some(LEASE)
+    }
+
+    fn since(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.beating_since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Chat {
-    /// Notes the parties with clients here, and forgets those whose calls are over.
-    async fn note_parties(&self) -> Result<(), Error> {
-        let parties = self.calls.parties.here();
-        for some in parties.chunks(AT_ONCE) {
-            let seen = self.see_parties(some).await?;
-            let seen: HashSet<_> = seen.into_iter().collect();
-            let gone = some.iter().filter(|party| !seen.contains(*party));
-            self.calls.parties.forget(&gone.cloned().collect());
+    /// Renews the leases of the parties with clients here, and forgets those whose calls are over. One failure
+    /// keeps none of the others back.
+    async fn renew_parties(&self) -> Result<(), Error> {
+        let (here, mut renewed) = (self.calls.parties.here(), Ok(()));
+        for some in here.chunks(AT_ONCE) {
+            renewed = renewed.and(self.renew_some(some).await);
         }
+        renewed
+    }
+
+    async fn renew_some(&self, some: &[Here]) -> Result<(), Error> {
+        let places: Vec<_> = some.iter().map(|(place, _)| place.clone()).collect();
+        let store = self.store.calls().ok_or(Error::Unavailable)?;
+        let renewed = timeout(READ_TIMEOUT, store.heartbeat(&places)).await;
+        let renewed: HashSet<_> = renewed
+            .map_err(|_| Error::Unavailable)??
+            .into_iter()
+            .collect();
+        let gone = some.iter().filter(|(place, _)| !renewed.contains(place));
+        gone.for_each(|party| self.calls.parties.forget(party));
         Ok(())
     }
 
-    /// Settles the calls that have to be. Returns the time until the next one has to be.
-    async fn settle_calls(&self, lost_after: Option<Duration>) -> Result<Duration, Error> {
+    /// Ends the calls and puts out the parties whose time is over. Returns the time until the next one's is.
+    async fn expire_calls(&self, lease: Option<Duration>) -> Result<Duration, Error> {
         let store = self.store.calls().ok_or(Error::Unavailable)?;
-        let due = timeout(READ_TIMEOUT, store.due(LOST_AFTER, AT_ONCE)).await;
+        let due = timeout(READ_TIMEOUT, store.due(lease, AT_ONCE)).await;
         let due = due.map_err(|_| Error::Unavailable)??;
-        let mut next = SEE_INTERVAL;
+        let mut next = Duration::MAX;
         for call in due {
             if call.due_in > Duration::ZERO {
                 return Ok(next.min(call.due_in));
             }
-            next = RETRY;
-            self.settle_call(call, lost_after).await;
+            // It is tried again soon, should it fail.
+            next = Duration::ZERO;
+            self.expire_call(call, lease).await;
         }
         Ok(next)
     }
 
-    async fn settle_call(&self, call: DueCall, lost_after: Option<Duration>) {
+    async fn expire_call(&self, call: DueCall, lease: Option<Duration>) {
         let change = RoomChange {
             room_id: call.room_id,
             user_id: call.started_by,
             authority: Authority::Service,
-            action: RoomAction::Call(CallStep::Settle { lost_after }),
+            action: RoomAction::Call(CallStep::Expire { lease }),
         };
         let room = &change.room_id;
         // A room that is locked keeps its call, and the others do not wait for it.
         if let Err(error) = self.change_call(&change, || ()).await {
-            tracing::debug!(%room, %error, "call not settled");
+            tracing::debug!(%room, %error, "call not expired");
         }
     }
 }

@@ -3,9 +3,9 @@
 mod keeper;
 mod parties;
 
-use std::{slice, sync::Arc};
+use std::sync::Arc;
 
-use tokio::{sync::Notify, time::timeout};
+use tokio::time::timeout;
 
 pub use self::keeper::CallKeeper;
 use self::parties::Parties;
@@ -16,7 +16,7 @@ use crate::{
     error::Error,
     metrics,
     model::{
-        Authority, Call, CallId, CallStep, MAX_RUNG, Media, PartyId, RoomAction, RoomChange,
+        Authority, Call, CallId, CallStep, MAX_RUNG, Media, Part, PartyId, RoomAction, RoomChange,
         RoomChanged, RoomId, UserId,
     },
     room::READ_TIMEOUT,
@@ -37,8 +37,6 @@ pub struct NewCall {
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     parties: Parties,
-    /// Wakes the keeper: the next end of a call may be nearer.
-    changed: Notify,
     metrics: metrics::Calls,
 }
 
@@ -114,14 +112,17 @@ impl Chat {
                 (present.member_count > MAX_RUNG).then(Vec::new)
             }
         };
-        let step = CallStep::Start {
+        let part = Part {
             call_id: call.call_id,
-            party_id: party_id.clone(),
+            party_id,
+        };
+        let step = CallStep::Start {
+            call_id: part.call_id.clone(),
+            party_id: part.party_id.clone(),
             media: call.media,
             to,
         };
-        self.enter_call(participant, room, party_id, step, enter)
-            .await
+        self.enter_call(participant, room, part, step, enter).await
     }
 
     /// Joins a call, or comes back to it.
@@ -147,16 +148,13 @@ impl Chat {
         enter: impl FnOnce() + Send,
     ) -> Result<Entered, Error> {
         self.caller(participant, &room)?;
-        // A party that comes back late must not be put out meanwhile.
-        let place = (room.clone(), party_id.clone());
-        self.see_parties(slice::from_ref(&place)).await?;
         let step = CallStep::Join {
-            call_id,
+            call_id: call_id.clone(),
             party_id: party_id.clone(),
             max_parties: self.limits.call_parties,
         };
-        self.enter_call(participant, room, party_id, step, enter)
-            .await
+        let part = Part { call_id, party_id };
+        self.enter_call(participant, room, part, step, enter).await
     }
 
     /// Declines a call for all clients of the user. After somebody has joined it changes nothing.
@@ -190,17 +188,14 @@ impl Chat {
         party_id: PartyId,
     ) -> Result<Call, Error> {
         self.caller(participant, &room)?;
+        let part = Part { call_id, party_id };
         let step = CallStep::Leave {
-            call_id: Some(call_id),
-            party_id: party_id.clone(),
+            call_id: part.call_id.clone(),
+            party_id: part.party_id.clone(),
         };
-        let call = self.step(participant, room.clone(), step, || ()).await?;
-        let call = call_after(call)?;
-        // It may be a party of another call.
-        if call.party(&party_id).is_none() {
-            participant.end_party(&room, &party_id);
-        }
-        Ok(call)
+        let left = || participant.end_part(&room, &part);
+        let changed = self.step(participant, room.clone(), step, left).await?;
+        call_after(changed)
     }
 
     /// Makes a client a party, as the step asks.
@@ -208,27 +203,31 @@ impl Chat {
         &self,
         participant: &Arc<Participant>,
         room: RoomId,
-        party_id: PartyId,
+        part: Part,
         step: CallStep,
         enter: impl FnOnce() + Send,
     ) -> Result<Entered, Error> {
+        let mut is_in = false;
         let entered = || {
-            if participant.set_party(&room, Some(party_id.clone())) {
-                self.calls.parties.add(&room, &party_id, participant);
+            is_in = self.calls.parties.enter(&room, part.clone(), participant);
+            if is_in {
                 enter();
             }
         };
         let changed = self.step(participant, room.clone(), step, entered).await?;
         let user = participant.identity().ok_or(Error::NotInRoom)?;
-        if participant.party(&room).as_ref() != Some(&party_id) {
-            // The client has left the room meanwhile.
-            self.hang_up(&user, &room, &party_id).await;
+        if !is_in {
+            // A client that has left the room leaves the call, and one whose connection broke may come back.
+            if !participant.is_closed() {
+                self.hang_up(user.user_id(), &room, part).await;
+            }
             return Err(Error::NotInRoom);
         }
         let call = call_after(changed)?;
         let livekit = self.livekit.as_ref();
-        let livekit =
-            livekit.map(|server| server.grant(&room, &call.call_id, &party_id, user.user_id()));
+        let grant =
+            |server: &LiveKit| server.grant(&room, &call.call_id, &part.party_id, user.user_id());
+        let livekit = livekit.map(grant);
         Ok(Entered { call, livekit })
     }
 
@@ -268,48 +267,45 @@ impl Chat {
         stored();
         self.tell_change(&change.room_id, &changed);
         if changed.changed {
-            self.calls.changed.notify_one();
             self.calls.count(change, &changed);
         }
         Ok(changed)
     }
 
-    /// Takes a party out of the room's call. Should it fail, the call's keeper does it later.
-    pub(super) async fn hang_up(&self, user: &Identity, room: &RoomId, party_id: &PartyId) {
-        self.take_out(user.user_id(), room, party_id).await;
-    }
-
-    /// Takes the client of a user who may not be in the room any more out of its call.
-    pub(super) async fn hang_up_removed(&self, user: &UserId, room: &RoomId, call: Option<&Call>) {
-        if let Some(party) = call.and_then(|call| call.party_of(user)) {
-            self.take_out(user, room, &party.party_id).await;
-        }
-    }
-
-    async fn take_out(&self, user: &UserId, room: &RoomId, party_id: &PartyId) {
-        let step = CallStep::Leave {
-            call_id: None,
-            party_id: party_id.clone(),
-        };
+    /// Takes a party out of the room's call. Should it fail, the party's lease runs out.
+    pub(super) async fn hang_up(&self, user: &UserId, room: &RoomId, part: Part) {
+        let Part { call_id, party_id } = part;
         let change = RoomChange {
             room_id: room.clone(),
             user_id: user.clone(),
             authority: Authority::User,
-            action: RoomAction::Call(step),
+            action: RoomAction::Call(CallStep::Leave { call_id, party_id }),
         };
         if let Err(error) = self.change_call(&change, || ()).await {
             tracing::debug!(%room, %error, "party not taken out of its call");
         }
     }
 
-    /// Notes that parties have clients now. Returns those that are in a call.
-    async fn see_parties(
-        &self,
-        parties: &[(RoomId, PartyId)],
-    ) -> Result<Vec<(RoomId, PartyId)>, Error> {
-        let store = self.store.calls().ok_or(Error::Unavailable)?;
-        let seen = timeout(READ_TIMEOUT, store.see(parties)).await;
-        Ok(seen.map_err(|_| Error::Unavailable)??)
+    /// Takes the parties out of a call who may not be in the room any more. Should it fail, their leases run
+    /// out.
+    pub(super) async fn hang_up_excluded(&self, room: &RoomId, call: &Call) {
+        let users = call.parties.iter().map(|party| &party.user_id);
+        let places: Vec<_> = users.map(|user| (room.clone(), user.clone())).collect();
+        let reading = timeout(READ_TIMEOUT, self.store.rooms().standings(&places));
+        let Ok(Ok(standings)) = reading.await else {
+            return;
+        };
+        for party in &call.parties {
+            let place = (room.clone(), party.user_id.clone());
+            let standing = standings.get(&place);
+            if standing.is_some_and(|standing| standing.exclusion().is_some()) {
+                let part = Part {
+                    call_id: call.call_id.clone(),
+                    party_id: party.party_id.clone(),
+                };
+                self.hang_up(&party.user_id, room, part).await;
+            }
+        }
     }
 }
 

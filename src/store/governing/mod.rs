@@ -54,14 +54,17 @@ pub(super) trait RoomTables: Send {
     /// Writes the room's conversation, and the room's revision as that of the conversation.
     async fn write_conversation(&mut self, room: &RoomId, talk: &Talk) -> Result<(), StoreError>;
 
-    /// Returns the parties of the room's call that were not seen for some time.
-    async fn lost_parties(
+    /// Returns the parties of the room's call without a heartbeat for the time of the lease.
+    async fn expired_parties(
         &mut self,
         room: &RoomId,
-        lost_after: Duration,
+        lease: Duration,
     ) -> Result<Vec<PartyId>, StoreError>;
 
-    /// Writes the room's call, as of a revision. New parties count as seen now.
+    /// Notes that a party of the room's call is here.
+    async fn renew_party(&mut self, room: &RoomId, party: &PartyId) -> Result<(), StoreError>;
+
+    /// Writes the room's call, as of a revision. New parties have a heartbeat now.
     async fn write_call(
         &mut self,
         room: &RoomId,

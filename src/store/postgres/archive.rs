@@ -85,7 +85,7 @@ CROSS JOIN LATERAL (
 const FORGET: &str = r#"
 WITH gone AS (DELETE FROM room_members WHERE user_id = $1 AND role <> 'removed'),
     unseen AS (DELETE FROM holders WHERE user_id = $1),
-    uncalled AS (DELETE FROM calls WHERE started_by = $1 AND NOT live)
+    uncalled AS (UPDATE calls SET call = NULL, started_by = '' WHERE started_by = $1 AND NOT live)
 DELETE FROM memberships WHERE user_id = $1"#;
 
 #[async_trait]

@@ -119,7 +119,7 @@ async fn attempt(
     });
     let session = tables.session;
     match &changed {
-        Ok(Ok(done)) if done.changed => session.commit().await.map_err(fault::classify)?,
+        Ok(Ok(_)) => session.commit().await.map_err(fault::classify)?,
         Err(StoreError::Unavailable(_)) => {}
         _ => session.roll_back().await,
     }
@@ -219,14 +219,18 @@ impl RoomTables for Tables {
             .map(drop)
     }
 
-    async fn lost_parties(
+    async fn expired_parties(
         &mut self,
         room: &RoomId,
-        lost_after: Duration,
+        lease: Duration,
     ) -> Result<Vec<PartyId>, StoreError> {
-        let rows = self.fetch(calls::lost(room, lost_after)).await?;
+        let rows = self.fetch(calls::expired(room, lease)).await?;
         let parties = rows.iter().map(|row| row::parsed(row, "party_id"));
         parties.collect()
+    }
+
+    async fn renew_party(&mut self, room: &RoomId, party: &PartyId) -> Result<(), StoreError> {
+        self.fetch(calls::renew(room, party)).await.map(drop)
     }
 
     async fn write_call(

@@ -6,7 +6,7 @@ use sqlx::{ColumnIndex, Decode, Row, Type};
 
 use super::{parsed, unreadable, value};
 use crate::{
-    model::{Call, DueCall, PartyId, RoomId},
+    model::{Call, DueCall, Part, RoomId},
     store::error::StoreError,
 };
 
@@ -22,7 +22,7 @@ where
     call.map_err(|error| unreadable("call", error))
 }
 
-/// Reads a call that has to be settled.
+/// Reads a call that ends or loses a party by itself.
 pub(in crate::store) fn due<R>(row: &R) -> Result<DueCall, StoreError>
 where
     R: Row,
@@ -43,12 +43,16 @@ pub(in crate::store) fn call_json(call: &Call) -> String {
     serde_json::to_string(call).expect("names and times are JSON")
 }
 
-/// Reads a party with its room.
-pub(in crate::store) fn party<R>(row: &R) -> Result<(RoomId, PartyId), StoreError>
+/// Reads a client's part in a room's call.
+pub(in crate::store) fn part<R>(row: &R) -> Result<(RoomId, Part), StoreError>
 where
     R: Row,
     String: for<'r> Decode<'r, R::Database> + Type<R::Database>,
     &'static str: ColumnIndex<R>,
 {
-    Ok((parsed(row, "room_id")?, parsed(row, "party_id")?))
+    let part = Part {
+        call_id: parsed(row, "call_id")?,
+        party_id: parsed(row, "party_id")?,
+    };
+    Ok((parsed(row, "room_id")?, part))
 }

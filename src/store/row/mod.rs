@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
 pub(super) use self::{
-    calls::{call, call_json, due, party},
+    calls::{call, call_json, due, part},
     conversations::{Time, conversation, listed, talk},
     rooms::{present, room_event, room_member, room_settings, standing},
 };

@@ -83,7 +83,7 @@ const FORGET: [&str; 4] = [
     "DELETE FROM room_members WHERE user_id = ?1 AND role <> 'removed'",
     "DELETE FROM memberships WHERE user_id = ?1",
     "DELETE FROM holders WHERE user_id = ?1",
-    "DELETE FROM calls WHERE started_by = ?1 AND NOT live",
+    "UPDATE calls SET call = NULL, started_by = '' WHERE started_by = ?1 AND NOT live",
 ];
 
 impl SqliteStore {

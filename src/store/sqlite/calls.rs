@@ -11,9 +11,13 @@ use super::{
     SqliteStore,
     change::Query,
 };
-use crate::model::{Call, DueCall, PartyId, Revision, RoomId};
+use crate::model::{Call, DueCall, Part, Revision, RoomId};
 
-pub(super) const LOST: &str = "SELECT party_id FROM call_parties WHERE room_id = ?1 AND seen < ?2";
+pub(super) const EXPIRED: &str =
+    "SELECT party_id FROM call_parties WHERE room_id = ?1 AND heartbeat_at < ?2";
+
+pub(super) const RENEW: &str =
+    "UPDATE call_parties SET heartbeat_at = ?3 WHERE room_id = ?1 AND party_id = ?2";
 
 const WRITE: &str = r#"
 INSERT INTO calls (room_id, revision, started_by, live, expires, call) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
@@ -24,24 +28,23 @@ SET revision = excluded.revision, started_by = excluded.started_by, live = exclu
 /// The parties that are no longer in the call are forgotten.
 const GONE: &str = "DELETE FROM call_parties WHERE room_id = ?1 AND party_id NOT IN (SELECT value FROM json_each(?2))";
 
-/// New parties count as seen.
+/// New parties have a heartbeat.
 const NEW: &str = r#"
-INSERT INTO call_parties (room_id, party_id, seen) SELECT ?1, value, ?3 FROM json_each(?2) WHERE true
+INSERT INTO call_parties (room_id, party_id, call_id, heartbeat_at) SELECT ?1, value, ?3, ?4 FROM json_each(?2) WHERE true
 ON CONFLICT (room_id, party_id) DO NOTHING"#;
 
-const SEE: &str = r#"
-UPDATE call_parties SET seen = ?2
-WHERE (room_id, party_id) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1))
-RETURNING room_id, party_id"#;
+const HEARTBEAT: &str = r#"
+UPDATE call_parties SET heartbeat_at = ?2
+WHERE (room_id, call_id, party_id) IN (SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1))
+RETURNING room_id, call_id, party_id"#;
 
 const DUE: &str = r#"
 SELECT room_id, started_by, (due - ?1) / 1000.0 AS due_in FROM (
-    SELECT room_id, started_by, min(
-        coalesce(expires, 9223372036854775807),
-        (SELECT coalesce(min(seen), 0) FROM call_parties AS p WHERE p.room_id = c.room_id) + ?2
-    ) AS due
+    SELECT room_id, started_by, min(coalesce(expires, 9223372036854775807), coalesce((
+        SELECT coalesce(min(heartbeat_at), 0) FROM call_parties AS p WHERE p.room_id = c.room_id
+    ) + ?2, 9223372036854775807)) AS due
     FROM calls AS c WHERE live
-) AS going_on ORDER BY due LIMIT ?3"#;
+) AS going_on WHERE due < 9223372036854775807 ORDER BY due LIMIT ?3"#;
 
 /// Returns the statements that write a call.
 pub(super) fn write(room: &RoomId, call: &Call, revision: Revision) -> [Query<'static>; 3] {
@@ -56,36 +59,38 @@ pub(super) fn write(room: &RoomId, call: &Call, revision: Revision) -> [Query<'s
         .bind(call.expires_at.map(|time| time.timestamp_millis()))
         .bind(row::call_json(call));
     let of_parties = |sql| sqlx::query(sql).bind(room.clone()).bind(parties.clone());
-    let now = Utc::now().timestamp_millis();
-    [writing, of_parties(GONE), of_parties(NEW).bind(now)]
+    let adding = of_parties(NEW)
+        .bind(call.call_id.as_str().to_owned())
+        .bind(Utc::now().timestamp_millis());
+    [writing, of_parties(GONE), adding]
 }
 
 #[async_trait]
 impl CallStore for SqliteStore {
-    async fn see(
+    async fn heartbeat(
         &self,
-        parties: &[(RoomId, PartyId)],
-    ) -> Result<Vec<(RoomId, PartyId)>, StoreError> {
+        parties: &[(RoomId, Part)],
+    ) -> Result<Vec<(RoomId, Part)>, StoreError> {
         let parties = parties
             .iter()
-            .map(|(room, party)| [room.as_str(), party.as_str()]);
-        let seeing = sqlx::query(SEE)
+            .map(|(room, part)| [room.as_str(), part.call_id.as_str(), part.party_id.as_str()]);
+        let beating = sqlx::query(HEARTBEAT)
             .bind(json!(Vec::from_iter(parties)).to_string())
             .bind(Utc::now().timestamp_millis());
         let mut connection = self.writer().await?;
-        let seen = seeing.fetch_all(&mut *connection).await;
-        let seen = self
-            .wrote(connection, seen.map_err(fault::classify))
+        let rows = beating.fetch_all(&mut *connection).await;
+        let rows = self
+            .wrote(connection, rows.map_err(fault::classify))
             .await?;
-        seen.iter().map(row::party).collect()
+        rows.iter().map(row::part).collect()
     }
 
-    async fn due(&self, lost_after: Duration, limit: usize) -> Result<Vec<DueCall>, StoreError> {
+    async fn due(&self, lease: Option<Duration>, limit: usize) -> Result<Vec<DueCall>, StoreError> {
         self.place.check()?;
-        let lost_after = i64::try_from(lost_after.as_millis()).unwrap_or(i64::MAX);
+        let millis = |lease: Duration| i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);
         let asking = sqlx::query(DUE)
             .bind(Utc::now().timestamp_millis())
-            .bind(lost_after)
+            .bind(lease.map(millis))
             .bind(saturated(limit));
         let rows = asking.fetch_all(&self.readers).await;
         let rows = rows.map_err(fault::classify)?;

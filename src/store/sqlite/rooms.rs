@@ -94,8 +94,8 @@ pub(super) async fn change(
     };
     let changed = governing::change(&mut tables, change).await?;
     let ending = match &changed {
-        Ok(done) if done.changed => transaction.commit().await,
-        _ => transaction.rollback().await,
+        Ok(_) => transaction.commit().await,
+        Err(_) => transaction.rollback().await,
     };
     ending.map_err(fault::classify)?;
     Ok(changed)
@@ -202,16 +202,24 @@ impl RoomTables for Tables<'_> {
             .map(drop)
     }
 
-    async fn lost_parties(
+    async fn expired_parties(
         &mut self,
         room: &RoomId,
-        lost_after: Duration,
+        lease: Duration,
     ) -> Result<Vec<PartyId>, StoreError> {
-        let since = (Utc::now() - lost_after).timestamp_millis();
-        let query = sqlx::query(calls::LOST).bind(room.as_str()).bind(since);
+        let since = (Utc::now() - lease).timestamp_millis();
+        let query = sqlx::query(calls::EXPIRED).bind(room.as_str()).bind(since);
         let rows = self.fetch(query).await?;
         let parties = rows.iter().map(|row| row::parsed(row, "party_id"));
         parties.collect()
+    }
+
+    async fn renew_party(&mut self, room: &RoomId, party: &PartyId) -> Result<(), StoreError> {
+        let query = sqlx::query(calls::RENEW)
+            .bind(room.as_str())
+            .bind(party.as_str())
+            .bind(Utc::now().timestamp_millis());
+        self.fetch(query).await.map(drop)
     }
 
     async fn write_call(

@@ -174,6 +174,25 @@ async fn to_leave_the_room_or_to_be_put_out_of_it_is_to_hang_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_room_that_becomes_one_for_members_takes_the_others_out_of_its_call() {
+    for server in Server::on_each_kind().await {
+        let ann = server.client("ann").await;
+        ann.ok("createRoom", json!({ "roomId": ROOM, "members": ["bob"] }))
+            .await;
+        ann.join(ROOM).await;
+        let bob = Client::in_room(&server, "bob").await;
+        let cid = Client::in_room(&server, "cid").await;
+        cid.starts("c1", "p1").await;
+        ann.answers("c1", "p2").await;
+        bob.answers("c1", "p3").await;
+        let close = json!({ "roomId": ROOM, "access": "members" });
+        ann.ok("setRoom", close).await;
+        assert_eq!(users(&ann.reads_call().await), ["ann", "bob"]);
+        cid.next("removed").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_room_with_more_than_ten_users_is_not_rung_and_a_full_call_takes_nobody() {
     let server = Server::on(crate::support::Database::sqlite(), &FLAGS).await;
     let mut clients = vec![];

@@ -103,3 +103,36 @@ async fn a_signal_names_its_senders_party_and_a_party_that_hears_of_another_reac
         ann.hangs_up(&call, "ann").await;
     }
 }
+
+/// Two clients of one user may share a party, and one of them may end the call: the other one is a party of
+/// nothing then, whoever has its name later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_party_of_an_ended_call_hears_nothing_for_its_name_in_the_next_one() {
+    let server = Server::on(Database::sqlite(), &FLAGS).await;
+    let ann = Client::in_room(&server, "ann").await;
+    let bob = Client::in_room(&server, "bob").await;
+    let eve = [
+        Client::in_room(&server, "eve").await,
+        Client::in_room(&server, "eve").await,
+    ];
+    eve[0].starts("c1", "bob's").await;
+    assert_eq!(code(&eve[1].answers("c1", "bob's").await), "ok");
+    eve[1].hangs_up("c1", "bob's").await;
+    bob.starts("c2", "bob's").await;
+    ann.answers("c2", "ann's").await;
+    assert_eq!(
+        code(&signal(&ann, "bob's", json!({ "for": "bob" })).await),
+        "ok"
+    );
+    // Neither does it reach anybody, nor is it told the servers.
+    signal(&eve[0], "ann's", json!({ "from": "eve" })).await;
+    let ask = json!({ "roomId": ROOM, "callId": "c2" });
+    assert_eq!(eve[0].refused("getIceServers", ask).await, "FORBIDDEN");
+    let end = json!({ "roomId": ROOM, "type": "end", "data": {} });
+    let last = Client::in_room(&server, "last").await;
+    last.ok("signal", end).await;
+    assert_eq!(heard(&bob).await, [json!({ "for": "bob" })]);
+    for other in [&ann, &eve[0], &eve[1]] {
+        assert_eq!(heard(other).await, [] as [Value; 0]);
+    }
+}

@@ -1,5 +1,6 @@
 //! The ends that nobody makes, with times moved in the database.
 
+use futures_util::future::join_all;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
@@ -22,14 +23,14 @@ async fn move_end(database: &Database, seconds: i64) {
     database.execute(&sql).await;
 }
 
-/// Moves the time when a party was seen last.
-async fn move_seen(database: &Database, party: &str, seconds: i64) {
+/// Moves the time of the last heartbeat for a party.
+async fn move_heartbeat(database: &Database, party: &str, seconds: i64) {
     let back = if database.url().starts_with("postgres") {
-        format!("seen - interval '{seconds} s'")
+        format!("heartbeat_at - interval '{seconds} s'")
     } else {
-        format!("seen - {seconds}000")
+        format!("heartbeat_at - {seconds}000")
     };
-    let sql = format!("UPDATE call_parties SET seen = {back} WHERE party_id = '{party}'");
+    let sql = format!("UPDATE call_parties SET heartbeat_at = {back} WHERE party_id = '{party}'");
     database.execute(&sql).await;
 }
 
@@ -93,7 +94,7 @@ async fn bring(state: State, ann: &Client, bob: &Client, cid: &Client) {
 
 /// Checks how a call goes on after a party is gone for too long, and that another one can start.
 async fn check_lost(database: &Database, state: State, party: &str, witness: &Client) {
-    move_seen(database, party, 20).await;
+    move_heartbeat(database, party, 20).await;
     match state {
         State::Ringing | State::Alone => assert_eq!(witness.ended().await, "lost", "{state:?}"),
         State::Two | State::Three => {
@@ -111,59 +112,92 @@ async fn check_lost(database: &Database, state: State, party: &str, witness: &Cl
     assert_eq!(code(&witness.starts("c2", "witness").await), "ok");
 }
 
+/// Lets a party's connection go in a state of the call.
+async fn lose_connection((state, victim): (State, &str)) {
+    let server = Server::on(Database::sqlite(), &FLAGS).await;
+    let (ann, bob) = (
+        Client::in_room(&server, "ann").await,
+        Client::in_room(&server, "bob").await,
+    );
+    let cid = Client::in_room(&server, "cid").await;
+    bring(state, &ann, &bob, &cid).await;
+    let witness = Client::in_room(&server, "witness").await;
+    match victim {
+        "ann" => ann.disconnect().await,
+        "bob" => bob.disconnect().await,
+        _ => cid.disconnect().await,
+    }
+    // The others' leases are renewed, as their clients are there.
+    check_lost(&server.database, state, victim, &witness).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_party_whose_connection_is_gone_is_out_in_every_state_of_the_call() {
-    for (state, victim) in [
+    let cases = [
         (State::Ringing, "ann"),
         (State::Two, "ann"),
         (State::Two, "bob"),
         (State::Three, "cid"),
         (State::Alone, "bob"),
-    ] {
-        let server = Server::on(Database::sqlite(), &FLAGS).await;
-        let (ann, bob) = (
-            Client::in_room(&server, "ann").await,
-            Client::in_room(&server, "bob").await,
-        );
-        let cid = Client::in_room(&server, "cid").await;
-        bring(state, &ann, &bob, &cid).await;
-        let witness = Client::in_room(&server, "witness").await;
-        match victim {
-            "ann" => ann.disconnect().await,
-            "bob" => bob.disconnect().await,
-            _ => cid.disconnect().await,
-        }
-        // The others are still seen, as their clients are there.
-        check_lost(&server.database, state, victim, &witness).await;
-    }
+    ];
+    join_all(cases.map(lose_connection)).await;
+}
+
+/// Kills a party's server in a state of the call.
+async fn lose_server((state, victim): (State, &str)) {
+    let database = Database::postgres().await;
+    let dying = Process::with(&database, &FLAGS).await;
+    let other = Server::on(database.shared(), &FLAGS).await;
+    let doomed = Client::connect(&format!("http://{}", dying.address), victim).await;
+    doomed.join(ROOM).await;
+    let rest = ["ann", "bob"].into_iter().find(|user| *user != victim);
+    let safe = Client::in_room(&other, rest.unwrap()).await;
+    let cid = Client::in_room(&other, "cid").await;
+    let (ann, bob) = if victim == "ann" {
+        (&doomed, &safe)
+    } else {
+        (&safe, &doomed)
+    };
+    bring(state, ann, bob, &cid).await;
+    let witness = Client::in_room(&other, "witness").await;
+    dying.signal(Signal::SIGKILL);
+    check_lost(&database, state, victim, &witness).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_parties_of_a_server_that_dies_are_out_in_every_state_of_the_call() {
-    for (state, victim) in [
+    let cases = [
         (State::Ringing, "ann"),
         (State::Two, "ann"),
         (State::Three, "ann"),
         (State::Alone, "bob"),
-    ] {
-        let database = Database::postgres().await;
-        let dying = Process::with(&database, &FLAGS).await;
-        let other = Server::on(database.shared(), &FLAGS).await;
-        let doomed = Client::connect(&format!("http://{}", dying.address), victim).await;
-        doomed.join(ROOM).await;
-        let rest = ["ann", "bob"].into_iter().find(|user| *user != victim);
-        let safe = Client::in_room(&other, rest.unwrap()).await;
-        let cid = Client::in_room(&other, "cid").await;
-        let (ann, bob) = if victim == "ann" {
-            (&doomed, &safe)
-        } else {
-            (&safe, &doomed)
-        };
-        bring(state, ann, bob, &cid).await;
-        let witness = Client::in_room(&other, "witness").await;
-        dying.signal(Signal::SIGKILL);
-        check_lost(&database, state, victim, &witness).await;
-    }
+    ];
+    join_all(cases.map(lose_server)).await;
+}
+
+/// Whoever starts later than the calls knows of no heartbeat, neither its own nor another server's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_has_just_started_puts_nobody_out() {
+    let first = Server::on(Database::postgres().await, &FLAGS).await;
+    let ann = Client::in_room(&first, "ann").await;
+    ann.starts("c1", "ann").await;
+    let (database, stopped) = first.stop().await;
+    stopped.unwrap();
+    move_heartbeat(&database, "ann", 60).await;
+    move_end(&database, -600).await;
+    let second = Server::on(database, &FLAGS).await;
+    let keeper = second.database.store().await;
+    let calls = keeper.calls().unwrap();
+    let lease = std::time::Duration::from_secs(20);
+    assert_eq!(
+        calls.due(Some(lease), 9).await.unwrap()[0].due_in.as_secs(),
+        0
+    );
+    assert!(calls.due(None, 9).await.unwrap()[0].due_in.as_secs() > 600);
+    let back = Client::in_room(&second, "ann").await;
+    let joined = back.answers("c1", "ann").await;
+    assert_eq!((code(&joined), users(&joined)), ("ok", vec!["ann"]));
+    assert!(calls.due(Some(lease), 9).await.unwrap()[0].due_in.as_secs() > 10);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -175,11 +209,14 @@ async fn a_party_comes_back_in_time_on_another_server_with_the_call_going_on() {
     ann.starts("c1", "ann").await;
     let active = bob.answers("c1", "bob").await["call"].clone();
     bob.disconnect().await;
-    move_seen(&first.database, "bob", 15).await;
+    move_heartbeat(&first.database, "bob", 10).await;
     let back = Client::in_room(&second, "bob").await;
     assert_eq!(back.answers("c1", "bob").await["call"], active);
-    // It was seen now: what is left of 20 s would not do for this.
-    move_seen(&first.database, "bob", 10).await;
+    // It has come back with a heartbeat.
+    let store = first.database.store().await;
+    let lease = std::time::Duration::from_secs(20);
+    let due = store.calls().unwrap().due(Some(lease), 9).await.unwrap();
+    assert!(due[0].due_in.as_secs() >= 12, "{due:?}");
     let cid = Client::in_room(&first, "cid").await;
     let joined = cid.answers("c1", "cid").await;
     assert_eq!(users(&joined), ["ann", "bob", "cid"]);

@@ -168,6 +168,7 @@ async fn large_signals_are_heard_in_order_among_small_ones(engine: Engine) {
         let relayed = Relayed {
             user_id: "ann".try_into().unwrap(),
             party_id: None,
+            call_id: None,
             client: 0,
             to: None,
             event: "move".try_into().unwrap(),

@@ -1,7 +1,7 @@
 //! Clients' own events on their way through a room's task. On one thread, the task does not run while a test does not wait.
 
 use parlor::{
-    model::{MAX_SIGNAL_DATA_BYTES, Recipient, Relayed, SignalData},
+    model::{MAX_SIGNAL_DATA_BYTES, Part, Recipient, Relayed, SignalData},
     testing::room::MAILBOX_CAPACITY,
 };
 
@@ -52,6 +52,13 @@ async fn a_full_mailbox_refuses_events_and_relays_all_that_it_took() {
     }
 }
 
+fn part() -> Part {
+    Part {
+        call_id: "call".try_into().unwrap(),
+        party_id: "tab 1".try_into().unwrap(),
+    }
+}
+
 #[tokio::test]
 async fn a_party_reaches_other_parties_and_is_named_until_it_leaves() {
     let house = House::new().await;
@@ -61,7 +68,7 @@ async fn a_party_reaches_other_parties_and_is_named_until_it_leaves() {
     let refused = house.signal(&ann, "{}", Some(to.clone())).unwrap_err();
     assert_eq!(refused.code(), "FORBIDDEN");
 
-    assert!(ann.set_party(&room(), Some("tab 1".try_into().unwrap())));
+    assert!(ann.set_part(&room(), part()));
     house.join(&ann).await;
     house.signal(&ann, "{}", Some(to.clone())).unwrap();
     house.signal(&ann, "{}", None).unwrap();
@@ -73,9 +80,9 @@ async fn a_party_reaches_other_parties_and_is_named_until_it_leaves() {
     }
 
     house.chat.leave(&ann, &room()).await.unwrap();
-    assert!(!ann.set_party(&room(), Some("tab 1".try_into().unwrap())));
+    assert!(!ann.set_part(&room(), part()));
     house.join(&ann).await;
-    assert_eq!(ann.party(&room()), None);
+    assert_eq!(ann.part(&room()), None);
     assert!(house.signal(&ann, "{}", Some(to)).is_err());
     house.signal(&ann, "{}", None).unwrap();
     assert_eq!(house.relayed(1).await[0].party_id, None);
@@ -94,6 +101,7 @@ async fn nothing_is_relayed_from_somebody_who_is_gone_by_then() {
     let late = Relayed {
         user_id: "ann".try_into().unwrap(),
         party_id: None,
+        call_id: None,
         client: ann.client,
         to: None,
         event: "late".try_into().unwrap(),

@@ -11,8 +11,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{Present, RoomTables, handover};
 use crate::{
     model::{
-        Call, CallState, CallStep, EndedReason, MAX_RUNG, Party, PartyId, Revision, RoomChange,
-        RoomChanged, RoomRefusal, RoomSettings, UserId,
+        Call, CallId, CallState, CallStep, EndedReason, MAX_RUNG, Media, Party, PartyId, Revision,
+        RoomChange, RoomChanged, RoomRefusal, RoomSettings, UserId,
     },
     store::error::StoreError,
 };
@@ -46,9 +46,7 @@ pub(super) async fn change(
         return Ok(Err(refusal));
     }
     let lost = match step {
-        CallStep::Settle {
-            lost_after: Some(lost_after),
-        } => tables.lost_parties(room, *lost_after).await?,
+        CallStep::Expire { lease: Some(lease) } => tables.expired_parties(room, *lease).await?,
         _ => vec![],
     };
     let moment = Moment {
@@ -60,6 +58,10 @@ pub(super) async fn change(
         Ok(new) => new,
         Err(refusal) => return Ok(Err(refusal)),
     };
+    if let (None, CallStep::Join { party_id, .. }) = (&new, step) {
+        // It is back, perhaps at the last moment.
+        tables.renew_party(room, party_id).await?;
+    }
     let (changed, mut trace) = (new.is_some(), None);
     if let Some(call) = &new {
         tables.write_call(room, call, revision.next()).await?;
@@ -90,29 +92,42 @@ fn decide(
     before: Option<&Call>,
     moment: &Moment,
 ) -> Result<Option<Call>, RoomRefusal> {
-    if let CallStep::Start { .. } = step {
-        return start(user, step, before, moment.now);
-    }
-    let Some(call) = before else {
-        return Err(RoomRefusal::NoCall);
-    };
-    match step {
-        CallStep::Start { .. } => unreachable!("it is decided before"),
-        CallStep::Join {
-            call_id,
-            party_id,
-            max_parties,
-        } => {
+    match (step, before) {
+        (
+            CallStep::Start {
+                call_id,
+                party_id,
+                media,
+                to,
+            },
+            _,
+        ) => {
+            let party = Party {
+                party_id: party_id.clone(),
+                user_id: user.clone(),
+            };
+            let call = started(call_id, party, *media, to.clone(), moment.now);
+            start(call, before)
+        }
+        (_, None) => Err(RoomRefusal::NoCall),
+        (
+            CallStep::Join {
+                call_id,
+                party_id,
+                max_parties,
+            },
+            Some(call),
+        ) => {
             if call.call_id != *call_id || !call.is_live() {
                 return Err(busy(call));
             }
             join(user, party_id, *max_parties, call, moment.now)
         }
-        CallStep::Reject { call_id, present } => Ok((call.call_id == *call_id)
+        (CallStep::Reject { call_id, present }, Some(call)) => Ok((call.call_id == *call_id)
             .then(|| reject(user, present, call, moment.now))
             .flatten()),
-        CallStep::Leave { call_id, party_id } => match call.party(party_id) {
-            Some(_) if call_id.as_ref().is_some_and(|id| *id != call.call_id) => Ok(None),
+        (CallStep::Leave { call_id, party_id }, Some(call)) => match call.party(party_id) {
+            Some(_) if call.call_id != *call_id => Ok(None),
             Some(party) if party.user_id != *user => Err(RoomRefusal::Forbidden(NOT_YOURS)),
             Some(_) => {
                 let leaver = std::slice::from_ref(party_id);
@@ -120,7 +135,7 @@ fn decide(
             }
             None => Ok(None),
         },
-        CallStep::Settle { .. } => Ok(settle(call, moment)),
+        (CallStep::Expire { .. }, Some(call)) => Ok(expire(call, moment)),
     }
 }
 
@@ -128,44 +143,40 @@ fn busy(call: &Call) -> RoomRefusal {
     RoomRefusal::OtherCall(Box::new(call.clone()))
 }
 
-fn start(
-    user: &UserId,
-    step: &CallStep,
-    before: Option<&Call>,
+/// Returns a new call, with its starter as the only party.
+fn started(
+    call_id: &CallId,
+    starter: Party,
+    media: Media,
+    to: Option<Vec<UserId>>,
     now: DateTime<Utc>,
-) -> Result<Option<Call>, RoomRefusal> {
-    let CallStep::Start {
-        call_id,
-        party_id,
-        media,
-        to,
-    } = step
-    else {
-        return Ok(None);
-    };
-    if let Some(call) = before.filter(|call| call.is_live() || call.call_id == *call_id) {
-        let party = call.party(party_id);
-        let is_own = party.is_some_and(|party| party.user_id == *user);
-        let is_repeat = call.call_id == *call_id && call.started_by == *user && is_own;
-        return if is_repeat { Ok(None) } else { Err(busy(call)) };
-    }
-    Ok(Some(Call {
+) -> Call {
+    Call {
         call_id: call_id.clone(),
         state: CallState::Ringing,
-        media: *media,
-        started_by: user.clone(),
+        media,
+        started_by: starter.user_id.clone(),
         started_at: now,
-        to: to.clone(),
+        to,
         rejected_by: vec![],
-        parties: vec![Party {
-            party_id: party_id.clone(),
-            user_id: user.clone(),
-        }],
+        parties: vec![starter],
         answered_at: None,
         expires_at: Some(now + RING),
         ended_at: None,
         ended_reason: None,
-    }))
+    }
+}
+
+/// Starts a call unless another one goes on; a repeat changes nothing.
+fn start(new: Call, before: Option<&Call>) -> Result<Option<Call>, RoomRefusal> {
+    let is_in_the_way = |call: &&Call| call.is_live() || call.call_id == new.call_id;
+    let Some(call) = before.filter(is_in_the_way) else {
+        return Ok(Some(new));
+    };
+    let is_own = call.call_id == new.call_id && call.started_by == new.started_by;
+    let starter = new.parties.first();
+    let is_repeat = is_own && starter.is_some_and(|starter| call.parties.contains(starter));
+    if is_repeat { Ok(None) } else { Err(busy(call)) }
 }
 
 fn join(
@@ -244,24 +255,24 @@ fn without(parties: &[PartyId], call: &Call, exit: Exit, now: DateTime<Utc>) -> 
 }
 
 /// Puts out the lost parties, and ends a call whose time is over.
-fn settle(call: &Call, moment: &Moment) -> Option<Call> {
+fn expire(call: &Call, moment: &Moment) -> Option<Call> {
     if !call.is_live() {
         return None;
     }
     let is_lost = |party: &Party| moment.lost.contains(&party.party_id);
-    let mut settled = call.clone();
+    let mut after = call.clone();
     if call.parties.iter().any(is_lost) {
-        settled = without(&moment.lost, call, Exit::Lost, moment.now);
+        after = without(&moment.lost, call, Exit::Lost, moment.now);
     }
-    let is_over = settled.expires_at.is_some_and(|end| end <= moment.now);
-    if settled.is_live() && is_over {
-        let reason = match settled.state {
+    let is_over = after.expires_at.is_some_and(|end| end <= moment.now);
+    if after.is_live() && is_over {
+        let reason = match after.state {
             CallState::Ringing => EndedReason::Missed,
             CallState::Active | CallState::Ended => EndedReason::Alone,
         };
-        end(&mut settled, reason, moment.now);
+        end(&mut after, reason, moment.now);
     }
-    (settled != *call).then_some(settled)
+    (after != *call).then_some(after)
 }
 
 /// Ends a call. Nobody's name but the starter's is left in it.

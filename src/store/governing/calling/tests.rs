@@ -46,12 +46,12 @@ fn rejecting(call: usize, present: &[usize]) -> CallStep {
 
 fn leaving(call: usize, party: usize) -> CallStep {
     CallStep::Leave {
-        call_id: Some(id(call)),
+        call_id: id(call),
         party_id: id(party),
     }
 }
 
-const SETTLE: CallStep = CallStep::Settle { lost_after: None };
+const EXPIRE: CallStep = CallStep::Expire { lease: None };
 
 /// Takes a step at a time, in seconds.
 fn step(
@@ -86,22 +86,22 @@ fn answered() -> Option<Call> {
 fn a_call_that_nobody_joins_is_missed_after_45_seconds() {
     let mut call = None;
     step(&mut call, 1, &start(1, 1, None), 0).unwrap();
-    assert_eq!(step(&mut call, 1, &SETTLE, 44), Ok(false));
-    assert_eq!(step(&mut call, 1, &SETTLE, 45), Ok(true));
+    assert_eq!(step(&mut call, 1, &EXPIRE, 44), Ok(false));
+    assert_eq!(step(&mut call, 1, &EXPIRE, 45), Ok(true));
     assert_eq!(reason(&call), Some(EndedReason::Missed));
-    assert_eq!(step(&mut call, 1, &SETTLE, 90), Ok(false), "it ends once");
+    assert_eq!(step(&mut call, 1, &EXPIRE, 90), Ok(false), "it ends once");
 }
 
 #[test]
 fn a_party_alone_ends_its_call_after_60_seconds_and_not_when_somebody_comes() {
     let mut call = answered();
-    assert_eq!(step(&mut call, 1, &SETTLE, 10_000), Ok(false));
+    assert_eq!(step(&mut call, 1, &EXPIRE, 10_000), Ok(false));
     step(&mut call, 1, &leaving(1, 1), 10_000).unwrap();
     step(&mut call, 3, &joining(1, 3), 10_030).unwrap();
-    assert_eq!(step(&mut call, 1, &SETTLE, 10_100), Ok(false));
+    assert_eq!(step(&mut call, 1, &EXPIRE, 10_100), Ok(false));
     step(&mut call, 2, &leaving(1, 2), 10_100).unwrap();
-    assert_eq!(step(&mut call, 1, &SETTLE, 10_159), Ok(false));
-    assert_eq!(step(&mut call, 1, &SETTLE, 10_160), Ok(true));
+    assert_eq!(step(&mut call, 1, &EXPIRE, 10_159), Ok(false));
+    assert_eq!(step(&mut call, 1, &EXPIRE, 10_160), Ok(true));
     assert_eq!(reason(&call), Some(EndedReason::Alone));
 }
 
@@ -197,7 +197,7 @@ fn lost_parties_are_out_and_a_call_without_any_ends() {
             now: at(time),
             lost: lost.iter().map(id).collect(),
         };
-        decide(&user(1), &SETTLE, Some(call), &moment).unwrap()
+        decide(&user(1), &EXPIRE, Some(call), &moment).unwrap()
     };
     assert_eq!(lose(&call, &[9], 20), None);
     call = lose(&call, &[1], 20).unwrap();
@@ -229,7 +229,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
             1 => joining(call, party),
             2 => rejecting(call, &[0, 1, 2]),
             3 => leaving(call, party),
-            _ => SETTLE,
+            _ => EXPIRE,
         },
         lost: match kind {
             4 => vec![id(party)],
@@ -292,8 +292,8 @@ proptest! {
             }
             if let Some(call) = &call {
                 let due = call.expires_at.is_some_and(|end| end <= at(now));
-                let settled = decide(&user(by), &SETTLE, Some(call), &Moment { now: at(now), lost: vec![] });
-                prop_assert_eq!(settled.unwrap().is_some(), due);
+                let expired = decide(&user(by), &EXPIRE, Some(call), &Moment { now: at(now), lost: vec![] });
+                prop_assert_eq!(expired.unwrap().is_some(), due);
             }
         }
     }
