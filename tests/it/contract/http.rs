@@ -85,6 +85,7 @@ async fn the_page_is_served_and_may_talk_to_this_server_only() {
             "camera=(self)",
             "microphone=(self)",
             "display-capture=(self)",
+            "fullscreen=(self)",
             "clipboard-write=(self)"
         ]
     );
