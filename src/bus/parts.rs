@@ -144,17 +144,18 @@ impl Parts {
         (line.map(|open| open.line), is_lost)
     }
 
-    /// Begins a signal of a sender. Returns true when another one is lost by that.
+    /// Begins a signal of a sender. Returns true when another one is lost by that: the sender's own one before, or,
+    /// with too many senders, one of another, which has perhaps died.
     fn begin(&mut self, sender: Uuid, id: u64) -> bool {
-        if self.0.len() >= MAX_SENDERS && !self.0.contains_key(&sender) {
-            self.0.clear();
-        }
+        let is_full = self.0.len() >= MAX_SENDERS && !self.0.contains_key(&sender);
+        let evicted = self.0.keys().next().copied().filter(|_| is_full);
+        let is_lost = evicted.is_some_and(|other| self.forget(other));
         let open = Open {
             id,
             next: 0,
             line: String::new(),
         };
-        self.0.insert(sender, open).is_some()
+        self.0.insert(sender, open).is_some() || is_lost
     }
 }
 
