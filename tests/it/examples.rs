@@ -572,11 +572,24 @@ async fn cursors_move_on_the_pages_of_others() {
     run("cursors.mjs", &[&server.url(), &site.to_string()]).await;
 }
 
+/// Tests with calls in a browser, which need a core each: the Makefile runs those by their module's name.
+mod page {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn people_call_each_other_on_the_pages_of_the_example() {
+        let (port, site) = (free_port(), free_port());
+        let server = start(Database::sqlite(), port, site, &[]).await;
+        run("call_example.mjs", &[&server.url(), &site.to_string()]).await;
+    }
+}
+
 /// The folders of examples, each with the pages that quote them.
-const QUOTED: [(&str, &[&str]); 3] = [
+const QUOTED: [(&str, &[&str]); 4] = [
     ("examples/clients", &["README.md", "docs/clients.md"]),
     ("examples/backends", &["docs/backends.md"]),
     ("examples/signals", &["docs/clients.md"]),
+    ("examples/calls", &["docs/calls.md"]),
 ];
 
 /// A quotation is a fenced block after a line like `<!-- examples/clients/node.mjs -->`.
