@@ -175,7 +175,7 @@ async fn the_parties_of_a_server_that_dies_are_out_in_every_state_of_the_call() 
     join_all(cases.map(lose_server)).await;
 }
 
-/// Whoever starts later than the calls knows of no heartbeat, neither its own nor another server's.
+/// Its heartbeats may have failed, and another server's, too.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_has_just_started_puts_nobody_out() {
     let first = Server::on(Database::postgres().await, &FLAGS).await;
