@@ -8,6 +8,8 @@
  */
 
 const SECOND_MS = 1_000;
+/** The longest call that is told: any client can write any number into a message. */
+const LONGEST_MS = 3_600_000_000;
 
 /** @param {number} milliseconds */
 export function duration(milliseconds) {
@@ -101,7 +103,7 @@ export function traceOf(metadata, own) {
   if (!call || !words) return null;
   const isVideo = call.media === "video";
   const text = named(words[own ? 1 : 0], isVideo);
-  const length = typeof call.durationMs === "number" ? duration(call.durationMs) : "";
+  const length = typeof call.durationMs === "number" && call.durationMs <= LONGEST_MS ? duration(call.durationMs) : "";
   return { text, length, isVideo, isMissed: !own && words[0] === "Missed call" };
 }
 

@@ -74,8 +74,10 @@ export class Calls {
     this.#identified = this.#identify(options.partyId);
     room.on("info", () => this.#look());
     room.on("state", (state) => this.#followRoom(state));
-    room.on("signal", ({ type, partyId, data }) => {
-      if (type === SIGNAL && partyId) this.parties.get(partyId)?.take(/** @type {PeerSignal} */ (/** @type {unknown} */ (data)));
+    room.on("signal", ({ type, userId, partyId, data }) => {
+      const peer = type === SIGNAL && partyId ? this.parties.get(partyId) : undefined;
+      // Nobody else speaks for a party.
+      if (peer?.userId === userId) peer.take(/** @type {PeerSignal} */ (/** @type {unknown} */ (data)));
     });
     this.#look();
   }
@@ -129,7 +131,7 @@ export class Calls {
     const part = this.#part;
     if (!part) return;
     this.#end("hungUp");
-    await this.#room.ask("leaveCall", { callId: part.callId, partyId: this.partyId }).catch(() => {});
+    await this.#withdraw(part.callId);
   }
 
   /** Mutes the microphone, or opens it. @param {boolean} on */
@@ -168,7 +170,7 @@ export class Calls {
       await this.#identified;
       if (isOver()) return;
       const answer = await this.#room.ask(event, { callId, partyId: this.partyId, ...more });
-      if (isOver()) return await this.#room.ask("leaveCall", { callId, partyId: this.partyId });
+      if (isOver()) return await this.#withdraw(callId);
       this.livekit = answer.livekit ?? null;
       part.present = this.#room.state === "joined";
       if (this.#options.mesh !== false) await part.servers.refresh();
@@ -180,6 +182,12 @@ export class Calls {
       if (!isOver()) this.#close();
       throw refusal;
     }
+  }
+
+  /** Tells the server that this client has left a call, unless it is about to be in again. @param {string} callId */
+  async #withdraw(callId) {
+    if (this.#part?.callId === callId) return;
+    await this.#room.ask("leaveCall", { callId, partyId: this.partyId }).catch(() => {});
   }
 
   /** @param {string} callId */
@@ -204,7 +212,9 @@ export class Calls {
     part.seen = false;
     try {
       const { call } = await this.#room.ask("joinCall", { callId: part.callId, partyId: this.partyId });
-      if (this.#part !== part || this.#room.state !== "joined") return;
+      // The user hung up before the server took this client in again.
+      if (this.#part !== part) return await this.#withdraw(part.callId);
+      if (this.#room.state !== "joined") return;
       part.present = true;
       this.#take(call);
       for (const peer of this.parties.values()) peer.resume();
@@ -231,7 +241,7 @@ export class Calls {
     const others = new Map(call.parties.map(({ partyId, userId }) => [partyId, userId]));
     others.delete(this.partyId);
     for (const [partyId, peer] of this.parties) {
-      if (others.has(partyId)) continue;
+      if (others.get(partyId) === peer.userId) continue;
       peer.close();
       this.parties.delete(partyId);
     }

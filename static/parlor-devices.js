@@ -5,9 +5,14 @@
  *
  * @typedef {"missing" | "refused" | "busy" | "unavailable"} DeviceTrouble The reason for a device that does not work: there is none, the
  *   user or the browser refuses it, another program or a fault keeps it, or the browser has devices on HTTPS only.
- * @typedef {{ audio?: DeviceTrouble, video?: DeviceTrouble, screen?: DeviceTrouble }} Troubles
+ * @typedef {{ audio?: DeviceTrouble, video?: DeviceTrouble, screen?: DeviceTrouble }} Troubles `video`: the camera
  * @typedef {{ audio?: MediaTrackConstraints, video?: MediaTrackConstraints }} Constraints
  * @typedef {{ audio?: boolean, video?: boolean }} Wanted
+ *
+ * @typedef {keyof Troubles} Device
+ * @typedef {object} Use A use of the devices, from a call's beginning to its end.
+ * @property {Record<Device, boolean>} wanted the user's last words; an open microphone that is not wanted is muted
+ * @property {Partial<Record<Device, Promise<void>>>} opening the devices that are being opened
  */
 
 /** @type {Required<Constraints>} */
@@ -23,6 +28,9 @@ const TROUBLES = {
   AbortError: "busy",
 };
 
+/** @returns {Use} */
+const newUse = () => ({ wanted: { audio: false, video: false, screen: false }, opening: {} });
+
 /** The tracks of a party, while it is in a call. */
 export class Devices {
   /** The devices that were wanted and do not work. @type {Troubles} */
@@ -30,10 +38,10 @@ export class Devices {
 
   #constraints;
   #changed;
-  /** @type {Record<"audio" | "camera" | "screen", MediaStreamTrack | null>} */
-  #tracks = { audio: null, camera: null, screen: null };
+  /** @type {Record<Device, MediaStreamTrack | null>} */
+  #tracks = { audio: null, video: null, screen: null };
   /** The present use: the devices of an earlier one that open late are closed. */
-  #use = {};
+  #use = newUse();
 
   /** @param {Constraints} constraints @param {() => void} changed called after each change */
   constructor(constraints, changed) {
@@ -43,7 +51,7 @@ export class Devices {
 
   /** The tracks to send: the screen goes before the camera. @returns {Record<Kind, MediaStreamTrack | null>} */
   get tracks() {
-    return { audio: this.#tracks.audio, video: this.#tracks.screen ?? this.#tracks.camera };
+    return { audio: this.#tracks.audio, video: this.#tracks.screen ?? this.#tracks.video };
   }
 
   /** @returns {Sends} */
@@ -54,14 +62,18 @@ export class Devices {
 
   /** Opens devices; resolves when each of them works or is in `troubles`. @param {Wanted} wanted */
   async open(wanted) {
+    const { wanted: all, opening } = this.#use;
     const kinds = /** @type {Kind[]} */ (["audio", "video"]).filter((kind) => wanted[kind]);
-    if (kinds.length === 0) return;
-    const both = kinds.length > 1 && (await this.#request(kinds));
-    if (!both) for (const kind of kinds) await this.#request([kind]);
+    for (const kind of kinds) all[kind] = true;
+    const closed = kinds.filter((kind) => !opening[kind]);
+    const opened = this.#open(closed);
+    for (const kind of closed) opening[kind] = opened;
+    await Promise.all(kinds.map((kind) => opening[kind]));
   }
 
   /** Mutes the microphone, which stays open, or opens it. @param {boolean} on */
   async mute(on) {
+    this.#use.wanted.audio = !on;
     const { audio } = this.#tracks;
     if (!audio) return on ? undefined : this.open({ audio: true });
     audio.enabled = !on;
@@ -70,65 +82,84 @@ export class Devices {
 
   /** Opens or closes the camera. @param {boolean} on */
   async camera(on) {
-    if (on && !this.#tracks.camera) return this.open({ video: true });
-    if (!on) this.#put("camera", null);
+    this.#use.wanted.video = on;
+    if (on && !this.#tracks.video) return this.open({ video: true });
+    if (!on) this.#put("video", null);
   }
 
   /** Shares a screen that the user chooses, or stops that. @param {boolean} on */
   async shareScreen(on) {
+    const { wanted, opening } = this.#use;
+    wanted.screen = on;
     if (!on) return this.#put("screen", null);
-    const use = this.#use;
-    try {
-      const stream = await navigator.mediaDevices.getDisplayMedia({ video: true });
-      this.#take(use, stream, "screen");
-      if (this.#tracks.screen) this.#tracks.screen.contentHint = "detail";
-    } catch (error) {
-      this.#note("screen", error);
-    }
+    opening.screen ??= this.#choose(this.#use).finally(() => delete opening.screen);
+    await opening.screen;
   }
 
   /** Closes all devices. */
   close() {
-    this.#use = {};
+    this.#use = newUse();
     this.troubles = {};
     for (const track of Object.values(this.#tracks)) track?.stop();
-    this.#tracks = { audio: null, camera: null, screen: null };
+    this.#tracks = { audio: null, video: null, screen: null };
     this.#changed();
   }
 
-  /** Opens devices at once. Resolves with false if one of them does not work. @param {Kind[]} kinds */
-  async #request(kinds) {
+  /** Opens devices together, or each one that is still wanted by itself. @param {Kind[]} kinds */
+  async #open(kinds) {
     const use = this.#use;
+    const both = kinds.length > 1 && (await this.#request(use, kinds));
+    for (const kind of kinds) {
+      if (!both && use === this.#use && use.wanted[kind]) await this.#request(use, [kind]);
+      delete use.opening[kind];
+    }
+  }
+
+  /** Opens devices at once. Resolves with false if one of them does not work. @param {Use} use @param {Kind[]} kinds */
+  async #request(use, kinds) {
     try {
       const wanted = Object.fromEntries(kinds.map((kind) => [kind, this.#constraints[kind]]));
-      this.#take(use, await navigator.mediaDevices.getUserMedia(wanted), "camera");
+      this.#take(use, await navigator.mediaDevices.getUserMedia(wanted), "video");
       return true;
     } catch (error) {
-      if (kinds.length === 1 && use === this.#use) this.#note(kinds[0], error);
+      if (kinds.length === 1) this.#note(use, kinds[0], error);
       return false;
     }
   }
 
-  /** @param {object} use @param {MediaStream} stream @param {"camera" | "screen"} picture */
+  /** Lets the user choose a screen. @param {Use} use */
+  async #choose(use) {
+    try {
+      this.#take(use, await navigator.mediaDevices.getDisplayMedia({ video: true }), "screen");
+      if (this.#tracks.screen) this.#tracks.screen.contentHint = "detail";
+    } catch (error) {
+      this.#note(use, "screen", error);
+    }
+  }
+
+  /** @param {Use} use @param {MediaStream} stream @param {"video" | "screen"} picture */
   #take(use, stream, picture) {
     for (const track of stream.getTracks()) {
-      if (use === this.#use) this.#put(track.kind === "audio" ? "audio" : picture, track);
+      const device = track.kind === "audio" ? "audio" : picture;
+      if (device === "audio") track.enabled = use.wanted.audio;
+      if (use === this.#use && (device === "audio" || use.wanted[device])) this.#put(device, track);
       else track.stop();
     }
   }
 
-  /** @param {"audio" | "camera" | "screen"} place @param {MediaStreamTrack | null} track */
-  #put(place, track) {
-    this.#tracks[place]?.stop();
-    this.#tracks[place] = track;
-    delete this.troubles[place === "camera" ? "video" : place];
+  /** @param {Device} device @param {MediaStreamTrack | null} track */
+  #put(device, track) {
+    this.#tracks[device]?.stop();
+    this.#tracks[device] = track;
+    delete this.troubles[device];
     // An unplugged device, or the browser's own button.
-    track?.addEventListener("ended", () => this.#tracks[place] === track && this.#put(place, null));
+    track?.addEventListener("ended", () => this.#tracks[device] === track && this.#put(device, null));
     this.#changed();
   }
 
-  /** @param {keyof Troubles} device @param {any} error */
-  #note(device, error) {
+  /** @param {Use} use @param {Device} device @param {any} error */
+  #note(use, device, error) {
+    if (use !== this.#use || !use.wanted[device]) return;
     this.troubles[device] = navigator.mediaDevices ? (TROUBLES[error?.name] ?? "busy") : "unavailable";
     this.#changed();
   }

@@ -70,6 +70,9 @@ export class Peer {
   /** The earlier sides of the party: late signals come from them. @type {Set<string>} */
   #past = new Set();
   #connection = /** @type {RTCPeerConnection | null} */ (null);
+  /** Resolves once the present connection is closed. */
+  #closing = Promise.resolve();
+  #tellClosing = () => {};
   /** @type {Partial<Record<Kind, RTCRtpSender>>} */
   #senders = {};
   /** The number of the newest offer of this side. */
@@ -149,7 +152,7 @@ export class Peer {
   close() {
     this.#closed = true;
     for (const timer of Object.values(this.#timers)) clearTimeout(timer);
-    this.#connection?.close();
+    this.#closeConnection();
     this.#connection = null;
   }
 
@@ -179,9 +182,10 @@ export class Peer {
   }
 
   #open() {
-    this.#connection?.close();
+    this.#closeConnection();
     const connection = new RTCPeerConnection(this.#link.configuration());
     this.#connection = connection;
+    this.#closing = new Promise((resolve) => (this.#tellClosing = resolve));
     Object.assign(this, { stream: new MediaStream(), path: "connecting" });
     [this.#senders, this.#outgoing, this.#incoming, this.#meter] = [{}, [], [], new Meter()];
     [this.#offering, this.#broken] = [false, false];
@@ -201,19 +205,34 @@ export class Peer {
     this.#link.changed();
   }
 
+  #closeConnection() {
+    this.#tellClosing();
+    this.#connection?.close();
+  }
+
+  /**
+   * Waits for a step of the present connection, or until that is closed: the steps of a closed one never settle
+   * (https://www.w3.org/TR/webrtc/#chain-an-asynchronous-operation).
+   * @param {Promise<void>} step
+   */
+  #settled(step) {
+    return Promise.race([step, this.#closing]);
+  }
+
   /** True while the polite side waits for the first offer, into which it puts its media. */
   get #waits() {
     return !this.#connection || (this.#link.polite && !this.#connection.remoteDescription);
   }
 
   #addTracks() {
-    if (this.#waits) return;
+    const connection = this.#connection;
+    if (this.#waits || !connection) return;
     const { tracks } = this.#link.media();
     for (const kind of KINDS) {
       const [sender, track] = [this.#senders[kind], tracks[kind]];
-      if (sender && sender.track !== track) sender.replaceTrack(track).catch((error) => this.#break(error));
+      if (sender && sender.track !== track) sender.replaceTrack(track).catch((error) => this.#break(error, connection));
       // Tracks of one stream are played in step.
-      else if (!sender && track) this.#senders[kind] = this.#connection?.addTrack(track, this.#sent);
+      else if (!sender && track) this.#senders[kind] = connection.addTrack(track, this.#sent);
     }
   }
 
@@ -225,7 +244,7 @@ export class Peer {
     try {
       await connection.setLocalDescription();
     } catch (error) {
-      this.#break(error);
+      this.#break(error, connection);
     }
     if (connection !== this.#connection) return;
     this.#offering = false;
@@ -250,11 +269,11 @@ export class Peer {
     this.#ignoring = collides && !this.#link.polite;
     const isLate = !isOffer && (offer !== this.#offer || connection.signalingState !== "have-local-offer");
     if (this.#ignoring || isLate) return;
-    await connection.setRemoteDescription(description);
+    await this.#settled(connection.setRemoteDescription(description));
     if (connection !== this.#connection) return;
     if (!isOffer) return clearTimeout(this.#timers.answer);
     this.#addTracks();
-    await connection.setLocalDescription();
+    await this.#settled(connection.setLocalDescription());
     const answer = connection.localDescription?.toJSON();
     if (answer && connection === this.#connection) this.#send({ description: answer, offer });
   }
@@ -279,8 +298,13 @@ export class Peer {
     const fitting = this.#incoming.filter(fits);
     this.#incoming = this.#incoming.filter((candidate) => !fits(candidate));
     for (const candidate of fitting) {
-      // Candidates of an ignored offer fit nothing.
-      await connection.addIceCandidate(candidate).catch((error) => this.#ignoring || this.#link.failed(error));
+      try {
+        await this.#settled(connection.addIceCandidate(candidate));
+      } catch (error) {
+        // Candidates of an ignored offer fit nothing.
+        if (!this.#ignoring) this.#link.failed(error);
+      }
+      if (connection !== this.#connection) return;
     }
   }
 
@@ -330,9 +354,9 @@ export class Peer {
     this.greet();
   }
 
-  /** Plans a new connection after a failed step. @param {unknown} error */
-  #break(error) {
-    if (this.#closed) return;
+  /** Plans a new connection after a failed step of the present one. @param {unknown} error @param {RTCPeerConnection | null} [connection] */
+  #break(error, connection = this.#connection) {
+    if (this.#closed || connection !== this.#connection) return;
     this.#link.failed(error);
     this.#broken = true;
     this.#recoverIn(LOST_MS);

@@ -8,7 +8,7 @@
 const FRESH_MS = 10_000;
 /** The longest wait for an answer: a call without servers often succeeds. */
 const ANSWER_MS = 3_000;
-/** The least pause before a renewal, whatever the local clock says. */
+/** The least pause before a renewal, whatever the local clock says; and the pause after a refusal that names none. */
 const RENEWAL_MS = 60_000;
 
 export class Servers {
@@ -29,7 +29,7 @@ export class Servers {
     this.#changed = changed;
   }
 
-  /** Asks for servers, unless the present ones are fresh; and again at half of their life. Resolves in any case. */
+  /** Asks for servers, unless the present ones are fresh; and again at half of their life, or after a refusal. Resolves in any case. */
   async refresh() {
     if (this.#asking === null && Date.now() - this.#askedAt >= FRESH_MS) this.#asking = this.#renew();
     if (this.#asking) await Promise.race([this.#asking, new Promise((resolve) => setTimeout(resolve, ANSWER_MS))]);
@@ -46,14 +46,21 @@ export class Servers {
       const { iceServers, expiresAt } = await this.#ask();
       if (this.#closed) return;
       this.list = iceServers;
-      clearTimeout(this.#renewal);
       const half = expiresAt ? (Date.parse(expiresAt) - Date.now()) / 2 : Infinity;
-      if (half < Infinity) this.#renewal = setTimeout(() => this.refresh(), Math.max(half, RENEWAL_MS));
+      this.#renewIn(Math.max(half, RENEWAL_MS));
       this.#changed();
-    } catch (error) {
-      if (!this.#closed) this.#changed(error);
+    } catch (/** @type {any} */ error) {
+      if (this.#closed) return;
+      this.#renewIn(Math.max(error?.retryAfterMs ?? RENEWAL_MS, FRESH_MS));
+      this.#changed(error);
     } finally {
       [this.#askedAt, this.#asking] = [Date.now(), null];
     }
+  }
+
+  /** Plans the next request; there is none after an infinite pause. @param {number} pause milliseconds */
+  #renewIn(pause) {
+    clearTimeout(this.#renewal);
+    if (pause < Infinity) this.#renewal = setTimeout(() => this.refresh(), pause);
   }
 }
