@@ -16,11 +16,15 @@ CREATE INDEX calls_live ON calls (room_id) WHERE live;
 
 CREATE INDEX calls_starter ON calls (started_by);
 
--- The clients in calls, with the time of the last heartbeat of their servers.
+-- The clients that are or were in calls, until the end of these.
 CREATE TABLE call_parties (
     room_id      text COLLATE "C",
     party_id     text COLLATE "C",
     call_id      text COLLATE "C" NOT NULL,
-    heartbeat_at timestamptz NOT NULL,
+    user_id      text COLLATE "C" NOT NULL,
+    -- The client's latest entry.
+    entry        uuid,
+    -- The time of the last heartbeat of the client's server; none once it has left.
+    heartbeat_at timestamptz,
     PRIMARY KEY (room_id, party_id)
 ) WITH (fillfactor = 50);

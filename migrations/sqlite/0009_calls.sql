@@ -16,11 +16,15 @@ CREATE INDEX calls_live ON calls (room_id) WHERE live;
 
 CREATE INDEX calls_starter ON calls (started_by);
 
--- The clients in calls, with the time of the server's last heartbeat for them.
+-- The clients that are or were in calls, until the end of these.
 CREATE TABLE call_parties (
     room_id      TEXT NOT NULL,
     party_id     TEXT NOT NULL,
     call_id      TEXT NOT NULL,
-    heartbeat_at INTEGER NOT NULL,
+    user_id      TEXT NOT NULL,
+    -- The client's latest entry.
+    entry        TEXT,
+    -- The time of the last heartbeat of the client's server; none once it has left.
+    heartbeat_at INTEGER,
     PRIMARY KEY (room_id, party_id)
 ) WITHOUT ROWID;

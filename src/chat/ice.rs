@@ -39,13 +39,13 @@ impl Chat {
         room: &RoomId,
         call: &CallId,
     ) -> Result<IceConfiguration, Error> {
-        self.check_running()?;
         let (identity, _) = participant.member(room)?;
-        charge(&self.ice_requests, &identity)?;
+        self.requester(participant)?;
         if !self.is_party(participant, &identity, room, call).await? {
             let why = "only parties of the call are told its servers: join it first";
             return Err(Error::Forbidden(why.into()));
         }
+        charge(&self.ice_requests, &identity)?;
         Ok(self.ice_servers.servers_for(identity.user_id()))
     }
 

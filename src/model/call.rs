@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::{
     ids::{CallId, PartyId, RoomId, UserId},
@@ -85,8 +86,21 @@ pub struct Party {
 pub struct Part {
     /// The call.
     pub call_id: CallId,
-    /// The client.
+    /// The client, by its own identifier; within a call it is one user's for ever.
     pub party_id: PartyId,
+    /// The entry into the call: a client that comes back has a new one, and the one before is a party no longer.
+    pub entry: Uuid,
+}
+
+impl Part {
+    /// Returns a client's part with a new entry.
+    pub fn new(call_id: CallId, party_id: PartyId) -> Self {
+        Self {
+            call_id,
+            party_id,
+            entry: Uuid::now_v7(),
+        }
+    }
 }
 
 /// A call, as everybody in its room sees it.
@@ -181,6 +195,8 @@ pub enum CallStep {
         call_id: CallId,
         /// The starter's client.
         party_id: PartyId,
+        /// Its entry.
+        entry: Uuid,
         /// The kind.
         media: Media,
         /// The users whom it rings; none for everybody in the room.
@@ -192,6 +208,8 @@ pub enum CallStep {
         call_id: CallId,
         /// The client.
         party_id: PartyId,
+        /// Its entry.
+        entry: Uuid,
         /// The most parties.
         max_parties: usize,
     },
@@ -208,6 +226,8 @@ pub enum CallStep {
         call_id: CallId,
         /// The client.
         party_id: PartyId,
+        /// The entry that ends; none for whichever there is.
+        entry: Option<Uuid>,
     },
     /// The server puts out parties whose connections are gone, and ends what nobody ends.
     Expire {

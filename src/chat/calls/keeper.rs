@@ -14,7 +14,7 @@ use std::{
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::parties::Here;
+use super::parties::Place;
 use crate::{
     chat::Chat,
     error::Error,
@@ -119,16 +119,15 @@ impl Chat {
         renewed
     }
 
-    async fn renew_some(&self, some: &[Here]) -> Result<(), Error> {
-        let places: Vec<_> = some.iter().map(|(place, _)| place.clone()).collect();
+    async fn renew_some(&self, some: &[Place]) -> Result<(), Error> {
         let store = self.store.calls().ok_or(Error::Unavailable)?;
-        let renewed = timeout(READ_TIMEOUT, store.heartbeat(&places)).await;
+        let renewed = timeout(READ_TIMEOUT, store.heartbeat(some)).await;
         let renewed: HashSet<_> = renewed
             .map_err(|_| Error::Unavailable)??
             .into_iter()
             .collect();
-        let gone = some.iter().filter(|(place, _)| !renewed.contains(place));
-        gone.for_each(|party| self.calls.parties.forget(party));
+        let gone = some.iter().filter(|place| !renewed.contains(*place));
+        gone.for_each(|place| self.calls.parties.forget(place));
         Ok(())
     }
 

@@ -6,6 +6,7 @@ mod parties;
 use std::sync::Arc;
 
 use tokio::time::timeout;
+use uuid::Uuid;
 
 pub use self::keeper::CallKeeper;
 use self::parties::Parties;
@@ -112,13 +113,11 @@ impl Chat {
                 (present.member_count > MAX_RUNG).then(Vec::new)
             }
         };
-        let part = Part {
-            call_id: call.call_id,
-            party_id,
-        };
+        let part = Part::new(call.call_id, party_id);
         let step = CallStep::Start {
             call_id: part.call_id.clone(),
             party_id: part.party_id.clone(),
+            entry: part.entry,
             media: call.media,
             to,
         };
@@ -148,12 +147,13 @@ impl Chat {
         enter: impl FnOnce() + Send,
     ) -> Result<Entered, Error> {
         self.caller(participant, &room)?;
+        let part = Part::new(call_id, party_id);
         let step = CallStep::Join {
-            call_id: call_id.clone(),
-            party_id: party_id.clone(),
+            call_id: part.call_id.clone(),
+            party_id: part.party_id.clone(),
+            entry: part.entry,
             max_parties: self.limits.call_parties,
         };
-        let part = Part { call_id, party_id };
         self.enter_call(participant, room, part, step, enter).await
     }
 
@@ -188,12 +188,12 @@ impl Chat {
         party_id: PartyId,
     ) -> Result<Call, Error> {
         self.caller(participant, &room)?;
-        let part = Part { call_id, party_id };
         let step = CallStep::Leave {
-            call_id: part.call_id.clone(),
-            party_id: part.party_id.clone(),
+            call_id: call_id.clone(),
+            party_id: party_id.clone(),
+            entry: None,
         };
-        let left = || participant.end_part(&room, &part);
+        let left = || self.calls.parties.leave(&room, &call_id, &party_id);
         let changed = self.step(participant, room.clone(), step, left).await?;
         call_after(changed)
     }
@@ -274,12 +274,29 @@ impl Chat {
 
     /// Takes a party out of the room's call. Should it fail, the party's lease runs out.
     pub(super) async fn hang_up(&self, user: &UserId, room: &RoomId, part: Part) {
-        let Part { call_id, party_id } = part;
+        let (call_id, party_id) = (part.call_id, part.party_id);
+        self.take_out(user, room, call_id, party_id, Some(part.entry))
+            .await;
+    }
+
+    async fn take_out(
+        &self,
+        user: &UserId,
+        room: &RoomId,
+        call_id: CallId,
+        party_id: PartyId,
+        entry: Option<Uuid>,
+    ) {
+        let step = CallStep::Leave {
+            call_id,
+            party_id,
+            entry,
+        };
         let change = RoomChange {
             room_id: room.clone(),
             user_id: user.clone(),
             authority: Authority::User,
-            action: RoomAction::Call(CallStep::Leave { call_id, party_id }),
+            action: RoomAction::Call(step),
         };
         if let Err(error) = self.change_call(&change, || ()).await {
             tracing::debug!(%room, %error, "party not taken out of its call");
@@ -299,11 +316,9 @@ impl Chat {
             let place = (room.clone(), party.user_id.clone());
             let standing = standings.get(&place);
             if standing.is_some_and(|standing| standing.exclusion().is_some()) {
-                let part = Part {
-                    call_id: call.call_id.clone(),
-                    party_id: party.party_id.clone(),
-                };
-                self.hang_up(&party.user_id, room, part).await;
+                let (call_id, party_id) = (call.call_id.clone(), party.party_id.clone());
+                self.take_out(&party.user_id, room, call_id, party_id, None)
+                    .await;
             }
         }
     }

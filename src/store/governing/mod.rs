@@ -8,6 +8,7 @@ mod tests;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use super::{conversing::Talk, error::StoreError};
 use crate::model::{
@@ -61,10 +62,22 @@ pub(super) trait RoomTables: Send {
         lease: Duration,
     ) -> Result<Vec<PartyId>, StoreError>;
 
-    /// Notes that a party of the room's call is here.
-    async fn renew_party(&mut self, room: &RoomId, party: &PartyId) -> Result<(), StoreError>;
+    /// Returns the user and the latest entry of a party that is or was in the room's call.
+    async fn party(
+        &mut self,
+        room: &RoomId,
+        party: &PartyId,
+    ) -> Result<Option<(UserId, Option<Uuid>)>, StoreError>;
 
-    /// Writes the room's call, as of a revision. New parties have a heartbeat now.
+    /// Notes that a party of the room's call is here, by a new entry.
+    async fn enter_party(
+        &mut self,
+        room: &RoomId,
+        party: &PartyId,
+        entry: Uuid,
+    ) -> Result<(), StoreError>;
+
+    /// Writes the room's call, as of a revision, and its parties.
     async fn write_call(
         &mut self,
         room: &RoomId,

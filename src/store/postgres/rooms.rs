@@ -4,6 +4,7 @@ use std::{collections::HashMap, io::ErrorKind, time::Duration};
 
 use sqlx::postgres::PgRow;
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use super::{
     super::{
@@ -229,8 +230,25 @@ impl RoomTables for Tables {
         parties.collect()
     }
 
-    async fn renew_party(&mut self, room: &RoomId, party: &PartyId) -> Result<(), StoreError> {
-        self.fetch(calls::renew(room, party)).await.map(drop)
+    async fn party(
+        &mut self,
+        room: &RoomId,
+        party: &PartyId,
+    ) -> Result<Option<(UserId, Option<Uuid>)>, StoreError> {
+        let rows = self.fetch(calls::party(room, party)).await?;
+        let party = rows
+            .first()
+            .map(|row| Ok((row::parsed(row, "user_id")?, row::value(row, "entry")?)));
+        party.transpose()
+    }
+
+    async fn enter_party(
+        &mut self,
+        room: &RoomId,
+        party: &PartyId,
+        entry: Uuid,
+    ) -> Result<(), StoreError> {
+        self.fetch(calls::enter(room, party, entry)).await.map(drop)
     }
 
     async fn write_call(

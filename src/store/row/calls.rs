@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sqlx::{ColumnIndex, Decode, Row, Type};
+use uuid::Uuid;
 
 use super::{parsed, unreadable, value};
 use crate::{
@@ -43,8 +44,8 @@ pub(in crate::store) fn call_json(call: &Call) -> String {
     serde_json::to_string(call).expect("names and times are JSON")
 }
 
-/// Reads a client's part in a room's call.
-pub(in crate::store) fn part<R>(row: &R) -> Result<(RoomId, Part), StoreError>
+/// Reads a client's part in a room's call, given its entry.
+pub(in crate::store) fn part<R>(row: &R, entry: Uuid) -> Result<(RoomId, Part), StoreError>
 where
     R: Row,
     String: for<'r> Decode<'r, R::Database> + Type<R::Database>,
@@ -53,6 +54,7 @@ where
     let part = Part {
         call_id: parsed(row, "call_id")?,
         party_id: parsed(row, "party_id")?,
+        entry,
     };
     Ok((parsed(row, "room_id")?, part))
 }

@@ -5,6 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use chrono::Utc;
 use serde_json::json;
 use sqlx::{Connection, SqliteConnection, SqlitePool, sqlite::SqliteRow};
+use uuid::Uuid;
 
 use super::{
     super::{
@@ -214,10 +215,31 @@ impl RoomTables for Tables<'_> {
         parties.collect()
     }
 
-    async fn renew_party(&mut self, room: &RoomId, party: &PartyId) -> Result<(), StoreError> {
-        let query = sqlx::query(calls::RENEW)
+    async fn party(
+        &mut self,
+        room: &RoomId,
+        party: &PartyId,
+    ) -> Result<Option<(UserId, Option<Uuid>)>, StoreError> {
+        let query = sqlx::query(calls::PARTY)
+            .bind(room.as_str())
+            .bind(party.as_str());
+        let rows = self.fetch(query).await?;
+        let party = rows
+            .first()
+            .map(|row| Ok((row::parsed(row, "user_id")?, calls::entry(row)?)));
+        party.transpose()
+    }
+
+    async fn enter_party(
+        &mut self,
+        room: &RoomId,
+        party: &PartyId,
+        entry: Uuid,
+    ) -> Result<(), StoreError> {
+        let query = sqlx::query(calls::ENTER)
             .bind(room.as_str())
             .bind(party.as_str())
+            .bind(entry.to_string())
             .bind(Utc::now().timestamp_millis());
         self.fetch(query).await.map(drop)
     }

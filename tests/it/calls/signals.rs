@@ -136,3 +136,57 @@ async fn a_party_of_an_ended_call_hears_nothing_for_its_name_in_the_next_one() {
         assert_eq!(heard(other).await, [] as [Value; 0]);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_party_id_stays_one_users_within_a_call_and_the_latest_client_has_it() {
+    for server in &Server::on_each_kind().await {
+        let vic = Client::in_room(server, "vic").await;
+        let bob = Client::in_room(server, "bob").await;
+        let eve = [
+            Client::in_room(server, "eve").await,
+            Client::in_room(server, "eve").await,
+        ];
+        vic.starts("c", "vic").await;
+        assert_eq!(code(&eve[0].answers("c", "shared").await), "ok");
+        // The second tab takes its place, at once.
+        assert_eq!(code(&eve[1].answers("c", "shared").await), "ok");
+        assert_eq!(code(&signal(&eve[0], "vic", json!({})).await), "FORBIDDEN");
+        signal(&vic, "shared", json!({ "for": "the latest" })).await;
+        // The first one leaves the room, and the second one stays in the call.
+        eve[0].ok("leaveRoom", json!({ "roomId": ROOM })).await;
+        assert_eq!(super::users(&vic.reads_call().await), ["vic", "eve"]);
+        eve[0].join(ROOM).await;
+        // It leaves the call for the other one, and nobody else gets the name.
+        eve[0].hangs_up("c", "shared").await;
+        assert_eq!(code(&signal(&eve[1], "vic", json!({})).await), "FORBIDDEN");
+        assert_eq!(code(&bob.answers("c", "shared").await), "FORBIDDEN");
+        assert_eq!(code(&bob.answers("c", "bob").await), "ok");
+        let end = json!({ "roomId": ROOM, "type": "end", "data": {} });
+        vic.ok("signal", end).await;
+        assert_eq!(heard(&eve[1]).await, [json!({ "for": "the latest" })]);
+        for other in [&eve[0], &bob] {
+            assert_eq!(heard(other).await, [] as [Value; 0]);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_on_another_server_loses_its_party_to_the_latest_one() {
+    let first = Server::on(Database::postgres().await, &FLAGS).await;
+    let second = Server::on(first.database.shared(), &FLAGS).await;
+    let vic = Client::in_room(&first, "vic").await;
+    let old = Client::in_room(&first, "eve").await;
+    let new = Client::in_room(&second, "eve").await;
+    vic.starts("c", "vic").await;
+    old.answers("c", "eve").await;
+    assert_eq!(code(&new.answers("c", "eve").await), "ok");
+    // The old one hangs up for itself alone.
+    old.ok("leaveRoom", json!({ "roomId": ROOM })).await;
+    assert_eq!(super::users(&vic.reads_call().await), ["vic", "eve"]);
+    let back = Client::in_room(&first, "eve").await;
+    assert_eq!(code(&back.answers("c", "eve").await), "ok");
+    crate::support::eventually("the end of the other's part", async || {
+        code(&signal(&new, "vic", json!({})).await) == "FORBIDDEN"
+    })
+    .await;
+}

@@ -53,10 +53,7 @@ async fn a_full_mailbox_refuses_events_and_relays_all_that_it_took() {
 }
 
 fn part() -> Part {
-    Part {
-        call_id: "call".try_into().unwrap(),
-        party_id: "tab 1".try_into().unwrap(),
-    }
+    Part::new("call".try_into().unwrap(), "tab 1".try_into().unwrap())
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod trace;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
 
 use super::{Present, RoomTables, handover};
 use crate::{
@@ -54,14 +55,22 @@ pub(super) async fn change(
         lost,
     };
     let before = present.call.as_ref().map(|(call, _)| &**call);
+    if let Some(party_id) = named(step)
+        && let Some((user, entry)) = tables.party(room, party_id).await?
+    {
+        let is_live = before.is_some_and(Call::is_live);
+        if is_live && user != change.user_id && entering(step).is_some() {
+            // Signals for this party must never reach another user.
+            return Ok(Err(RoomRefusal::Forbidden(NOT_YOURS)));
+        }
+        if is_stale(step, entry) {
+            return Ok(Ok(unchanged(present)));
+        }
+    }
     let new = match decide(&change.user_id, step, before, &moment) {
         Ok(new) => new,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    if let (None, CallStep::Join { party_id, .. }) = (&new, step) {
-        // It is back, perhaps at the last moment.
-        tables.renew_party(room, party_id).await?;
-    }
     let (changed, mut trace) = (new.is_some(), None);
     if let Some(call) = &new {
         tables.write_call(room, call, revision.next()).await?;
@@ -69,20 +78,65 @@ pub(super) async fn change(
             trace = Some(tables.append(&trace::trace(room, call)).await?);
         }
     }
+    if let Some((party_id, entry)) = entering(step) {
+        // Whoever was in the call under this name before is not any more.
+        tables.enter_party(room, party_id, entry).await?;
+    }
     let new = new.map(|call| (Box::new(call), revision.next()));
-    let (call, revision) = new.or(present.call).unzip();
+    Ok(Ok(RoomChanged {
+        changed,
+        trace: trace.map(Arc::new),
+        ..unchanged(Present {
+            call: new.or(present.call),
+            ..present
+        })
+    }))
+}
+
+/// Returns the party of a step.
+fn named(step: &CallStep) -> Option<&PartyId> {
+    match step {
+        CallStep::Join { party_id, .. } | CallStep::Leave { party_id, .. } => Some(party_id),
+        CallStep::Start { .. } | CallStep::Reject { .. } | CallStep::Expire { .. } => None,
+    }
+}
+
+/// Returns the party that a step makes, with its entry.
+fn entering(step: &CallStep) -> Option<(&PartyId, Uuid)> {
+    match step {
+        CallStep::Start {
+            party_id, entry, ..
+        }
+        | CallStep::Join {
+            party_id, entry, ..
+        } => Some((party_id, *entry)),
+        CallStep::Reject { .. } | CallStep::Leave { .. } | CallStep::Expire { .. } => None,
+    }
+}
+
+/// Returns true for a client that leaves after another one has taken its party over.
+fn is_stale(step: &CallStep, latest: Option<Uuid>) -> bool {
+    match step {
+        CallStep::Leave { entry, .. } => entry.is_some() && *entry != latest,
+        _ => false,
+    }
+}
+
+/// Returns the outcome of a step without an effect.
+fn unchanged(present: Present) -> RoomChanged {
+    let (call, revision) = present.call.unzip();
     let mut info = present.info.unwrap_or_default();
     info.call = call;
-    Ok(Ok(RoomChanged {
+    RoomChanged {
         settings: RoomSettings {
             info,
             revision: revision.unwrap_or_default(),
         },
-        changed,
+        changed: false,
         users: vec![],
         queued: None,
-        trace: trace.map(Arc::new),
-    }))
+        trace: None,
+    }
 }
 
 /// Works out the call after a step; none when it is as wanted already.
@@ -99,6 +153,7 @@ fn decide(
                 party_id,
                 media,
                 to,
+                ..
             },
             _,
         ) => {
@@ -115,6 +170,7 @@ fn decide(
                 call_id,
                 party_id,
                 max_parties,
+                ..
             },
             Some(call),
         ) => {
@@ -126,7 +182,12 @@ fn decide(
         (CallStep::Reject { call_id, present }, Some(call)) => Ok((call.call_id == *call_id)
             .then(|| reject(user, present, call, moment.now))
             .flatten()),
-        (CallStep::Leave { call_id, party_id }, Some(call)) => match call.party(party_id) {
+        (
+            CallStep::Leave {
+                call_id, party_id, ..
+            },
+            Some(call),
+        ) => match call.party(party_id) {
             Some(_) if call.call_id != *call_id => Ok(None),
             Some(party) if party.user_id != *user => Err(RoomRefusal::Forbidden(NOT_YOURS)),
             Some(_) => {

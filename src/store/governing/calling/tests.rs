@@ -24,6 +24,7 @@ fn start(call: usize, party: usize, to: Option<Vec<UserId>>) -> CallStep {
     CallStep::Start {
         call_id: id(call),
         party_id: id(party),
+        entry: Uuid::nil(),
         media: Media::Video,
         to,
     }
@@ -33,6 +34,7 @@ fn joining(call: usize, party: usize) -> CallStep {
     CallStep::Join {
         call_id: id(call),
         party_id: id(party),
+        entry: Uuid::nil(),
         max_parties: MAX_PARTIES,
     }
 }
@@ -48,6 +50,7 @@ fn leaving(call: usize, party: usize) -> CallStep {
     CallStep::Leave {
         call_id: id(call),
         party_id: id(party),
+        entry: None,
     }
 }
 
