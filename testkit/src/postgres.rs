@@ -47,7 +47,7 @@ impl Postgres {
     /// Returns the server shared by all tests of this process.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Postgres> = OnceLock::new();
-        SHARED.get_or_init(|| Self::start(&["fsync=off", "max_connections=1000"]))
+        SHARED.get_or_init(|| Self::start(&["fsync=off", "max_connections=2500"]))
     }
 
     /// Starts a server with settings, and with a directory and a Unix socket of its own.
