@@ -93,7 +93,7 @@ impl CallStore for SqliteStore {
     ) -> Result<Vec<(RoomId, Part)>, StoreError> {
         let parties = parties
             .iter()
-            .map(|(room, part)| [room.as_str(), part.call_id.as_str(), part.party_id.as_str()]);
+            .map(|(room, part)| json!([room.as_str(), part.party_id.as_str(), part.entry]));
         let beating = sqlx::query(HEARTBEAT)
             .bind(json!(Vec::from_iter(parties)).to_string())
             .bind(Utc::now().timestamp_millis());

@@ -104,37 +104,34 @@ async fn a_signal_names_its_senders_party_and_a_party_that_hears_of_another_reac
     }
 }
 
-/// Two clients of one user may share a party, and one of them may end the call: the other one is a party of
-/// nothing then, whoever has its name later.
+/// Its server learns of the end by the next heartbeat; until then it is a party of a call that is over.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_party_of_an_ended_call_hears_nothing_for_its_name_in_the_next_one() {
-    let server = Server::on(Database::sqlite(), &FLAGS).await;
-    let ann = Client::in_room(&server, "ann").await;
-    let bob = Client::in_room(&server, "bob").await;
-    let eve = [
-        Client::in_room(&server, "eve").await,
-        Client::in_room(&server, "eve").await,
-    ];
-    eve[0].starts("c1", "bob's").await;
-    assert_eq!(code(&eve[1].answers("c1", "bob's").await), "ok");
-    eve[1].hangs_up("c1", "bob's").await;
+    let first = Server::on(Database::postgres().await, &FLAGS).await;
+    let second = Server::on(first.database.shared(), &FLAGS).await;
+    let ann = Client::in_room(&first, "ann").await;
+    let bob = Client::in_room(&first, "bob").await;
+    let eve = Client::in_room(&second, "eve").await;
+    let start = json!({ "roomId": ROOM, "callId": "c1", "partyId": "bob's", "media": "audio", "to": "ann" });
+    eve.ok("startCall", start).await;
+    assert_eq!(ann.rejects("c1").await["endedReason"], "rejected");
     bob.starts("c2", "bob's").await;
     ann.answers("c2", "ann's").await;
-    assert_eq!(
-        code(&signal(&ann, "bob's", json!({ "for": "bob" })).await),
-        "ok"
-    );
+    let told = signal(&ann, "bob's", json!({ "for": "bob" })).await;
+    assert_eq!(code(&told), "ok");
     // Neither does it reach anybody, nor is it told the servers.
-    signal(&eve[0], "ann's", json!({ "from": "eve" })).await;
+    signal(&eve, "ann's", json!({ "from": "eve" })).await;
     let ask = json!({ "roomId": ROOM, "callId": "c2" });
-    assert_eq!(eve[0].refused("getIceServers", ask).await, "FORBIDDEN");
+    assert_eq!(eve.refused("getIceServers", ask).await, "FORBIDDEN");
     let end = json!({ "roomId": ROOM, "type": "end", "data": {} });
-    let last = Client::in_room(&server, "last").await;
-    last.ok("signal", end).await;
-    assert_eq!(heard(&bob).await, [json!({ "for": "bob" })]);
-    for other in [&ann, &eve[0], &eve[1]] {
-        assert_eq!(heard(other).await, [] as [Value; 0]);
+    let last = Client::in_room(&second, "last").await;
+    ann.ok("signal", end.clone()).await;
+    for client in [&eve, &last] {
+        assert_eq!(heard(client).await, [] as [Value; 0]);
     }
+    eve.ok("signal", end).await;
+    assert_eq!(heard(&bob).await, [json!({ "for": "bob" })]);
+    assert_eq!(heard(&ann).await, [] as [Value; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

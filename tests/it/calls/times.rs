@@ -1,11 +1,16 @@
 //! The ends that nobody makes, with times moved in the database.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
 use super::{FLAGS, ROOM, code, users};
 use crate::support::{Client, Database, Process, Server};
+
+/// The lease of a party.
+const LEASE: Duration = Duration::from_secs(20);
 
 /// Moves the end of the call into the past by some seconds, in the column and in what clients see.
 async fn move_end(database: &Database, seconds: i64) {
@@ -103,6 +108,10 @@ async fn check_lost(database: &Database, state: State, party: &str, witness: &Cl
             assert_eq!(call["state"], "active", "{call}");
             assert_eq!(call["expiresAt"].is_string(), state == State::Two, "{call}");
             if state == State::Three {
+                // It took 15 s at least: without heartbeats the others' leases would be nearly over.
+                let store = database.store().await;
+                let due = store.calls().unwrap().due(Some(LEASE), 9).await.unwrap();
+                assert!(due[0].due_in.as_secs() >= 10, "{due:?}");
                 return;
             }
             move_end(database, 60).await;
@@ -188,16 +197,20 @@ async fn a_server_that_has_just_started_puts_nobody_out() {
     let second = Server::on(database, &FLAGS).await;
     let keeper = second.database.store().await;
     let calls = keeper.calls().unwrap();
-    let lease = std::time::Duration::from_secs(20);
     assert_eq!(
-        calls.due(Some(lease), 9).await.unwrap()[0].due_in.as_secs(),
+        calls.due(Some(LEASE), 9).await.unwrap()[0].due_in.as_secs(),
         0
     );
     assert!(calls.due(None, 9).await.unwrap()[0].due_in.as_secs() > 600);
     let back = Client::in_room(&second, "ann").await;
+    assert_eq!(
+        users(&back.reads_call().await),
+        ["ann"],
+        "read out of the database"
+    );
     let joined = back.answers("c1", "ann").await;
     assert_eq!((code(&joined), users(&joined)), ("ok", vec!["ann"]));
-    assert!(calls.due(Some(lease), 9).await.unwrap()[0].due_in.as_secs() > 10);
+    assert!(calls.due(Some(LEASE), 9).await.unwrap()[0].due_in.as_secs() > 10);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -214,8 +227,7 @@ async fn a_party_comes_back_in_time_on_another_server_with_the_call_going_on() {
     assert_eq!(back.answers("c1", "bob").await["call"], active);
     // It has come back with a heartbeat.
     let store = first.database.store().await;
-    let lease = std::time::Duration::from_secs(20);
-    let due = store.calls().unwrap().due(Some(lease), 9).await.unwrap();
+    let due = store.calls().unwrap().due(Some(LEASE), 9).await.unwrap();
     assert!(due[0].due_in.as_secs() >= 12, "{due:?}");
     let cid = Client::in_room(&first, "cid").await;
     let joined = cid.answers("c1", "cid").await;
